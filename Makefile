@@ -1,0 +1,46 @@
+# android-suite: `make demo` and `make test` are the two commands. `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PY := .venv/bin/python
+SUITE := .venv/bin/android-suite
+MODE ?= realtime
+
+.PHONY: help setup system demo test fast check format lint types bench clean
+
+help:            ## this list
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+
+system:          ## Debian packages: QEMU 10, adb, cross compilers, Chromium (root or sudo)
+	@scripts/install-system
+
+.venv/.installed: pyproject.toml scripts/install-python
+	@scripts/install-python
+
+setup: system .venv/.installed ## the virtual environment in .venv
+
+demo: setup      ## boots 6.16.12 and 6.17.13, records, compares: reports/demo/report.html
+	@MODE=$(MODE) scripts/demo
+
+test: setup      ## the whole suite, fast tests first, a journey on a real virtual device included
+	@$(PY) -m pytest -q -m "not vdev and not browser and not slow" tests
+	@$(PY) -m pytest -q -m "vdev or browser or slow" tests
+
+fast: .venv/.installed ## the tests that need no device and no browser
+	@$(PY) -m pytest -q -m "not vdev and not browser and not slow" tests
+
+format:          ## rewrites the sources in the house format
+	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+
+lint: .venv/.installed
+	@.venv/bin/ruff format --check . && .venv/bin/ruff check .
+
+types: .venv/.installed
+	@.venv/bin/mypy
+
+check: setup lint types test ## format, lint, types, tests
+
+bench: setup     ## throughput and memory of every reader and of analyze, against the peers
+	@$(PY) -m benchmarks
+
+clean:           ## removes what the build made here (not the user's cache)
+	@rm -rf .venv build *.egg-info

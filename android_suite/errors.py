@@ -1,0 +1,133 @@
+"""Every exception of the suite, with the exit code it ends a command with.
+
+The type says who must act::
+
+    SuiteError                1  something in the suite is wrong
+    |-- UsageError            2  you can fix it; raised before any device is touched
+    |   `-- ConfigError          a settings or plan file: file, line, key, what was expected, what was found
+    |-- Unsupported           3  this kernel or device cannot do that; names the missing feature
+    |-- LabError              4  the lab failed (adb, QEMU, cable): retry
+    |   |-- AdbError             one adb call failed: argv, serial, output
+    |   |   `-- AdbTimeout       ... by not answering in time
+    |   |-- DeviceLost           the device is gone; sticky for its transport
+    |   |-- NotReady             the device is there and never became ready
+    |   `-- MachineError         QEMU, its image or a kernel package
+    |-- EvidenceError         5  do not trust this
+    |   |-- TraceError           a trace that cannot be decoded: file, offset, what was expected
+    |   |-- EventsLost           events are missing where a number needs them
+    |   `-- SchemaError          a table or a JSON file is not of its declared form
+    `-- NotComparable         6  the runs differ in more than the kernel
+
+``str()`` of each is one sentence that ends with the next step. What the tested kernel or app does wrong (a crash, an
+ANR, an oops) is data and never one of these.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+
+class SuiteError(Exception):
+    """Base of all; a command that ends with it exits with ``exit_code``."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(SuiteError):
+    """The caller can fix this: a wrong name, flag or file. No device was touched."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A settings or plan file is not as it should be."""
+
+    def __init__(
+        self, file: Path | str, key: str, expected: str, found: object, *, line: int | None = None
+    ) -> None:
+        self.file, self.key, self.expected, self.found, self.line = Path(file), key, expected, found, line
+        where = f"{file}:{line}" if line else f"{file}"
+        super().__init__(f"{where}: {key}: expected {expected}, found {found}")
+
+
+class Unsupported(SuiteError):  # noqa: N818 - the name is the verdict that users read
+    """This kernel or device cannot do what was asked."""
+
+    exit_code = 3
+
+
+class LabError(SuiteError):
+    """The lab failed, not what is tested; trying again makes sense."""
+
+    exit_code = 4
+
+
+class AdbError(LabError):
+    """One adb call failed."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        argv: tuple[str, ...] = (),
+        serial: str = "",
+        status: int | None = None,
+        output: str = "",
+    ) -> None:
+        self.argv, self.serial, self.status, self.output = argv, serial, status, output
+        super().__init__(message)
+
+
+class AdbTimeout(AdbError):  # noqa: N818
+    """One adb call did not answer in time."""
+
+
+class DeviceLost(LabError):  # noqa: N818
+    """The device is gone; every later call on the same transport raises this too."""
+
+
+class NotReady(LabError):  # noqa: N818
+    """The device answers and did not become ready in time."""
+
+
+class MachineError(LabError):
+    """QEMU, the image of the virtual device or a kernel package failed."""
+
+
+class EvidenceError(SuiteError):
+    """What was recorded cannot be trusted for the number that was asked for."""
+
+    exit_code = 5
+
+
+class TraceError(EvidenceError):
+    """A trace that cannot be decoded.
+
+    Args:
+        file: the trace, or a name for it when it came from a stream.
+        offset: byte offset of the fault (text formats: offset of the line), or None where none can be named.
+        expected: what should have stood there.
+        hint: the next step, a sentence of its own.
+    """
+
+    def __init__(
+        self, file: Path | str, offset: int | None, expected: str, *, hint: str = "Record the trace again."
+    ) -> None:
+        self.file, self.offset, self.expected = Path(file), offset, expected
+        at = "" if offset is None else f" at byte {offset}"
+        super().__init__(f"{file}{at}: expected {expected}. {hint}")
+
+
+class EventsLost(EvidenceError):  # noqa: N818
+    """Events were lost where a number needs all of them."""
+
+
+class SchemaError(EvidenceError):
+    """A table or a JSON file is not of its declared form."""
+
+
+class NotComparable(SuiteError):  # noqa: N818
+    """The runs differ in more than the kernel."""
+
+    exit_code = 6

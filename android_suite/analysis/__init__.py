@@ -1,0 +1,1 @@
+"""Tables to tables: pure functions that turn events into waits, holds, inversions, frames, launches and GCs."""

@@ -1,0 +1,1 @@
+"""A device that runs a given kernel: attached, virtual, and later emulator, cuttlefish, fastboot."""

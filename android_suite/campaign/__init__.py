@@ -1,0 +1,1 @@
+"""qualify: from a plan to boots and jobs, resumable."""

@@ -1,0 +1,1 @@
+"""adb: transport, typed verbs, parsers of the replies needed to drive."""

@@ -1,0 +1,1 @@
+"""Options, fixtures and hooks for pytest."""

@@ -1,0 +1,1 @@
+"""The model to html, junit, markdown, json and terminal. Computes no number."""

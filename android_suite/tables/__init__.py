@@ -1,0 +1,1 @@
+"""Declared tables: name, dtype, unit, one line a column."""

@@ -1,0 +1,84 @@
+"""How a table is declared: name, columns, dtypes, units; and the two functions every table goes through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from android_suite.errors import SchemaError
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its pandas dtype name, its unit ('' for a plain count, name or flag) and what it means."""
+
+    name: str
+    dtype: str
+    unit: str
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A declared table. Every frame of it has exactly these columns, in this order, also when it is empty."""
+
+    name: str
+    doc: str
+    columns: tuple[Column, ...]
+
+    @property
+    def dtypes(self) -> dict[str, str]:
+        """Column name to pandas dtype name, in column order."""
+        return {c.name: c.dtype for c in self.columns}
+
+
+def make_frame(table: Table, columns: Mapping[str, object] | None = None) -> pd.DataFrame:
+    """Builds a frame of ``table`` from its columns (no copy where the dtypes fit already).
+
+    Args:
+        table: the declaration.
+        columns: one array a column, all of one length; None for an empty frame.
+
+    Raises:
+        SchemaError: a column is missing, unknown, or cannot have its declared dtype.
+    """
+    given = dict(columns or {})
+    if columns is None:
+        return pd.DataFrame({c.name: pd.Series(dtype=c.dtype) for c in table.columns})
+    wrong = set(given) ^ set(table.dtypes)
+    if wrong:
+        raise SchemaError(
+            f"table {table.name}: columns {sorted(wrong)} are missing or not declared; fix the reader."
+        )
+    try:
+        made = {
+            c.name: pd.Series(given[c.name], dtype=c.dtype, copy=False)
+            if not isinstance(given[c.name], pd.Series)
+            else given[c.name].astype(c.dtype).reset_index(drop=True)
+            for c in table.columns
+        }
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SchemaError(f"table {table.name}: {error}; fix the reader.") from error
+    return pd.DataFrame(made, copy=False)
+
+
+def check_frame(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
+    """Returns ``frame`` if it is of ``table``.
+
+    Raises:
+        SchemaError: columns or dtypes differ from the declaration.
+    """
+    found = {str(name): str(dtype) for name, dtype in frame.dtypes.items()}
+    if found != table.dtypes:
+        differ = {k: (table.dtypes.get(k), found.get(k)) for k in table.dtypes.keys() | found.keys()}
+        differ = {k: v for k, v in differ.items() if v[0] != v[1]}
+        raise SchemaError(f"table {table.name}: declared and found differ: {differ}; rebuild with `analyze`.")
+    return frame
+
+
+def as_int64(values: pd.Series) -> np.ndarray:
+    """The column as a contiguous int64 array."""
+    return np.ascontiguousarray(values.to_numpy(dtype=np.int64, copy=False))

@@ -1,0 +1,1 @@
+"""Bytes to tables: every trace format the suite reads, and the ones it writes."""

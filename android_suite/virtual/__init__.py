@@ -1,0 +1,1 @@
+"""The QEMU device: kernels, image, machine; guest/ holds the sources that run inside."""

@@ -1,0 +1,1 @@
+"""The scenarios' work on the device: prepare, run_once, cleanup."""

@@ -1,0 +1,37 @@
+"""Shared fixtures: where the reference data lies, and a cache that tests may fill."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    return PROJECT
+
+
+@pytest.fixture(scope="session")
+def shared_root() -> Path:
+    """The folder of reference material beside the project; tests that need it skip where it is absent."""
+    root = Path(os.environ.get("ANDROID_SUITE_TEST_DATA", PROJECT.parent / "shared" / "data"))
+    if not root.is_dir():
+        pytest.skip("no reference data beside the project (set ANDROID_SUITE_TEST_DATA)")
+    return root.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data(shared_root: Path) -> Path:
+    return shared_root / "data"
+
+
+@pytest.fixture(scope="session")
+def lab_kernels(shared_root: Path) -> Path:
+    folder = shared_root / "kernels"
+    if not folder.is_dir():
+        pytest.skip("no lab kernels beside the reference data")
+    return folder

@@ -50,9 +50,7 @@ def make_frame(table: Table, columns: Mapping[str, object] | None = None) -> pd.
         return pd.DataFrame({c.name: pd.Series(dtype=c.dtype) for c in table.columns})
     wrong = set(given) ^ set(table.dtypes)
     if wrong:
-        raise SchemaError(
-            f"table {table.name}: columns {sorted(wrong)} are missing or not declared; fix the reader."
-        )
+        raise SchemaError(f"table {table.name}: columns {sorted(wrong)} are missing or not declared; fix the reader.")
     try:
         made = {
             c.name: pd.Series(given[c.name], dtype=c.dtype, copy=False)

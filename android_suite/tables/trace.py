@@ -24,9 +24,7 @@ class TraceSource:
     end_ns: int
     cpus: int
     kernel: str | None = None  # uname -r, where the trace says it
-    event_counts: Mapping[str, int] = field(
-        default_factory=dict
-    )  # "sched:sched_switch" -> count; text: name only
+    event_counts: Mapping[str, int] = field(default_factory=dict)  # "sched:sched_switch" -> count; text: name only
     # Event kinds that were switched on, where the format tells (None: unknown, a missing event proves nothing).
     enabled_events: frozenset[str] | None = None
     notes: tuple[str, ...] = ()  # what a user must know: "times have microsecond precision", ...

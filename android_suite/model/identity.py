@@ -1,0 +1,43 @@
+"""Who was measured: the kernel and the device, as far as both can be proven."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelIdentity:
+    """What tells one kernel from another. ``uname -r`` alone does not: a locally patched kernel can keep it."""
+
+    release: str  # uname -r
+    version: str  # uname -v: build number, preemption, date
+    build_id: str | None = None  # GNU build id from /sys/kernel/notes, hexadecimal
+    config_sha256: str | None = None  # of the decompressed /proc/config.gz, else of /boot/config-RELEASE
+    machine: str = ""  # uname -m
+    cmdline: str = ""  # /proc/cmdline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceIdentity:
+    """The device under the kernel; two runs are comparable only if it is the same in both."""
+
+    serial: str
+    model: str
+    abi: str
+    fingerprint: str  # ro.build.fingerprint
+    sdk: int | None
+    virtual: bool
+    cpus: int
+    memory_kb: int
+    page_size: int
+    refresh_rate_hz: float | None
+    accel: str | None = None  # virtual devices: "tcg", "kvm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrashRecord:
+    """What the tested kernel or app did wrong. Data, never an exception."""
+
+    kind: str  # panic, oops, reboot, app_crash, anr
+    summary: str  # one line
+    console: str  # the text it was read from, as printed

@@ -1,0 +1,53 @@
+"""The manifest of a run directory: what was recorded, of what, and whether each piece is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from android_suite.model.identity import CrashRecord, DeviceIdentity, KernelIdentity
+
+Mode = Literal["realtime", "deterministic"]
+Status = Literal["complete", "incomplete", "discarded"]
+MANIFEST_SCHEMA = "android-suite/run"
+MANIFEST_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IterationRecord:
+    """One run of one scenario. ``directory`` is relative to the run directory."""
+
+    index: int
+    scenario: str
+    seed: int | None
+    boot: str  # /proc/sys/kernel/random/boot_id, or the seed's name where the boot is deterministic
+    status: Status
+    reason: str  # why it is not complete; empty if it is
+    directory: str
+    started_at: str  # host time, ISO 8601 with zone
+    traced: bool
+    lost_events: int | None  # None: unknown
+    trace_digest: str | None  # SHA-256 over the raw per-CPU traces in CPU order; None where nothing was traced
+    process: str = ""  # the app's process name; empty: all processes
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    trace_setup: Mapping[str, Any] = field(default_factory=dict)
+    crash: CrashRecord | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """``manifest.json``."""
+
+    schema: str = MANIFEST_SCHEMA
+    version: int = MANIFEST_VERSION
+    suite: str  # version of android-suite that recorded it
+    label: str
+    mode: Mode
+    created_at: str
+    sealed: bool
+    kernel: KernelIdentity | None  # None until a device answered
+    device: DeviceIdentity | None
+    iterations: tuple[IterationRecord, ...] = ()
+    crash: CrashRecord | None = None  # outside any iteration: during boot, say
+    notes: tuple[str, ...] = ()

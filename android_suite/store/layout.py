@@ -1,0 +1,39 @@
+"""File names of a run directory. Nothing outside this package spells them.
+
+::
+
+    RUN/manifest.json
+    RUN/raw/000-gc_stress/...      evidence, read-only once sealed
+    RUN/derived/000-gc_stress/...  made from raw by `analyze`, may be deleted
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from android_suite.errors import UsageError
+
+MANIFEST = "manifest.json"
+RAW = "raw"
+DERIVED = "derived"
+FTRACE = "ftrace"
+
+_SAFE_PART = re.compile(r"[A-Za-z0-9_+@=,.\-]{1,120}")
+
+
+def iteration_name(index: int, scenario: str) -> str:
+    """Directory name of an iteration, such as ``003-gc_stress``."""
+    return f"{index:03d}-{re.sub(r'[^A-Za-z0-9_]+', '_', scenario)[:40]}"
+
+
+def check_member(name: str) -> str:
+    """Returns ``name`` if it may be a file inside an iteration.
+
+    Raises:
+        UsageError: it is absolute, climbs out, or holds characters that some file system cannot keep.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or not path.parts or not all(_SAFE_PART.fullmatch(p) and p != ".." for p in path.parts):
+        raise UsageError(f"{name!r} cannot be a file of a run directory; use letters, digits and ._-+@=, only.")
+    return str(path)

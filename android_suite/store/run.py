@@ -1,0 +1,262 @@
+"""Create, seal and open run directories.
+
+A manifest is replaced as a whole (write, fsync, rename), so that a reader sees the state before or after an iteration,
+never half of one. An iteration that was begun and never sealed reads as ``incomplete``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from android_suite import __version__
+from android_suite.errors import LabError, SchemaError, UsageError
+from android_suite.model.identity import CrashRecord, DeviceIdentity, KernelIdentity
+from android_suite.model.run import MANIFEST_SCHEMA, IterationRecord, Manifest, Mode, Status
+from android_suite.store import layout
+
+_MANIFEST = pydantic.TypeAdapter(Manifest)
+
+
+def now_iso() -> str:
+    """Host time with zone, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Writes ``path`` so that it is there whole or not at all.
+
+    Raises:
+        LabError: the disk is full or the folder cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise LabError(
+            f"cannot write {path}: {error.strerror}; free space or choose another folder with -o."
+        ) from error
+
+
+def write_json(path: Path, value: object) -> None:
+    """Writes ``value`` as readable JSON, atomically. NaN is refused: unknown is ``null``."""
+    write_atomic(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False).encode() + b"\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An opened run directory."""
+
+    path: Path
+    manifest: Manifest
+
+    def raw(self, iteration: IterationRecord) -> Path:
+        """Folder of the evidence of one iteration."""
+        return self.path / layout.RAW / iteration.directory
+
+    def derived(self, iteration: IterationRecord) -> Path:
+        """Folder of what was made from it; may not exist yet."""
+        return self.path / layout.DERIVED / iteration.directory
+
+
+class IterationWriter:
+    """Collects the evidence of one iteration. Every name is relative to the iteration's raw folder."""
+
+    def __init__(self, run: RunWriter, record: IterationRecord) -> None:
+        self._run = run
+        self.record = record
+        self.folder = run.path / layout.RAW / record.directory
+        self.folder.mkdir(parents=True)
+
+    def path(self, name: str) -> Path:
+        """Path of a file to be written; its folder exists afterwards."""
+        target = self.folder / layout.check_member(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    def write(self, name: str, data: bytes | str) -> Path:
+        """Writes one file of evidence, whole or not at all."""
+        target = self.path(name)
+        write_atomic(target, data.encode(errors="surrogateescape") if isinstance(data, str) else data)
+        return target
+
+    def note(self, **changes: Any) -> None:
+        """Changes fields of the record before it is sealed: ``process``, ``boot``, ``trace_setup``, ..."""
+        self.record = replace(self.record, **changes)
+
+    def seal(
+        self,
+        status: Status,
+        reason: str = "",
+        *,
+        lost_events: int | None = None,
+        crash: CrashRecord | None = None,
+    ) -> IterationRecord:
+        """Ends the iteration: digest, read-only files, manifest. May be called once."""
+        self.record = replace(
+            self.record,
+            status=status,
+            reason=reason,
+            lost_events=lost_events,
+            crash=crash,
+            trace_digest=digest_trace(self.folder / layout.FTRACE),
+        )
+        for file in self.folder.rglob("*"):
+            if file.is_file():
+                file.chmod(0o444)
+        self._run.replace_iteration(self.record)
+        return self.record
+
+
+class RunWriter:
+    """A run directory that is being recorded. Used by one thread."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._save()
+
+    def _save(self) -> None:
+        write_json(self.path / layout.MANIFEST, asdict(self.manifest))
+
+    def set_identity(self, kernel: KernelIdentity, device: DeviceIdentity) -> None:
+        """Records what was proven of kernel and device."""
+        self.manifest = replace(self.manifest, kernel=kernel, device=device)
+        self._save()
+
+    def add_note(self, note: str) -> None:
+        """Adds a sentence that every reader of the run should see."""
+        self.manifest = replace(self.manifest, notes=(*self.manifest.notes, note))
+        self._save()
+
+    def set_crash(self, crash: CrashRecord) -> None:
+        """Records a crash outside any iteration."""
+        self.manifest = replace(self.manifest, crash=crash)
+        self._save()
+
+    def begin_iteration(
+        self,
+        scenario: str,
+        *,
+        seed: int | None,
+        boot: str,
+        traced: bool,
+        parameters: Mapping[str, Any],
+        process: str = "",
+        trace_setup: Mapping[str, Any] | None = None,
+    ) -> IterationWriter:
+        """Opens the next iteration; until it is sealed it reads as ``incomplete``."""
+        index = len(self.manifest.iterations)
+        record = IterationRecord(
+            index=index,
+            scenario=scenario,
+            seed=seed,
+            boot=boot,
+            status="incomplete",
+            reason="not sealed: the suite was ended while it recorded",
+            directory=layout.iteration_name(index, scenario),
+            started_at=now_iso(),
+            traced=traced,
+            lost_events=None,
+            trace_digest=None,
+            process=process,
+            parameters=dict(parameters),
+            trace_setup=dict(trace_setup or {}),
+        )
+        self.manifest = replace(self.manifest, iterations=(*self.manifest.iterations, record))
+        self._save()
+        return IterationWriter(self, record)
+
+    def replace_iteration(self, record: IterationRecord) -> None:
+        """Puts the final record of an iteration into the manifest."""
+        done = list(self.manifest.iterations)
+        done[record.index] = record
+        self.manifest = replace(self.manifest, iterations=tuple(done))
+        self._save()
+
+    def seal(self) -> Run:
+        """Ends the recording."""
+        self.manifest = replace(self.manifest, sealed=True)
+        self._save()
+        return Run(self.path, self.manifest)
+
+
+def create_run(path: Path, *, label: str, mode: Mode) -> RunWriter:
+    """Makes a new run directory.
+
+    Raises:
+        UsageError: ``path`` exists and is not an empty folder.
+        LabError: it cannot be made.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(f"{path} exists already; choose another folder with -o or remove it.")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LabError(f"cannot make {path}: {error.strerror}; choose another folder with -o.") from error
+    manifest = Manifest(
+        suite=__version__, label=label, mode=mode, created_at=now_iso(), sealed=False, kernel=None, device=None
+    )
+    return RunWriter(path, manifest)
+
+
+def is_run(path: Path) -> bool:
+    """True if ``path`` is a run directory."""
+    return (path / layout.MANIFEST).is_file()
+
+
+def open_run(path: Path) -> Run:
+    """Opens a run directory, sealed or not.
+
+    Raises:
+        UsageError: there is none.
+        SchemaError: its manifest is not one.
+    """
+    file = path / layout.MANIFEST
+    if not file.is_file():
+        raise UsageError(f"{path} is not a run directory (no {layout.MANIFEST}); name one that `record` made.")
+    try:
+        manifest = _MANIFEST.validate_json(file.read_bytes())
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SchemaError(f"{file}: {where or 'file'}: {first['msg']}; record the run again.") from error
+    if manifest.schema != MANIFEST_SCHEMA:
+        raise SchemaError(f"{file}: schema is {manifest.schema!r}, expected {MANIFEST_SCHEMA!r}; name a run directory.")
+    for iteration in manifest.iterations:
+        layout.check_member(iteration.directory)
+    return Run(path, manifest)
+
+
+def digest_trace(folder: Path) -> str | None:
+    """SHA-256 over ``cpuN.raw`` in CPU order, each led by its name and size; None where there is no trace."""
+    files = sorted(folder.glob("cpu*.raw"), key=lambda f: int("".join(filter(str.isdigit, f.stem)) or 0))
+    if not files:
+        return None
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.name} {file.stat().st_size}\n".encode())
+        with file.open("rb") as data:
+            while block := data.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def clear_derived(run: Run) -> None:
+    """Removes everything that `analyze` made."""
+    shutil.rmtree(run.path / layout.DERIVED, ignore_errors=True)

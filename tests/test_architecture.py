@@ -1,0 +1,118 @@
+"""Who may import whom. Lazy and type-only imports count; a new room has to be placed here."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = "android_suite"
+ROOT = Path(__file__).resolve().parent.parent / PACKAGE
+
+GROUND = {"errors", "config", "model", "store"}
+# room -> rooms it may import besides itself. Drawn in docs/map.md.
+MAY: dict[str, set[str]] = {
+    # shared ground
+    "errors": set(),
+    "config": {"errors"},
+    "model": {"errors"},
+    "store": {"errors", "model"},
+    # online: talks to devices
+    "device": GROUND,
+    "virtual": GROUND,
+    "boot": GROUND | {"device", "virtual"},
+    "capture": GROUND | {"device"},
+    "workload": GROUND | {"device"},
+    "record": GROUND | {"device", "boot", "capture", "workload"},
+    # offline: reads files
+    "tables": {"errors", "model"},
+    "trace": {"errors", "model", "tables"},
+    "evidence": {"errors", "model", "tables"},
+    "analysis": {"errors", "model", "tables"},
+    "stats": {"errors"},
+    "analyze": GROUND | {"tables", "trace", "evidence", "analysis"},
+    "compare": GROUND | {"tables", "stats"},
+    "report": {"errors", "model"},
+    # doors: know both halves, measure nothing
+    "campaign": GROUND | {"virtual", "boot", "device", "workload", "record", "tables", "analyze", "compare", "report"},
+    "cli": GROUND
+    | {"device", "virtual", "boot", "capture", "workload", "record", "campaign"}
+    | {"tables", "trace", "evidence", "analyze", "compare", "report"},
+    "pytest_plugin": GROUND | {"device", "boot", "workload", "record", "analyze"},
+}
+ONLINE = {"device", "virtual", "boot", "capture", "workload", "record"}
+OFFLINE = {"tables", "trace", "evidence", "analysis", "stats", "analyze", "compare", "report"}
+# third-party package -> rooms that may know it
+ONLY_IN: dict[str, set[str]] = {
+    "adbutils": {"device"},
+    "uiautomator2": {"device"},
+    "pandas": OFFLINE | {"cli", "campaign", "pytest_plugin"},
+    "numpy": OFFLINE | {"cli", "campaign", "pytest_plugin"},
+    "numba": {"trace", "analysis", "stats"},
+    "scipy": {"stats"},
+    "pyarrow": OFFLINE,
+    "perfetto": {"trace"},
+    "altair": {"report"},
+    "jinja2": {"report"},
+    "click": {"cli"},
+}
+
+
+def room_of(file: Path) -> str:
+    part = file.relative_to(ROOT).parts[0]
+    return part.removesuffix(".py")
+
+
+def imports_of(file: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(), str(file))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            module = node.module or ""
+            found |= {f"{module}.{alias.name}" for alias in node.names} if module == PACKAGE else {module}
+    return found
+
+
+FILES = sorted(f for f in ROOT.rglob("*.py") if f.name != "__init__.py" or f.parent != ROOT)
+
+
+def test_every_room_is_placed() -> None:
+    rooms = {room_of(f) for f in FILES}
+    assert rooms - MAY.keys() == set(), "place the new room in MAY"
+    assert {r for allowed in MAY.values() for r in allowed} <= MAY.keys()
+
+
+def test_the_picture_has_no_cycle() -> None:
+    left = {room: set(allowed) for room, allowed in MAY.items()}
+    while left:
+        free = {room for room, allowed in left.items() if not allowed & left.keys()}
+        assert free, f"cycle among {sorted(left)}"
+        left = {room: allowed for room, allowed in left.items() if room not in free}
+
+
+def test_adb_and_pandas_never_meet() -> None:
+    for room in ONLINE:
+        assert not MAY[room] & OFFLINE, room
+    for room in OFFLINE:
+        assert not MAY[room] & ONLINE, room
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
+def test_imports_keep_to_the_picture(file: Path) -> None:
+    room = room_of(file)
+    for name in imports_of(file):
+        top, _, rest = name.partition(".")
+        if top == PACKAGE:
+            target = rest.split(".")[0]
+            assert target in {"", "__version__", room} | MAY[room], f"{room} may not import {name}"
+        elif top in ONLY_IN:
+            assert room in ONLY_IN[top], f"{room} may not know {top}"
+
+
+def test_only_virtual_knows_qemu() -> None:
+    for file in FILES:
+        if room_of(file) != "virtual":
+            assert "qemu-system" not in file.read_text(), file

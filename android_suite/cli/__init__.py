@@ -1,1 +1,1 @@
-"""The command: one file a verb."""
+"""The command: one file a verb, loaded when it is called for."""

@@ -1,0 +1,87 @@
+"""`android-suite`: finds the verb, runs it, and turns every error into one sentence and its exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from android_suite import __version__
+from android_suite.errors import SuiteError
+
+# verb -> what the overview says of it; the module of the same name holds the command `command`.
+VERBS = {
+    "doctor": "What this host and this device can measure, each missing thing with its remedy.",
+    "devices": "Attached and virtual devices.",
+    "record": "Run scenarios on a device and seal a run directory.",
+    "analyze": "A run directory or any trace to tables and metrics.",
+    "compare": "Two sets of runs to verdicts.",
+    "report": "Render what analyze or compare found.",
+    "qualify": "A whole planned experiment: boot, record, analyze, compare, report; resumable.",
+    "export": "A trace with the suite's own tracks, for the Perfetto UI or trace-cmd.",
+    "vdev": "Start, stop and list virtual devices.",
+    "kernels": "List, fetch and build the kernels for virtual devices.",
+}
+
+
+class _Verbs(click.Group):
+    """Imports a verb's module only when it is asked for: `--help` and typos answer at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"android_suite.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="android-suite")
+def cli() -> None:
+    """Does this kernel patch make Android smoother, and can you prove it?
+
+    Record scenarios on a device, analyze who waited for whom on which lock, compare kernels, report.
+    Exit codes: 0 done, 1 a gate failed or something got worse, 2 usage, 3 cannot be done here,
+    4 the lab failed (retry), 5 evidence not to be trusted, 6 not comparable.
+    """
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line; returns its exit code and never raises for what a user can cause."""
+    try:
+        status = cli.main(args=None if argv is None else list(argv), prog_name="android-suite", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        print("android-suite: interrupted; what was finished is kept.", file=sys.stderr)  # noqa: T201
+        return 130
+    except SuiteError as error:
+        print(f"android-suite: {error}", file=sys.stderr)  # noqa: T201
+        for note in getattr(error, "__notes__", ()):
+            print(f"  {note}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output has seen enough (`| head`); Python must not complain about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def main() -> None:
+    """Entry point."""
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,299 @@
+"""The real transport: adb's server, spoken to through adbutils' connections.
+
+The server's address comes from ``ANDROID_ADB_SERVER_HOST`` and ``ANDROID_ADB_SERVER_PORT``; a local one that does not
+run is started. Each call opens its own connection, as adb itself does.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import struct
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Self
+
+import adbutils
+
+from android_suite.device import shell_protocol as v2
+from android_suite.device.transport import DEFAULT_TIMEOUT_S, Command, Completed, render_command
+from android_suite.errors import AdbError, AdbTimeout, DeviceLost, LabError, UsageError
+
+_CHUNK_BYTES = 1 << 18
+_STATUS_MARK = b"\nandroid-suite-status:"
+_GONE = ("not found", "offline", "no devices", "closed", "unauthorized", "connection reset", "device still connecting")
+
+
+def server_address() -> tuple[str, int]:
+    """Host and port of the adb server.
+
+    Raises:
+        UsageError: ``ANDROID_ADB_SERVER_PORT`` is not a port.
+    """
+    port = os.environ.get("ANDROID_ADB_SERVER_PORT", "5037")
+    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise UsageError(f"ANDROID_ADB_SERVER_PORT is {port!r}, which is no port; set a number or unset it.")
+    return os.environ.get("ANDROID_ADB_SERVER_HOST", "127.0.0.1"), int(port)
+
+
+def start_server() -> adbutils.AdbClient:
+    """A client of the adb server, which runs afterwards.
+
+    Raises:
+        LabError: no adb here, or no server at the address.
+    """
+    host, port = server_address()
+    try:
+        socket.create_connection((host, port), timeout=3).close()
+    except OSError as refused:
+        if host not in ("127.0.0.1", "localhost", "::1"):
+            raise LabError(
+                f"no adb server answers at {host}:{port}; start it there or unset ANDROID_ADB_SERVER_HOST."
+            ) from refused
+        _run_adb("-P", str(port), "start-server")
+    return adbutils.AdbClient(host=host, port=port)
+
+
+def _run_adb(*arguments: str) -> None:
+    try:
+        # adbutils would do the same with adb's chatter on our stdout, where results go
+        subprocess.run(["adb", *arguments], check=True, capture_output=True, timeout=30)
+    except FileNotFoundError as error:
+        raise LabError("there is no `adb` on this machine; run `make setup` or install platform-tools.") from error
+    except subprocess.SubprocessError as error:
+        raise LabError(f"`adb {' '.join(arguments)}` failed ({error}); run it by hand to see why.") from error
+
+
+class AdbTransport:
+    """A :class:`~android_suite.device.transport.Transport` over adb. Made by ``device.connect``."""
+
+    def __init__(self, client: adbutils.AdbClient, serial: str, *, features: frozenset[str]) -> None:
+        self._client, self._serial = client, serial
+        self._shell_v2 = "shell_v2" in features
+        self._lost: str | None = None
+
+    @property
+    def serial(self) -> str:
+        """As adb names it."""
+        return self._serial
+
+    def run(self, command: Command, *, timeout: float = DEFAULT_TIMEOUT_S, stdin: bytes = b"") -> Completed:
+        """See the protocol."""
+        line = render_command(command)
+        if not self._shell_v2:
+            return self._run_v1(line, timeout, stdin)
+        deadline = time.monotonic() + timeout
+        out = bytearray()
+        with self._open_stream(line, timeout) as stream:
+            stream.write(stdin)
+            stream.close_stdin()
+            try:
+                while data := stream.read(timeout=max(0.001, deadline - time.monotonic())):
+                    out += data
+            except AdbTimeout as error:
+                raise _timeout(line, timeout, self._serial) from error
+            status = stream.status
+        assert status is not None
+        return Completed(command=line, stdout=bytes(out), stderr=stream.stderr, status=status)
+
+    def _run_v1(self, line: str, timeout: float, stdin: bytes) -> Completed:
+        if stdin:
+            raise AdbError(f"{self._serial} has no shell_v2, so nothing can be piped into a command; update its adbd.")
+        out = bytearray()
+        deadline = time.monotonic() + timeout
+        mark = _STATUS_MARK.decode().strip()
+        with self._guard(line, timeout), self._open("exec:" + f"({line}\n) 2>&1; echo; echo {mark}$?", timeout) as raw:
+            while True:
+                raw.settimeout(max(0.001, deadline - time.monotonic()))
+                if not (data := raw.recv(_CHUNK_BYTES)):
+                    break
+                out += data
+        body, found, status = bytes(out).rpartition(_STATUS_MARK)
+        if not found or not status.strip().isdigit():
+            raise self._lose(f"`{line[:80]}` was cut off")
+        return Completed(command=line, stdout=body, stderr=b"", status=int(status))
+
+    def stream(self, command: Command) -> AdbStream:
+        """See the protocol.
+
+        Raises:
+            AdbError: the device has no shell_v2, without which a stream has neither input nor status.
+        """
+        if not self._shell_v2:
+            raise AdbError(f"{self._serial} has no shell_v2, which streaming needs; update its adbd.")
+        return self._open_stream(render_command(command), DEFAULT_TIMEOUT_S)
+
+    def _open_stream(self, line: str, timeout: float) -> AdbStream:
+        with self._guard(line, timeout):
+            return AdbStream(self._open_socket("shell,v2,raw:" + line, timeout), line, self._serial, self._lose)
+
+    def push(self, data: bytes, path: str, *, mode: int = 0o644, timeout: float = DEFAULT_TIMEOUT_S) -> None:
+        """See the protocol."""
+        with self._guard(f"push {path}", timeout), self._open("sync:", timeout) as raw:
+            target = f"{path},{stat.S_IFREG | mode}".encode()
+            raw.sendall(b"SEND" + struct.pack("<I", len(target)) + target)
+            for at in range(0, len(data), 1 << 16):  # the protocol's largest piece
+                piece = data[at : at + (1 << 16)]
+                raw.sendall(b"DATA" + struct.pack("<I", len(piece)) + piece)
+            raw.sendall(b"DONE" + struct.pack("<I", int(time.time())))
+            kind, size = struct.unpack("<4sI", _read_exactly(raw, 8))
+            if kind != b"OKAY":
+                raise self._refused(f"push {path}", _read_exactly(raw, min(size, 1 << 16)))
+
+    def pull(self, path: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> bytes:
+        """See the protocol."""
+        out = bytearray()
+        with self._guard(f"pull {path}", timeout), self._open("sync:", timeout) as raw:
+            raw.sendall(b"RECV" + struct.pack("<I", len(path.encode())) + path.encode())
+            while True:
+                kind, size = struct.unpack("<4sI", _read_exactly(raw, 8))
+                if kind == b"DONE":
+                    return bytes(out)
+                if kind != b"DATA" or size > 1 << 16:
+                    raise self._refused(f"pull {path}", _read_exactly(raw, min(size, 1 << 16)))
+                out += _read_exactly(raw, size)
+
+    def _refused(self, what: str, reply: bytes) -> AdbError:
+        said = reply.decode(errors="replace").strip()
+        return AdbError(
+            f"{self._serial}: {what} was refused ({said}); check the path and that adb may use it (`adb root`).",
+            argv=(what,),
+            serial=self._serial,
+            output=said,
+        )
+
+    def _lose(self, what: str) -> DeviceLost:
+        self._lost = f"{self._serial} went away ({what}); check cable, adb and the device, then run again."
+        return DeviceLost(self._lost)
+
+    def _open_socket(self, service: str, timeout: float) -> socket.socket:
+        connection = self._client.device(serial=self._serial).open_transport(timeout=timeout)
+        try:
+            encoded = service.encode(errors="surrogateescape")
+            if len(encoded) > 0xFFFF:
+                raise AdbError(f"a command of {len(encoded)} bytes does not fit adb; send it as standard input.")
+            connection.conn.sendall(b"%04x" % len(encoded) + encoded)
+            connection.check_okay()
+        except BaseException:
+            connection.conn.close()
+            raise
+        raw: socket.socket = connection.conn
+        return raw
+
+    @contextmanager
+    def _open(self, service: str, timeout: float) -> Iterator[socket.socket]:
+        raw = self._open_socket(service, timeout)
+        try:
+            yield raw
+        finally:
+            raw.close()
+
+    @contextmanager
+    def _guard(self, what: str, timeout: float) -> Iterator[None]:
+        """Turns every failure of socket and adbutils into the suite's own."""
+        if self._lost:
+            raise DeviceLost(self._lost)
+        try:
+            yield
+        except (TimeoutError, adbutils.AdbTimeout) as error:
+            raise _timeout(what, timeout, self._serial) from error
+        except adbutils.AdbError as error:
+            said = str(error)
+            if any(word in said.lower() for word in _GONE):
+                raise self._lose(said) from error
+            raise AdbError(
+                f"{self._serial}: adb refused `{what[:80]}` ({said}); try `adb devices`.",
+                argv=(what,),
+                serial=self._serial,
+                output=said,
+            ) from error
+        except (OSError, EOFError) as error:
+            raise self._lose(f"`{what[:80]}`: {error}") from error
+
+
+def _timeout(what: str, timeout: float, serial: str) -> AdbTimeout:
+    return AdbTimeout(
+        f"{serial}: `{what[:80]}` did not end in {timeout:.3g} s; see whether the device still answers `adb shell`.",
+        argv=(what,),
+        serial=serial,
+    )
+
+
+def _read_exactly(raw: socket.socket, size: int) -> bytes:
+    out = bytearray()
+    while len(out) < size:
+        if not (data := raw.recv(size - len(out))):
+            raise EOFError("adb closed the connection")
+        out += data
+    return bytes(out)
+
+
+class AdbStream:
+    """A :class:`~android_suite.device.transport.Stream` over the shell protocol."""
+
+    def __init__(self, raw: socket.socket, line: str, serial: str, lose: Callable[[str], DeviceLost]) -> None:
+        self._raw, self._line, self._serial, self._lose = raw, line, serial, lose
+        self._packets = v2.PacketReader()
+        self._stderr = bytearray()
+        self._status: int | None = None
+
+    @property
+    def status(self) -> int | None:
+        """Exit status, once the output has ended."""
+        return self._status
+
+    @property
+    def stderr(self) -> bytes:
+        """Standard error so far."""
+        return bytes(self._stderr)
+
+    def read(self, *, timeout: float) -> bytes:
+        """See the protocol."""
+        deadline = time.monotonic() + timeout
+        out = bytearray()
+        while not out and self._status is None:
+            self._raw.settimeout(max(0.001, deadline - time.monotonic()))
+            try:
+                data = self._raw.recv(_CHUNK_BYTES)
+                if not data:
+                    raise self._lose(f"`{self._line[:80]}` was cut off")
+                packets = self._packets.feed(data)
+            except TimeoutError as error:
+                raise _timeout(self._line, timeout, self._serial) from error
+            except (OSError, v2.OutOfStep) as error:
+                raise self._lose(f"`{self._line[:80]}`: {error}") from error
+            for kind, payload in packets:
+                if kind == v2.STDOUT:
+                    out += payload
+                elif kind == v2.STDERR:
+                    self._stderr += payload
+                elif kind == v2.EXIT and payload:
+                    self._status = payload[0]
+        return bytes(out)
+
+    def write(self, data: bytes) -> None:
+        """Sends standard input."""
+        for at in range(0, len(data), 1 << 16):
+            self._send(v2.encode_packet(v2.STDIN, data[at : at + (1 << 16)]))
+
+    def close_stdin(self) -> None:
+        """See the protocol."""
+        self._send(v2.encode_packet(v2.CLOSE_STDIN))
+
+    def _send(self, packet: bytes) -> None:
+        # a command may end before it took its input: what it said and its status still wait to be read
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._raw.sendall(packet)
+
+    def close(self) -> None:
+        """See the protocol."""
+        self._raw.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

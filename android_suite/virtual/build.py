@@ -1,0 +1,249 @@
+"""Kernel pairs that differ in one patch, built from Debian's kernel source and cached by what went into them.
+
+The candidate is the source with the patch, the baseline the same tree without it: one configuration, one compiler, one
+build folder, so that the second build redoes only what the patch touches and nothing else can differ. For a patch that the
+source has already, ``revert`` turns it round: the candidate is the source as it is, the baseline has the patch taken back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from android_suite.errors import MachineError, UsageError
+from android_suite.virtual.cache import Cache, Entry
+from android_suite.virtual.kernel_image import parse_release
+from android_suite.virtual.kernels import KernelImage
+from android_suite.virtual.packages import Packages, read_members
+
+_CONFIGS = Path(__file__).parent / "configs"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,60}")
+_SIDES = ("baseline", "candidate")
+_TOOLS = {  # what a build runs -> the Debian package that has it
+    "make": "make", "gcc": "gcc", "flex": "flex", "bison": "bison", "bc": "bc", "xz": "xz-utils", "patch": "patch",
+    "tar": "tar", "perl": "perl",
+}  # fmt: skip
+# Debian's compilers for the architecture: the prefix for CROSS_COMPILE, the kernel's name of it, and its image.
+_TARGETS = {
+    "arm64": ("aarch64-linux-gnu-", "arm64", "arch/arm64/boot/Image.gz"),
+    "amd64": ("", "x86", "arch/x86/boot/bzImage"),
+}
+_BUILD_TIMEOUT_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelPair:
+    """Two kernels that differ in one patch. Boot a side by the name ``NAME:baseline`` or ``NAME:candidate``."""
+
+    name: str
+    source: str  # Debian package and version
+    patch_sha256: str
+    baseline: KernelImage
+    candidate: KernelImage
+
+
+def build_pair(
+    name: str,
+    *,
+    source: str,
+    patch: Path,
+    arch: str = "arm64",
+    revert: bool = False,
+    lock_stat: bool = False,
+    jobs: int | None = None,
+    cache: Cache | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> KernelPair:
+    """Builds (or finds in the cache) a pair of kernels.
+
+    Args:
+        name: what the pair is called in plans and in ``--kernel NAME:baseline``.
+        source: Debian source package such as ``linux-source-7.3``.
+        patch: a unified diff for ``patch -p1``.
+        arch: ``arm64`` or ``amd64``.
+        revert: the source has the patch already; the baseline is without it.
+        lock_stat: the variant with LOCK_STAT.
+        jobs: parallel compilers; None takes all CPUs.
+        cache: where the pair is kept.
+        progress: told one line a step.
+
+    Raises:
+        UsageError: a bad name or architecture, no such patch, or one that does not apply.
+        MachineError: the source cannot be fetched, a build tool is missing, or the build fails.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} cannot name a kernel pair; use letters, digits and ._- and start with a letter")
+    if arch not in _TARGETS:
+        raise UsageError(f"unknown architecture {arch!r}; use {' or '.join(_TARGETS)}")
+    if not patch.is_file():
+        raise UsageError(f"no patch at {patch}; give a unified diff for patch -p1")
+    diff = patch.read_bytes()
+    cross, _, _ = _TARGETS[arch]
+    _check_tools(cross)
+    cache = cache or Cache()
+    packages = Packages(cache, arch)
+    version = packages.read_version(source)
+    fragments = [_CONFIGS / "lab.config", _CONFIGS / f"lab.{arch}.config"]
+    fragments += [_CONFIGS / "lock_stat.config"] if lock_stat else []
+    config = b"".join(f.read_bytes() for f in fragments)
+    key = hashlib.sha256(
+        b"\0".join(
+            [source.encode(), version.encode(), arch.encode(), config, diff, str(revert).encode(), _compiler(cross)]
+        )
+    ).hexdigest()[:32]
+    with cache.lock(f"build-{key}"):
+        entry = cache.read_entry("built", key)
+        if entry is None:
+            with cache.scratch() as scratch:
+                tree = _unpack(packages, f"{source}={version}", Path(scratch), progress)
+                images = _build_both(tree, config, patch.resolve(), arch, revert, jobs or os.cpu_count() or 1, progress)
+            meta = {"source": f"{source}={version}", "arch": arch, "patch_sha256": hashlib.sha256(diff).hexdigest()}
+            entry = cache.write_entry("built", key, images, meta)
+        else:
+            progress(f"in the cache: {source} {version} with this patch and configuration")
+        cache.write_entry("pairs", name, {}, {"key": key})
+    return _pair(name, entry)
+
+
+def read_pair(name: str, *, cache: Cache | None = None) -> KernelPair | None:
+    """The pair of that name, or None if none was built or its images are gone."""
+    cache = cache or Cache()
+    named = cache.read_entry("pairs", name) if _NAME.fullmatch(name) else None
+    entry = cache.read_entry("built", named.meta["key"]) if named else None
+    return _pair(name, entry) if entry else None
+
+
+def list_pairs(*, cache: Cache | None = None) -> list[KernelPair]:
+    """All pairs that can be booted."""
+    cache = cache or Cache()
+    return [pair for name in cache.list_entries("pairs") if (pair := read_pair(name, cache=cache))]
+
+
+def _pair(name: str, entry: Entry) -> KernelPair:
+    def side(which: str) -> KernelImage:
+        return KernelImage(
+            name=f"{name}:{which}",
+            release=parse_release(entry.files[which].read_bytes()),
+            arch=entry.meta["arch"],
+            path=entry.files[which],
+            sha256=entry.digests[which],
+            config_sha256=entry.digests["config"],
+        )
+
+    return KernelPair(
+        name=name,
+        source=entry.meta["source"],
+        patch_sha256=entry.meta["patch_sha256"],
+        baseline=side("baseline"),
+        candidate=side("candidate"),
+    )
+
+
+def _check_tools(cross: str) -> None:
+    tools = {**_TOOLS, **({f"{cross}gcc": "gcc-aarch64-linux-gnu"} if cross else {})}
+    missing = sorted(package for tool, package in tools.items() if not shutil.which(tool))
+    headers = {"libssl-dev": "openssl/opensslv.h", "libelf-dev": "libelf.h"}
+    missing += [p for p, h in headers.items() if not (Path("/usr/include") / h).exists()]
+    if missing:
+        raise MachineError(f"building a kernel needs {', '.join(missing)}; run: apt-get install {' '.join(missing)}")
+
+
+def _compiler(cross: str) -> bytes:
+    return subprocess.run([f"{cross}gcc", "--version"], capture_output=True, check=True).stdout.splitlines()[0]
+
+
+def _unpack(packages: Packages, spec: str, scratch: Path, progress: Callable[[str], None]) -> Path:
+    progress(f"fetching {spec}")
+
+    def take(debs: Sequence[Path]) -> None:
+        for member, content in read_members(
+            debs[0], lambda n: bool(re.search(r"usr/src/linux-source-[^/]+\.tar\.", n))
+        ):
+            (scratch / "source.tar.xz").write_bytes(content)
+            progress(f"unpacking {Path(member.name).name}")
+
+    packages.fetch([spec], take)
+    tree = scratch / "tree"
+    tree.mkdir()
+    if not (scratch / "source.tar.xz").exists():
+        raise MachineError(f"{spec} holds no kernel source; name a linux-source-* package")
+    _run(["tar", "-xf", str(scratch / "source.tar.xz"), "--strip-components=1"], tree, "unpack the kernel source")
+    return tree
+
+
+def _build_both(
+    tree: Path, config: bytes, patch: Path, arch: str, revert: bool, jobs: int, progress: Callable[[str], None]
+) -> dict[str, bytes]:
+    cross, kernel_arch, image = _TARGETS[arch]
+    # One time, user and host in both images: what differs between them is the patch.
+    make = [
+        "make", f"-j{jobs}", f"ARCH={kernel_arch}", f"CROSS_COMPILE={cross}", "KBUILD_BUILD_TIMESTAMP=@0",
+        "KBUILD_BUILD_USER=lab", "KBUILD_BUILD_HOST=lab", "KBUILD_BUILD_VERSION=1",
+    ]  # fmt: skip
+    if revert:
+        _patch(tree, patch, reverse=True)
+    (tree / "lab.config").write_bytes(config)
+    _run([*make, "-s", "tinyconfig"], tree, "configure the kernel")
+    env = {"ARCH": kernel_arch, "CROSS_COMPILE": cross}
+    _run(["scripts/kconfig/merge_config.sh", "-m", ".config", "lab.config"], tree, "configure the kernel", env)
+    _run([*make, "-s", "olddefconfig"], tree, "configure the kernel")
+    final = (tree / ".config").read_bytes()
+    _check_config(config.decode(), final.decode())
+    images: dict[str, bytes] = {"config": final}
+    for step, side in enumerate(_SIDES):
+        if step:
+            _patch(tree, patch, reverse=False)
+        progress(f"building the {side} (minutes for the first, seconds for the second)")
+        _run([*make, "-s", Path(image).name], tree, f"build the {side} kernel")
+        images[side] = (tree / image).read_bytes()
+    if images["baseline"] == images["candidate"]:
+        raise UsageError(f"{patch.name} changes nothing in this kernel; both builds are the same image")
+    return images
+
+
+def _patch(tree: Path, patch: Path, *, reverse: bool) -> None:
+    argv = ["patch", "-p1", "--batch", "--input", str(patch), "--reverse" if reverse else "--forward"]
+    done = subprocess.run([*argv, "--dry-run"], cwd=tree, capture_output=True, text=True, check=False)
+    if done.returncode:
+        error = UsageError(
+            f"{patch.name} cannot be {'taken back from' if reverse else 'applied to'} this source; "
+            f"{'leave out --revert' if reverse else 'use --revert if the source has it already'}"
+        )
+        error.add_note(done.stdout.strip()[-2000:])
+        raise error
+    _run(argv, tree, "patch the kernel source")
+
+
+def _check_config(wanted: str, final: str) -> None:
+    have = set(final.splitlines())
+    missing = [line for line in wanted.splitlines() if line.endswith("=y") and line not in have]
+    # Options that a kernel release merged away or renamed cannot be had; those the suite lives on must be there.
+    vital = {"CONFIG_FTRACE_SYSCALLS=y", "CONFIG_VIRTIO_NET=y", "CONFIG_RD_ZSTD=y"}
+    if lost := sorted(vital & set(missing)):
+        raise MachineError(
+            f"this source cannot be configured with {', '.join(lost)}; choose another linux-source package"
+        )
+
+
+def _run(argv: Sequence[str], cwd: Path, what: str, env: dict[str, str] | None = None) -> None:
+    try:
+        done = subprocess.run(
+            argv, cwd=cwd, capture_output=True, text=True, check=False, timeout=_BUILD_TIMEOUT_S,
+            env={**os.environ, "LC_ALL": "C", **(env or {})},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise MachineError(
+            f"could not {what} within {_BUILD_TIMEOUT_S / 60:.0f} minutes; try again on an idle machine"
+        ) from None
+    if done.returncode:
+        error = MachineError(
+            f"could not {what} ({argv[0]} ended with {done.returncode}); see the compiler's words below"
+        )
+        error.add_note((done.stderr or done.stdout).strip()[-3000:])
+        raise error

@@ -1,1 +1,30 @@
-"""The QEMU device: kernels, image, machine; guest/ holds the sources that run inside."""
+"""The QEMU device: kernels, image, machine; guest/ holds the sources that run inside.
+
+>>> with VirtualDevice(kernel=fetch_kernel("6.17.13")) as device:  # doctest: +SKIP
+...     device.start()
+...     print(device.serial)  # answers adb until the block ends
+"""
+
+from __future__ import annotations
+
+from android_suite.virtual.cache import Cache, cache_dir
+from android_suite.virtual.console import GuestCrash, parse_crash
+from android_suite.virtual.kernels import KernelChoice, KernelImage, fetch_kernel, list_kernels
+from android_suite.virtual.machine import ExitReport, VirtualDevice
+from android_suite.virtual.registry import DeviceRecord, Registry, stop_device
+
+__all__ = [
+    "Cache",
+    "DeviceRecord",
+    "ExitReport",
+    "GuestCrash",
+    "KernelChoice",
+    "KernelImage",
+    "Registry",
+    "VirtualDevice",
+    "cache_dir",
+    "fetch_kernel",
+    "list_kernels",
+    "parse_crash",
+    "stop_device",
+]

@@ -1,0 +1,157 @@
+"""The suite's cache: kernels, packages and images, stored by their content.
+
+Layout under :func:`cache_dir`::
+
+    objects/ab/abcdef...   one file a content, named by its SHA-256
+    entries/KIND/KEY.json  a named set of objects with what is known about them
+    locks/NAME             held while an entry is being made
+
+A file appears under its name only when it is whole: it is written beside, synced and renamed. Digests are checked at
+every use, so a damaged object is made again instead of booted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from android_suite.errors import MachineError
+
+ENV = "ANDROID_SUITE_CACHE"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def cache_dir() -> Path:
+    """The cache folder: ``ANDROID_SUITE_CACHE`` if set, else the user's cache folder."""
+    named = os.environ.get(ENV)
+    return Path(named).expanduser().absolute() if named else platformdirs.user_cache_path("android-suite")
+
+
+def measure_digest(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def disk_full(root: Path, need_bytes: int) -> MachineError:
+    """The error for a cache disk without room for ``need_bytes`` more."""
+    need_mb = max(1, -(-need_bytes // 1_000_000))
+    return MachineError(f"cache disk full: {root}; free {need_mb} MB or set {ENV} to a folder on a larger disk")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A named set of objects: ``files`` maps a name to the object's path, ``meta`` is what was written with it."""
+
+    files: Mapping[str, Path]
+    digests: Mapping[str, str]
+    meta: Mapping[str, Any]
+
+
+class Cache:
+    """The content-addressed store in one folder; safe to share between processes."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or cache_dir()
+
+    @contextlib.contextmanager
+    def writing(self, need_bytes: int) -> Iterator[None]:
+        """Turns a full or unwritable disk into a MachineError with the next step."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _FULL:
+                raise disk_full(self.root, need_bytes) from error
+            raise MachineError(
+                f"cannot write the cache {self.root} ({error.strerror}); set {ENV} to a folder you may write"
+            ) from error
+
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Holds a lock shared with other processes; the kernel drops it when its holder dies."""
+        with self.writing(1):
+            folder = self.root / "locks"
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def scratch(self) -> tempfile.TemporaryDirectory[str]:
+        """A temporary folder on the cache's own disk."""
+        with self.writing(1):
+            (self.root / "tmp").mkdir(parents=True, exist_ok=True)
+            return tempfile.TemporaryDirectory(dir=self.root / "tmp", prefix="make-", ignore_cleanup_errors=True)
+
+    def write_object(self, content: bytes) -> str:
+        """Stores ``content``; returns its SHA-256."""
+        digest = hashlib.sha256(content).hexdigest()
+        path = self._object(digest)
+        if not path.exists():
+            self._write_whole(path, content)
+        return digest
+
+    def write_entry(self, kind: str, key: str, files: Mapping[str, bytes], meta: Mapping[str, Any]) -> Entry:
+        """Stores files and what is known about them under ``kind``/``key``, replacing what was there."""
+        digests = {name: self.write_object(content) for name, content in files.items()}
+        text = json.dumps({"files": digests, "meta": dict(meta)}, indent=1, sort_keys=True)
+        self._write_whole(self._entry(kind, key), text.encode())
+        return Entry(
+            files={name: self._object(digest) for name, digest in digests.items()}, digests=digests, meta=dict(meta)
+        )
+
+    def read_entry(self, kind: str, key: str) -> Entry | None:
+        """The entry, or None where there is none or an object of it is gone or damaged (which is then removed)."""
+        path = self._entry(kind, key)
+        try:
+            record = json.loads(path.read_text())
+            digests: dict[str, str] = record["files"]
+            meta: dict[str, Any] = record["meta"]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+        files = {name: self._object(digest) for name, digest in digests.items()}
+        for name, file in files.items():
+            if not file.exists():
+                return None
+            if measure_digest(file) != digests[name]:
+                file.unlink(missing_ok=True)
+                return None
+        return Entry(files=files, digests=digests, meta=meta)
+
+    def list_entries(self, kind: str) -> list[str]:
+        """Keys of the entries of a kind, sorted."""
+        folder = self.root / "entries" / kind
+        return sorted(path.stem for path in folder.glob("*.json")) if folder.is_dir() else []
+
+    def _object(self, digest: str) -> Path:
+        return self.root / "objects" / digest[:2] / digest
+
+    def _entry(self, kind: str, key: str) -> Path:
+        return self.root / "entries" / kind / f"{key}.json"
+
+    def _write_whole(self, path: Path, content: bytes) -> None:
+        with self.writing(len(content)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+            try:
+                with os.fdopen(handle, "wb") as stream:
+                    stream.write(content)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                Path(name).rename(path)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise

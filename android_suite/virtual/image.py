@@ -1,0 +1,230 @@
+"""The virtual device's root file system, as an initramfs.
+
+The base (Debian's adbd with its libraries, busybox, the guest's own programs and files) depends on no kernel; it is
+made once per content of its sources and kept in the cache. What a boot adds (modules of its kernel, the user's overlays,
+files of the run) are archives behind it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import zstandard
+
+from android_suite.errors import MachineError, UsageError
+from android_suite.virtual.cache import Cache, Entry
+from android_suite.virtual.cpio import Node, file_node, folder_node, join_archives, link_node, render_cpio
+from android_suite.virtual.kernels import KernelImage
+from android_suite.virtual.packages import Packages, read_members
+
+GUEST = Path(__file__).parent / "guest"
+TRIPLETS = {"arm64": "aarch64-linux-gnu", "amd64": "x86_64-linux-gnu"}
+COMPILERS = {"arm64": "aarch64-linux-gnu-gcc", "amd64": "x86_64-linux-gnu-gcc"}
+CFLAGS = ("-O2", "-static", "-pthread", "-Wall", "-Wextra")
+PACKAGES = ("adbd", "busybox-static")
+FOLDERS = ("proc", "sys", "dev", "tmp", "data", "mnt", "root", "run", "lib/modules")
+# A change here makes every base anew.
+LAYOUT = "1"
+_ADBD = "usr/lib/android-sdk/platform-tools/adbd"
+_OVERLAY_MAGIC = (b"070701", b"070702", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+
+
+def build_base(arch: str, *, cache: Cache, guest: Path = GUEST) -> Entry:
+    """The base archive (file ``base``) for an architecture; built on first use and when the guest's sources change.
+
+    Raises:
+        MachineError: packages cannot be fetched, or the compiler is missing or refuses the guest's sources.
+    """
+    key = f"{arch}-{measure_guest(guest)[:32]}"
+    with cache.lock(f"image-{arch}"):
+        if entry := cache.read_entry("images", key):
+            return entry
+        system = cache.read_entry("systems", f"{arch}-{LAYOUT}") or _build_system(arch, cache)
+        nodes = {name.partition(":")[2]: _stored_node(name, path) for name, path in system.files.items()}
+        nodes |= {path: link_node(target) for path, target in system.meta["links"].items()}
+        nodes |= {name: folder_node() for name in FOLDERS}
+        with cache.scratch() as scratch:
+            programs = compile_guest(arch, guest / "src", Path(scratch))
+        nodes |= {f"system/bin/{name}": file_node(content, executable=True) for name, content in programs.items()}
+        nodes |= read_tree(guest / "rootfs")
+        applets = guest / "busybox-applets.txt"
+        for applet in applets.read_text().split() if applets.is_file() else ():
+            nodes.setdefault(f"system/bin/{applet}", link_node("/usr/bin/busybox"))
+        # The kernel unpacks on one slow emulated CPU: light zstd costs less there than reading three times as much.
+        base = zstandard.ZstdCompressor(level=12, write_content_size=True).compress(render_cpio(nodes))
+        return cache.write_entry("images", key, {"base": base}, {"arch": arch, "packages": system.meta["packages"]})
+
+
+def read_initrd(
+    base: Entry, kernel: KernelImage, *, overlays: Sequence[Path] = (), run_files: Mapping[str, bytes] | None = None
+) -> bytes:
+    """The whole initramfs of one boot: base, the kernel's modules, overlays, then the files of the run.
+
+    Args:
+        base: what :func:`build_base` returned.
+        kernel: the kernel that will unpack it.
+        overlays: initramfs files of the user's own: cpio (newc), plain or compressed with gzip or zstd.
+        run_files: absolute guest path to content; a file is executable if it starts with ``#!``.
+
+    Raises:
+        UsageError: an overlay is missing or is no such archive.
+    """
+    modules = {
+        f"lib/modules/{name}.ko": file_node(path.read_bytes())
+        for name, path in zip(kernel.module_names, kernel.modules, strict=True)
+    }
+    order = "".join(f"{name}.ko\n" for name in kernel.module_names)
+    modules["lib/modules/order"] = file_node(order.encode())
+    run = {path.lstrip("/"): _executable_or_not(content) for path, content in (run_files or {}).items()}
+    return join_archives(
+        [base.files["base"].read_bytes(), render_cpio(modules), *map(read_overlay, overlays), render_cpio(run)]
+    )
+
+
+def read_overlay(path: Path) -> bytes:
+    """A user's initramfs, checked to be one that every kernel here unpacks.
+
+    Raises:
+        UsageError: no such file, or neither cpio (newc) nor gzip nor zstd.
+    """
+    if not path.is_file():
+        raise UsageError(f"no overlay at {path}; give a cpio archive (newc), plain or compressed with gzip or zstd")
+    content = path.read_bytes()
+    if not content.startswith(_OVERLAY_MAGIC):
+        raise UsageError(f"{path} is not an initramfs; make one with: find . | cpio -o -H newc | zstd > FILE")
+    return content
+
+
+def measure_guest(guest: Path) -> str:
+    """SHA-256 over the guest's sources, their names and the layout of the image."""
+    total = hashlib.sha256("\0".join([LAYOUT, *CFLAGS, *PACKAGES]).encode())
+    for path in _guest_files(guest):
+        total.update(f"\0{path.relative_to(guest)}\0".encode())
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def compile_guest(arch: str, sources: Path, scratch: Path) -> dict[str, bytes]:
+    """Static programs from ``NAME.c`` and ``NAME/*.c``, by name.
+
+    Raises:
+        MachineError: no compiler for the architecture, or it refuses a source; the notes hold what it said.
+    """
+    compiler = next(
+        (c for c in (COMPILERS[arch], "gcc" if arch == _host_arch() else "") if c and shutil.which(c)), None
+    )
+    if compiler is None:
+        raise MachineError(f"no C compiler for {arch} ({COMPILERS[arch]}); run make setup")
+    programs: dict[str, bytes] = {}
+    for source in sorted(sources.iterdir()) if sources.is_dir() else ():
+        files = sorted(source.glob("*.c")) if source.is_dir() else [source] if source.suffix == ".c" else []
+        if not files:
+            continue
+        binary = scratch / source.stem
+        done = subprocess.run(
+            [compiler, *CFLAGS, "-s", "-I", sources / "include", "-o", binary, *files, "-lm"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            error = MachineError(f"{compiler} cannot build {source.name} for the virtual device; see its message below")
+            error.add_note(done.stderr.strip()[-4000:])
+            raise error
+        programs[source.stem] = binary.read_bytes()
+    return programs
+
+
+def read_tree(folder: Path) -> dict[str, Node]:
+    """Every file, link and folder below ``folder`` as archive nodes."""
+    nodes: dict[str, Node] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            nodes[name] = link_node(str(path.readlink()))
+        elif path.is_file():
+            nodes[name] = _executable_or_not(path.read_bytes())
+        else:
+            nodes[name] = folder_node()
+    return nodes
+
+
+def _executable_or_not(content: bytes) -> Node:
+    return file_node(content, executable=content.startswith((b"#!", b"\x7fELF")))
+
+
+def _guest_files(guest: Path) -> list[Path]:
+    return [p for p in sorted(guest.rglob("*")) if p.is_file() and p.suffix not in (".py", ".pyc", ".md")]
+
+
+def _host_arch() -> str:
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), "")
+
+
+def _stored_node(name: str, path: Path) -> Node:
+    return file_node(path.read_bytes(), executable=name.startswith("x:"))
+
+
+def _build_system(arch: str, cache: Cache) -> Entry:
+    """adbd, the libraries it needs and busybox from Debian's packages; links are kept as (path, target)."""
+    packages = Packages(cache, arch)
+    specs = packages.list_closure(PACKAGES)
+    files: dict[str, tuple[bool, bytes]] = {}
+    links: dict[str, str] = {}
+    triplet = TRIPLETS[arch]
+    wanted = re.compile(
+        rf"(?:usr/)?(?:{_ADBD.removeprefix('usr/')}|bin/busybox|lib/{triplet}/(?:android/)?[^/]+\.so[.\d]*|lib64/[^/]+|lib/ld-linux[^/]+)$"
+    )
+
+    def take(debs: Sequence[Path]) -> None:
+        for deb in debs:
+            for member, content in read_members(deb, lambda name: bool(wanted.match(name))):
+                path = member.name if member.name.startswith("usr/") else f"usr/{member.name}"
+                if member.isfile():
+                    files[path] = (bool(member.mode & 0o111), content)
+                elif member.issym():
+                    links[path] = member.linkname
+
+    packages.fetch(specs, take)
+    if _ADBD not in files or "usr/bin/busybox" not in files:
+        raise MachineError(f"Debian's adbd or busybox for {arch} is not laid out as expected; tell the suite's authors")
+    needed = _needed_files(files, links)
+    links = {path: target for path, target in links.items() if path in needed}
+    # /bin, /lib and /lib64 are folders, not links into /usr: a user's overlay with a folder of that name would
+    # otherwise replace the link and take the dynamic linker away.
+    links |= {path.removeprefix("usr/"): f"/{path}" for path in needed if "/ld-linux" in path and path.count("/") == 2}
+    links["bin/sh"] = "/usr/bin/busybox"
+    stored = {f"{'x' if files[path][0] else '-'}:{path}": files[path][1] for path in sorted(needed & files.keys())}
+    return cache.write_entry("systems", f"{arch}-{LAYOUT}", stored, {"packages": specs, "links": links})
+
+
+def _needed_files(files: Mapping[str, tuple[bool, bytes]], links: Mapping[str, str]) -> set[str]:
+    """What adbd's dynamic linker will open, followed from library to library, and busybox."""
+    by_name = {path.rpartition("/")[2]: path for path in (*files, *links)}
+    todo = [_ADBD, "usr/bin/busybox", *(path for path in (*files, *links) if "/ld-linux" in path)]
+    done: set[str] = set()
+    while todo:
+        path = todo.pop()
+        if path in done:
+            continue
+        done.add(path)
+        if path in links:
+            todo.append(by_name.get(links[path].rpartition("/")[2], path))
+        else:
+            todo.extend(by_name[name] for name in _read_needed(files[path][1]) if name in by_name)
+    return done
+
+
+def _read_needed(elf: bytes) -> list[str]:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(elf)
+        file.flush()
+        listing = subprocess.run(["readelf", "-dW", file.name], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"\(NEEDED\)\s+Shared library: \[([^\]]+)\]", listing)

@@ -1,0 +1,221 @@
+"""The kernels a virtual device can boot: Debian's packages by name, or an image of one's own by path."""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from android_suite.errors import MachineError, UsageError
+from android_suite.virtual.cache import Cache, Entry
+from android_suite.virtual.kernel_image import (
+    parse_arch,
+    parse_config,
+    parse_module_depends,
+    parse_release,
+)
+from android_suite.virtual.packages import Packages, read_members
+
+ARCHES = ("arm64", "amd64")
+# Debian builds the network card's driver as a module; its dependencies are found from the modules themselves.
+NEEDED_MODULES = ("virtio_net",)
+_PACKAGE = re.compile(r"linux-image-((\d+(?:\.\d+)+)\+deb\d+-cloud-(?:arm64|amd64))$")
+_MODULE = re.compile(r"(?:usr/)?lib/modules/[^/]+/kernel/.*/([^/]+)\.ko(\.xz)?$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelImage:
+    """A kernel to boot and everything that says which one it is.
+
+    Attributes:
+        name: what was asked for: a version, a release or a path.
+        release: ``uname -r`` as the image itself says it; None where it cannot be read.
+        arch: ``arm64`` or ``amd64``.
+        path: the image, as QEMU takes it.
+        sha256: digest of the image.
+        modules: modules of the virtual network card in load order; empty where the driver is built in.
+        config_sha256: digest of the kernel's configuration file; None where it is not known.
+        package: Debian package, None for an image given by path.
+        version: version of the package.
+    """
+
+    name: str
+    release: str | None
+    arch: str
+    path: Path
+    sha256: str
+    modules: tuple[Path, ...] = ()
+    module_names: tuple[str, ...] = ()
+    config_sha256: str | None = None
+    package: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelChoice:
+    """A kernel that can be fetched by name."""
+
+    name: str
+    release: str
+    package: str
+    cached: bool
+
+
+def list_kernels(arch: str = "arm64", *, cache: Cache | None = None) -> list[KernelChoice]:
+    """Debian's kernels for an architecture, oldest first; without a network those in the cache.
+
+    Raises:
+        UsageError: an architecture the suite does not boot.
+        MachineError: the package index cannot be read and no kernel is cached.
+    """
+    _check_arch(arch)
+    cache = cache or Cache()
+    have = {key.removeprefix("linux-image-") for key in cache.list_entries("kernels")}
+    try:
+        names = Packages(cache, arch).list_names("linux-image-")
+    except MachineError:
+        names = [f"linux-image-{release}" for release in have]
+        if not names:
+            raise
+    found = [match for name in names if (match := _PACKAGE.fullmatch(name)) and name.endswith(f"-{arch}")]
+    found.sort(key=lambda match: [int(part) for part in match[2].split(".")])
+    return [KernelChoice(name=match[2], release=match[1], package=match[0], cached=match[1] in have) for match in found]
+
+
+def fetch_kernel(name: str, arch: str | None = None, *, cache: Cache | None = None) -> KernelImage:
+    """A kernel by version (``6.17.13``), release (``6.17.13+deb13-cloud-arm64``) or path of an image.
+
+    Args:
+        name: which kernel; whatever has a ``/`` in it or is a file's name is a path.
+        arch: ``arm64`` or ``amd64``; None takes the image's own for a path and arm64 for a package.
+        cache: where packages are kept.
+
+    Raises:
+        UsageError: no such kernel, no such file, or an image of another architecture.
+        MachineError: the package cannot be fetched or stored.
+    """
+    if arch is not None:
+        _check_arch(arch)
+    if "/" in name or Path(name).is_file():
+        return read_kernel(Path(name), arch)
+    cache = cache or Cache()
+    arch = arch or next((known for known in ARCHES if name.endswith(f"-{known}")), "arm64")
+    release = _cached_release(cache, name, arch)
+    if release is None:
+        choices = list_kernels(arch, cache=cache)
+        match = [choice for choice in choices if name in (choice.name, choice.release, choice.package)]
+        if not match:
+            known = ", ".join(choice.name for choice in choices)
+            raise UsageError(f"unknown kernel {name!r} for {arch}: give a path to an image or one of {known}")
+        release = match[-1].release
+    package = f"linux-image-{release}"
+    entry = cache.read_entry("kernels", package)
+    if entry is None:
+        with cache.lock(package):
+            entry = cache.read_entry("kernels", package) or _fetch(cache, package, arch)
+    order: Sequence[str] = entry.meta["modules"]
+    return KernelImage(
+        name=name,
+        release=entry.meta["release"],
+        arch=arch,
+        path=entry.files["vmlinuz"],
+        sha256=entry.digests["vmlinuz"],
+        modules=tuple(entry.files[f"{module}.ko"] for module in order),
+        module_names=tuple(order),
+        config_sha256=entry.digests["config"],
+        package=package,
+        version=entry.meta["version"],
+    )
+
+
+def read_kernel(path: Path, arch: str | None = None) -> KernelImage:
+    """A kernel image that lies somewhere on disk (bzImage, Image, Image.gz, EFI zboot).
+
+    Raises:
+        UsageError: there is no such file, it is no kernel image, or it is for another architecture.
+    """
+    if not path.is_file():
+        raise UsageError(f"no kernel image at {path}; give an existing file or a name that kernels list shows")
+    image = path.read_bytes()
+    found = parse_arch(image)
+    if found is None:
+        raise UsageError(
+            f"{path} is not a kernel image (bzImage, Image or Image.gz); give one built for arm64 or amd64"
+        )
+    if arch is not None and found != arch:
+        raise UsageError(f"{path} is an {found} kernel, not {arch}; use --arch {found}")
+    config = parse_config(image)
+    return KernelImage(
+        name=str(path),
+        release=parse_release(image),
+        arch=found,
+        path=path.absolute(),
+        sha256=hashlib.sha256(image).hexdigest(),
+        config_sha256=hashlib.sha256(config).hexdigest() if config else None,
+    )
+
+
+def _check_arch(arch: str) -> None:
+    if arch not in ARCHES:
+        raise UsageError(f"unknown architecture {arch!r}; use {' or '.join(ARCHES)}")
+
+
+def _cached_release(cache: Cache, name: str, arch: str) -> str | None:
+    for package in cache.list_entries("kernels"):
+        match = _PACKAGE.fullmatch(package)
+        if match and package.endswith(f"-{arch}") and name in (match[1], match[2], package):
+            return match[1]
+    return None
+
+
+def _fetch(cache: Cache, package: str, arch: str) -> Entry:
+    packages = Packages(cache, arch)
+    version = packages.read_version(package)
+    image: dict[str, bytes] = {}
+    modules: dict[str, bytes] = {}
+
+    def take(debs: Sequence[Path]) -> None:
+        for member, content in read_members(debs[0], _is_wanted):
+            kept = Path(member.name).name
+            if kept.startswith(("vmlinuz-", "config-")):
+                image[kept.partition("-")[0]] = content
+            elif match := _MODULE.fullmatch(member.name):
+                modules[match[1]] = lzma.decompress(content) if match[2] else content
+
+    packages.fetch([f"{package}={version}"], take)
+    if "vmlinuz" not in image or "config" not in image:
+        raise MachineError(f"package {package} holds no kernel image; choose another kernel from kernels list")
+    order = sort_modules(modules)
+    files = {**image, **{f"{name}.ko": modules[name] for name in order}}
+    release = package.removeprefix("linux-image-")
+    return cache.write_entry(
+        "kernels", package, files, {"release": release, "version": version, "arch": arch, "modules": order}
+    )
+
+
+def _is_wanted(name: str) -> bool:
+    if name.startswith(("boot/vmlinuz-", "boot/config-")):
+        return True
+    # The card's driver and its dependencies all lie in these two folders; unpacking all modules takes seconds.
+    return bool(_MODULE.fullmatch(name)) and (
+        "/net/core/" in name or re.search(r"/drivers/net/[^/]+$", name) is not None
+    )
+
+
+def sort_modules(modules: dict[str, bytes]) -> list[str]:
+    """Names of the needed modules, each after those it depends on; a driver that is not there is built in."""
+    order: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in order or name not in modules:
+            return
+        for needed in parse_module_depends(modules[name]):
+            visit(needed)
+        order.append(name)
+
+    for name in NEEDED_MODULES:
+        visit(name)
+    return order

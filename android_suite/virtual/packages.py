@@ -1,0 +1,206 @@
+"""Debian packages of any architecture and suite, through the apt that this machine already has.
+
+A private sources list, lists folder and empty status file keep the host's own apt untouched; ``APT::Architecture``
+makes a foreign architecture the native one, so nothing foreign is ever installed here. The mirror is the one apt is
+configured with (or ``ANDROID_SUITE_DEBIAN_MIRROR``), and apt checks signatures and digests as always.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from urllib.parse import unquote
+
+from android_suite.errors import MachineError, UsageError
+from android_suite.virtual.cache import Cache, disk_full
+
+MIRROR_ENV = "ANDROID_SUITE_DEBIAN_MIRROR"
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+SUITES = ("trixie", "trixie-backports")
+# An index older than this is fetched again before a package counts as unknown.
+INDEX_MAX_AGE_S = 24 * 3600
+
+
+def read_mirror() -> str:
+    """URI of the Debian mirror: the option's, else the one this machine's apt reads its own release from.
+
+    Raises:
+        MachineError: apt is missing or is configured with no Debian mirror.
+    """
+    if named := os.environ.get(MIRROR_ENV):
+        return named
+    listing = run_apt(["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"])
+    for line in listing.splitlines():
+        origin, _, uri = line.partition(" ")
+        if origin == "Debian" and "security" not in uri:
+            return uri
+    raise MachineError(f"apt knows no Debian mirror; run apt-get update, or set {MIRROR_ENV} to a mirror's URI")
+
+
+def run_apt(argv: Sequence[str], *, cwd: Path | None = None, timeout_s: float = 600) -> str:
+    """Runs one apt command and returns what it printed.
+
+    Raises:
+        MachineError: apt is missing, failed or did not end in time.
+    """
+    if not shutil.which(argv[0]):
+        raise MachineError(
+            f"{argv[0]} not found: kernels come from Debian packages; use Debian or Ubuntu, or give --kernel PATH"
+        )
+    try:
+        # apt's messages are recognised below, so they must not be translated.
+        done = subprocess.run(
+            argv,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            env={**os.environ, "LC_ALL": "C"},
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise MachineError(f"{argv[0]} did not end within {timeout_s:.0f} s; check the network and try again") from None
+    if done.returncode:
+        raise _apt_failed(argv, done.stderr)
+    return done.stdout
+
+
+def _apt_failed(argv: Sequence[str], stderr: str) -> MachineError:
+    faults = [line[2:].strip() for line in stderr.splitlines() if line.startswith("E:")]
+    reason = (faults or stderr.strip().splitlines() or ["no message"])[0]
+    verb = next((word for word in argv[1:] if not word.startswith("-") and "=" not in word), "")
+    error = MachineError(f"apt could not {verb} Debian packages ({reason}); check the network or set {MIRROR_ENV}")
+    error.add_note(stderr.strip()[-2000:])
+    return error
+
+
+class Packages:
+    """Debian packages of one architecture."""
+
+    def __init__(self, cache: Cache, arch: str, *, suites: Sequence[str] = SUITES) -> None:
+        self.cache, self.arch, self.suites = cache, arch, tuple(suites)
+        self._folder = cache.root / "apt" / arch
+
+    def list_names(self, prefix: str) -> list[str]:
+        """Names in the package index that start with ``prefix``; fetches the index when it is missing or old."""
+        self._refresh()
+        return sorted(self._run("apt-cache", "pkgnames", prefix).split())
+
+    def list_closure(self, names: Sequence[str]) -> list[str]:
+        """``name=version`` of the packages and all they depend on, as apt would install them on an empty system."""
+        self._refresh()
+        lines = self._run(
+            "apt-get", "install", "--print-uris", "-qq", "-y", "--no-install-recommends", *names
+        ).splitlines()
+        files = [unquote(line.split()[1]) for line in lines if line.startswith("'")]
+        return sorted(f"{name}={version}" for name, version, _ in (file.split("_", 2) for file in files))
+
+    def fetch(self, specs: Sequence[str], use: Callable[[Sequence[Path]], None]) -> None:
+        """Downloads packages (``name`` or ``name=version``) and hands their .deb paths to ``use``, then drops them."""
+        self._refresh()
+        with self.cache.scratch() as scratch:
+            try:
+                self._run("apt-get", "download", "-qq", *specs, cwd=Path(scratch))
+            except MachineError as error:
+                self._explain(error)
+                raise
+            use(sorted(Path(scratch).glob("*.deb")))
+
+    def read_version(self, name: str) -> str:
+        """The version that would be downloaded.
+
+        Raises:
+            UsageError: no such package in the suites.
+        """
+        self._refresh()
+        for line in self._run("apt-cache", "policy", name).splitlines():
+            key, _, value = line.strip().partition(": ")
+            if key == "Candidate" and value != "(none)":
+                return value
+        raise UsageError(f"package {name} is not in {', '.join(self.suites)} for {self.arch}; see kernels list")
+
+    def _refresh(self) -> None:
+        stamp = self._folder / "fetched"
+        wanted = self._sources()
+        with self.cache.lock(f"apt-{self.arch}"):
+            if stamp.exists() and stamp.read_text() == wanted and time.time() - stamp.stat().st_mtime < INDEX_MAX_AGE_S:
+                return
+            with self.cache.writing(100_000_000):
+                (self._folder / "lists" / "partial").mkdir(parents=True, exist_ok=True)
+                (self._folder / "status").write_text("")
+                (self._folder / "sources.list").write_text(wanted)
+            try:
+                # Error-Mode=any: without it a failed fetch is a warning and old lists are used in silence.
+                self._run("apt-get", "update", "-qq", "-o", "APT::Update::Error-Mode=any")
+            except MachineError as error:
+                self._explain(error)
+                if stamp.exists() and stamp.read_text() == wanted:
+                    return  # an old index still names the packages; a download says if the network is gone
+                raise MachineError(
+                    f"cannot fetch the Debian package index for {self.arch}; "
+                    f"check the network or set {MIRROR_ENV}, then try again"
+                ) from error
+            with self.cache.writing(1):
+                stamp.write_text(wanted)
+
+    def _explain(self, error: MachineError) -> None:
+        text = " ".join([str(error), *getattr(error, "__notes__", ())])
+        if "No space left" in text or "enough free space" in text:
+            raise disk_full(self.cache.root, 100_000_000) from error
+
+    def _sources(self) -> str:
+        signed = f" signed-by={KEYRING}" if KEYRING.exists() else ""
+        mirror = read_mirror()
+        return "".join(f"deb [arch={self.arch}{signed}] {mirror} {suite} main\n" for suite in self.suites)
+
+    def _run(self, *argv: str, cwd: Path | None = None) -> str:
+        settings = {
+            "APT::Architecture": self.arch,
+            "APT::Architectures": self.arch,
+            "APT::Sandbox::User": "root",
+            "Acquire::Languages": "none",
+            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled": "false",
+            "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled": "false",
+            "Acquire::Retries": "2",
+            "Acquire::http::Timeout": "20",
+            "Acquire::https::Timeout": "20",
+            "Debug::NoLocking": "true",
+            "Dir::State": self._folder,
+            "Dir::State::lists": self._folder / "lists",
+            "Dir::State::status": self._folder / "status",
+            "Dir::Cache": self._folder,
+            "Dir::Cache::archives": self._folder,
+            "Dir::Cache::pkgcache": "",
+            "Dir::Cache::srcpkgcache": "",
+            "Dir::Etc::sourcelist": self._folder / "sources.list",
+            "Dir::Etc::sourceparts": "/dev/null",
+            "APT::Update::Post-Invoke-Success::": "true",
+        }
+        options = [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
+        return run_apt([argv[0], *options, *argv[1:]], cwd=cwd)
+
+
+def read_members(deb: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+    """Files and links of a .deb whose path (without leading ``./``) is ``wanted``, in the package's order.
+
+    Yields:
+        The tar member, its name made plain, and its content (empty for links).
+    """
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE) as unpack:
+        assert unpack.stdout is not None
+        try:
+            with tarfile.open(fileobj=unpack.stdout, mode="r|") as tar:
+                for member in tar:
+                    member.name = member.name.removeprefix("./")
+                    if wanted(member.name) and (member.isfile() or member.issym() or member.islnk()):
+                        stream = tar.extractfile(member) if member.isfile() else None
+                        yield member, stream.read() if stream else b""
+        except tarfile.TarError as error:
+            raise MachineError(f"{deb.name} is not a whole Debian package; fetch it again") from error
+        finally:
+            unpack.stdout.close()

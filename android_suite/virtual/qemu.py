@@ -1,0 +1,143 @@
+"""The QEMU command: which binary, which accelerator, which arguments."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from android_suite.errors import MachineError
+from android_suite.virtual.cache import Cache
+from android_suite.virtual.kernels import KernelImage
+
+BINARIES = {"arm64": "qemu-system-aarch64", "amd64": "qemu-system-x86_64"}
+CONSOLES = {"arm64": "ttyAMA0", "amd64": "ttyS0"}
+HOST_ARCH = {"aarch64": "arm64", "x86_64": "amd64"}
+# The deterministic mode is proven on 10.0.2; older ones are not known to repeat.
+MIN_VERSION = 10
+PROBE_TIMEOUT_S = 15.0
+
+
+def read_qemu_version(arch: str) -> str:
+    """Version of the QEMU for an architecture.
+
+    Raises:
+        MachineError: it is missing or too old.
+    """
+    binary = BINARIES[arch]
+    if not shutil.which(binary):
+        raise MachineError(f"{binary} not found; run make setup, or install QEMU {MIN_VERSION} or newer")
+    done = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=30, check=False)
+    found = re.search(r"version (\d+)(\.[\d.]+)?", done.stdout)
+    if not found:
+        raise MachineError(f"{binary} --version says nothing usable; run make setup")
+    if int(found[1]) < MIN_VERSION:
+        raise MachineError(f"{binary} is version {found[1]}{found[2] or ''}, older than {MIN_VERSION}; run make setup")
+    return found[1] + (found[2] or "")
+
+
+def choose_accel(kernel: KernelImage, *, cache: Cache, version: str) -> str:
+    """``kvm`` where a guest really runs under it, else ``tcg``; found by booting once and remembered.
+
+    A host may offer /dev/kvm whose guests die in the first instructions, so its presence says nothing.
+    """
+    host = platform.machine()
+    if HOST_ARCH.get(host) != kernel.arch or not Path("/dev/kvm").exists():
+        return "tcg"
+    key = hashlib.sha256(f"{platform.release()} {platform.version()} {host} {version}".encode()).hexdigest()[:32]
+    with cache.lock("kvm"):
+        entry = cache.read_entry("kvm", key)
+        if entry is None:
+            entry = cache.write_entry("kvm", key, {}, {"usable": probe_kvm(kernel), "host": platform.release()})
+    return "kvm" if entry.meta["usable"] else "tcg"
+
+
+def probe_kvm(kernel: KernelImage) -> bool:
+    """Whether a kernel gets through its own start under KVM (to where it misses a root file system)."""
+    with tempfile.TemporaryDirectory(prefix="android-suite-") as folder:
+        console = Path(folder) / "console"
+        argv = [
+            *_machine_argv(kernel.arch, "kvm", deterministic=False),
+            *("-m", "256", "-nodefaults", "-display", "none", "-no-reboot", "-serial", f"file:{console}"),
+            *("-kernel", str(kernel.path), "-append", f"console={CONSOLES[kernel.arch]} panic=-1"),
+        ]
+        with subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as probe:
+            try:
+                deadline = time.monotonic() + PROBE_TIMEOUT_S
+                while time.monotonic() < deadline:
+                    ended = probe.poll() is not None
+                    if console.exists() and b"Unable to mount root fs" in console.read_bytes():
+                        return True
+                    if ended:
+                        return False
+                    time.sleep(0.05)
+                return False
+            finally:
+                probe.kill()
+
+
+def render_argv(
+    *,
+    kernel: KernelImage,
+    initrd: Path,
+    accel: str,
+    cpus: int,
+    memory_mb: int,
+    port: int,
+    deterministic: bool,
+    seed: int,
+    kernel_args: Sequence[str] = (),
+) -> list[str]:
+    """The command that runs a device in its own folder (console.log and qmp appear there).
+
+    Args:
+        kernel: what to boot.
+        initrd: the whole initramfs.
+        accel: ``tcg`` or ``kvm``; a deterministic device is always TCG.
+        cpus: virtual CPUs; in deterministic mode they run in turns.
+        memory_mb: guest memory.
+        port: host port for adbd; 0 lets QEMU take a free one.
+        deterministic: virtual time counts instructions and no network card is there until it is added by QMP.
+        seed: of everything random that QEMU gives the guest, in deterministic mode.
+        kernel_args: further kernel arguments.
+    """
+    append = [f"console={CONSOLES[kernel.arch]}", "quiet", "panic=-1", "oops=panic", "transparent_hugepage=never"]
+    argv = [
+        *_machine_argv(kernel.arch, accel, deterministic=deterministic),
+        *("-smp", str(cpus), "-m", str(memory_mb), "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot"),
+        *("-serial", "file:console.log", "-qmp", "unix:qmp,server=on,wait=off"),
+        *("-kernel", str(kernel.path), "-initrd", str(initrd)),
+    ]
+    if deterministic:
+        append += ["nokaslr", "norandmaps", "nmi_watchdog=0"]
+        # The guest's clock and randomness come from the seed and the count of instructions alone.
+        argv += ["-icount", "shift=0,sleep=off", "-seed", str(seed), "-rtc", "base=2026-01-01T00:00:00,clock=vm"]
+        argv += ["-device", "pcie-root-port,id=slot0,chassis=1"]
+    else:
+        argv += ["-netdev", f"user,id=net0,hostfwd={render_forward(port)}"]
+        argv += ["-device", "virtio-net-pci,netdev=net0,romfile="]
+    return [*argv, "-append", " ".join([*append, *kernel_args])]
+
+
+def render_forward(port: int) -> str:
+    """The forwarding of a host port to the guest's adbd; 0 takes a free port."""
+    return f"tcp:127.0.0.1:{port}-:5555"
+
+
+def _machine_argv(arch: str, accel: str, *, deterministic: bool) -> list[str]:
+    if accel == "kvm":
+        cpu, accelerator = "host", "kvm"
+    else:
+        # pauth-impdef: the architected pointer authentication is a slow cipher when emulated.
+        cpu = "max,pauth-impdef=on" if arch == "arm64" else "max"
+        accelerator = "tcg" if deterministic else "tcg,thread=multi"
+    machine = "virt" if arch == "arm64" else "q35"
+    return [BINARIES[arch], "-M", machine, "-cpu", cpu, "-accel", accelerator]

@@ -1,0 +1,297 @@
+"""The plan of an experiment: kernels, scenarios, boots, gates, margins, budget. Pure: from TOML text to frozen data.
+
+::
+
+    [plan]
+    name = "seed-patch"
+    mode = "deterministic"        # or "realtime"
+    seeds = [1, 2, 3, 4]          # deterministic: one boot a kernel and seed; realtime: boots = 8
+    budget = "90 min"
+
+    [[kernel]]
+    label = "before"
+    kernel = "6.16.12"            # a Debian version, a path to an image, or "attached"
+    role = "baseline"
+
+    [[scenario]]
+    name = "gc_stress"
+    traced = "pairs"              # true, false, or both in every boot, to measure what tracing costs
+    parameters = { duration_ms = 6000 }
+
+    [[gate]]                      # as in a gate file
+    metric = "frameOverrunMs_p95"
+    margin = "0.5 ms"
+
+    [margin]                      # equivalence margins other than the catalogue's
+    invertedMs = "2 ms"
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from math import comb
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import ConfigDict
+
+from android_suite.model.gate import Gate, read_gate_tables
+from android_suite.model.metrics import Margin, find_metric, parse_margin
+from android_suite.model.run import Mode
+from android_suite.model.toml_source import TomlSource, expected_name, parse_toml, validate_source
+
+Role = Literal["baseline", "candidate"]
+Arch = Literal["arm64", "amd64"]
+Parameter = bool | int | float | str
+ATTACHED = "attached"
+
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d)")
+_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelEntry:
+    """``[[kernel]]``: one kernel under a label."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    label: str
+    kernel: str
+    role: Role
+
+    @property
+    def is_path(self) -> bool:
+        """True if ``kernel`` names a file."""
+        return "/" in self.kernel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioEntry:
+    """``[[scenario]]``: one workload with its parameters, ``iterations`` times a boot."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    name: str
+    iterations: int = 1
+    traced: bool | Literal["pairs"] = True
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+    @property
+    def tracings(self) -> tuple[bool, ...]:
+        """What is recorded in each boot: traced, untraced, or both."""
+        return (True, False) if self.traced == "pairs" else (bool(self.traced),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanTable:
+    """``[plan]``: what holds for the whole experiment."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    name: str
+    mode: Mode
+    boots: int | None = None
+    seeds: tuple[int, ...] | None = None
+    interleave: Literal["blocks", "none"] = "blocks"
+    random_seed: int = 1
+    budget: str | None = None
+    arch: Arch = "arm64"
+    overlay: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document:
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    plan: PlanTable
+    kernel: tuple[KernelEntry, ...]
+    scenario: tuple[ScenarioEntry, ...]
+    gate: tuple[Mapping[str, Any], ...] = ()
+    margin: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A plan that is sound in itself; whether kernels and files exist is seen when it runs."""
+
+    name: str
+    mode: Mode
+    boots: int  # a kernel
+    seeds: tuple[int, ...]  # deterministic: as many as boots; realtime: the same for every kernel, so boots are alike
+    interleave: Literal["blocks", "none"]
+    random_seed: int
+    budget_s: float | None
+    arch: Arch
+    overlay: tuple[str, ...]
+    kernels: tuple[KernelEntry, ...]
+    scenarios: tuple[ScenarioEntry, ...]
+    gates: tuple[Gate, ...]
+    margins: Mapping[str, Margin]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def baseline(self) -> KernelEntry:
+        """The one kernel that the others are compared with."""
+        return next(kernel for kernel in self.kernels if kernel.role == "baseline")
+
+    @property
+    def candidates(self) -> tuple[KernelEntry, ...]:
+        """Every other kernel."""
+        return tuple(kernel for kernel in self.kernels if kernel.role == "candidate")
+
+
+def parse_duration_s(text: str) -> float | None:
+    """Seconds of ``"90 min"``, ``"1.5 h"``, ``"40 s"``, ``"2 d"``; None for anything else, a bare number included."""
+    found = _DURATION.fullmatch(text.strip())
+    return float(found[1]) * _SECONDS[found[2]] if found else None
+
+
+def boots_for_confidence(confidence: float, *, paired: bool) -> int:
+    """Fewest boots a kernel with which any two-sided permutation test can reach ``confidence``.
+
+    With n pairs there are 2**n sign flips, with n boots a side ``comb(2 n, n)`` ways to deal them; the most extreme
+    result and its mirror image are two of them.
+    """
+    boots = 2
+    while 2 / (2**boots if paired else comb(2 * boots, boots)) > 1 - confidence + 1e-12:
+        boots += 1
+    return boots
+
+
+def parse_plan(text: str, file: Path, *, scenarios: Collection[str]) -> Plan:
+    """Reads a plan.
+
+    Args:
+        text: the TOML text.
+        file: its name, for messages.
+        scenarios: the scenarios that the suite knows.
+
+    Raises:
+        ConfigError: it is no plan; names file, line, key, what was expected and what was found.
+    """
+    source = parse_toml(text, file)
+    document = validate_source(source, _Document)
+    _check_kernels(source, document)
+    _check_scenarios(source, document, scenarios)
+    seeds = _seeds(source, document.plan)
+    budget_s = None
+    if document.plan.budget is not None:
+        budget_s = parse_duration_s(document.plan.budget)
+        if budget_s is None:
+            raise source.fault(("plan", "budget"), "a duration with its unit, as '90 min'", repr(document.plan.budget))
+    gates = read_gate_tables([dict(table) for table in document.gate], file, text)
+    _check_gates(source, document, gates)
+    return Plan(
+        name=document.plan.name,
+        mode=document.plan.mode,
+        boots=len(seeds),
+        seeds=seeds,
+        interleave=document.plan.interleave,
+        random_seed=document.plan.random_seed,
+        budget_s=budget_s,
+        arch=document.plan.arch,
+        overlay=document.plan.overlay,
+        kernels=document.kernel,
+        scenarios=document.scenario,
+        gates=gates,
+        margins=_margins(source, document),
+        warnings=_check_power(source, document, gates, len(seeds)),
+    )
+
+
+def _check_kernels(source: TomlSource, document: _Document) -> None:
+    labels: dict[str, int] = {}
+    named: dict[str, str] = {}
+    for index, kernel in enumerate(document.kernel):
+        path = ("kernel", index)
+        if not _LABEL.fullmatch(kernel.label):
+            expected = "a short name of letters, digits and ._+- that can be part of a file name"
+            raise source.fault((*path, "label"), expected, repr(kernel.label))
+        if kernel.label in labels:
+            raise source.fault((*path, "label"), "a label of its own", f"{kernel.label!r} a second time")
+        if kernel.kernel in named:
+            expected = f"a kernel other than {named[kernel.kernel]!r} has (for A/A use `qualify --aa`)"
+            raise source.fault((*path, "kernel"), expected, f"{kernel.kernel!r} a second time")
+        if kernel.kernel == ATTACHED and document.plan.mode == "deterministic":
+            raise source.fault(
+                (*path, "kernel"), "a kernel to boot: only virtual devices are deterministic", "'attached'"
+            )
+        labels[kernel.label], named[kernel.kernel] = index, kernel.label
+    for role, fewest, most in (("baseline", 1, 1), ("candidate", 1, 99)):
+        count = sum(kernel.role == role for kernel in document.kernel)
+        if not fewest <= count <= most:
+            expected = "exactly one kernel with role 'baseline'" if most == 1 else "a kernel with role 'candidate'"
+            raise source.fault(("kernel",), expected, f"{count}")
+
+
+def _check_scenarios(source: TomlSource, document: _Document, known: Collection[str]) -> None:
+    if not document.scenario:
+        raise source.fault(("scenario",), "at least one [[scenario]]", "none")
+    seen: set[str] = set()
+    for index, scenario in enumerate(document.scenario):
+        path = ("scenario", index)
+        if scenario.name not in known:
+            raise source.fault((*path, "name"), expected_name(scenario.name, known), repr(scenario.name))
+        if scenario.name in seen:
+            raise source.fault((*path, "name"), "each scenario once", f"{scenario.name!r} a second time")
+        if scenario.iterations < 1:
+            raise source.fault((*path, "iterations"), "1 or more", scenario.iterations)
+        if document.plan.mode == "deterministic" and scenario.iterations != 1:
+            expected = "1 in deterministic mode (a repetition with the same seed gives the same numbers; add seeds)"
+            raise source.fault((*path, "iterations"), expected, scenario.iterations)
+        seen.add(scenario.name)
+
+
+def _seeds(source: TomlSource, plan: PlanTable) -> tuple[int, ...]:
+    if plan.seeds is not None:
+        if len(set(plan.seeds)) != len(plan.seeds) or not plan.seeds:
+            raise source.fault(("plan", "seeds"), "different seeds, at least one", list(plan.seeds))
+        if any(not 0 <= seed < 2**31 for seed in plan.seeds):
+            raise source.fault(("plan", "seeds"), "numbers from 0 to 2147483647", list(plan.seeds))
+        if plan.boots not in (None, len(plan.seeds)):
+            raise source.fault(("plan", "boots"), f"{len(plan.seeds)}, one boot a seed, or no boots", plan.boots)
+        return plan.seeds
+    if plan.mode == "deterministic":
+        raise source.fault(("plan", "seeds"), "the seeds of a deterministic plan, as [1, 2, 3, 4]", "nothing")
+    if plan.boots is None or not 1 <= plan.boots <= 1000:
+        found = "nothing" if plan.boots is None else plan.boots
+        raise source.fault(("plan", "boots"), "the number of boots a kernel, 1 to 1000", found)
+    return tuple(range(1, plan.boots + 1))
+
+
+def _check_gates(source: TomlSource, document: _Document, gates: tuple[Gate, ...]) -> None:
+    names = {scenario.name for scenario in document.scenario}
+    for index, gate in enumerate(gates):
+        if gate.scenario is not None and gate.scenario not in names:
+            expected = f"a scenario of this plan ({', '.join(sorted(names))})"
+            raise source.fault(("gate", index, "scenario"), expected, repr(gate.scenario))
+
+
+def _margins(source: TomlSource, document: _Document) -> dict[str, Margin]:
+    margins = {}
+    for name, text in document.margin.items():
+        metric = find_metric(name)
+        margin = parse_margin(text, metric.unit) if isinstance(text, str) else None
+        if margin is None:
+            unit = f" or '0.5 {'pp' if metric.unit == '%' else metric.unit}'" if metric.unit else ""
+            expected = f"a number above 0 with its unit in quotes, as '5 %'{unit}"
+            raise source.fault(("margin", name), expected, repr(text))
+        margins[name] = margin
+    return margins
+
+
+def _check_power(source: TomlSource, document: _Document, gates: tuple[Gate, ...], boots: int) -> tuple[str, ...]:
+    """Refuses boots with which nothing can ever be decided; warns where proof of a difference is out of reach."""
+    paired = document.plan.mode == "deterministic"
+    key = ("plan", "seeds" if document.plan.seeds is not None else "boots")
+    if boots < 2 and gates:
+        raise source.fault(key, "at least 2 boots a kernel where there are gates: one boot decides nothing", boots)
+    asked = max((gate.confidence for gate in gates), default=0.95)
+    needed = boots_for_confidence(asked, paired=paired)
+    if boots >= needed:
+        return ()
+    warning = (
+        f"{source.file}:{source.line(key)}: with {boots} boots a kernel no permutation test can reach a confidence of "
+        f"{asked:g} (that takes {needed}); expect UNDECIDED where the intervals do not settle it."
+    )
+    return (warning,)

@@ -1,0 +1,229 @@
+/* The main thread: a looper that takes lifecycle requests and vsyncs, and the activity's states. */
+#include "app.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+
+#define FIRST_FRAME_SPIN 3000000
+#define FULLY_DRAWN_FRAME 12 /* the list is there: LaunchActivity reports it */
+static enum { ABSENT, STOPPED, RESUMED } state;
+static bool bound, running, fully_drawn;
+static struct parameters current;
+static char component[160];
+static int64_t launched_ns, running_until_ns, animate_until_ns;
+static uint64_t frames_since_launch;
+
+static struct request mailbox;
+static bool posted;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t taken = PTHREAD_COND_INITIALIZER;
+static int wake_fd, vsync_fd;
+
+void activity_post(const struct request *request) {
+    uint64_t one = 1;
+    pthread_mutex_lock(&lock);
+    while (posted) pthread_cond_wait(&taken, &lock);
+    mailbox = *request;
+    posted = true;
+    pthread_mutex_unlock(&lock);
+    if (write(wake_fd, &one, sizeof one) < 0) abort();
+}
+
+/* Pages of the app's own files: read them as class loading does, write some as relocation does. */
+static void load_file(const char *path, bool relocate) {
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st)) return;
+    char *image = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    close(fd);
+    if (image == MAP_FAILED) return;
+    uint64_t sum = 0;
+    for (off_t i = 0; i < st.st_size; i += (off_t)PAGE) sum += (unsigned char)image[i];
+    if (relocate) mem_touch(image, (size_t)st.st_size / 2, (char)sum);
+}
+
+void activity_bind_application(void) {
+    atrace_begin("bindApplication");
+    load_file(ODEX_PATH, true);
+    load_file(LIBRARY_PATH, true);
+    load_file(APK_PATH, false);
+    frames_start_threads();
+    spin(2000000);
+    heap_allocate(2 * MIB);
+    atrace_end();
+}
+
+static void set_foreground(bool foreground) {
+    /* Android raises the top app's main thread and RenderThread; -10 is kernel priority 110. */
+    setpriority(PRIO_PROCESS, (id_t)getpid(), foreground ? -10 : 0);
+    frames_set_priority(foreground ? -10 : 0);
+}
+
+static void format_duration(int64_t ns, char *out, size_t bytes) {
+    long long ms = (long long)(ns / 1000000);
+    if (ms >= 1000)
+        snprintf(out, bytes, "+%llds%lldms", ms / 1000, ms % 1000);
+    else
+        snprintf(out, bytes, "+%lldms", ms);
+}
+
+static void finish_scenario(bool complete) {
+    if (!running) return;
+    running = false;
+    if (current.scenario == SCENARIO_GC_STRESS) {
+        gc_end_stress();
+        binder_set_work(NULL);
+        jit_set_active(false);
+        planted_finish(&current);
+    }
+    frames_wait_idle();
+    write_result(&current, complete);
+}
+
+static void begin_scenario(const struct parameters *p, bool cold) {
+    current = *p;
+    if (!cold) reset_counts(); /* a cold start counts from exec on */
+    frames_reset();
+    frames_since_launch = 0;
+    fully_drawn = false;
+    running = true;
+    running_until_ns = INT64_MAX; /* until the first frame is there */
+}
+
+static void start_stress(void) {
+    planted_prepare(&current);
+    gc_begin_stress(&current);
+    jit_set_active(true);
+    binder_set_work(&current);
+}
+
+static int64_t next_vsync(void) { return (now_ns() / VSYNC_NS + 1) * VSYNC_NS; }
+
+static void draw_first_frame(const char *launch_state) {
+    struct parameters heavy = current;
+    heavy.ui_spin = strcmp(launch_state, "HOT") ? FIRST_FRAME_SPIN : current.ui_spin;
+    heavy.ui_alloc_bytes = strcmp(launch_state, "HOT") ? 1 * MIB : 0;
+    frames_draw(now_ns() / VSYNC_NS * VSYNC_NS, &heavy);
+    frames_wait_idle();
+}
+
+static void start_activity(const struct request *request) {
+    char error[160], shown[32];
+    struct parameters p;
+    const char *launch_state = !bound ? "COLD" : state == ABSENT ? "WARM" : state == STOPPED ? "HOT" : "UNKNOWN";
+    if (!parse_parameters(request->activity, request->extras, &p, error, sizeof error)) {
+        log_write("main", 'E', "AndroidSuite", "refused: %s", error);
+        dprintf(request->reply_fd, "error\t%s\n", error);
+        return;
+    }
+    finish_scenario(false);
+    begin_scenario(&p, !bound);
+    launched_ns = request->sent_ns;
+    snprintf(component, sizeof component, "%s/%s", PACKAGE, request->activity);
+    if (!bound) activity_bind_application();
+    bound = true;
+    set_foreground(true);
+    if (state == ABSENT) {
+        atrace_begin("activityStart");
+        gc_request(); /* start-up garbage */
+        atrace_begin("performCreate:%s%s", PACKAGE, request->activity);
+        spin(3000000); /* inflating the layout */
+        heap_allocate(4 * MIB);
+        atrace_end();
+        atrace_end();
+    }
+    atrace_begin("activityResume");
+    spin(300000);
+    atrace_end();
+    bool warned = state == RESUMED;
+    state = RESUMED;
+    draw_first_frame(launch_state);
+    int64_t first = frames_last_completed_ns();
+    format_duration(first - launched_ns, shown, sizeof shown);
+    if (!warned) log_write("system", 'I', "ActivityTaskManager", "Displayed %s for user 0: %s", component, shown);
+    dprintf(request->reply_fd, "ok\t%s\t%lld\n", launch_state, (long long)first);
+    if (p.scenario == SCENARIO_GC_STRESS) start_stress();
+    running_until_ns = animate_until_ns = now_ns() + p.duration_ms * 1000000;
+}
+
+static void leave_activity(bool destroy) {
+    if (state == RESUMED) {
+        atrace_begin("activityPause");
+        spin(50000);
+        atrace_end();
+        atrace_begin("activityStop");
+        spin(100000);
+        atrace_end();
+        set_foreground(false);
+        state = STOPPED;
+    }
+    if (destroy && state == STOPPED) {
+        atrace_begin("activityDestroy");
+        finish_scenario(false);
+        spin(200000);
+        atrace_end();
+        state = ABSENT;
+    }
+}
+
+static void take_request(void) {
+    static struct request request; /* large: not on the stack */
+    pthread_mutex_lock(&lock);
+    bool got = posted;
+    request = mailbox;
+    posted = false;
+    pthread_cond_broadcast(&taken);
+    pthread_mutex_unlock(&lock);
+    if (!got) return;
+    if (strcmp(request.verb, "start") == 0)
+        start_activity(&request);
+    else {
+        leave_activity(strcmp(request.verb, "back") == 0);
+        dprintf(request.reply_fd, "ok\n");
+    }
+    close(request.reply_fd);
+}
+
+static void report_fully_drawn(void) {
+    char shown[32];
+    fully_drawn = true;
+    frames_wait_idle();
+    atrace_begin("reportFullyDrawn() for ComponentInfo{%s}", component);
+    format_duration(now_ns() - launched_ns, shown, sizeof shown);
+    atrace_end();
+    log_write("system", 'I', "ActivityTaskManager", "Fully drawn %s: %s", component, shown);
+}
+
+static void arm(int64_t ns) {
+    struct itimerspec t = {.it_value = {ns / 1000000000, ns % 1000000000}};
+    timerfd_settime(vsync_fd, TFD_TIMER_ABSTIME, &t, NULL);
+}
+
+void activity_loop(void) {
+    uint64_t ignored;
+    wake_fd = eventfd(0, EFD_CLOEXEC);
+    vsync_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    binder_start_threads(); /* from here on requests come */
+    struct pollfd fds[] = {{.fd = wake_fd, .events = POLLIN}, {.fd = vsync_fd, .events = POLLIN}};
+    for (;;) {
+        int64_t vsync = 0;
+        if (running && now_ns() >= running_until_ns) finish_scenario(true);
+        if (state == RESUMED && now_ns() < animate_until_ns)
+            arm(vsync = next_vsync());
+        else
+            arm(running ? running_until_ns : 0); /* 0 disarms */
+        if (poll(fds, 2, -1) < 0) continue;
+        if (fds[0].revents && read(wake_fd, &ignored, sizeof ignored) > 0) {
+            take_request();
+            continue;
+        }
+        if (!fds[1].revents || read(vsync_fd, &ignored, sizeof ignored) < 0 || !vsync) continue;
+        frames_draw(vsync, &current);
+        if (++frames_since_launch == FULLY_DRAWN_FRAME && current.scenario == SCENARIO_LAUNCH && !fully_drawn) report_fully_drawn();
+    }
+}

@@ -1,0 +1,22 @@
+/* app_process: what zygote's fork becomes. `am` runs it with the package as argv[0] and the control socket as descriptor 3. */
+#include "app.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+
+int main(int argc, char **argv) {
+    if (argc == 6 && strcmp(argv[0], HELPER_PACKAGE) == 0) return planted_helper_main(argv);
+    if (strcmp(argv[0], PACKAGE) != 0 || fcntl(CONTROL_FD, F_GETFD) < 0) {
+        fprintf(stderr, "app_process: started by `am start`, not by hand\n");
+        return 2;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC);
+    prctl(PR_SET_NAME, "main"); /* zygote's name: threads made before the app has its own inherit it, and ftrace may remember it */
+    atrace_open();
+    heap_create();
+    gc_start_threads();
+    jit_start_thread();
+    prctl(PR_SET_NAME, PACKAGE + sizeof PACKAGE - 16); /* Android keeps the last 15 characters */
+    activity_loop();
+}

@@ -1,0 +1,112 @@
+/* From an intent's extras to parameters. Work is given in fixed counts, so that time differs and work does not. */
+#include "app.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static const struct parameters idle_work = {.ui_spin = 600000, .ui_maps = 1, .ui_map_bytes = 64 * KIB, .render_spin = 600000};
+
+/* Frames of some 6 ms under TCG, a collection about every 0.8 s, binder and JIT threads beside them. */
+static const struct parameters steady = {
+    .ui_spin = 600000, .ui_maps = 1, .ui_map_bytes = 64 * KIB, .ui_alloc_bytes = 512 * KIB, .render_spin = 600000,
+    .binder_spin = 200000, .gc_trigger_bytes = 24 * MIB, .gc_calls = 800, .gc_copy_bytes = 4 * MIB, .planted_per_cycle = 5};
+
+/* The bench for priority inversion on one CPU in virtual time: the collector never rests, binder threads preempt it at each vsync. */
+static const struct parameters inversion = {
+    .ui_spin = 360000, .ui_maps = 6, .ui_map_bytes = 64 * KIB, .render_spin = 20000, .binder_spin = 600000,
+    .gc_trigger_bytes = SIZE_MAX, .gc_calls = 4, .gc_copy_bytes = 8 * MIB, .gc_continuous = 1, .planted_per_cycle = 1};
+
+static uint64_t vary(uint64_t value, uint64_t percent, uint64_t *rng) {
+    return value * (100 - percent + random_next(rng) % (2 * percent + 1)) / 100;
+}
+
+static bool set_planted(struct parameters *p, const char *list, char *error, size_t error_bytes) {
+    char copy[256], *rest = copy, *name;
+    snprintf(copy, sizeof copy, "%s", list);
+    while ((name = strsep(&rest, ","))) {
+        bool known = *name == 0 || strcmp(name, "none") == 0;
+        for (int i = 0; i < PLANTS; i++)
+            if (strcmp(name, planted_names[i]) == 0) known = p->planted[i] = true;
+        if (strcmp(name, "process_madvise") == 0) known = p->planted[PLANT_REMOTE] = p->planted[PLANT_SELF] = true;
+        if (!known) {
+            snprintf(error, error_bytes, "unknown planted fallback '%s'", name);
+            return false;
+        }
+    }
+    return true;
+}
+
+struct setting {
+    const char *key;
+    size_t offset;
+};
+#define SETTING(name) {#name, offsetof(struct parameters, name)}
+static const struct setting settings[] = {
+    SETTING(duration_ms), SETTING(ui_spin), SETTING(ui_maps), SETTING(ui_map_bytes), SETTING(ui_alloc_bytes), SETTING(render_spin),
+    SETTING(binder_spin), SETTING(binder_phase_us), SETTING(gc_trigger_bytes), SETTING(gc_calls), SETTING(gc_copy_bytes),
+    SETTING(gc_continuous), SETTING(planted_per_cycle)};
+
+/* Value of `key` in "k=v\tk=v...", or NULL. `out` holds it. */
+static const char *extra(const char *extras, const char *key, char *out, size_t bytes) {
+    size_t n = strlen(key);
+    for (const char *at = extras; at && *at; at = strchr(at, '\t') ? strchr(at, '\t') + 1 : NULL) {
+        if (strncmp(at, key, n) || at[n] != '=') continue;
+        snprintf(out, bytes, "%.*s", (int)strcspn(at + n + 1, "\t"), at + n + 1);
+        return out;
+    }
+    return NULL;
+}
+
+static bool number(const char *key, const char *text, uint64_t *out, char *error, size_t error_bytes) {
+    char *end;
+    errno = 0;
+    *out = strtoull(text, &end, 10);
+    if (*text >= '0' && *text <= '9' && *end == 0 && errno == 0) return true;
+    snprintf(error, error_bytes, "extra %s is not a number: '%s'", key, text);
+    return false;
+}
+
+bool parse_parameters(const char *activity, const char *extras, struct parameters *out, char *error, size_t error_bytes) {
+    char value[256];
+    uint64_t n, slowdown = 0, hold = 0;
+    bool stress = strcmp(activity, ".GcStressActivity") == 0;
+    *out = idle_work;
+    if (stress) {
+        const char *profile = extra(extras, "profile", value, sizeof value);
+        if (profile && strcmp(profile, "steady") && strcmp(profile, "inversion")) {
+            snprintf(error, error_bytes, "unknown profile '%s'", profile);
+            return false;
+        }
+        *out = profile && strcmp(profile, "inversion") == 0 ? inversion : steady;
+    }
+    out->scenario = stress ? SCENARIO_GC_STRESS : SCENARIO_LAUNCH;
+    out->duration_ms = stress ? 10000 : 1000;
+    if (extra(extras, "token", value, sizeof value)) snprintf(out->token, sizeof out->token, "%.63s", value);
+    if (extra(extras, "planted", value, sizeof value) && !set_planted(out, value, error, error_bytes)) return false;
+    if (extra(extras, "seed", value, sizeof value) && !number("seed", value, &out->seed, error, error_bytes)) return false;
+    uint64_t rng = out->seed;
+    if (out->gc_continuous) { /* different seeds are different, equally likely apps; the same seed is the same app on every kernel */
+        out->ui_spin = vary(out->ui_spin, 15, &rng);
+        out->binder_spin = vary(out->binder_spin, 15, &rng);
+        out->gc_copy_bytes = vary(out->gc_copy_bytes, 15, &rng) & ~(PAGE - 1);
+        out->binder_phase_us = random_next(&rng) % 1500;
+    }
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        if (!extra(extras, settings[i].key, value, sizeof value)) continue;
+        if (!number(settings[i].key, value, &n, error, error_bytes)) return false;
+        memcpy((char *)out + settings[i].offset, &n, sizeof n);
+    }
+    if (extra(extras, "ui_slowdown_pct", value, sizeof value) && !number("ui_slowdown_pct", value, &slowdown, error, error_bytes))
+        return false;
+    if (extra(extras, "gc_hold_pct", value, sizeof value) && !number("gc_hold_pct", value, &hold, error, error_bytes)) return false;
+    out->ui_spin += out->ui_spin * slowdown / 100;
+    /* Longer holds: more resident pages in what is freed. */
+    out->gc_copy_bytes += (out->gc_copy_bytes + (out->gc_continuous ? 0 : out->gc_trigger_bytes)) * hold / 100;
+    out->gc_copy_bytes &= ~(PAGE - 1);
+    if (out->gc_copy_bytes > 64 * MIB || out->ui_map_bytes > 16 * MIB || out->ui_alloc_bytes > 64 * MIB ||
+        out->duration_ms > 86400000 || (out->gc_continuous && out->gc_copy_bytes < 4 * PAGE)) {
+        snprintf(error, error_bytes, "an extra is out of range (64 MiB for the heap's, 16 MiB for ui_map_bytes, a day for duration_ms)");
+        return false;
+    }
+    return true;
+}

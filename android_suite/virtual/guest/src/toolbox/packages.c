@@ -1,0 +1,57 @@
+/* pm and cmd. The only package is the app model. */
+#include "toolbox.h"
+
+static int list_packages(int argc, char **argv) {
+    const char *filter = "";
+    bool with_file = false, system_only = false;
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "-f") == 0)
+            with_file = true;
+        else if (strcmp(argv[i], "-s") == 0 || strcmp(argv[i], "-d") == 0)
+            system_only = true; /* there are no system packages and no disabled ones */
+        else if (argv[i][0] != '-')
+            filter = argv[i];
+    }
+    if (!system_only && strstr(PACKAGE, filter)) printf(with_file ? "package:" APK_PATH "=" PACKAGE "\n" : "package:" PACKAGE "\n");
+    return 0;
+}
+
+int pm_main(int argc, char **argv) {
+    const char *verb = argc > 1 ? argv[1] : "", *last = argc > 2 ? argv[argc - 1] : "";
+    bool known = strcmp(last, PACKAGE) == 0;
+    if (strcmp(verb, "list") == 0 && argc > 2 && strcmp(argv[2], "packages") == 0) return list_packages(argc - 3, argv + 3);
+    if (strcmp(verb, "path") == 0) {
+        if (known) puts("package:" APK_PATH);
+        return !known;
+    }
+    if (strcmp(verb, "clear") == 0) {
+        if (known) app_force_stop();
+        puts(known ? "Success" : "Failed");
+        return !known;
+    }
+    if (strcmp(verb, "compile") == 0) { /* the model is compiled already */
+        if (known)
+            puts("Success");
+        else
+            printf("Failure: package %s could not be compiled\n", last);
+        return !known;
+    }
+    fprintf(stderr, "Unknown command: %s\n", verb);
+    return 255;
+}
+
+int cmd_main(int argc, char **argv) {
+    const char *service = argc > 1 ? argv[1] : "";
+    if (strcmp(service, "package") == 0) return pm_main(argc - 1, argv + 1);
+    if (strcmp(service, "activity") == 0) return am_main(argc - 1, argv + 1);
+    if (strcmp(service, "settings") == 0) return settings_main(argc - 1, argv + 1);
+    if (strcmp(service, "-l") == 0) {
+        puts("Currently running services:\n  activity\n  package\n  settings");
+        return 0;
+    }
+    if (!*service)
+        fputs("cmd: No service specified; use -l to list all running services. Use -w to start and wait for a service.\n", stderr);
+    else
+        fprintf(stderr, "cmd: Can't find service: %s\n", service);
+    return 20;
+}

@@ -1,0 +1,109 @@
+/* dumpsys, input, settings, wm, svc, pidof, reboot: each no more than what the virtual device really has. */
+#include "toolbox.h"
+
+#include <sys/reboot.h>
+
+static int dump_gfxinfo(int argc, char **argv) {
+    char buffer[4096];
+    ssize_t n;
+    const char *package = argc > 0 && argv[0][0] != '-' ? argv[0] : PACKAGE;
+    int fd = strcmp(package, PACKAGE) ? -1 : app_connect();
+    if (fd < 0) return printf("No process found for: %s\n", package), 0;
+    bool framestats = false, reset = false;
+    for (int i = 1; i < argc; i++) {
+        framestats |= strcmp(argv[i], "framestats") == 0;
+        reset |= strcmp(argv[i], "reset") == 0;
+    }
+    if (!app_send(fd, "gfxinfo\t%s%s\t0\n", framestats ? "framestats," : "", reset ? "reset" : "")) return 1;
+    while ((n = read(fd, buffer, sizeof buffer)) > 0) fwrite(buffer, 1, (size_t)n, stdout);
+    close(fd);
+    return 0;
+}
+
+static void dump_display(void) {
+    puts("DISPLAY MANAGER (dumpsys display)\n\nDisplay Devices: size=1\n"
+         "  DisplayDeviceInfo{\"Virtual vsync, no panel\": uniqueId=\"virtual:0\", 1080 x 1920, modeId 1, renderFrameRate 60.0, "
+         "defaultModeId 1, supportedModes [{id=1, width=1080, height=1920, fps=60.0}], state ON}\n    refreshRate=60.0");
+}
+
+static void dump_battery(void) {
+    puts("Current Battery Service state:\n  AC powered: true\n  USB powered: false\n  Wireless powered: false\n  Dock powered: false\n"
+         "  status: 1\n  health: 1\n  present: false\n  level: 100\n  scale: 100\n  voltage: 0\n  temperature: 0\n  technology: ");
+}
+
+int dumpsys_main(int argc, char **argv) {
+    const char *service = argc > 1 ? argv[1] : "";
+    if (strcmp(service, "gfxinfo") == 0) return dump_gfxinfo(argc - 2, argv + 2);
+    if (strcmp(service, "display") == 0)
+        dump_display();
+    else if (strcmp(service, "battery") == 0)
+        dump_battery();
+    else if (strcmp(service, "package") == 0 && argc > 2 && strcmp(argv[2], PACKAGE) == 0)
+        puts("Packages:\n  Package [" PACKAGE "]:\n    codePath=" APP_DIR "\n    versionCode=1 minSdk=29 targetSdk=34\n    versionName=1.0");
+    else if (strcmp(service, "-l") == 0)
+        puts("Currently running services:\n  battery\n  display\n  gfxinfo\n  package");
+    else
+        fprintf(stderr, "Can't find service: %s\n", service);
+    return 0;
+}
+
+int input_main(int argc, char **argv) {
+    char reply[128];
+    if (argc < 3 || strcmp(argv[1], "keyevent") != 0) {
+        fprintf(stderr, "Error: Unknown command: %s\nUsage: input keyevent <key code number or name>\n", argc > 1 ? argv[1] : "");
+        return 255;
+    }
+    for (int i = 2; i < argc; i++) {
+        const char *key = strncmp(argv[i], "KEYCODE_", 8) ? argv[i] : argv[i] + 8;
+        if (strcmp(key, "3") == 0 || strcmp(key, "HOME") == 0) app_request("home", reply, sizeof reply);
+        if (strcmp(key, "4") == 0 || strcmp(key, "BACK") == 0) app_request("back", reply, sizeof reply);
+    } /* any other key reaches nobody here, as a key that no window handles does on a phone */
+    return 0;
+}
+
+static void print_setting(const char *key, const char *value) { printf("%s=%s\n", key, value); }
+
+int settings_main(int argc, char **argv) {
+    char directory[64], value[4096];
+    const char *verb = argc > 2 ? argv[1] : "", *space = argc > 2 ? argv[2] : "";
+    if (strcmp(space, "global") && strcmp(space, "system") && strcmp(space, "secure"))
+        return fputs("Invalid namespace: give global, system or secure\n", stderr), 255;
+    snprintf(directory, sizeof directory, "/data/system/settings_%s", space);
+    mkdir(directory, 0755);
+    if (strcmp(verb, "get") == 0 && argc == 4) return puts(store_get(directory, argv[3], value, sizeof value) ? value : "null"), 0;
+    if (strcmp(verb, "put") == 0 && argc >= 5) return !store_put(directory, argv[3], argv[4]);
+    if (strcmp(verb, "delete") == 0 && argc == 4) return printf("Deleted %d rows\n", store_remove(directory, argv[3])), 0;
+    if (strcmp(verb, "list") == 0) return store_each(directory, print_setting) < 0;
+    return fprintf(stderr, "Invalid command: %s\n", verb), 255;
+}
+
+int wm_main(int argc, char **argv) {
+    if (argc == 2 && strcmp(argv[1], "size") == 0) return puts("Physical size: 1080x1920"), 0;
+    if (argc == 2 && strcmp(argv[1], "density") == 0) return puts("Physical density: 420"), 0;
+    return fprintf(stderr, "Unknown command: %s\n", argc > 1 ? argv[1] : ""), 255;
+}
+
+int svc_main(int argc, char **argv) {
+    if (argc == 4 && strcmp(argv[1], "power") == 0 && strcmp(argv[2], "stayon") == 0) return 0; /* it never sleeps */
+    return fputs("Available commands:\n    power stayon\n", stderr), 255;
+}
+
+static int print_pid(int pid, void *context) {
+    int *printed = context;
+    return printf("%s%d", (*printed)++ ? " " : "", pid);
+}
+
+int pidof_main(int argc, char **argv) {
+    int printed = 0, single = argc > 1 && strcmp(argv[1], "-s") == 0;
+    for (int i = 1 + single; i < argc && !(single && printed); i++) each_process(argv[i], print_pid, &printed);
+    if (printed) putchar('\n');
+    return !printed;
+}
+
+int reboot_main(int argc, char **argv) {
+    bool off = argc > 1 && strcmp(argv[1], "-p") == 0;
+    sync();
+    reboot(off ? RB_POWER_OFF : RB_AUTOBOOT);
+    perror("reboot");
+    return 1;
+}

@@ -1,0 +1,97 @@
+"""Packed bytes to plain ones, never more than a stated bound: what a trace is wrapped in before a reader sees it.
+
+The bound: 256 MiB plus 100 times the packed size, and never over 8 GiB. ftrace text packs about 20 to 1.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from pathlib import Path
+
+import zstandard
+
+from android_suite.errors import TraceError
+
+GZIP_MAGIC, ZSTD_MAGIC, ZIP_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
+_CHUNK_BYTES = 1 << 20
+_SMALLEST_BOUND_BYTES, _LARGEST_BOUND_BYTES, _RATIO = 256 << 20, 8 << 30, 100
+
+
+def bound_bytes(packed_bytes: int) -> int:
+    """How many bytes a packed trace of that size may become."""
+    return min(_LARGEST_BOUND_BYTES, _SMALLEST_BOUND_BYTES + _RATIO * packed_bytes)
+
+
+def unpack_zlib(data: bytes | memoryview, file: Path | str, *, offset: int = 0, bound: int | None = None) -> bytes:
+    """Unpacks a zlib or gzip stream (several gzip members are joined, as ``zcat`` does).
+
+    Raises:
+        TraceError: the stream is damaged, cut short, or larger than the bound.
+    """
+    limit = bound_bytes(len(data)) if bound is None else bound
+    out = bytearray()
+    rest: bytes | memoryview = data
+    while len(rest):
+        engine = zlib.decompressobj(wbits=47)  # zlib or gzip, by its header
+        try:
+            while len(rest) and not engine.eof:
+                out += engine.decompress(rest, min(_CHUNK_BYTES, limit - len(out) + 1))
+                rest = engine.unconsumed_tail if not engine.eof else engine.unused_data
+                _check_bound(len(out), limit, file)
+        except zlib.error as error:
+            raise TraceError(file, offset, f"a whole zlib stream ({error})", hint="Copy the file again.") from error
+        if not engine.eof:
+            out += engine.flush()
+            _check_bound(len(out), limit, file)
+            raise TraceError(file, offset + len(data), "the rest of the packed data", hint="Copy the file again.")
+        if bytes(rest[:2]) != GZIP_MAGIC:
+            break  # trailing bytes that are no further member are padding
+    return bytes(out)
+
+
+def unpack_zstd(data: bytes | memoryview, file: Path | str, *, offset: int = 0, bound: int | None = None) -> bytes:
+    """Unpacks zstd frames; the same errors as ``unpack_zlib``."""
+    limit = bound_bytes(len(data)) if bound is None else bound
+    out = bytearray()
+    engine = zstandard.ZstdDecompressor(max_window_size=1 << 27)
+    try:
+        with engine.stream_reader(io.BytesIO(data), read_across_frames=True) as reader:
+            while piece := reader.read(_CHUNK_BYTES):
+                out += piece
+                _check_bound(len(out), limit, file)
+    except zstandard.ZstdError as error:
+        raise TraceError(file, offset, f"whole zstd frames ({error})", hint="Copy the file again.") from error
+    if not out:
+        raise TraceError(file, offset, "zstd frames with data", hint="Copy the file again.")
+    return bytes(out)
+
+
+def unpack_zip(data: bytes | memoryview, file: Path | str) -> bytes:
+    """The largest member of a zip archive: traces are shipped with small notes beside them.
+
+    Raises:
+        TraceError: no readable member, or one larger than the bound.
+    """
+    limit = bound_bytes(len(data))
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = [m for m in archive.infolist() if not m.is_dir()]
+            if not members:
+                raise TraceError(file, 0, "a trace inside the archive, it is empty", hint="Pack the trace again.")
+            member = max(members, key=lambda m: m.file_size)
+            out = bytearray()
+            with archive.open(member) as stream:
+                while piece := stream.read(_CHUNK_BYTES):
+                    out += piece
+                    _check_bound(len(out), limit, file)
+            return bytes(out)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+        raise TraceError(file, 0, f"a whole zip archive ({error})", hint="Copy the file again.") from error
+
+
+def _check_bound(size: int, limit: int, file: Path | str) -> None:
+    if size > limit:
+        hint = "If the trace is real, unpack it yourself and give the unpacked file."
+        raise TraceError(file, None, f"at most {limit >> 20} MiB of unpacked data", hint=hint)

@@ -1,0 +1,201 @@
+"""What a campaign leaves on disk, so that a kill at any moment loses nothing finished and repeats nothing finished.
+
+::
+
+    OUT/journal.jsonl          the history, append-only: the plan, every start, end, retry and failure
+    OUT/jobs/NAME/             a finished job: a sealed run directory, renamed here in one step
+    OUT/partial/NAME/          a job that is running
+    OUT/failed/NAME.1/         a job that did not finish, kept as evidence
+    OUT/.lock, OUT/.workers    held while a qualify, and while one of its jobs, is alive
+
+The truth about a job is its folder: what is in ``jobs`` was sealed. The journal tells the story and holds the plan.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from android_suite import __version__
+from android_suite.campaign.schedule import compare_plans
+from android_suite.errors import LabError, SchemaError, UsageError
+from android_suite.store.run import now_iso
+
+JOURNAL = "journal.jsonl"
+_MINE = (JOURNAL, "jobs", "partial", "failed", ".lock", ".workers")
+_LAST_WORKER_S = 15.0
+
+
+class CampaignFolder:
+    """The folder of one campaign, opened and locked by one process."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.jobs, self.partial, self.failed = path / "jobs", path / "partial", path / "failed"
+
+    def append(self, event: str, **fields: Any) -> None:
+        """Adds one line to the journal: one write, on disk when this returns."""
+        line = json.dumps({"event": event, "at": now_iso(), **fields}, ensure_ascii=False, allow_nan=False)
+        file = os.open(self.path / JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(file, line.encode() + b"\n")
+            os.fsync(file)
+        except OSError as error:
+            raise LabError(f"cannot write {self.path / JOURNAL}: {error.strerror}; free space and go on.") from error
+        finally:
+            os.close(file)
+
+    def events(self) -> list[dict[str, Any]]:
+        """The journal so far."""
+        return read_journal(self.path / JOURNAL)
+
+    def finished(self, name: str) -> bool:
+        """True if the job is done and sealed."""
+        return (self.jobs / name).is_dir()
+
+    def set_aside(self, name: str) -> Path | None:
+        """Moves what a job left in ``partial`` to ``failed``; None if it left nothing."""
+        source = self.partial / name
+        if not source.exists():
+            return None
+        number = 1
+        while (target := self.failed / f"{name}.{number}").exists():
+            number += 1
+        self.failed.mkdir(exist_ok=True)
+        source.rename(target)
+        return target
+
+
+def read_journal(path: Path) -> list[dict[str, Any]]:
+    """The lines of a journal. A last line without its end was cut by a kill and is left out.
+
+    Raises:
+        SchemaError: another line is no JSON object.
+    """
+    if not path.is_file():
+        return []
+    *lines, _cut = path.read_bytes().split(b"\n")
+    events = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = None
+        if isinstance(event, dict):
+            events.append(event)
+        elif line:
+            raise SchemaError(f"{path}:{number}: expected a JSON object; run qualify with --fresh.")
+    return events
+
+
+def finish_job(partial: Path, final: Path) -> None:
+    """Moves a sealed run to its place in one step; it is on disk when this returns."""
+    final.parent.mkdir(exist_ok=True)
+    partial.rename(final)
+    for folder in (final.parent, partial.parent):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        os.fsync(handle)
+        os.close(handle)
+
+
+@contextmanager
+def open_campaign(path: Path, description: Mapping[str, Any], *, fresh: bool = False) -> Iterator[CampaignFolder]:
+    """Opens or makes the folder of a campaign, and locks it.
+
+    Args:
+        path: the folder.
+        description: the plan as `describe_plan` tells it.
+        fresh: set an earlier campaign aside (as ``PATH.old-N``) and begin anew.
+
+    Raises:
+        UsageError: another qualify is at work there; the folder holds something else, or another plan (the difference
+            is named).
+        LabError: the folder cannot be made.
+    """
+    if fresh and path.exists():
+        _check_ours(path)
+        with _lock(path):
+            number = 1
+            while (old := path.with_name(f"{path.name}.old-{number}")).exists():
+                number += 1
+            path.rename(old)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        _check_ours(path)
+        for name in ("jobs", "partial"):
+            (path / name).mkdir(exist_ok=True)
+    except OSError as error:
+        raise LabError(f"cannot make {path}: {error.strerror}; choose another folder with -o.") from error
+    with _lock(path):
+        folder = CampaignFolder(path)
+        _mend(path / JOURNAL)
+        plans = [event["plan"] for event in folder.events() if event["event"] == "plan"]
+        if not plans:
+            folder.append("plan", plan=dict(description), suite=__version__)
+        elif differences := compare_plans(plans[0], dict(description)):
+            shown = "; ".join(differences[:3]) + (f"; and {len(differences) - 3} more" if len(differences) > 3 else "")
+            raise UsageError(
+                f"{path} holds a campaign of another plan: {shown}. "
+                "Choose another folder with -o, or begin anew with --fresh."
+            )
+        for left in sorted(folder.partial.iterdir()):
+            aside = folder.set_aside(left.name)
+            folder.append("set_aside", job=left.name, kept=str(aside.relative_to(path)) if aside else None)
+        yield folder
+
+
+def _check_ours(path: Path) -> None:
+    if not path.is_dir():
+        raise UsageError(f"{path} is not a folder; choose another with -o.")
+    if any(path.iterdir()) and not any((path / name).exists() for name in _MINE):
+        raise UsageError(f"{path} holds something that is no campaign; choose an empty folder with -o.")
+
+
+def _mend(journal: Path) -> None:
+    """Ends a line that a kill has cut, so that the next one stands alone."""
+    if journal.is_file():
+        with journal.open("r+b") as file:
+            text = file.read()
+            if text and not text.endswith(b"\n"):
+                file.truncate(text.rfind(b"\n") + 1)
+                os.fsync(file.fileno())
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with (path / ".lock").open("a+") as lock, (path / ".workers").open("a") as workers:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            owner = lock.read().strip() or "another process"
+            raise UsageError(f"{path} is in use by {owner}; wait for it or choose another folder with -o.") from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()}")
+        lock.flush()
+        # A job outlives a killed qualify by a moment; its folder must not be touched before it is gone.
+        deadline = time.monotonic() + _LAST_WORKER_S
+        while True:
+            try:
+                fcntl.flock(workers, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise UsageError(f"a job of an earlier qualify still runs in {path}; wait for its end.") from None
+                time.sleep(0.1)
+        fcntl.flock(workers, fcntl.LOCK_UN)
+        yield
+
+
+@contextmanager
+def hold_worker_lock(path: Path) -> Iterator[None]:
+    """Held by every job of a campaign, so that a later qualify can wait for the last of them."""
+    with (path / ".workers").open("a") as workers:
+        fcntl.flock(workers, fcntl.LOCK_SH)
+        yield

@@ -1,0 +1,258 @@
+"""`qualify`: a plan in, the finished experiment out. The same finished jobs always give the same result files.
+
+::
+
+    OUT/plan.toml          the plan, as it was given
+    OUT/comparison.json    what `compare` found       } with several candidates each in a folder
+    OUT/report.html ...    what `report` rendered     } `vs-LABEL`
+    OUT/summary.json       the comparison with plan, jobs, trace digests and crashes
+    OUT/provenance.json    when, where and how long: the only result file that time and host enter
+    OUT/journal.jsonl, OUT/jobs/...    see `journal`
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from android_suite import __version__
+from android_suite.campaign.journal import CampaignFolder, open_campaign
+from android_suite.campaign.plan_file import PlanFile
+from android_suite.campaign.runner import Progress, Runner, default_workers
+from android_suite.campaign.schedule import Cost, Job, describe_plan, estimate_cost, plan_against_itself, plan_jobs
+from android_suite.campaign.worker import Analyzer, Recorder
+from android_suite.errors import ConfigError
+from android_suite.model.comparison import Comparison
+from android_suite.model.plan import KernelEntry, Plan
+from android_suite.store.run import Run, now_iso, open_run, write_atomic, write_json
+
+Json = dict[str, Any]
+
+
+class Comparer(Protocol):
+    """Compares the runs of two kernels under the gates and margins of a plan."""
+
+    def __call__(self, plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run]) -> Comparison:
+        """Runs are in block order."""
+
+
+class Renderer(Protocol):
+    """Renders a comparison; file names to contents."""
+
+    def __call__(
+        self, comparison: Comparison, plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run], summary: Json
+    ) -> Mapping[str, str]:
+        """``summary`` is what ``summary.json`` will hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collaborators:
+    """Who does the work of a campaign. Recorder and analyzer run in processes of their own: they must pickle."""
+
+    recorder: Recorder
+    analyzer: Analyzer
+    comparer: Comparer
+    renderer: Renderer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a campaign ended."""
+
+    out: Path
+    comparisons: Mapping[str, Comparison]  # by the candidate's label
+    crashes: tuple[Json, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """1 if a gate failed, something got WORSE or a tested kernel crashed, else 0."""
+        return 1 if self.crashes or any(item.exit_code for item in self.comparisons.values()) else 0
+
+
+def schedule(file: PlanFile, *, aa: bool = False) -> tuple[PlanFile, tuple[Job, ...]]:
+    """The plan to run (with ``aa``: the baseline against itself) and its jobs."""
+    if aa:
+        file = replace(file, plan=plan_against_itself(file.plan))
+    return file, plan_jobs(file.plan, file.digests)
+
+
+def estimate(
+    file: PlanFile, jobs: Sequence[Job], durations_s: Mapping[str, Sequence[float]], *, workers: int | None = None
+) -> Cost:
+    """What the jobs cost; checked against the plan's budget.
+
+    Raises:
+        ConfigError: the budget is less.
+    """
+    cost = estimate_cost(jobs, durations_s, workers=workers or default_workers(file.plan.mode))
+    if file.plan.budget_s is not None and cost.wall_s > file.plan.budget_s:
+        known = "measured" if cost.measured == len(jobs) else "estimated"
+        expected = f"at least {cost.wall_s / 60:.0f} min, {known} for {len(jobs)} jobs (or fewer boots)"
+        raise ConfigError(file.path, "plan.budget", expected, f"{file.plan.budget_s / 60:g} min")
+    return cost
+
+
+def qualify(
+    file: PlanFile,
+    out: Path,
+    collaborators: Collaborators,
+    *,
+    aa: bool = False,
+    fresh: bool = False,
+    workers: int | None = None,
+    durations_s: dict[str, list[float]] | None = None,
+    retry_after_s: tuple[float, ...] | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Outcome:
+    """Runs a plan, or goes on where an earlier call was stopped, and writes the results.
+
+    Args:
+        file: the plan.
+        out: folder of the campaign.
+        collaborators: recorder, analyzer, comparer, renderer.
+        aa: the baseline against itself.
+        fresh: begin anew; an earlier campaign in ``out`` is set aside.
+        workers: jobs at once; by default the cores in deterministic mode, else 1.
+        durations_s: measured durations by kind of job, for the estimate; added to.
+        retry_after_s: pauses before each further attempt of a job that the lab broke.
+        progress: told after every event.
+
+    Raises:
+        UsageError: the folder is in use or holds another plan.
+        ConfigError: the plan costs more than its budget.
+        LabError: the lab failed at every attempt; calling again goes on.
+        EvidenceError: what was recorded cannot be trusted.
+        NotComparable: the kernels' runs differ in more than the kernel.
+        KeyboardInterrupt: interrupted; calling again goes on.
+    """
+    file, jobs = schedule(file, aa=aa)
+    durations_s = {} if durations_s is None else durations_s
+    workers = workers or default_workers(file.plan.mode)
+    with open_campaign(out, describe_plan(file.plan, file.digests), fresh=fresh) as folder:
+        left = [job for job in jobs if not folder.finished(job.name)]
+        estimate(file, left, durations_s, workers=workers)
+        write_atomic(out / "plan.toml", file.text.encode())
+        runner = Runner(
+            folder=folder,
+            recorder=collaborators.recorder,
+            analyzer=collaborators.analyzer,
+            workers=workers,
+            durations_s=durations_s,
+            budget_s=file.plan.budget_s,
+            progress=progress,
+        )
+        if retry_after_s is not None:
+            runner.retry_after_s = retry_after_s
+        runner.run(jobs)
+        outcome = _evaluate(file.plan, folder, jobs, collaborators)
+        _write_provenance(folder, file, jobs)
+        folder.append("finished", exit_code=outcome.exit_code)
+    return outcome
+
+
+def _evaluate(plan: Plan, folder: CampaignFolder, jobs: Sequence[Job], collaborators: Collaborators) -> Outcome:
+    runs = {job.name: open_run(folder.jobs / job.name) for job in jobs}
+    crashes = tuple(crash for job in jobs for crash in _crashes(job, runs[job.name]))
+    comparisons = {}
+    for candidate in plan.candidates:
+        baseline, other = (_runs_of(kernel, jobs, runs) for kernel in (plan.baseline, candidate))
+        comparison = collaborators.comparer(plan, baseline, other)
+        comparisons[candidate.label] = comparison
+        labels = (plan.baseline.label, candidate.label)
+        mine = [job for job in jobs if job.label in labels]
+        summary = comparison.to_json() | {
+            "plan": {"name": plan.name, "mode": plan.mode, "seeds": list(plan.seeds), "random_seed": plan.random_seed},
+            "jobs": [_describe_job(job, runs[job.name]) for job in mine],
+            "crashes": [crash for crash in crashes if crash["label"] in labels],
+        }
+        target = folder.path if len(plan.candidates) == 1 else folder.path / f"vs-{candidate.label}"
+        write_json(target / "comparison.json", comparison.to_json())
+        write_json(target / "summary.json", summary)
+        rendered = collaborators.renderer(comparison, plan, baseline, other, summary)
+        for name, text in rendered.items():
+            write_atomic(target / name, text.encode())
+    return Outcome(out=folder.path, comparisons=comparisons, crashes=crashes)
+
+
+def _runs_of(kernel: KernelEntry, jobs: Sequence[Job], runs: Mapping[str, Run]) -> list[Run]:
+    return [runs[job.name] for job in jobs if job.label == kernel.label]
+
+
+def _crashes(job: Job, run: Run) -> list[Json]:
+    found = [("boot", run.manifest.crash)] + [(item.scenario, item.crash) for item in run.manifest.iterations]
+    return [
+        {"job": job.name, "label": job.label, "during": during, "kind": crash.kind, "summary": crash.summary}
+        for during, crash in found
+        if crash is not None
+    ]
+
+
+def _describe_job(job: Job, run: Run) -> Json:
+    return {
+        "name": job.name,
+        "label": job.label,
+        "seed": job.seed,
+        "iterations": [
+            {
+                "scenario": item.scenario,
+                "traced": item.traced,
+                "status": item.status,
+                "reason": item.reason,
+                "lost_events": item.lost_events,
+                "trace_digest": item.trace_digest,
+            }
+            for item in run.manifest.iterations
+        ],
+    }
+
+
+def _write_provenance(folder: CampaignFolder, file: PlanFile, jobs: Sequence[Job]) -> None:
+    events = folder.events()
+    seconds = {event["job"]: event["seconds"] for event in events if event["event"] == "recorded"}
+    write_json(
+        folder.path / "provenance.json",
+        {
+            "schema": "android-suite/provenance",
+            "version": 1,
+            "suite": __version__,
+            "host": {"machine": platform.machine(), "kernel": platform.release(), "python": platform.python_version()},
+            "begun_at": next((event["at"] for event in events if event["event"] == "plan"), None),
+            "finished_at": now_iso(),
+            "files": dict(file.digests),
+            "starts": sum(event["event"] == "start" for event in events),
+            "failures": [event for event in events if event["event"] in ("failed", "set_aside")],
+            "jobs": [{"name": job.name, "seconds": seconds.get(job.name)} for job in jobs],
+        },
+    )
+
+
+def render_schedule(jobs: Sequence[Job], cost: Cost) -> str:
+    """The text of ``--dry-run``: one line a job, then the cost."""
+    lines = []
+    for job in jobs:
+        what = ", ".join(
+            f"{item.name} x{item.iterations}{'' if item.traced else ' untraced'}" for item in job.scenarios
+        )
+        lines.append(
+            f"block {job.block:<3} seed {job.seed:<6} {job.label:<20} {what:<40} {cost.job_s[job.name]:6.0f} s"
+        )
+    known = {len(jobs): "measured", 0: "assumed"}.get(cost.measured, f"{cost.measured} of them measured")
+    return "\n".join([*lines, f"{len(jobs)} jobs, about {cost.wall_s / 60:.1f} min ({known})."]) + "\n"
+
+
+def read_durations(path: Path) -> dict[str, list[float]]:
+    """Measured durations by kind of job; nothing where the file is absent or not of that form."""
+    try:
+        data = json.loads(path.read_bytes())
+        return {str(kind): [float(value) for value in values] for kind, values in data.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def write_durations(path: Path, durations_s: Mapping[str, Sequence[float]]) -> None:
+    """Keeps the last 20 of each kind."""
+    write_json(path, {kind: list(values)[-20:] for kind, values in durations_s.items()})

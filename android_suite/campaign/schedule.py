@@ -1,0 +1,184 @@
+"""Plan -> jobs. A job is one boot of one kernel and ends as one run directory; its name says its content."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import PurePath
+from statistics import median
+from typing import Any
+
+from android_suite.model.plan import KernelEntry, Parameter, Plan
+from android_suite.model.run import Mode
+
+# Seconds where nothing was measured yet: a boot with its set-up and the pull of the results, and the analysis.
+_DEFAULT_BOOT_S = {"realtime": 15.0, "deterministic": 25.0}
+_DEFAULT_SCENARIO_S = 10.0
+# Virtual time is slower than the host's: instructions run one at a time, on one core.
+_SLOWDOWN = {"realtime": 1.0, "deterministic": 2.5}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobScenario:
+    """One scenario within a boot."""
+
+    name: str
+    iterations: int
+    traced: bool
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One boot: ``kernel`` is a name or a path, ``kernel_sha256`` is given for a path."""
+
+    block: int
+    label: str
+    kernel: str
+    kernel_sha256: str | None
+    mode: Mode
+    arch: str
+    seed: int
+    scenarios: tuple[JobScenario, ...]
+    overlay: tuple[str, ...] = ()
+    overlay_sha256: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what decides the job's result. A file counts by its content, not by where it lies."""
+        content = asdict(self) | {"kernel": PurePath(self.kernel).name, "overlay": ()}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """Folder name: readable, and another one for another content."""
+        what = f"-{self.scenarios[0].name}" if len(self.scenarios) == 1 else ""
+        if len(self.scenarios) == 1 and not self.scenarios[0].traced:
+            what += "-untraced"
+        return f"{self.block:03d}-{self.label}-seed{self.seed}{what}-{self.digest[:10]}"
+
+    @property
+    def kind(self) -> str:
+        """Jobs of one kind take about the same time."""
+        parts = [f"{self.mode} {self.arch}"]
+        for item in self.scenarios:
+            parameters = ",".join(f"{key}={value}" for key, value in sorted(item.parameters.items()))
+            parts.append(f"{item.name}({parameters})x{item.iterations}{'' if item.traced else ' untraced'}")
+        return " ".join(parts)
+
+
+def plan_jobs(plan: Plan, digests: Mapping[str, str]) -> tuple[Job, ...]:
+    """The jobs of a plan, in the order in which they should start.
+
+    Each block has every kernel once, in an order drawn from the plan's random seed, so that whatever drifts on the host
+    or the device drifts over all kernels alike. Block n has the plan's n-th seed for every kernel, which pairs them.
+    A deterministic boot runs exactly one scenario, so there a boot is as many jobs as it has scenarios.
+
+    Args:
+        plan: the plan.
+        digests: SHA-256 by path, of the files that the plan names.
+    """
+    draw = random.Random(plan.random_seed)
+    jobs = []
+    for block, seed in enumerate(plan.seeds):
+        order = list(plan.kernels)
+        if plan.interleave == "blocks":
+            draw.shuffle(order)
+        jobs += [job for kernel in order for job in _boot(plan, kernel, block, seed, digests)]
+    if plan.interleave == "none":
+        rank = {kernel.label: index for index, kernel in enumerate(plan.kernels)}
+        jobs.sort(key=lambda job: rank[job.label])
+    return tuple(jobs)
+
+
+def _boot(plan: Plan, kernel: KernelEntry, block: int, seed: int, digests: Mapping[str, str]) -> list[Job]:
+    scenarios = tuple(
+        JobScenario(name=item.name, iterations=item.iterations, traced=traced, parameters=dict(item.parameters))
+        for item in plan.scenarios
+        for traced in item.tracings
+    )
+    job = Job(
+        block=block,
+        label=kernel.label,
+        kernel=kernel.kernel,
+        kernel_sha256=digests.get(kernel.kernel),
+        mode=plan.mode,
+        arch=plan.arch,
+        seed=seed,
+        scenarios=scenarios,
+        overlay=plan.overlay,
+        overlay_sha256=tuple(digests[path] for path in plan.overlay),
+    )
+    if plan.mode == "deterministic":
+        return [replace(job, scenarios=(scenario,)) for scenario in scenarios]
+    return [job]
+
+
+def plan_against_itself(plan: Plan) -> Plan:
+    """The A/A plan: the baseline against itself, everything else the same. Whatever differs is a false alarm."""
+    again = KernelEntry(label=f"{plan.baseline.label}-again", kernel=plan.baseline.kernel, role="candidate")
+    return replace(plan, name=f"{plan.name}-aa", kernels=(plan.baseline, again))
+
+
+def describe_plan(plan: Plan, digests: Mapping[str, str]) -> dict[str, Any]:
+    """The plan as JSON, for the journal. Paths are told by content; the budget may change without changing a result."""
+    data: dict[str, Any] = json.loads(json.dumps(asdict(plan)))
+    del data["budget_s"], data["warnings"]
+    for kernel in data["kernels"]:
+        if (digest := digests.get(kernel["kernel"])) is not None:
+            kernel["kernel"] = f"{PurePath(kernel['kernel']).name} (sha256 {digest})"
+    data["overlay"] = [f"{PurePath(path).name} (sha256 {digests[path]})" for path in plan.overlay]
+    return data
+
+
+def compare_plans(old: Any, new: Any, where: str = "") -> list[str]:
+    """One line for each difference of two described plans: ``scenarios[0].iterations was 5, is 10``."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [*old, *(key for key in new if key not in old)]
+        inside = [compare_plans(old.get(key), new.get(key), f"{where}.{key}" if where else str(key)) for key in keys]
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        inside = [compare_plans(a, b, f"{where}[{i}]") for i, (a, b) in enumerate(zip(old, new, strict=True))]
+    else:
+        return [] if old == new else [f"{where} was {json.dumps(old)}, is {json.dumps(new)}"]
+    return [line for lines in inside for line in lines]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a schedule takes. ``measured`` jobs are known from the past, the others are assumed."""
+
+    wall_s: float
+    job_s: Mapping[str, float]  # by job name
+    measured: int
+
+
+def estimate_cost(jobs: Sequence[Job], durations_s: Mapping[str, Sequence[float]], *, workers: int) -> Cost:
+    """Wall time of ``jobs`` on ``workers``, each job starting when one is free.
+
+    Args:
+        jobs: in starting order.
+        durations_s: measured durations by `Job.kind`.
+        workers: how many run at once.
+    """
+    job_s: dict[str, float] = {}
+    measured = 0
+    free = [0.0] * max(1, workers)
+    for job in jobs:
+        past = durations_s.get(job.kind)
+        measured += bool(past)
+        job_s[job.name] = cost = median(past) if past else _assume_s(job)
+        heapq.heapreplace(free, free[0] + cost)
+    return Cost(wall_s=max(free), job_s=job_s, measured=measured)
+
+
+def _assume_s(job: Job) -> float:
+    run_s = 0.0
+    for item in job.scenarios:
+        asked = item.parameters.get("duration_ms")
+        one = float(asked) / 1000 if isinstance(asked, int | float) else _DEFAULT_SCENARIO_S
+        run_s += item.iterations * (one + 3.0)
+    return _DEFAULT_BOOT_S[job.mode] + run_s * _SLOWDOWN[job.mode]

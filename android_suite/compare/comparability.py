@@ -1,0 +1,161 @@
+"""May two sets of runs be compared at all: do they differ in the kernel alone?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from android_suite.errors import NotComparable
+from android_suite.model.run import Manifest
+
+# What belongs to the kernel, or to one boot of a virtual device, and so may differ.
+_FREE_DEVICE = frozenset({"memory_kb", "page_size"})
+_FREE_VIRTUAL = frozenset({"serial"})
+_FREE_PARAMETERS = frozenset({"seed", "token"})
+_SHOWN = 8  # differences named in the message; the rest is counted
+
+
+def check_comparable(baseline: Sequence[Manifest], candidate: Sequence[Manifest]) -> None:
+    """Returns if both sides differ in nothing but the kernel, and each side is of one kernel.
+
+    Compared are mode, device, build and refresh rate, and per scenario the app's process, the parameters and the trace
+    set-up of every complete iteration.
+
+    Raises:
+        NotComparable: with every difference, both values.
+    """
+    for name, side in (("baseline", baseline), ("candidate", candidate)):
+        kernels = sorted({_kernel_name(manifest) for manifest in side})
+        if len(kernels) > 1:
+            raise NotComparable(
+                f"the {name} holds runs of {len(kernels)} kernels: {'; '.join(kernels)}; separate them."
+            )
+    differences = list(_differences(_facts(baseline), _facts(candidate)))
+    if differences:
+        more = f"; and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
+        error = NotComparable(
+            f"the runs differ in more than the kernel: {'; '.join(differences[:_SHOWN])}{more}; "
+            "record both kernels again with the same plan."
+        )
+        for difference in differences[_SHOWN:]:
+            error.add_note(difference)
+        raise error
+
+
+def describe_conditions(baseline: Sequence[Manifest], candidate: Sequence[Manifest]) -> dict[str, Any]:
+    """What both sides have in common, for the report; JSON-ready. Differing kernel command lines are named."""
+    first = baseline[0]
+    done = [i for m in (*baseline, *candidate) for i in m.iterations if i.status == "complete"]
+    scenarios: dict[str, dict[str, Any]] = {}
+    for iteration in done:
+        scenarios.setdefault(
+            iteration.scenario,
+            {
+                "process": iteration.process,
+                "parameters": {k: v for k, v in iteration.parameters.items() if k not in _FREE_PARAMETERS},
+                "trace_setup": dict(iteration.trace_setup) if iteration.traced else {},
+            },
+        )
+    lines = [m[0].kernel.cmdline if m[0].kernel else "" for m in (baseline, candidate)]
+    return {
+        "suite": first.suite,
+        "mode": first.mode,
+        "device": asdict(first.device) if first.device else None,
+        "scenarios": scenarios,
+        "seeds": sorted({i.seed for i in done if i.seed is not None}),
+        "cmdline_differs": lines[0] != lines[1],
+    }
+
+
+def summarize_evidence(manifests: Sequence[Manifest]) -> dict[str, Any]:
+    """How far one side's recording can be trusted; JSON-ready."""
+    iterations = [iteration for manifest in manifests for iteration in manifest.iterations]
+    lost = [i.lost_events for i in iterations if i.traced and i.status == "complete"]
+    crashes = [i.crash for i in iterations if i.crash] + [m.crash for m in manifests if m.crash]
+    return {
+        "runs": len(manifests),
+        "boots": len({iteration.boot for iteration in iterations}),
+        "iterations": {
+            status: sum(iteration.status == status for iteration in iterations)
+            for status in ("complete", "incomplete", "discarded")
+        },
+        "reasons": sorted({i.reason for i in iterations if i.status != "complete" and i.reason}),
+        "lost_events": None if any(count is None for count in lost) else sum(count or 0 for count in lost),
+        "crashes": [asdict(crash) for crash in crashes],
+        "notes": sorted({note for manifest in manifests for note in manifest.notes}),
+        "digests": [
+            {
+                "scenario": i.scenario,
+                "seed": i.seed,
+                "boot": i.boot,
+                "traced": i.traced,
+                "lost_events": i.lost_events,
+                "trace_digest": i.trace_digest,
+            }
+            for i in iterations
+            if i.status == "complete"
+        ],
+    }
+
+
+def _kernel_name(manifest: Manifest) -> str:
+    kernel = manifest.kernel
+    if kernel is None:
+        return "unknown (no device answered)"
+    proof = kernel.build_id or kernel.config_sha256 or ""
+    return " ".join(part for part in (kernel.release, kernel.version, proof[:16]) if part)
+
+
+def _facts(side: Sequence[Manifest]) -> dict[str, set[str]]:
+    """Every fact that has to agree, with all values found for it."""
+    facts: dict[str, set[str]] = {}
+
+    def note(key: str, value: object) -> None:
+        facts.setdefault(key, set()).add(_text(value))
+
+    for manifest in side:
+        note("mode", manifest.mode)
+        if manifest.device is not None:
+            device = asdict(manifest.device)
+            free = _FREE_DEVICE | (_FREE_VIRTUAL if manifest.device.virtual else frozenset())
+            for key in device.keys() - free:
+                note(f"device.{key}", device[key])
+        for iteration in manifest.iterations:
+            if iteration.status != "complete":
+                continue
+            name = iteration.scenario
+            note("scenarios", name)
+            note(f"{name}.process", iteration.process)
+            for key, value in _flatten(iteration.parameters):
+                if key.split(".")[0] not in _FREE_PARAMETERS:
+                    note(f"{name}.parameters.{key}", value)
+            if iteration.traced:
+                for key, value in _flatten(iteration.trace_setup):
+                    note(f"{name}.trace_setup.{key}", value)
+    return facts
+
+
+def _differences(baseline: Mapping[str, set[str]], candidate: Mapping[str, set[str]]) -> Iterator[str]:
+    for key in sorted(baseline.keys() | candidate.keys()):
+        left, right = baseline.get(key, set()), candidate.get(key, set())
+        if left != right:
+            yield f"{key} is {_join(left)} against {_join(right)}"
+
+
+def _join(values: set[str]) -> str:
+    return " and ".join(sorted(values)) or "not recorded"
+
+
+def _flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, inner in value.items():
+        if isinstance(inner, Mapping):
+            yield from _flatten(inner, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", inner
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list | tuple | set | frozenset):
+        return "[" + ", ".join(sorted(map(str, value))) + "]"
+    return repr(value) if isinstance(value, str) else str(value)

@@ -1,0 +1,125 @@
+"""Tests of no difference between two sets of boots, and the correction for many metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import comb
+
+import numpy as np
+from scipy import stats
+
+from android_suite.stats.resampling import Array, Boots, student_terms, summarize_boots
+
+EXACT_LIMIT = 20_000  # arrangements: up to here all of them are tried
+DRAWS = 9_999  # beyond, so many at random
+_TIE = 1e-9  # relative to the sum of magnitudes: arrangements this close to the observed one count as equal to it
+
+
+def attainable_p(n_baseline: int, n_candidate: int, *, paired: bool) -> float:
+    """The smallest two-sided p that a permutation test of so many boots can give."""
+    arrangements = 2**n_baseline if paired else comb(n_baseline + n_candidate, n_baseline)
+    if arrangements > EXACT_LIMIT:
+        return 1.0 / (DRAWS + 1)
+    return min(1.0, 2.0 / arrangements)
+
+
+def permute_paired(differences: Array, rng: np.random.Generator) -> float:
+    """Two-sided p of a mean difference of zero, by flipping the signs of the differences of pairs.
+
+    All 2^n patterns where these are at most ``EXACT_LIMIT``, else random ones with the observed pattern counted in.
+    """
+    n, scale = len(differences), float(np.abs(differences).sum())
+    if 2**n <= EXACT_LIMIT:
+        codes = np.arange(2**n)[:, None] >> np.arange(n)
+        signs = 1.0 - 2.0 * (codes & 1)
+        return _tail(np.abs(signs @ differences), abs(float(differences.sum())), scale=scale, exact=True)
+    signs = 1.0 - 2.0 * rng.integers(2, size=(DRAWS, n))
+    return _tail(np.abs(signs @ differences), abs(float(differences.sum())), scale=scale, exact=False)
+
+
+def permute_unpaired(baseline: Array, candidate: Array, rng: np.random.Generator) -> float:
+    """Two-sided p of equal means, by dealing the boots anew to the two sides.
+
+    All arrangements where these are at most ``EXACT_LIMIT``, else random ones with the observed one counted in.
+    """
+    pooled = np.concatenate([candidate, baseline])
+    n, total = len(candidate), len(pooled)
+    center = pooled.sum() * n / total
+    observed, scale = abs(float(candidate.sum() - center)), float(np.abs(pooled).sum())
+    if comb(total, n) <= EXACT_LIMIT:
+        return _tail(np.abs(_combination_sums(pooled, n) - center), observed, scale=scale, exact=True)
+    order = np.argsort(rng.random((DRAWS, total)), axis=1)[:, :n]
+    return _tail(np.abs(pooled[order].sum(axis=1) - center), observed, scale=scale, exact=False)
+
+
+def measure_p_beyond_margin(baseline: Boots, candidate: Boots, margin: float, *, paired: bool) -> float:
+    """P of a difference no larger than ``margin``, by Student's t over boots (Welch where unpaired).
+
+    For boots too few for a permutation test to decide anything after correction. It assumes roughly normal boots and
+    makes up for that twice: only what lies beyond the margin counts, and the spread is never taken as less than a third
+    of the margin, so that a few equal counts are not a proof.
+    """
+    effect, error, degrees = student_terms(baseline, candidate, paired=paired, floor=margin / 3.0)
+    beyond = abs(effect) - margin
+    if beyond <= 0:
+        return 1.0
+    if error == 0:
+        return 0.0 if beyond > 0 else 1.0
+    return min(1.0, 2.0 * float(stats.t.sf(beyond / error, degrees)))
+
+
+def measure_p(
+    baseline: Boots, candidate: Boots, *, paired: bool, margin: float, level: float, rng: np.random.Generator
+) -> tuple[float, str]:
+    """P of no difference, and the test that gave it: ``permutation`` or ``t``.
+
+    Args:
+        baseline: samples of each baseline boot; at least two boots.
+        candidate: the same of the candidate.
+        paired: boots with the same index belong together.
+        margin: the largest difference that does not matter, in the metric's unit.
+        level: the p needed for a verdict after correction (alpha over the number of metrics); which test is used
+            depends on it and on the number of boots, never on the values.
+        rng: the only source of chance.
+    """
+    if attainable_p(len(baseline), len(candidate), paired=paired) > level:
+        return measure_p_beyond_margin(baseline, candidate, margin, paired=paired), "t"
+    base, cand = summarize_boots(baseline), summarize_boots(candidate)
+    if paired:
+        return permute_paired(cand - base, rng), "permutation"
+    return permute_unpaired(base, cand, rng), "permutation"
+
+
+def adjust_holm(p_values: Sequence[float]) -> Array:
+    """Holm's step-down adjusted p (Holm 1979), in the order given: family-wise, under any dependence."""
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    steps = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(steps, 1.0)
+    return adjusted
+
+
+def _tail(sums: Array, observed: float, *, scale: float, exact: bool) -> float:
+    reach = observed - _TIE * scale
+    extreme = int(np.count_nonzero(sums >= reach))
+    return extreme / len(sums) if exact else (extreme + 1) / (len(sums) + 1)
+
+
+def _combination_sums(values: Array, choose: int) -> Array:
+    """Sum of every ``choose`` of ``values``; shape (comb(len(values), choose),)."""
+    sums: dict[int, list[Array]] = {0: [np.zeros(1)]}
+    for value in values:
+        for size in range(min(choose, max(sums) + 1), 0, -1):
+            if size - 1 in sums:
+                sums.setdefault(size, []).append(np.concatenate(sums[size - 1]) + value)
+        sums = {size: [np.concatenate(parts)] for size, parts in sums.items()}
+    return sums[choose][0]
+
+
+def find_boots_limit(level: float, *, paired: bool) -> int:
+    """Fewest boots a side with which a permutation test can reach ``level``."""
+    for n in range(2, 64):
+        if attainable_p(n, n, paired=paired) <= level:
+            return n
+    return 64

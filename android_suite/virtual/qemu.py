@@ -120,7 +120,7 @@ def render_argv(
         append += ["nokaslr", "norandmaps", "nmi_watchdog=0"]
         # The guest's clock and randomness come from the seed and the count of instructions alone.
         argv += ["-icount", "shift=0,sleep=off", "-seed", str(seed), "-rtc", "base=2026-01-01T00:00:00,clock=vm"]
-        argv += ["-device", "pcie-root-port,id=slot0,chassis=1"]
+        argv += ["-device", "pcie-root-port,id=slot0,chassis=1,power_controller_present=off"]
     else:
         argv += ["-netdev", f"user,id=net0,hostfwd={render_forward(port)}"]
         argv += ["-device", "virtio-net-pci,netdev=net0,romfile="]

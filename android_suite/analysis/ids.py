@@ -1,0 +1,87 @@
+"""Small dense numbers for thread ids and for mm addresses, so that the kernels can index arrays with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba as nb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+
+_LUT_MAX = 1 << 23  # pid_max is at most 1 << 22; anything above comes from a damaged trace
+
+
+@nb.njit(cache=True)
+def _mark(seen: NDArray[np.bool_], ids: I32) -> None:
+    for i in range(ids.shape[0]):
+        seen[ids[i]] = True
+
+
+@nb.njit(cache=True)
+def _gather(lut: I32, ids: I32, out: I32) -> None:
+    for i in range(ids.shape[0]):
+        out[i] = lut[ids[i]]
+
+
+@nb.njit(cache=True)
+def group_order(groups: I32, count: int) -> tuple[I64, I64]:
+    """Stable counting sort: rows of each group in their order, and where each group starts.
+
+    Returns:
+        ``order`` of shape (rows,) and ``starts`` of shape (count + 1,): group g is ``order[starts[g]:starts[g + 1]]``.
+    """
+    starts = np.zeros(count + 1, np.int64)
+    for i in range(groups.shape[0]):
+        starts[groups[i] + 1] += 1
+    for g in range(count):
+        starts[g + 1] += starts[g]
+    at = starts[:-1].copy()
+    order = np.empty(groups.shape[0], np.int64)
+    for i in range(groups.shape[0]):
+        g = groups[i]
+        order[at[g]] = i
+        at[g] += 1
+    return order, starts
+
+
+@dataclass(frozen=True, slots=True)
+class TidIndex:
+    """``tids[k]`` is the thread of dense number ``k``; ``tids`` is ascending and unique."""
+
+    tids: I32
+    _lut: I32 | None
+
+    @classmethod
+    def of(cls, columns: list[I32]) -> TidIndex:
+        """Numbers every thread that occurs in any of the columns."""
+        columns = [np.ascontiguousarray(c, np.int32) for c in columns if len(c)]
+        if not columns:
+            return cls(np.empty(0, np.int32), np.empty(0, np.int32))
+        if min(int(c.min()) for c in columns) < 0 or max(int(c.max()) for c in columns) >= _LUT_MAX:
+            return cls(np.unique(np.concatenate([pd.unique(c) for c in columns])).astype(np.int32), None)
+        seen = np.zeros(max(int(c.max()) for c in columns) + 1, np.bool_)
+        for column in columns:
+            _mark(seen, column)
+        tids = np.flatnonzero(seen).astype(np.int32)
+        lut = np.full(seen.shape[0], -1, np.int32)
+        lut[tids] = np.arange(tids.shape[0], dtype=np.int32)
+        return cls(tids, lut)
+
+    def number(self, ids: NDArray[np.generic]) -> I32:
+        """Dense numbers of thread ids; -1 for one that is not in the index."""
+        ids = np.ascontiguousarray(ids, np.int32)
+        if self._lut is not None and len(ids) and int(ids.min()) >= 0 and int(ids.max()) < len(self._lut):
+            out = np.empty(ids.shape[0], np.int32)
+            _gather(self._lut, ids, out)
+            return out
+        if not len(self.tids):
+            return np.full(len(ids), -1, np.int32)
+        at = np.searchsorted(self.tids, ids).clip(0, len(self.tids) - 1)
+        return np.where(self.tids[at] == ids, at, -1).astype(np.int32)
+
+    def __len__(self) -> int:
+        return len(self.tids)

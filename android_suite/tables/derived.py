@@ -1,0 +1,242 @@
+"""The derived tables: what the analysis makes of the event tables. All can be made again from the raw trace.
+
+Times are int64 ns on the trace clock. ``quality`` says how far a row may be believed: an index into ``QUALITIES``.
+A row of quality ``lower_bound`` is true and may be longer than shown (cut by an edge of the trace); one of quality
+``unknown`` is shown for the record and enters no total.
+"""
+
+from __future__ import annotations
+
+from android_suite.tables.schema import Column, Table
+
+QUALITIES = ("exact", "lower_bound", "unknown")
+EXACT, LOWER_BOUND, UNKNOWN = range(3)
+
+ROLES = ("ui", "render", "gc", "binder", "jit", "other")
+STATES = ("running", "runnable", "sleeping", "disk", "stopped", "dead")
+RUNNING, RUNNABLE, SLEEPING, DISK, STOPPED, DEAD = range(6)
+OUTCOMES = ("acquired", "failed", "cut", "lost")
+HOW = ("lock", "trylock", "unknown", "cut")
+PATHS = ("per_vma", "mmap_lock", "unknown")
+REASONS = (
+    "", "spans_vmas", "userfaultfd", "remote", "vma_lock_busy", "advice", "unpatched", "unknown",
+)  # fmt: skip
+EVIDENCE = ("mmap_lock", "contention", "blocked_reason")
+INVERSION_KINDS = ("direct", "chained")
+
+
+def _index(name: str, names: tuple[str, ...]) -> Column:
+    return Column(name, "int8", "", "index into " + " | ".join(n or "(none)" for n in names))
+
+
+_QUALITY = _index("quality", QUALITIES)
+_START = Column("start_ns", "int64", "ns", "start")
+_END = Column("end_ns", "int64", "ns", "end; the trace's end where it is cut there")
+_TID = Column("tid", "int32", "", "thread")
+_MM = Column("mm", "uint64", "", "address of the mm_struct; 0 where the evidence does not name it")
+_WRITE = Column("write", "bool", "", "write mode")
+
+THREAD_ROLES = Table(
+    "thread_roles",
+    "One row a thread: its process and its role there.",
+    (
+        _TID,
+        Column("tgid", "int32", "", "process; -1 where unknown"),
+        Column("comm", "str", "", "thread name"),
+        Column("process", "str", "", "process name; empty where unknown"),
+        _index("role", ROLES),
+        Column("inferred", "bool", "", "tgid was inferred: from markers or from a shared mm"),
+    ),
+)
+THREAD_STATES = Table(
+    "thread_states",
+    "One row a stretch of constant state, priority and CPU of a thread; a gap between two rows of a thread is unknown.",
+    (
+        _TID, _START, _END, _index("state", STATES),
+        Column("preempted", "bool", "", "runnable because it was preempted, not because it was woken"),
+        Column("cpu", "int32", "", "running: on it; else: the CPU whose queue it was last known on; -1 unknown"),
+        Column("prio", "int32", "", "kernel priority, lower is stronger"),
+    ),
+)  # fmt: skip
+LOCK_WAITS = Table(
+    "lock_waits",
+    "One row a wait for mmap_lock: start_locking to acquire_returned.",
+    (
+        _TID, _MM, _WRITE, _START, _END,
+        Column("start_seq", "int64", "", "seq of start_locking"),
+        Column("end_seq", "int64", "", "seq of acquire_returned; -1 where cut"),
+        _index("outcome", OUTCOMES),
+        _QUALITY,
+        Column("call", "int32", "", "row of syscall_calls it was made in; -1 none seen"),
+        Column("contended", "int8", "", "1 a contention event lies inside, 0 none does, -1 contention events are not there"),
+    ),
+)  # fmt: skip
+LOCK_HOLDS = Table(
+    "lock_holds",
+    "One row a hold of mmap_lock: successful acquire_returned to released.",
+    (
+        _TID, _MM, _WRITE, _START, _END,
+        Column("start_seq", "int64", "", "seq of acquire_returned; -1 where cut"),
+        Column("end_seq", "int64", "", "seq of released; -1 where cut"),
+        Column("downgrade_ns", "int64", "ns", "from here on it is held for read; -1 never"),
+        _index("how", HOW),
+        _QUALITY,
+        Column("call", "int32", "", "row of syscall_calls it was taken in; -1 none seen"),
+        Column("wait", "int64", "", "row of lock_waits; -1 for a trylock"),
+    ),
+)  # fmt: skip
+OTHER_WAITS = Table(
+    "other_waits",
+    "One row a wait for a lock that mmap_lock events do not show: weaker evidence, which names no holder.",
+    (
+        _TID,
+        Column("lock_addr", "uint64", "", "address; 0 where unknown"),
+        Column("kind", "str", "", "mmap_lock, rwsem, mutex, rtmutex, percpu, spin"),
+        _WRITE, _START, _END,
+        _index("evidence", EVIDENCE),
+        _QUALITY,
+        Column("caller", "str", "", "kernel function that blocked; empty where unknown"),
+    ),
+)  # fmt: skip
+SYSCALL_CALLS = Table(
+    "syscall_calls",
+    "One row a system call, entry joined to exit.",
+    (
+        _TID,
+        Column("call", "int8", "", "index into events.SYSCALLS"),
+        Column("nr", "int32", "", "the kernel's number; -1 where only the name is known"),
+        _START, _END,
+        Column("start_seq", "int64", "", "seq of the entry; -1 where it is before the trace"),
+        Column("end_seq", "int64", "", "seq of the exit; -1 where it is after the trace"),
+        Column("arg0", "uint64", "", ""), Column("arg1", "uint64", "", ""), Column("arg2", "uint64", "", ""),
+        Column("arg3", "uint64", "", ""),
+        Column("ret", "int64", "", "result; 0 where cut"),
+        _QUALITY,
+        Column("lock_mm", "uint64", "", "mm of the first start_locking inside; 0 none"),
+        Column("lock_wait_ns", "int64", "ns", "sum of the mmap_lock waits inside"),
+    ),
+)  # fmt: skip
+MADVISE = Table(
+    "madvise",
+    "One row a madvise or process_madvise call.",
+    (
+        _TID, _START, _END,
+        Column("remote_call", "bool", "", "process_madvise"),
+        Column("address", "uint64", "", "start of the range, untagged; 0 for process_madvise"),
+        Column("bytes", "int64", "bytes", "length asked for; process_madvise: bytes advised, by its result"),
+        Column("advice", "int32", "", "MADV_*; -1 where unknown"),
+        _index("path", PATHS), _index("reason", REASONS),
+        Column("lock_wait_ns", "int64", "ns", "time waited for mmap_lock inside the call"),
+        Column("ret", "int64", "", "result"),
+        Column("call", "int32", "", "row of syscall_calls"),
+    ),
+)  # fmt: skip
+INVERSIONS = Table(
+    "inversions",
+    "One row an inverted interval: a wait, while one weaker thread to blame stands between the waiter and the lock.",
+    (
+        _START, _END,
+        _index("kind", INVERSION_KINDS),
+        Column("wait", "int64", "", "row of lock_waits"),
+        Column("hold", "int64", "", "row of lock_holds: the blamed one"),
+        _MM,
+        Column("waiter_tid", "int32", "", ""), Column("waiter_prio", "int32", "", "at the start of the interval"),
+        Column("waiter_write", "bool", "", ""),
+        Column("via_tid", "int32", "", "chained: the writer that waits in front; -1 for direct"),
+        Column("holder_tid", "int32", "", ""), Column("holder_prio", "int32", "", "at the start of the interval"),
+        Column("holder_write", "bool", "", "mode at the start of the interval"),
+        Column("operation", "str", "", "what took the lock: madvise(MADV_DONTNEED), munmap, fault, untraced, ..."),
+        Column("running_ns", "int64", "ns", "the holder ran"),
+        Column("runnable_ns", "int64", "ns", "the holder was runnable: preempted or not yet on a CPU"),
+        Column("blocked_ns", "int64", "ns", "the holder slept"),
+        Column("holders", "int32", "", "how many weaker threads held at once, at most"),
+        _QUALITY,
+    ),
+)  # fmt: skip
+INTRUDERS = Table(
+    "intruders",
+    "One row a thread that ran on the blamed holder's CPU while that holder was runnable.",
+    (
+        Column("inversion", "int64", "", "row of inversions"),
+        _TID,
+        Column("ran_ns", "int64", "ns", "how long it ran there meanwhile"),
+    ),
+)
+SLICES = Table(
+    "slices",
+    "One row a slice of trace_marker (B/E, S/F); C counters are in counters.",
+    (
+        _TID,
+        Column("tgid", "int32", "", "process written in the marker; -1 none"),
+        _START, _END,
+        Column("depth", "int32", "", "0 outermost; -1 for an asynchronous slice"),
+        Column("name", "str", "", ""),
+        Column("cut", "int8", "", "0 whole, 1 begin before the trace, 2 open at its end"),
+    ),
+)  # fmt: skip
+COUNTERS = Table(
+    "counters",
+    "One row a counter marker (C|tgid|name|value).",
+    (
+        _TID, Column("tgid", "int32", "", ""), Column("ts_ns", "int64", "ns", ""), Column("name", "str", "", ""),
+        Column("value", "int64", "", ""),
+    ),
+)  # fmt: skip
+
+_CAUSES = ("running", "runnable", "mmap_lock", "kernel_lock", "monitor", "binder", "io", "sleeping", "unknown")
+SPLIT_CAUSES = _CAUSES
+FRAMES = Table(
+    "frames",
+    "One row a frame of an app.",
+    (
+        Column("tgid", "int32", "", "process; -1 unknown"),
+        Column("layer", "str", "", "layer or window; empty where the source has none"),
+        Column("frame_id", "int64", "", "surface frame token or vsync id; -1 none"),
+        Column("expected_start_ns", "int64", "ns", "-1 unknown"), Column("deadline_ns", "int64", "ns", "-1 unknown"),
+        _START, _END,
+        Column("overrun_ns", "int64", "ns", "actual end - deadline, positive is late; 0 where the deadline is unknown"),
+        Column("late", "bool", "", "overrun_ns > 0"),
+        Column("jank_type", "str", "", "SurfaceFlinger's words; empty for the other sources"),
+        Column("source", "str", "", "frametimeline, framestats or choreographer"),
+        _QUALITY,
+        Column("inverted_ns", "int64", "ns", "inverted waits of the ui and render threads inside the frame"),
+        Column("from_inversion", "bool", "", "late, and in time without the inverted time"),
+        *(Column(f"ui_{c}_ns", "int64", "ns", f"ui thread inside the frame: {c}; late frames only") for c in _CAUSES),
+        *(Column(f"render_{c}_ns", "int64", "ns", f"render thread: {c}; late frames only") for c in _CAUSES),
+        Column("waited_for", "str", "", "holder that the ui thread's mmap_lock waits were longest for; empty none"),
+    ),
+)  # fmt: skip
+LAUNCHES = Table(
+    "launches",
+    "One row an app launch.",
+    (
+        Column("component", "str", "", "package/activity"),
+        Column("asked", "str", "", "state asked for: cold, warm, hot; empty where unknown"),
+        Column("got", "str", "", "LaunchState told by am"),
+        Column("initial_display_ms", "float64", "ms", "time to initial display; NaN unknown"),
+        Column("full_display_ms", "float64", "ms", "time to full display; NaN unknown"),
+        Column("discarded", "str", "", "why the sample does not count; empty if it does"),
+        _START, _END,
+        *(Column(f"ui_{c}_ns", "int64", "ns", f"main thread during the launch: {c}") for c in _CAUSES),
+        Column("gc_ns", "int64", "ns", "overlap with GC cycles"),
+        Column("inverted_ns", "int64", "ns", "inverted waits of the ui thread"),
+    ),
+)  # fmt: skip
+GC_CYCLES = Table(
+    "gc_cycles",
+    "One row a GC cycle.",
+    (
+        _TID, Column("tgid", "int32", "", ""), _START, _END,
+        Column("collector", "str", "", "concurrent copying, concurrent mark compact, ..."),
+        Column("cause", "str", "", "Background, Explicit, Alloc, ...; empty where the slice does not say"),
+        Column("running_ns", "int64", "ns", ""), Column("runnable_ns", "int64", "ns", ""),
+        Column("lock_wait_ns", "int64", "ns", "waits of the thread for mmap_lock"),
+        Column("madvise_calls", "int64", "", ""), Column("madvise_bytes", "int64", "bytes", ""),
+        _QUALITY,
+    ),
+)  # fmt: skip
+
+DERIVED_TABLES = (
+    THREAD_ROLES, THREAD_STATES, LOCK_WAITS, LOCK_HOLDS, OTHER_WAITS, SYSCALL_CALLS, MADVISE, INVERSIONS, INTRUDERS,
+    SLICES, COUNTERS, FRAMES, LAUNCHES, GC_CYCLES,
+)  # fmt: skip

@@ -4,6 +4,8 @@
 //   ftrace_drain TRACEFS PAGE_BYTES PERIOD_MS           frames [u32 cpu][u32 length][bytes] on standard output
 //   ftrace_drain TRACEFS PAGE_BYTES PERIOD_MS -o DIR    DIR/cpuN.raw instead
 //
+// The first frame is [u32 0xffffffff][u32 cpus]: every buffer is open. Byte order is the device's.
+//
 // It ends at the end of its standard input, or at SIGTERM: the caller has switched tracing off by then, so one more
 // pass over all CPUs takes the rest, the half-filled pages included. Status 0 means that nothing was left behind.
 //
@@ -131,7 +133,10 @@ int main(int argc, char **argv)
 	}
 	if (cpus == 0)
 		die(path);
-	fprintf(stderr, "ftrace_drain: ready, %u cpus\n", cpus);
+	if (framed) { // tells the host that every buffer is open, and how many there are
+		uint32_t ready[2] = {UINT32_MAX, cpus};
+		write_all(STDOUT_FILENO, (const char *)ready, sizeof(ready));
+	}
 
 	while (!stopping) {
 		struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};

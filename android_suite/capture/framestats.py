@@ -1,0 +1,65 @@
+"""gfxinfo's frames, asked for often enough that its ring of 120 never turns over unseen: ``framestats.txt``."""
+
+from __future__ import annotations
+
+import threading
+
+from android_suite.device.android import read_framestats, reset_framestats
+from android_suite.device.device import Device
+from android_suite.errors import SuiteError
+from android_suite.store.run import IterationWriter
+
+RING_FRAMES = 120
+_SHARE_OF_RING = 0.7  # the rest is for a poll that comes late
+
+
+def choose_period_s(refresh_rate_hz: float | None) -> float:
+    """Seconds between two polls; an unknown refresh rate is taken for 120 Hz, the dearer side."""
+    return RING_FRAMES * _SHARE_OF_RING / (refresh_rate_hz or 120.0)
+
+
+class FramestatsCapture:
+    """Polls in a thread of its own and writes every reply, one after the other; readers drop what repeats."""
+
+    name = "framestats"
+
+    def __init__(self, device: Device, package: str, *, refresh_rate_hz: float | None) -> None:
+        self._device, self._package = device, package
+        self._period_s = choose_period_s(refresh_rate_hz)
+        self._out: IterationWriter | None = None
+        self._replies: list[bytes] = []
+        self._end = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def prepare(self, out: IterationWriter) -> None:
+        """Forgets the frames of earlier iterations."""
+        self._out = out
+        reset_framestats(self._device, self._package)
+
+    def start(self) -> None:
+        """Starts to poll."""
+        self._thread = threading.Thread(target=self._poll, name="framestats", daemon=True)
+        self._thread.start()
+
+    def _poll(self) -> None:
+        while not self._end.wait(self._period_s):
+            try:
+                self._replies.append(read_framestats(self._device, self._package))
+            except SuiteError:
+                return  # whoever drives the scenario meets the same fault and reports it
+
+    def stop(self) -> None:
+        """One more poll for the frames since the last, then writes all."""
+        self._end.set()
+        if self._thread:
+            self._thread.join(60)
+        self._replies.append(read_framestats(self._device, self._package))
+        if self._out:
+            self._out.write("framestats.txt", b"\n".join(self._replies))
+
+    def pull(self) -> None:
+        """All is here already."""
+
+    def restore(self) -> None:
+        """Ends the thread, if a failure kept :meth:`stop` from doing it."""
+        self._end.set()

@@ -1,0 +1,106 @@
+"""The device's log during the iteration, followed as it comes, so that a scenario can wait for a line: ``logcat.txt``."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from typing import BinaryIO
+
+from android_suite.device.android import stream_log
+from android_suite.device.device import Device
+from android_suite.device.transport import Stream
+from android_suite.errors import AdbTimeout, NotReady, SuiteError
+from android_suite.store.run import IterationWriter
+
+_READ_TIMEOUT_S = 5.0
+
+
+class LogcatCapture:
+    """Follows the log from ``start`` on; the first line is the last one from before it."""
+
+    name = "logcat"
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._file: BinaryIO | None = None
+        self._stream: Stream | None = None
+        self._thread: threading.Thread | None = None
+        self._lines: list[str] = []
+        self._grown = threading.Condition()
+        self._fault: SuiteError | None = None
+        self._ended = False
+
+    def prepare(self, out: IterationWriter) -> None:
+        """Opens the file."""
+        self._file = out.path("logcat.txt").open("wb")
+
+    def start(self) -> None:
+        """Starts to follow."""
+        self._stream = stream_log(self._device)
+        self._thread = threading.Thread(target=self._follow, name="logcat", daemon=True)
+        self._thread.start()
+
+    def _follow(self) -> None:
+        assert self._stream is not None
+        assert self._file is not None
+        rest = b""
+        try:
+            while not self._ended:
+                try:
+                    data = self._stream.read(timeout=_READ_TIMEOUT_S)
+                except AdbTimeout:
+                    continue
+                if not data:
+                    break
+                self._file.write(data)
+                *whole, rest = (rest + data).split(b"\n")
+                with self._grown:
+                    self._lines += [line.decode(errors="replace") for line in whole]
+                    self._grown.notify_all()
+        except SuiteError as error:
+            if not self._ended:
+                self._fault = error
+        finally:
+            self._file.close()
+            with self._grown:
+                self._ended = True
+                self._grown.notify_all()
+
+    def wait_line(self, pattern: re.Pattern[str], *, timeout: float, what: str) -> re.Match[str]:
+        """The first line since the start in which ``pattern`` is found.
+
+        Raises:
+            NotReady: none came in ``timeout`` seconds, or the log ended; names ``what`` was waited for.
+            DeviceLost: the device went away meanwhile.
+        """
+        deadline = time.monotonic() + timeout
+        seen = 0
+        with self._grown:
+            while True:
+                for line in self._lines[seen:]:
+                    if found := pattern.search(line):
+                        return found
+                seen = len(self._lines)
+                if self._fault:
+                    raise self._fault
+                left = deadline - time.monotonic()
+                if self._ended or left <= 0:
+                    why = "the log ended" if self._ended else f"not in {timeout:.0f} s"
+                    raise NotReady(f"{self._device.serial}: no {what} in the log ({why}); see logcat.txt of the run.")
+                self._grown.wait(min(left, 1.0))
+
+    def stop(self) -> None:
+        """Stops to follow."""
+        self._ended = True
+        if self._stream:
+            self._stream.close()
+        if self._thread:
+            self._thread.join(2 * _READ_TIMEOUT_S)
+
+    def pull(self) -> None:
+        """All is here already."""
+
+    def restore(self) -> None:
+        """Ends following, if a failure kept :meth:`stop` from doing it."""
+        self.stop()

@@ -1,0 +1,75 @@
+"""The suite's own C programs for devices: compiled on the host for the device's machine, once per content.
+
+Static, so that the same binary runs on bionic and on glibc.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import platformdirs
+
+from android_suite.errors import LabError, Unsupported
+from android_suite.store.run import write_atomic
+
+NATIVE: Final = Path(__file__).parent / "native"
+_COMPILERS: Final = {"aarch64": "aarch64-linux-gnu-gcc", "x86_64": "x86_64-linux-gnu-gcc"}
+_FLAGS: Final = ("-O2", "-static", "-Wall", "-Wextra", "-s")
+
+
+def cache_folder() -> Path:
+    """Where compiled programs are kept: ``ANDROID_SUITE_CACHE``, else the user's cache folder."""
+    root = os.environ.get("ANDROID_SUITE_CACHE") or platformdirs.user_cache_dir("android-suite")
+    return Path(root) / "native"
+
+
+def build_program(name: str, machine: str) -> bytes:
+    """The program ``native/NAME.c`` for ``machine`` (as ``uname -m`` says it).
+
+    Raises:
+        Unsupported: no compiler is known for the machine.
+        LabError: the compiler is missing or fails.
+    """
+    if machine not in _COMPILERS:
+        raise Unsupported(
+            f"programs can be built for {', '.join(_COMPILERS)} and this device is {machine}; use another."
+        )
+    source = (NATIVE / f"{name}.c").read_bytes()
+    compiler = shutil.which(_COMPILERS[machine])
+    if compiler is None:
+        raise LabError(f"{_COMPILERS[machine]} is missing, which builds {name} for the device; run `make setup`.")
+    version = _run([compiler, "-dumpfullversion"])
+    key = hashlib.sha256(b"\0".join([source, version, " ".join(_FLAGS).encode(), machine.encode()])).hexdigest()
+    built = cache_folder() / f"{name}-{machine}-{key[:24]}"
+    try:
+        return built.read_bytes()
+    except FileNotFoundError:
+        pass
+    part = built.with_name(f".{built.name}.{os.getpid()}")
+    try:
+        built.parent.mkdir(parents=True, exist_ok=True)
+        _run([compiler, *_FLAGS, "-o", str(part), str(NATIVE / f"{name}.c")])
+        program = part.read_bytes()
+    except OSError as error:
+        raise LabError(
+            f"cannot write {built.parent} ({error.strerror}); free space or set ANDROID_SUITE_CACHE."
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    write_atomic(built, program)
+    return program
+
+
+def _run(argv: list[str]) -> bytes:
+    try:
+        return subprocess.run(argv, check=True, capture_output=True, timeout=120).stdout
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").strip().splitlines()
+        raise LabError(f"{argv[0]} failed ({said[-1] if said else 'no message'}); run `make setup`.") from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LabError(f"{argv[0]} cannot be run ({error}); run `make setup`.") from error

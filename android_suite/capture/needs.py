@@ -1,0 +1,156 @@
+"""What a scenario needs to be seen decides which events are enabled: named groups, and what each asks of a kernel.
+
+Only the events of a group that is needed are enabled, since each one costs time inside the very locks that are
+measured. Tracing is system-wide on purpose: the thread that holds a lock may belong to any process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from android_suite.errors import Unsupported
+
+# Every syscall that takes mmap_lock and that the analysis can name as what a holder was doing.
+MM_SYSCALLS: Final = ("madvise", "process_madvise", "mmap", "munmap", "mprotect", "mremap", "brk", "prctl")
+
+# raw_syscalls carries numbers, which belong to an architecture (the native one: 32-bit apps use others).
+SYSCALL_NUMBERS: Final[Mapping[str, Mapping[str, int]]] = {
+    "aarch64": {
+        "madvise": 233,
+        "process_madvise": 440,
+        "mmap": 222,
+        "munmap": 215,
+        "mprotect": 226,
+        "mremap": 216,
+        "brk": 214,
+        "prctl": 167,
+    },
+    "x86_64": {
+        "madvise": 28,
+        "process_madvise": 440,
+        "mmap": 9,
+        "munmap": 11,
+        "mprotect": 10,
+        "mremap": 25,
+        "brk": 12,
+        "prctl": 157,
+    },
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """A named group of events.
+
+    Attributes:
+        required: events without which the group means nothing.
+        optional: events that sharpen it; their absence is noted with the run.
+        remedy: what to do about a kernel without the required ones.
+    """
+
+    name: str
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    remedy: str = ""
+
+
+SCHED = Need(
+    name="SCHED",
+    required=("sched:sched_switch", "sched:sched_waking"),
+    optional=(
+        "sched:sched_wakeup_new",
+        "sched:sched_process_fork",
+        "sched:sched_process_exec",
+        "sched:sched_process_exit",
+        "task:task_newtask",
+        "task:task_rename",
+    ),
+    remedy="use a kernel with CONFIG_SCHED_TRACER or CONFIG_EVENT_TRACING",
+)
+MMAP_LOCK = Need(
+    name="MMAP_LOCK",
+    required=(
+        "mmap_lock:mmap_lock_start_locking",
+        "mmap_lock:mmap_lock_acquire_returned",
+        "mmap_lock:mmap_lock_released",
+    ),
+    remedy="use a kernel from 5.11 on with CONFIG_TRACING",
+)
+MADVISE = Need(name="MADVISE", remedy="use a kernel with CONFIG_FTRACE_SYSCALLS")  # its events: choose_syscall_events
+CONTENTION = Need(name="CONTENTION", optional=("lock:contention_begin", "lock:contention_end"))
+BLOCKED_REASON = Need(name="BLOCKED_REASON", optional=("sched:sched_blocked_reason",))
+PI = Need(name="PI", optional=("sched:sched_pi_setprio", "binder:binder_set_priority"))
+PAGE_FAULT = Need(name="PAGE_FAULT", optional=("exceptions:page_fault_user",))
+MARKERS = Need(name="MARKERS")  # written by apps into trace_marker; nothing to enable but the option
+
+NEEDS: Final = (SCHED, MMAP_LOCK, MADVISE, CONTENTION, BLOCKED_REASON, PI, PAGE_FAULT, MARKERS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventChoice:
+    """What is enabled on one kernel for a list of needs.
+
+    Attributes:
+        events: ``system:name``, in a fixed order without repetition.
+        filters: event to filter expression.
+        missing: optional events that this kernel lacks.
+    """
+
+    events: tuple[str, ...]
+    filters: Mapping[str, str]
+    missing: tuple[str, ...]
+
+
+def choose_events(needs: Sequence[Need], available: Collection[str], machine: str) -> EventChoice:
+    """Chooses the events for ``needs`` among those that a kernel has.
+
+    Args:
+        needs: groups, in any order.
+        available: ``system:name`` as ``available_events`` lists them.
+        machine: ``uname -m``.
+
+    Raises:
+        Unsupported: a required event is missing; names it and the remedy.
+    """
+    events: dict[str, None] = {}
+    filters: dict[str, str] = {}
+    missing: dict[str, None] = {}
+    for need in needs:
+        if absent := [event for event in need.required if event not in available]:
+            raise Unsupported(f"this kernel has no event {absent[0]}, which {need.name} needs; {need.remedy}.")
+        events |= dict.fromkeys(need.required)
+        events |= dict.fromkeys(event for event in need.optional if event in available)
+        missing |= dict.fromkeys(event for event in need.optional if event not in available)
+        if need is MADVISE:
+            chosen, chosen_filters, absent_calls = choose_syscall_events(available, machine)
+            events |= dict.fromkeys(chosen)
+            filters |= chosen_filters
+            missing |= dict.fromkeys(absent_calls)
+    return EventChoice(events=tuple(events), filters=filters, missing=tuple(missing))
+
+
+def choose_syscall_events(
+    available: Collection[str], machine: str
+) -> tuple[tuple[str, ...], Mapping[str, str], tuple[str, ...]]:
+    """The events that show the syscalls of the mm: one pair each, or raw ones with a filter (GKI has only these).
+
+    Returns:
+        Events, filters, and the optional events that are missing.
+
+    Raises:
+        Unsupported: the kernel has neither, or only raw ones and ``machine`` is not known.
+    """
+    if "syscalls:sys_enter_madvise" in available and "syscalls:sys_exit_madvise" in available:
+        wanted = [f"syscalls:sys_{edge}_{call}" for call in MM_SYSCALLS for edge in ("enter", "exit")]
+        have = tuple(event for event in wanted if event in available)
+        return have, {}, tuple(event for event in wanted if event not in available)
+    raw = ("raw_syscalls:sys_enter", "raw_syscalls:sys_exit")
+    if not all(event in available for event in raw):
+        raise Unsupported(f"this kernel traces no system calls (neither syscalls nor raw_syscalls); {MADVISE.remedy}.")
+    if machine not in SYSCALL_NUMBERS:
+        known = ", ".join(SYSCALL_NUMBERS)
+        raise Unsupported(f"no system call numbers are known for {machine} (known: {known}); {MADVISE.remedy}.")
+    expression = " || ".join(f"id == {number}" for number in sorted(SYSCALL_NUMBERS[machine].values()))
+    return raw, dict.fromkeys(raw, expression), ()

@@ -1,0 +1,120 @@
+"""Android's own verbs: activities, keys, frame statistics, the log. Hostile names end here, as UsageError."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+from android_suite.device.device import Device
+from android_suite.device.parse_am_start import AmStart, parse_am_start
+from android_suite.device.transport import Stream
+from android_suite.errors import LabError, UsageError
+
+Extra = str | int | bool
+Key = Literal["HOME", "BACK", "WAKEUP"]
+_KEYCODES: Mapping[Key, str] = {"HOME": "3", "BACK": "4", "WAKEUP": "224"}
+_PACKAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+")
+_ACTIVITY = re.compile(r"\.?[A-Za-z_$][A-Za-z0-9_$]*(\.[A-Za-z_$][A-Za-z0-9_$]*)*")
+_EXTRA_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_INT32 = range(-(2**31), 2**31)
+
+
+def check_package(name: str) -> str:
+    """Returns a package name.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not _PACKAGE.fullmatch(name) or len(name) > 200:
+        raise UsageError(f"{name!r} is not a package name; give one such as com.example.app.")
+    return name
+
+
+def render_component(package: str, activity: str) -> str:
+    """``package/.Activity``.
+
+    Raises:
+        UsageError: either is no name.
+    """
+    if not _ACTIVITY.fullmatch(activity) or len(activity) > 200:
+        raise UsageError(f"{activity!r} is not an activity; give one such as .MainActivity.")
+    return f"{check_package(package)}/{activity}"
+
+
+def render_extras(extras: Mapping[str, Extra], *, longs: frozenset[str] = frozenset()) -> list[str]:
+    """Arguments of ``am start`` for extras, typed as the app reads them; keys in ``longs`` are sent as long.
+
+    Raises:
+        UsageError: a key that is none.
+    """
+    words: list[str] = []
+    for key, value in extras.items():
+        if not _EXTRA_KEY.fullmatch(key):
+            raise UsageError(f"{key!r} is not a parameter's name; use letters, digits and _.")
+        if isinstance(value, bool):
+            words += ["--ez", key, "true" if value else "false"]
+        elif isinstance(value, int):
+            words += ["--el" if key in longs or value not in _INT32 else "--ei", key, str(value)]
+        else:
+            words += ["--es", key, value]
+    return words
+
+
+def start_activity(
+    device: Device, component: str, *, extras: list[str] | None = None, timeout: float = 60.0
+) -> tuple[AmStart, str]:
+    """``am start -W``: what it said, read and as printed. Returns when the first frame is drawn."""
+    completed = device.transport.run(["am", "start", "-W", "-n", component, *(extras or [])], timeout=timeout)
+    text = completed.text + completed.stderr.decode(errors="replace")
+    return parse_am_start(text), text
+
+
+def force_stop(device: Device, package: str) -> None:
+    """Ends all processes of a package."""
+    device.run(["am", "force-stop", check_package(package)])
+
+
+def press_key(device: Device, key: Key) -> None:
+    """Presses a key."""
+    device.run(["input", "keyevent", _KEYCODES[key]])
+
+
+def is_installed(device: Device, package: str) -> bool:
+    """True if a package is installed."""
+    return device.transport.run(["pm", "path", check_package(package)]).text.startswith("package:")
+
+
+def drop_caches(device: Device) -> None:
+    """Empties the page cache, so that a cold launch reads its code again. Needs root."""
+    device.run("sync; echo 3 > /proc/sys/vm/drop_caches")
+
+
+def read_framestats(device: Device, package: str) -> bytes:
+    """``dumpsys gfxinfo PACKAGE framestats`` as printed: the last 120 frames of each window."""
+    return device.transport.run(["dumpsys", "gfxinfo", check_package(package), "framestats"]).stdout
+
+
+def reset_framestats(device: Device, package: str) -> None:
+    """Zeroes the totals of ``dumpsys gfxinfo``."""
+    device.transport.run(["dumpsys", "gfxinfo", check_package(package), "reset"])
+
+
+def stream_log(device: Device) -> Stream:
+    """The log from now on, with epoch time stamps (no time zone to guess)."""
+    return device.transport.stream(["logcat", "-v", "epoch", "-T", "1"])
+
+
+def read_log(device: Device) -> bytes:
+    """The log so far, with epoch time stamps."""
+    return device.run(["logcat", "-d", "-v", "epoch"], timeout=60).stdout
+
+
+def require_package(device: Device, package: str, *, next_step: str) -> None:
+    """Checks that a package is there.
+
+    Raises:
+        LabError: it is not.
+    """
+    if not is_installed(device, package):
+        raise LabError(f"{device.serial}: {package} is not installed; {next_step}")

@@ -1,0 +1,154 @@
+"""Typed verbs over a transport: files, properties, processes. Small on purpose; Android's verbs are in ``android.py``."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from android_suite.device.files import (
+    Write,
+    parse_read_output,
+    parse_write_output,
+    render_read_script,
+    render_write_script,
+)
+from android_suite.device.parse_identity import parse_properties
+from android_suite.device.transport import DEFAULT_TIMEOUT_S, Command, Completed, Transport, check_status
+from android_suite.errors import AdbError
+
+WORK_FOLDER = "/data/local/tmp/android-suite"
+_PATHS_A_SCRIPT = 200  # keeps a script far below the shell's argument limit
+
+# `read` is built into every shell: no process a thread, which matters on a device that is busy or emulated
+_THREADS_SCRIPT = r"""
+cd /proc || exit 1
+for t in [0-9]*/task/[0-9]*; do
+  if IFS= read -r c < $t/comm; then printf '%s %s %s\n' "${t%%/*}" "${t##*/}" "$c"; fi
+done 2>/dev/null
+true
+"""
+_PROCESSES_SCRIPT = r"""
+cd /proc || exit 1
+for p in [0-9]*; do
+  c=; IFS= read -r c < $p/cmdline
+  if [ -n "$c" ]; then printf '%s ' $p; cat $p/cmdline; echo; fi
+done 2>/dev/null | tr '\000' ' '
+true
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device that answers. Every verb raises AdbTimeout, DeviceLost or AdbError, as the transport does."""
+
+    transport: Transport
+
+    @property
+    def serial(self) -> str:
+        """As adb names it."""
+        return self.transport.serial
+
+    def run(self, command: Command, *, timeout: float = DEFAULT_TIMEOUT_S, stdin: bytes = b"") -> Completed:
+        """Runs a command and checks that its status is 0.
+
+        Raises:
+            AdbError: the status is another.
+        """
+        return check_status(self.transport.run(command, timeout=timeout, stdin=stdin), self.serial)
+
+    def read_files(self, paths: Sequence[str], *, timeout: float = DEFAULT_TIMEOUT_S) -> Mapping[str, bytes | None]:
+        """Contents of small files, in one round trip a few hundred; None for each that cannot be read."""
+        found: dict[str, bytes | None] = {}
+        for at in range(0, len(paths), _PATHS_A_SCRIPT):
+            part = list(paths[at : at + _PATHS_A_SCRIPT])
+            completed = self.run(render_read_script(part), timeout=timeout)
+            try:
+                found |= parse_read_output(part, completed.stdout)
+            except ValueError as error:
+                raise AdbError(
+                    f"{self.serial}: reading {len(part)} files was cut short ({error}); try again.",
+                    serial=self.serial,
+                    output=completed.text[-2000:],
+                ) from error
+        return found
+
+    def read_file(self, path: str) -> bytes | None:
+        """Content of one small file; None if it cannot be read."""
+        return self.read_files([path])[path]
+
+    def read_text(self, path: str) -> str | None:
+        """Content of one small text file without the line end that closes it; None if it cannot be read."""
+        data = self.read_file(path)
+        return None if data is None else data.decode(errors="surrogateescape").rstrip("\n")
+
+    def write_files(self, writes: Sequence[Write], *, timeout: float = DEFAULT_TIMEOUT_S) -> tuple[Write, ...]:
+        """Writes values in order, each checked.
+
+        Returns:
+            The optional writes that were refused.
+
+        Raises:
+            AdbError: another one was refused; names the file, the value and what the kernel said.
+        """
+        refused = []
+        for at in range(0, len(writes), _PATHS_A_SCRIPT):
+            part = writes[at : at + _PATHS_A_SCRIPT]
+            completed = self.run(render_write_script(part), timeout=timeout)
+            for index, said in parse_write_output(part, completed.text).items():
+                write = part[index]
+                if not write.optional:
+                    raise AdbError(
+                        f"{self.serial}: the kernel refused {write.value!r} for {write.path} ({said}); "
+                        "run `android-suite doctor` to see what this device can do.",
+                        argv=(f"write {write.path}",),
+                        serial=self.serial,
+                        output=completed.text,
+                    )
+                refused.append(write)
+        return tuple(refused)
+
+    def exists(self, paths: Sequence[str]) -> frozenset[str]:
+        """Which of the paths exist."""
+        names = " ".join(shlex.quote(path) for path in paths)
+        listed = self.run(f'for f in {names}; do if [ -e "$f" ]; then echo "$f"; fi; done; true').text
+        return frozenset(listed.splitlines())
+
+    def boot_id(self) -> str:
+        """Differs between any two boots."""
+        found = self.read_text("/proc/sys/kernel/random/boot_id")
+        if not found:
+            raise AdbError(f"{self.serial} does not tell its boot id; check that /proc is mounted.", serial=self.serial)
+        return found.strip()
+
+    def read_properties(self) -> Mapping[str, str]:
+        """All system properties."""
+        return parse_properties(self.run(["getprop"]).text)
+
+    def is_root(self) -> bool:
+        """True if commands run as root."""
+        return self.run(["id"]).text.startswith("uid=0")
+
+    def pidof(self, process: str) -> tuple[int, ...]:
+        """Process ids of a process name; empty if none runs."""
+        completed = self.transport.run(["pidof", process])
+        return tuple(int(word) for word in completed.text.split() if word.isdigit())
+
+    def snapshot_threads(self) -> str:
+        """One line a thread: ``tgid tid comm``."""
+        return self.run(_THREADS_SCRIPT).text
+
+    def snapshot_processes(self) -> str:
+        """One line a process with a command line: ``tgid cmdline``."""
+        return self.run(_PROCESSES_SCRIPT).text
+
+    def push_program(self, data: bytes, name: str) -> str:
+        """Puts an executable into the work folder, unless it is there already; returns its path."""
+        path = f"{WORK_FOLDER}/{name}-{hashlib.sha256(data).hexdigest()[:12]}"
+        if self.transport.run(["test", "-x", path]).status != 0:
+            self.run(["mkdir", "-p", WORK_FOLDER])
+            self.transport.push(data, f"{path}.part", mode=0o755, timeout=60)
+            # sync does not always keep the mode, and a rename is never half a program
+            self.run(f"chmod 755 {shlex.quote(path)}.part && mv {shlex.quote(path)}.part {shlex.quote(path)}")
+        return path

@@ -1,0 +1,68 @@
+"""Pure readings that prove who a kernel and a device are."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+import struct
+import zlib
+from collections.abc import Mapping
+
+_PROPERTY = re.compile(r"^\[([^\]]+)\]: \[(.*?)\]$", re.MULTILINE | re.DOTALL)
+_REFRESH = re.compile(r"(?:refreshRate|fps|renderFrameRate)[= ]+(\d+(?:\.\d+)?)")
+_NT_GNU_BUILD_ID = 3
+_MAX_CONFIG_BYTES = 16 << 20
+
+
+def parse_properties(text: str) -> Mapping[str, str]:
+    """``getprop`` without arguments: ``[name]: [value]`` lines; a value may span lines."""
+    return dict(_PROPERTY.findall(text.replace("\r\n", "\n")))
+
+
+def parse_build_id(notes: bytes) -> str | None:
+    """The GNU build id in ``/sys/kernel/notes``, hexadecimal; None if the notes hold none or are cut."""
+    for order in ("<", ">"):
+        at = 0
+        while at + 12 <= len(notes):
+            name_size, size, kind = struct.unpack_from(f"{order}III", notes, at)
+            name_at = at + 12
+            value_at = name_at + (name_size + 3) // 4 * 4
+            if value_at + size > len(notes):
+                break
+            if kind == _NT_GNU_BUILD_ID and notes[name_at : name_at + name_size] == b"GNU\0" and size:
+                return notes[value_at : value_at + size].hex()
+            at = value_at + (size + 3) // 4 * 4
+    return None
+
+
+def measure_config_sha256(packed: bytes) -> str | None:
+    """SHA-256 of the decompressed ``/proc/config.gz``; None if it is no gzip or absurdly large."""
+    try:
+        text = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(packed, _MAX_CONFIG_BYTES + 1)
+    except (zlib.error, gzip.BadGzipFile):
+        return None
+    return hashlib.sha256(text).hexdigest() if 0 < len(text) <= _MAX_CONFIG_BYTES else None
+
+
+def parse_refresh_rate(dumpsys_display: str) -> float | None:
+    """The first refresh rate that ``dumpsys display`` names, in Hz."""
+    found = _REFRESH.search(dumpsys_display)
+    return float(found.group(1)) if found and 1 <= float(found.group(1)) <= 1000 else None
+
+
+def parse_memory_kb(meminfo: str) -> int:
+    """``MemTotal`` of ``/proc/meminfo``; 0 where it is not told."""
+    found = re.search(r"^MemTotal:\s+(\d+) kB", meminfo, re.MULTILINE)
+    return int(found.group(1)) if found else 0
+
+
+def parse_cpu_list(text: str) -> int:
+    """How many CPUs a kernel list such as ``0-3,6`` names; 0 for an empty or strange one."""
+    count = 0
+    for part in text.strip().split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            return 0
+        count += int(last) - int(first) + 1 if dash else 1
+    return count

@@ -18,8 +18,7 @@ from pathlib import Path
 
 from android_suite.errors import MachineError, UsageError
 from android_suite.virtual.cache import Cache, Entry
-from android_suite.virtual.kernel_image import parse_release
-from android_suite.virtual.kernels import KernelImage
+from android_suite.virtual.kernels import KernelImage, read_built
 from android_suite.virtual.packages import Packages, read_members
 
 _CONFIGS = Path(__file__).parent / "configs"
@@ -108,7 +107,7 @@ def build_pair(
         else:
             progress(f"in the cache: {source} {version} with this patch and configuration")
         cache.write_entry("pairs", name, {}, {"key": key})
-    return _pair(name, entry)
+    return _pair(name, entry, cache)
 
 
 def read_pair(name: str, *, cache: Cache | None = None) -> KernelPair | None:
@@ -116,7 +115,7 @@ def read_pair(name: str, *, cache: Cache | None = None) -> KernelPair | None:
     cache = cache or Cache()
     named = cache.read_entry("pairs", name) if _NAME.fullmatch(name) else None
     entry = cache.read_entry("built", named.meta["key"]) if named else None
-    return _pair(name, entry) if entry else None
+    return _pair(name, entry, cache) if entry else None
 
 
 def list_pairs(*, cache: Cache | None = None) -> list[KernelPair]:
@@ -125,23 +124,13 @@ def list_pairs(*, cache: Cache | None = None) -> list[KernelPair]:
     return [pair for name in cache.list_entries("pairs") if (pair := read_pair(name, cache=cache))]
 
 
-def _pair(name: str, entry: Entry) -> KernelPair:
-    def side(which: str) -> KernelImage:
-        return KernelImage(
-            name=f"{name}:{which}",
-            release=parse_release(entry.files[which].read_bytes()),
-            arch=entry.meta["arch"],
-            path=entry.files[which],
-            sha256=entry.digests[which],
-            config_sha256=entry.digests["config"],
-        )
-
+def _pair(name: str, entry: Entry, cache: Cache) -> KernelPair:
     return KernelPair(
         name=name,
         source=entry.meta["source"],
         patch_sha256=entry.meta["patch_sha256"],
-        baseline=side("baseline"),
-        candidate=side("candidate"),
+        baseline=read_built(f"{name}:baseline", cache=cache),
+        candidate=read_built(f"{name}:candidate", cache=cache),
     )
 
 

@@ -86,7 +86,7 @@ def list_kernels(arch: str = "arm64", *, cache: Cache | None = None) -> list[Ker
 
 
 def fetch_kernel(name: str, arch: str | None = None, *, cache: Cache | None = None) -> KernelImage:
-    """A kernel by version (``6.17.13``), release (``6.17.13+deb13-cloud-arm64``) or path of an image.
+    """A kernel by version (``6.17.13``), release (``6.17.13+deb13-cloud-arm64``), path, or side of a built pair.
 
     Args:
         name: which kernel; whatever has a ``/`` in it or is a file's name is a path.
@@ -102,6 +102,8 @@ def fetch_kernel(name: str, arch: str | None = None, *, cache: Cache | None = No
     if "/" in name or Path(name).is_file():
         return read_kernel(Path(name), arch)
     cache = cache or Cache()
+    if ":" in name:
+        return read_built(name, arch, cache=cache)
     arch = arch or next((known for known in ARCHES if name.endswith(f"-{known}")), "arm64")
     release = _cached_release(cache, name, arch)
     if release is None:
@@ -155,6 +157,33 @@ def read_kernel(path: Path, arch: str | None = None) -> KernelImage:
         path=path.absolute(),
         sha256=hashlib.sha256(image).hexdigest(),
         config_sha256=hashlib.sha256(config).hexdigest() if config else None,
+    )
+
+
+def read_built(name: str, arch: str | None = None, *, cache: Cache) -> KernelImage:
+    """One side of a pair that ``kernels build`` made, named ``PAIR:baseline`` or ``PAIR:candidate``.
+
+    Raises:
+        UsageError: no such pair or side, or it was built for another architecture.
+    """
+    pair, _, side = name.rpartition(":")
+    named = cache.read_entry("pairs", pair) if re.fullmatch(r"[\w.-]+", pair) else None
+    entry = cache.read_entry("built", named.meta["key"]) if named else None
+    if entry is None:
+        known = ", ".join(cache.list_entries("pairs")) or "none"
+        raise UsageError(f"no built kernel pair {pair!r} (built: {known}); make it with kernels build")
+    if side not in ("baseline", "candidate"):
+        raise UsageError(f"a kernel pair has no side {side!r}; use {pair}:baseline or {pair}:candidate")
+    built_for: str = entry.meta["arch"]
+    if arch not in (None, built_for):
+        raise UsageError(f"pair {pair} was built for {built_for}, not {arch}; use --arch {built_for}")
+    return KernelImage(
+        name=name,
+        release=parse_release(entry.files[side].read_bytes()),
+        arch=built_for,
+        path=entry.files[side],
+        sha256=entry.digests[side],
+        config_sha256=entry.digests["config"],
     )
 
 

@@ -1,0 +1,86 @@
+"""`android-suite kernels`: what a virtual device can boot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from android_suite.cli.output import print_json, print_table, say
+from android_suite.virtual import build
+from android_suite.virtual.kernels import ARCHES, KernelImage, fetch_kernel, list_kernels
+
+_arch = click.option("--arch", type=click.Choice(ARCHES), default="arm64", help="Architecture (arm64 by default).")
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group("kernels")
+def command() -> None:
+    """List, fetch and build the kernels for virtual devices."""
+
+
+@command.command("list")
+@_arch
+@_json
+def list_command(arch: str, as_json: bool) -> None:
+    """Debian's kernels and the pairs built here."""
+    rows = [
+        {"name": k.name, "release": k.release, "from": k.package, "cached": k.cached} for k in list_kernels(arch)
+    ] + [
+        {"name": side.name, "release": side.release, "from": pair.source, "cached": True}
+        for pair in build.list_pairs()
+        for side in (pair.baseline, pair.candidate)
+        if side.arch == arch
+    ]
+    if as_json:
+        print_json({"schema": "android-suite/kernels", "version": 1, "arch": arch, "kernels": rows})
+    else:
+        print_table(
+            ["name", "release", "from", "cached"],
+            [[*map(str, list(r.values())[:3]), "yes" if r["cached"] else ""] for r in rows],
+        )
+
+
+@command.command("fetch")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@_arch
+@_json
+def fetch_command(names: tuple[str, ...], arch: str, as_json: bool) -> None:
+    """Fetch kernels into the cache: versions or releases that `kernels list` shows."""
+    fetched = []
+    for name in names:
+        say(f"fetching {name}")
+        fetched.append(_describe(fetch_kernel(name, arch)))
+    if as_json:
+        print_json({"schema": "android-suite/kernels", "version": 1, "arch": arch, "kernels": fetched})
+    else:
+        print_table(["name", "release", "sha256", "path"], [[str(v) for v in row.values()] for row in fetched])
+
+
+@command.command("build")
+@click.argument("name")
+@click.option("--source", required=True, metavar="PKG", help="Debian source package, such as linux-source-7.3.")
+@click.option("--patch", required=True, type=click.Path(path_type=Path), help="Unified diff for patch -p1.")
+@click.option("--revert", is_flag=True, help="The source has the patch: the baseline gets it taken back.")
+@click.option("--lock-stat", is_flag=True, help="The variant with LOCK_STAT: never a bench for times.")
+@click.option("--jobs", type=click.IntRange(1), help="Parallel compilers (default: all CPUs).")
+@_arch
+@_json
+def build_command(
+    name: str, source: str, patch: Path, revert: bool, lock_stat: bool, jobs: int | None, arch: str, as_json: bool
+) -> None:
+    """Build a pair of kernels that differ in one patch; boot them as NAME:baseline and NAME:candidate."""
+    pair = build.build_pair(
+        name, source=source, patch=patch, arch=arch, revert=revert, lock_stat=lock_stat, jobs=jobs, progress=say
+    )
+    sides = [_describe(side) for side in (pair.baseline, pair.candidate)]
+    if as_json:
+        print_json(
+            {"schema": "android-suite/kernels", "version": 1, "arch": arch, "source": pair.source, "kernels": sides}
+        )
+    else:
+        print_table(["name", "release", "sha256", "path"], [[str(v) for v in row.values()] for row in sides])
+
+
+def _describe(kernel: KernelImage) -> dict[str, str | None]:
+    return {"name": kernel.name, "release": kernel.release, "sha256": kernel.sha256, "path": str(kernel.path)}

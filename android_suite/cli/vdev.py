@@ -1,0 +1,104 @@
+"""`android-suite vdev`: virtual devices that outlive the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from android_suite.cli.output import print_json, print_table, say
+from android_suite.virtual.kernels import ARCHES, fetch_kernel
+from android_suite.virtual.machine import VirtualDevice
+from android_suite.virtual.registry import DeviceRecord, Registry, stop_device
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group("vdev")
+def command() -> None:
+    """Start, stop and list virtual devices."""
+
+
+@command.command("start")
+@click.option("--kernel", default="6.17.13", show_default=True, help="Version, release, path or PAIR:side.")
+@click.option("--arch", type=click.Choice(ARCHES), default=None, help="Architecture (arm64 by default).")
+@click.option("--cpus", type=click.IntRange(1, 8), default=2, show_default=True, help="Virtual CPUs.")
+@click.option("--memory-mb", type=click.IntRange(256), default=1024, show_default=True, help="Guest memory in MiB.")
+@click.option("--port", type=int, default=None, help="Host port for adb (default: a free one).")
+@click.option(
+    "--overlay",
+    "overlays",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Initramfs to append (cpio, gzip or zstd).",
+)
+@_json
+def start_command(
+    kernel: str,
+    arch: str | None,
+    cpus: int,
+    memory_mb: int,
+    port: int | None,
+    overlays: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Boot a device and leave it running; prints its serial."""
+    image = fetch_kernel(kernel, arch)
+    device = VirtualDevice(kernel=image, cpus=cpus, memory_mb=memory_mb, port=port, overlays=overlays, detached=True)
+    say(f"booting {image.release or image.name} ({image.arch})")
+    device.start()
+    say(
+        f"ready after {(device.boot_duration_ms or 0) / 1000:.1f} s ({device.accel}); stop it with: android-suite vdev stop {device.record.id}"
+    )
+    if as_json:
+        print_json(_describe(device.record))
+    else:
+        click.echo(device.serial)
+
+
+@command.command("stop")
+@click.argument("names", nargs=-1, metavar="[ID|SERIAL]...")
+@click.option("--all", "everything", is_flag=True, help="Stop every virtual device of this user.")
+def stop_command(names: tuple[str, ...], everything: bool) -> None:
+    """Stop devices by id or serial."""
+    registry = Registry()
+    if not names and not everything:
+        raise click.UsageError("name a device or say --all; `vdev list` shows them")
+    for name in [r.id for r in registry.list_devices()] if everything else names:
+        say(f"stopped {stop_device(name, registry=registry).id}")
+
+
+@command.command("list")
+@_json
+def list_command(as_json: bool) -> None:
+    """Running virtual devices."""
+    rows = [_describe(record) for record in Registry().list_devices()]
+    if as_json:
+        print_json({"schema": "android-suite/vdev", "version": 1, "devices": rows})
+    elif rows:
+        print_table(
+            ["id", "serial", "kernel", "arch", "accel"],
+            [[str(r[k]) for k in ("id", "serial", "kernel", "arch", "accel")] for r in rows],
+        )
+    else:
+        say("no virtual device runs; `android-suite vdev start` starts one")
+
+
+@command.command("logs")
+@click.argument("name", metavar="ID|SERIAL")
+def logs_command(name: str) -> None:
+    """The console log of a device."""
+    click.echo(Registry().find(name).console.read_text("utf-8", "replace"), nl=False)
+
+
+def _describe(record: DeviceRecord) -> dict[str, object]:
+    return {
+        "id": record.id,
+        "serial": record.serial,
+        "kernel": record.release or record.kernel,
+        "arch": record.arch,
+        "accel": record.accel,
+        "detached": record.detached,
+        "pid": record.pid,
+        "console": str(record.console),
+    }

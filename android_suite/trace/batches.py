@@ -1,0 +1,226 @@
+"""Streams of pages to batches of merged events: the engine under every binary ftrace reader.
+
+Memory is bounded whatever the size of the trace: each CPU has one slot of a few MiB in a shared arena; a batch is what can
+be merged before a slot has to be filled again. Positions in a batch are words of the arena and hold until the next one.
+The merged order does not depend on the size of the slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from android_suite.errors import TraceError
+from android_suite.trace import merge, ring_buffer
+from android_suite.trace.event_format import PageLayout
+from android_suite.trace.page_stream import PageReader, PageStream
+
+Array = npt.NDArray[Any]
+
+SLOT_BYTES = 4 << 20
+ARENA_BYTES = 64 << 20
+MAX_STREAMS = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Merged events, oldest first; every array has one value an event."""
+
+    first_seq: int
+    words: Array  # uint32 arena; records stand in it
+    big: bool
+    ts: Array  # int64, ns
+    stream: Array  # int32
+    cpu: Array  # int32
+    kind: Array  # int32, small number that the caller gave to the event id
+    where: Array  # uint32, word of the record
+    size: Array  # int32, bytes of the record
+
+
+@dataclass(slots=True, kw_only=True)
+class Gap:
+    """Events that the kernel says it lost on one CPU."""
+
+    stream: int
+    from_ns: int | None
+    to_ns: int | None
+    events: int  # -1: unknown
+
+
+@dataclass(slots=True, kw_only=True)
+class ScanSummary:
+    """What a pass over the pages found besides events; filled while the batches are drawn."""
+
+    events: int = 0
+    id_counts: Array = field(default_factory=lambda: np.zeros(1 << 16, np.int64))
+    gaps: list[Gap] = field(default_factory=list)
+    cut_bytes: dict[int, int] = field(default_factory=dict)  # stream -> bytes of a last page that is not whole
+    stream_end_ns: dict[int, int] = field(default_factory=dict)  # stream -> its last event
+    first_ns: int | None = None
+    last_ns: int | None = None
+
+
+def iter_batches(
+    streams: Sequence[PageStream],
+    layout: PageLayout,
+    dense: Array,
+    summary: ScanSummary,
+    *,
+    slot_bytes: int = SLOT_BYTES,
+) -> Iterator[Batch]:
+    """Decodes all streams once, in merged time order.
+
+    Args:
+        streams: the CPUs, in the order that breaks ties.
+        layout: of the pages.
+        dense: int32 (65536), event id to the small number that ``Batch.kind`` shall have.
+        summary: filled on the way; complete when the iterator ends.
+        slot_bytes: memory a CPU; for tests.
+
+    Raises:
+        TraceError: a page that cannot be decoded, with its file and offset.
+    """
+    if not streams:
+        return
+    if len(streams) > MAX_STREAMS:
+        raise TraceError(streams[0].file, None, f"at most {MAX_STREAMS} CPU buffers, found {len(streams)}")
+    page = layout.page_bytes
+    largest = max(s.bytes for s in streams)
+    slot_pages = max(1, min(slot_bytes, ARENA_BYTES // len(streams), largest) // page)
+    loader = _Loader(streams, layout, slot_pages, summary)
+    n_streams, capacity = loader.ts.shape
+    room = n_streams * capacity
+    out = {
+        "stream": np.empty(room, np.int32), "index": np.empty(room, np.int32), "ts": np.empty(room, np.int64),
+        "cpu": np.empty(room, np.int32), "kind": np.empty(room, np.int32), "where": np.empty(room, np.uint32),
+        "size": np.empty(room, np.int32),
+    }  # fmt: skip
+    heap = np.empty(n_streams, np.int64)
+    cpus = np.array([s.cpu for s in streams], np.int32)
+    seq = 0
+    while loader.load():
+        n = merge.merge_streams(loader.ts, loader.head, loader.count, loader.more, heap, out["stream"], out["index"])
+        if not n:
+            continue
+        merge.take_merged(
+            n, out["stream"], out["index"], loader.ts, loader.kind, loader.where, loader.size, dense, cpus,
+            out["ts"], out["cpu"], out["kind"], out["where"], out["size"],
+        )  # fmt: skip
+        ts = out["ts"][:n]
+        if summary.first_ns is None:
+            summary.first_ns = int(ts[0])
+        summary.last_ns = int(ts[-1])
+        summary.events += n
+        yield Batch(
+            first_seq=seq, words=loader.words, big=layout.big_endian, ts=ts, stream=out["stream"][:n],
+            cpu=out["cpu"][:n], kind=out["kind"][:n], where=out["where"][:n], size=out["size"][:n],
+        )  # fmt: skip
+        seq += n
+
+
+class _Loader:
+    """The arena: fills the slots that ran dry and indexes their events."""
+
+    def __init__(
+        self, streams: Sequence[PageStream], layout: PageLayout, slot_pages: int, summary: ScanSummary
+    ) -> None:
+        self._streams, self._layout, self._slot_pages, self._summary = streams, layout, slot_pages, summary
+        n = len(streams)
+        page = layout.page_bytes
+        # The smallest event is 8 bytes.
+        capacity = max(1, slot_pages * ((page - layout.data_offset) // 8))
+        self._slot_words = slot_pages * (page // 4)
+        self.words: Array = np.zeros(n * self._slot_words, np.uint32)
+        if self.words.size >= 1 << 32:
+            raise TraceError(streams[0].file, None, "pages that fit into the reader's memory")
+        self._bytes = self.words.view(np.uint8)
+        self.ts: Array = np.zeros((n, capacity), np.int64)
+        self.kind: Array = np.zeros((n, capacity), np.uint16)
+        self.where: Array = np.zeros((n, capacity), np.uint32)
+        self.size: Array = np.zeros((n, capacity), np.int32)
+        self.head: Array = np.zeros(n, np.int64)
+        self.count: Array = np.zeros(n, np.int64)
+        self.more: Array = np.ones(n, np.bool_)
+        self._page_event: Array = np.zeros(slot_pages, np.int64)
+        self._page_lost: Array = np.zeros(slot_pages, np.int64)
+        self._readers: list[PageReader | None] = [None] * n
+        self._read_bytes = [0] * n
+        self._last_ns: list[int | None] = [None] * n
+        self._open_gap: list[Gap | None] = [None] * n
+
+    def load(self) -> bool:
+        """Fills every slot that is empty and has more to come; False when all is done."""
+        for s in range(len(self._streams)):
+            while self.more[s] and self.head[s] >= self.count[s]:
+                self._fill(s)
+        return bool((self.head < self.count).any())
+
+    def _fill(self, s: int) -> None:
+        stream, page = self._streams[s], self._layout.page_bytes
+        reader = self._readers[s]
+        if reader is None:
+            reader = self._readers[s] = stream.open_reader()
+        start = s * self._slot_words
+        target = self._bytes[start * 4 : (start + self._slot_words) * 4]
+        got = reader.read_into(target)
+        whole = got // page
+        if got < target.size:
+            self.more[s] = False
+            self._readers[s] = None
+            if got % page:
+                self._summary.cut_bytes[s] = got % page
+        if self._layout.big_endian != _HOST_BIG:
+            self.words[start : start + whole * (page // 4)].byteswap(inplace=True)
+        n, fault, word = self._scan(s, start, whole)
+        if fault:
+            at = stream.offset + self._read_bytes[s] + (word - start) * 4
+            raise TraceError(stream.file, at, ring_buffer.FAULTS[fault])
+        self._read_bytes[s] += whole * page
+        ts = self.ts[s, :n]
+        if stream.adjust_ns is not None and n:
+            ts[:] = stream.adjust_ns(ts)
+        if n:
+            self._summary.id_counts += np.bincount(self.kind[s, :n], minlength=1 << 16)
+        self._note_gaps(s, ts, whole)
+        self.head[s], self.count[s] = 0, n
+
+    def _scan(self, s: int, start: int, pages: int) -> tuple[int, int, int]:
+        layout = self._layout
+        # The commit word's low half: on a big-endian 64-bit kernel it is the second word.
+        commit_word = layout.commit_offset // 4 + (1 if layout.big_endian and layout.commit_bytes == 8 else 0)
+        return ring_buffer.scan_pages(
+            self.words, start, pages, layout.page_bytes // 4, layout.data_offset // 4, commit_word, layout.big_endian,
+            layout.commit_bytes // 4, self.ts[s], self.kind[s], self.where[s], self.size[s],
+            self._page_event, self._page_lost,
+        )  # fmt: skip
+
+    def _note_gaps(self, s: int, ts: Array, pages: int) -> None:
+        """Every lost mark becomes a gap between the event before it and the first one after it."""
+        open_gap = self._open_gap[s]
+        if open_gap is not None and ts.size:
+            open_gap.to_ns = int(ts[0])
+            self._open_gap[s] = None
+        for p in np.flatnonzero(self._page_lost[:pages] != ring_buffer.LOST_NONE):
+            event = int(self._page_event[p])
+            gap = Gap(
+                stream=s, from_ns=int(ts[event - 1]) if event else self._last_ns[s],
+                to_ns=int(ts[event]) if event < ts.size else None, events=int(self._page_lost[p]),
+            )  # fmt: skip
+            self._summary.gaps.append(gap)
+            if gap.to_ns is None:
+                self._open_gap[s] = gap
+        if ts.size:
+            self._last_ns[s] = self._summary.stream_end_ns[s] = int(ts[-1])
+
+
+_HOST_BIG = bool(np.frombuffer(b"\0\1", np.uint16)[0] == 1)
+
+
+def locate(streams: Sequence[PageStream], batch: Batch, event: int) -> Path:
+    """The file that an event of the batch came from, for errors."""
+    return streams[int(batch.stream[event])].file

@@ -1,0 +1,79 @@
+"""Where ring-buffer pages come from: one stream of whole pages a CPU, read in order into memory that the caller owns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from android_suite.errors import TraceError
+
+
+class PageReader(Protocol):
+    """Gives the bytes of one CPU's pages, from the first to the last, once."""
+
+    def read_into(self, target: npt.NDArray[np.uint8]) -> int:
+        """Fills ``target`` from its start; returns the bytes read, fewer only at the end of the stream."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageStream:
+    """One CPU's pages.
+
+    ``open_reader`` starts reading from the first page; it may be called again. ``adjust_ns`` turns the ring buffer's times
+    into the trace's (None: they are that already).
+    """
+
+    cpu: int
+    file: Path
+    offset: int  # of the first page in the file (for errors)
+    bytes: int
+    open_reader: Callable[[], PageReader]
+    adjust_ns: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]] | None = None
+
+
+class FileReader:
+    """Reads a part of a file with pread: no mapping, so memory stays what the caller gives."""
+
+    __slots__ = ("_at", "_end", "_file", "_path")
+
+    def __init__(self, path: Path, offset: int, nbytes: int) -> None:
+        self._path = path
+        try:
+            self._file = path.open("rb", buffering=0)
+        except OSError as error:
+            raise TraceError(path, None, f"a readable file ({error.strerror})") from error
+        self._at, self._end = offset, offset + nbytes
+
+    def read_into(self, target: npt.NDArray[np.uint8]) -> int:
+        """Fills ``target``; returns the bytes read, fewer only at the end."""
+        view = memoryview(target.data)[: max(0, min(target.size, self._end - self._at))]
+        done = 0
+        try:
+            while done < len(view):
+                got = os.preadv(self._file.fileno(), [view[done:]], self._at + done)
+                if not got:
+                    break
+                done += got
+        except OSError as error:
+            raise TraceError(self._path, self._at + done, f"readable bytes ({error.strerror})") from error
+        self._at += done
+        if done < target.size:
+            self._file.close()
+        return done
+
+
+def file_stream(*, cpu: int, file: Path, offset: int = 0, nbytes: int | None = None) -> PageStream:
+    """A stream of the ``nbytes`` (None: to the end) at ``offset`` of ``file``."""
+    if nbytes is None:
+        try:
+            nbytes = file.stat().st_size - offset
+        except OSError as error:
+            raise TraceError(file, None, f"a readable file ({error.strerror})") from error
+    size = nbytes
+    return PageStream(cpu=cpu, file=file, offset=offset, bytes=size, open_reader=lambda: FileReader(file, offset, size))

@@ -1,0 +1,49 @@
+"""The small text files beside a trace: saved_cmdlines, saved_tgids, kallsyms."""
+
+from __future__ import annotations
+
+import bisect
+import re
+from dataclasses import dataclass
+
+
+def parse_pairs(text: str) -> dict[int, str]:
+    """Lines of a thread id and the rest: ``saved_cmdlines``, ``saved_tgids``, ``processes.txt``."""
+    return {
+        int(m[1]): m[2].strip()
+        for m in re.finditer(r"^\s*(\d{1,9})[ \t]+(\S.*?)\s*$", text, re.MULTILINE)
+        if m[2].strip() != "<...>"
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Symbols:
+    """Kernel symbols by address."""
+
+    addresses: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
+
+    def find(self, address: int) -> tuple[str, int] | None:
+        """Symbol and offset in it; None if no symbol is below ``address``."""
+        at = bisect.bisect_right(self.addresses, address) - 1
+        return (self.names[at], address - self.addresses[at]) if at >= 0 else None
+
+    def name_caller(self, address: int) -> str:
+        """``symbol+0xoffset``; a bare hexadecimal number where no symbol is near; empty for 0."""
+        if address == 0:
+            return ""
+        found = self.find(address)
+        # Symbols are never that far apart: beyond it the address belongs to something unnamed.
+        if found is None or found[1] > 1 << 20:
+            return f"0x{address:x}"
+        return f"{found[0]}+0x{found[1]:x}"
+
+
+def parse_kallsyms(text: str) -> Symbols:
+    """``/proc/kallsyms``; addresses of 0 (hidden by kptr_restrict) name nothing."""
+    pairs = sorted(
+        (int(m[1], 16), m[2])
+        for m in re.finditer(r"^([0-9a-fA-F]{1,16}) \S (\S+)", text, re.MULTILINE)
+        if int(m[1], 16)
+    )
+    return Symbols(tuple(a for a, _ in pairs), tuple(n for _, n in pairs))

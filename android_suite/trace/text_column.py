@@ -1,0 +1,63 @@
+"""Texts inside records (comms, markers) to Arrow string columns, without a Python loop an event."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from android_suite.trace import gather
+from android_suite.trace.event_format import Field
+
+Array = npt.NDArray[Any]
+
+
+def decode_text(
+    words: Array, where: Array, size: Array, big: bool, field: Field, *, strip_newline: bool = False
+) -> Any:
+    """The texts of ``field`` as a pyarrow large_string array, one a record; bytes that are not UTF-8 become U+FFFD.
+
+    A dynamic field that points outside its record gives the part that lies inside.
+    """
+    begin, limit = text_spans(words, where, size, big, field)
+    length = np.empty(where.size, np.int64)
+    gather.gather_text_spans(words, where, begin, limit, big, strip_newline, length)
+    offsets = np.zeros(where.size + 1, np.int64)
+    np.cumsum(length, out=offsets[1:])
+    data = np.empty(int(offsets[-1]), np.uint8)
+    gather.gather_bytes(words, where, begin, big, offsets, data)
+    return strings_from(offsets, data)
+
+
+def text_spans(words: Array, where: Array, size: Array, big: bool, field: Field) -> tuple[Array, Array]:
+    """Where the data of ``field`` begins in each record and how many bytes it may have, both inside the record."""
+    size = size.astype(np.int64)
+    if field.location == "here":
+        begin = np.full(where.size, field.offset, np.int64)
+        limit = size - field.offset if field.size == 0 else np.full(where.size, field.size, np.int64)
+    else:
+        place = np.empty(where.size, np.int64)
+        gather.gather_field(words, where, field.offset, 4, False, big, place)
+        begin = (place & 0xFFFF) + (field.offset + field.size if field.location == "rel_loc" else 0)
+        limit = place >> 16
+    begin = np.minimum(begin, size)
+    return begin, np.clip(limit, 0, size - begin)
+
+
+def strings_from(offsets: Array, data: Array) -> Any:
+    """Arrow large_string array of the texts that ``offsets`` (int64, n + 1) cuts out of ``data`` (bytes)."""
+    made = pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
+    # ASCII needs no look at the bytes one by one; anything else is checked, and mended text by text if it is not UTF-8.
+    if data.size and int(data.max()) > 127:
+        try:
+            made.validate(full=True)
+        except pa.ArrowInvalid:
+            raw = data.tobytes()
+            ends = offsets.tolist()
+            made = pa.array(
+                [raw[a:b].decode("utf-8", "replace") for a, b in itertools.pairwise(ends)], pa.large_string()
+            )
+    return made

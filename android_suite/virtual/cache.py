@@ -118,8 +118,8 @@ class Cache:
         path = self._entry(kind, key)
         try:
             record = json.loads(path.read_text())
-            digests: dict[str, str] = record["files"]
-            meta: dict[str, Any] = record["meta"]
+            digests: dict[str, str] = dict(record["files"])
+            meta: dict[str, Any] = dict(record["meta"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
         files = {name: self._object(digest) for name, digest in digests.items()}

@@ -12,7 +12,7 @@ _STAMP = re.compile(r"^(?:\[ *\d+\.\d+\](?:\[[^\]]*\])? )?")
 # In the order of trust: the first line that matches says what happened, a panic is often only its consequence.
 _SIGNS = (
     ("oops", re.compile(r"Unable to handle kernel |Internal error: |Oops: |general protection fault|kernel BUG at ")),
-    ("bug", re.compile(r"BUG: ")),
+    ("bug", re.compile(r"\bBUG: ")),
     ("panic", re.compile(r"Kernel panic - not syncing")),
 )
 _POWER_OFF = re.compile(r"reboot: (?:Power down|System halted)")

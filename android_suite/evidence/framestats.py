@@ -1,0 +1,97 @@
+"""``dumpsys gfxinfo PKG framestats``: frames of all windows, joined over several polls of the ring of 120."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Sequence
+
+import pandas as pd
+
+from android_suite.evidence.rows import frame_of, whole_number
+from android_suite.tables.evidence import FRAME_GAPS, FRAMESTATS, FRAMESTATS_TIMES
+from android_suite.tables.schema import make_frame
+
+RING_FRAMES = 120  # hwui keeps the last 120 frames of a window
+_PROCESS = re.compile(r"^\s*\*\* Graphics info for pid (\d{1,8}) \[(.*)\] \*\*\s*$")
+_WINDOW = re.compile(r"^\s*Window: (.+?)\s*$")
+_ANSWER = re.compile(r"^Applications Graphics Acceleration Info:", re.MULTILINE)
+_MARK = "---PROFILEDATA---"
+_SECOND_NS = 1_000_000_000
+
+
+def parse_framestats(text: str) -> pd.DataFrame:
+    """Reads the PROFILEDATA blocks of one answer; columns are found by the header, so every Android's layout is read.
+
+    Android 12's header names FrameInterval and FrameStartTime the wrong way round: of the two the smaller is the interval.
+    A value of INT64_MAX, and a present time of 0, are 'not known': -1.
+    """
+    rows: list[dict[str, object]] = []
+    pid, process, window, blocks = -1, "", "", 0
+    header: list[str] | None = None
+    inside = False
+    for line in text.splitlines():
+        stripped = line.strip()
+        if stripped == _MARK:
+            inside, header = not inside, None
+            if inside:
+                blocks += 1
+            else:
+                window = ""
+        elif inside:
+            words = stripped.rstrip(",").split(",")
+            if words[0] == "Flags":
+                header = words
+            elif header is not None and len(words) == len(header):
+                where = {"pid": pid, "process": process, "window": window or f"#{blocks}"}
+                rows.append(where | _frame(dict(zip(header, words, strict=True))))
+        elif (match := _PROCESS.match(line)) is not None:
+            pid, process, window, blocks = int(match[1]), match[2], "", 0
+        elif (match := _WINDOW.match(line)) is not None:
+            window = match[1]
+    return frame_of(FRAMESTATS, rows)
+
+
+def _frame(fields: dict[str, str]) -> dict[str, object]:
+    numbers = {name: whole_number(word) for name, word in fields.items()}
+    interval, start = numbers.get("FrameInterval", -1), numbers.get("FrameStartTime", -1)
+    if interval >= _SECOND_NS > start >= 0:
+        numbers["FrameInterval"], numbers["FrameStartTime"] = start, interval
+    if numbers.get("DisplayPresentTime") == 0:
+        numbers["DisplayPresentTime"] = -1
+    row: dict[str, object] = {ours: numbers.get(android, -1) for ours, android in FRAMESTATS_TIMES}
+    return row | {"flags": numbers.get("Flags", -1), "vsync_id": numbers.get("FrameTimelineVsyncId", -1)}
+
+
+def parse_framestats_polls(text: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Reads several answers, one after the other in one text; see ``merge_framestats`` for what comes back."""
+    starts = [match.start() for match in _ANSWER.finditer(text)] or [0]
+    bounds = zip(starts, [*starts[1:], len(text)], strict=True)
+    return merge_framestats([parse_framestats(text[start:end]) for start, end in bounds])
+
+
+def merge_framestats(polls: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Joins several readings of the ring, oldest first.
+
+    Returns:
+        The frames, each once (FRAMESTATS, by intended vsync), and the gaps: where a full ring shares no frame with the
+        reading before it, frames between may be missing (FRAME_GAPS).
+    """
+    gaps: list[dict[str, object]] = []
+    last: dict[tuple[Hashable, Hashable], tuple[set[tuple[int, int]], int]] = {}
+    for poll in polls:
+        for (pid, window), rows in poll.groupby(["pid", "window"], sort=False):
+            keys = set(zip(rows["vsync_id"], rows["intended_vsync_ns"], strict=True))
+            newest, oldest = int(rows["intended_vsync_ns"].max()), int(rows["intended_vsync_ns"].min())
+            before = last.get((pid, window))
+            # A ring that is not full has lost nothing yet; hwui clears it only on `reset`.
+            if before is not None and len(rows) >= RING_FRAMES and not keys & before[0]:
+                gaps.append({"pid": pid, "window": window, "from_ns": before[1], "to_ns": oldest})
+            last[pid, window] = keys, newest
+    filled = [poll for poll in polls if len(poll)]
+    if not filled:
+        return make_frame(FRAMESTATS), frame_of(FRAME_GAPS, gaps)
+    frames = pd.concat(filled, ignore_index=True)
+    # The newest reading of a frame wins: its present time comes in later than the row itself.
+    frames = frames.drop_duplicates(["pid", "window", "vsync_id", "intended_vsync_ns"], keep="last")
+    frames = frames.sort_values(["intended_vsync_ns", "window"], kind="stable", ignore_index=True)
+    return frames, frame_of(FRAME_GAPS, gaps)

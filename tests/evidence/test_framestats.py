@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from android_suite.evidence.framestats import merge_framestats, parse_framestats, parse_framestats_polls
+from android_suite.evidence.gfxinfo import parse_gfxinfo
+from android_suite.tables.evidence import FRAMESTATS
+from android_suite.tables.schema import check_frame, make_frame
+
+HEADER = "Flags,FrameTimelineVsyncId,IntendedVsync,Vsync,FrameDeadline,FrameInterval,FrameStartTime,FrameCompleted,"
+
+
+def block(ids: range) -> str:
+    rows = "\n".join(f"0,{i},{i * 16_000_000},{i * 16_000_000},{i * 16_000_000 + 16_000_000},5,6,7," for i in ids)
+    return f"---PROFILEDATA---\n{HEADER}\n{rows}\n---PROFILEDATA---\n"
+
+
+def test_android_12_header_is_swapped(shared_data: Path) -> None:
+    frames = parse_framestats((shared_data / "dumpsys/solox249_framestats_android12_phoneA.txt").read_text())
+    check_frame(FRAMESTATS, frames)
+    assert frames["interval_ns"].tolist()[0] == 16656453
+    assert frames["frame_start_ns"].tolist()[0] == 255188826099
+    assert frames["vsync_id"].tolist() == [53499, 53514, 53529]
+
+
+def test_a_header_that_is_right_stays() -> None:
+    text = f"---PROFILEDATA---\n{HEADER}\n0,1,2,3,4,16666666,255188826099,9,\n---PROFILEDATA---\n"
+    frames = parse_framestats(text)
+    assert (frames["interval_ns"][0], frames["frame_start_ns"][0]) == (16666666, 255188826099)
+
+
+def test_several_windows_and_17_columns(shared_data: Path) -> None:
+    frames = parse_framestats((shared_data / "dumpsys/sailfish_gfxinfo_android10.txt").read_text())
+    assert len(frames) == 125
+    sizes = frames.groupby(["process", "window"]).size()
+    assert sizes["com.android.systemui", "StatusBar"] == 120
+    assert (frames["vsync_id"] == -1).all()
+    assert (frames["deadline_ns"] == -1).all()
+
+
+def test_sentinel_is_unknown(shared_data: Path) -> None:
+    frames = parse_framestats((shared_data / "dumpsys/AndroidViewClient_dumpsystests2.py").read_text())
+    assert len(frames) == 3
+    assert frames["flags"].tolist()[2] == 1
+    assert (frames.select_dtypes("int64") < np.iinfo(np.int64).max).all().all()
+
+
+def test_polls_are_joined_and_gaps_found() -> None:
+    polls = [parse_framestats(block(ids)) for ids in (range(80), range(40, 160), range(200, 320))]
+    frames, gaps = merge_framestats(polls)
+    assert len(frames) == 280
+    assert frames["vsync_id"].is_unique
+    assert gaps[["from_ns", "to_ns"]].values.tolist() == [[159 * 16_000_000, 200 * 16_000_000]]
+
+
+def test_a_text_of_several_answers() -> None:
+    answer = "Applications Graphics Acceleration Info:\n** Graphics info for pid 7 [a.b] **\n"
+    frames, gaps = parse_framestats_polls(answer + block(range(5)) + answer + block(range(3, 9)))
+    assert frames["vsync_id"].tolist() == list(range(9))
+    assert gaps.empty
+    nothing, _ = parse_framestats_polls("")
+    pd.testing.assert_frame_equal(nothing, make_frame(FRAMESTATS))
+
+
+def test_gfxinfo_aggregate(shared_data: Path) -> None:
+    rows, buckets = parse_gfxinfo((shared_data / "dumpsys/sailfish_gfxinfo_android10.txt").read_text())
+    launcher = rows[rows["process"] == "com.android.launcher3"].iloc[0]
+    assert (launcher["frames"], launcher["janky"], launcher["p50_ms"], launcher["p90_ms"]) == (3, 2, 53, 105)
+    assert buckets[buckets["pid"] == launcher["pid"]]["frames"].sum() == 3
+
+
+def test_gfxinfo_of_older_androids(shared_data: Path) -> None:
+    rows, _ = parse_gfxinfo((shared_data / "dumpsys/droid-monitor_gfxinfo_test.rb").read_text())
+    assert rows["frames"].tolist() == [3, 24, 43]
+    assert rows["janky"].tolist() == [2, 14, 7]

@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import pytest
+
+from android_suite.errors import EvidenceError
+from android_suite.evidence.logcat import (
+    parse_displayed,
+    parse_gc_lines,
+    parse_logcat,
+    parse_monitor_contention,
+    parse_results,
+)
+
+
+def test_gc_lines_of_many_devices(shared_data: Path) -> None:
+    gcs = parse_gc_lines(parse_logcat((shared_data / "logcat/art_gc_lines_from_public_repos.txt").read_text()))
+    assert len(gcs) == 12
+    first = gcs.iloc[0]
+    assert (first["cause"], first["collector"]) == ("Background", "young concurrent mark compact")
+    assert (first["freed_bytes"], first["duration_ns"]) == (225 << 20, 2_679_000_000)
+    assert (first["pause_total_ns"], first["pause_max_ns"], first["tid"]) == (47_141_000, 30_539_000, 22992)
+    assert set(gcs["clock"]) == {"realtime", ""}
+
+
+def test_bugreport(shared_data: Path) -> None:
+    lines = parse_logcat((shared_data / "logcat/sailfish_bugreport_gc_and_contention.txt").read_text())
+    gcs, waits = parse_gc_lines(lines), parse_monitor_contention(lines)
+    assert (len(gcs), len(waits)) == (19, 2)
+    assert gcs["freed_objects"].tolist()[:2] == [22, 12]
+    assert waits["owner"].tolist() == ["Binder:929_6", "Binder:929_2"]
+    assert waits["duration_ns"].tolist()[1] == 1_361_000_000
+
+
+@pytest.mark.parametrize(
+    ("line", "clock", "time_ns"),
+    [
+        ("1763907000.250000  12  34 I tag: hi", "realtime", 1763907000_250000000),
+        ("   81.000123456  12  34 I tag: hi", "monotonic", 81_000123456),
+        ("2026-09-15 15:09:30.406 +0200  12  34 I tag: hi", "realtime", 1789477770_406000000),
+        ("09-15 15:09:30.406  12  34 I tag: hi", "realtime", -1),
+        ("09-15 15:09:30.406 u0_a123  12  34 I tag: hi", "realtime", -1),
+        ("I/tag(   12): hi", "", -1),
+        ("09-15 15:09:30.406 I/tag(   12): hi", "realtime", -1),
+    ],
+)
+def test_formats(line: str, clock: str, time_ns: int) -> None:
+    lines = parse_logcat(line)
+    assert lines[["clock", "time_ns", "pid", "tag", "message"]].values.tolist() == [[clock, time_ns, 12, "tag", "hi"]]
+
+
+def test_oem_heap_and_displayed() -> None:
+    head = "09-15 15:09:30.406  12  34 I "
+    text = (
+        f"{head}art: Background concurrent copying GC freed 10MB AllocSpace bytes, 1(2KB) LOS objects, "
+        "14% free,549MB(M:180MB,L:368MB)/645MB, paused 56us,38us total 55.806ms\n"
+        f"{head}ActivityTaskManager: Displayed com.a/.B for user 0: +1s234ms\n"
+        f"{head}ActivityManager: Displayed com.a/com.a.B: +850ms (total +2s1ms)\n"
+        f"{head}ActivityTaskManager: Fully drawn com.a/.B: +1m2s3ms\n"
+    )
+    lines = parse_logcat(text)
+    assert parse_gc_lines(lines)["used_bytes"].tolist() == [549 << 20]
+    drawn = parse_displayed(lines)
+    assert drawn["duration_ms"].tolist() == [1234, 850, 62003]
+    assert drawn["fully_drawn"].tolist() == [False, False, True]
+
+
+def test_results_whole_and_in_parts() -> None:
+    head = "09-15 15:09:30.406  12  34 I AndroidSuite: "
+    whole = head + 'result {"frames":3}\n'
+    parts = head + 'result part 1/2 {"fra\n' + head + 'result part 2/2 mes":4}\n'
+    assert parse_results(parse_logcat(whole + parts)) == [{"frames": 3}, {"frames": 4}]
+    for broken in ('result {"a":', "result [1]", 'result part 2/2 mes":4}', 'result part 1/2 {"fra'):
+        with pytest.raises(EvidenceError):
+            parse_results(parse_logcat(head + broken))

@@ -123,6 +123,21 @@ def iter_batches(
         seq += n
 
 
+def count_ids(streams: Sequence[PageStream], layout: PageLayout, *, slot_bytes: int = SLOT_BYTES) -> Array:
+    """Events of each id (int64, 65536 values), by a first pass over all pages: it costs a few ns an event.
+
+    Raises:
+        TraceError: a page that cannot be decoded.
+    """
+    summary = ScanSummary()
+    for stream in streams:
+        slot_pages = max(1, min(slot_bytes, stream.bytes) // layout.page_bytes)
+        loader = _Loader((stream,), layout, slot_pages, summary)
+        while loader.load():
+            loader.head[:] = loader.count
+    return summary.id_counts
+
+
 class _Loader:
     """The arena: fills the slots that ran dry and indexes their events."""
 

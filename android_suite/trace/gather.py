@@ -50,6 +50,73 @@ def gather_field(words: Array, where: Array, offset: int, nbytes: int, signed: b
 
 
 @compiled
+def put_field(
+    words: Array, where: Array, offset: int, nbytes: int, signed: bool, big: bool, row: Array, base: int, out: Array
+) -> None:
+    """Like ``gather_field``, into ``out[base + row[i]]`` of any signed integer dtype; 4 and 8 aligned bytes only."""
+    word = offset >> 2
+    if nbytes == 4:
+        for i in range(where.size):
+            plain = np.int64(words[where[i] + word])
+            out[base + row[i]] = np.int64(np.int32(plain)) if signed else plain
+    else:
+        lo, hi = (1, 0) if big else (0, 1)
+        for i in range(where.size):
+            at = where[i] + word
+            out[base + row[i]] = np.int64(np.uint64(words[at + lo]) | (np.uint64(words[at + hi]) << np.uint64(32)))
+
+
+@compiled
+def put_flag(words: Array, where: Array, offset: int, big: bool, row: Array, base: int, out: Array) -> None:
+    """A field of one byte as a truth value into ``out[base + row[i]]`` (bool)."""
+    word = offset >> 2
+    inside = offset & 3
+    bits = 8 * (3 - inside) if big else 8 * inside
+    for i in range(where.size):
+        out[base + row[i]] = (np.int64(words[where[i] + word]) >> bits) & 0xFF != 0
+
+
+@compiled
+def take_records(events: Array, where: Array, size: Array, out_where: Array, out_size: Array) -> int:
+    """Takes the records of some events; returns the position of the shortest."""
+    shortest = 0
+    for i in range(events.size):
+        out_where[i] = where[events[i]]
+        out_size[i] = size[events[i]]
+        if out_size[i] < out_size[shortest]:
+            shortest = i
+    return shortest
+
+
+@compiled
+def put_head(
+    events: Array,
+    row: Array,
+    base: int,
+    first_seq: int,
+    ts: Array,
+    cpu: Array,
+    out_seq: Array,
+    out_ts: Array,
+    out_cpu: Array,
+) -> None:
+    """Writes seq, time and CPU of some events to their rows."""
+    for i in range(events.size):
+        e = events[i]
+        r = base + row[i]
+        out_seq[r] = first_seq + e
+        out_ts[r] = ts[e]
+        out_cpu[r] = cpu[e]
+
+
+@compiled
+def put_values(values: Array, row: Array, base: int, out: Array) -> None:
+    """``out[base + row[i]] = values[i]``."""
+    for i in range(row.size):
+        out[base + row[i]] = values[i]
+
+
+@compiled
 def gather_text_spans(
     words: Array, where: Array, begin: Array, limit: Array, big: bool, strip_newline: bool, out_length: Array
 ) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from android_suite.tables import events
 from android_suite.tables.trace import Trace, TraceSource, fill_missing
-from android_suite.trace.batches import ScanSummary, iter_batches
+from android_suite.trace.batches import ScanSummary, count_ids, iter_batches
 from android_suite.trace.build_tables import TableBuilder, event_counts
 from android_suite.trace.event_format import EventFormat, PageLayout
 from android_suite.trace.lost import CpuStats, summarize_lost
@@ -48,7 +48,8 @@ def read_ring_buffer_trace(opened: RingBufferTrace) -> Trace:
         TraceError: a page that cannot be decoded.
     """
     calls = call_lookup(opened.machine)
-    builder = TableBuilder(opened.formats, opened.streams, calls=calls, symbol=opened.symbols.name_caller)
+    id_counts = count_ids(opened.streams, opened.layout)
+    builder = TableBuilder(opened.formats, id_counts, opened.streams, calls=calls, symbol=opened.symbols.name_caller)
     summary = ScanSummary()
     for batch in iter_batches(opened.streams, opened.layout, builder.dense, summary):
         builder.add(batch)

@@ -24,7 +24,7 @@ from android_suite.capture.trace_plan import (
     plan_trace,
     state_files,
 )
-from android_suite.device.device import WORK_FOLDER, Device
+from android_suite.device.device import BOOT_ID, WORK_FOLDER, Device
 from android_suite.device.files import Write
 from android_suite.device.transport import Stream
 from android_suite.errors import AdbTimeout, LabError, SuiteError, Unsupported
@@ -98,7 +98,7 @@ class FtraceCapture:
             facts.tracefs, choose_events(needs, facts.available, facts.machine), needs, options or TraceOptions()
         )
         self.lost_events: int | None = None
-        self._found: Mapping[str, bytes | None] | None = None
+        self._found: Mapping[str, str | None] | None = None
         self._out: IterationWriter | None = None
         self._stream: Stream | None = None
         self._reader: threading.Thread | None = None
@@ -113,18 +113,15 @@ class FtraceCapture:
         self._out = out
         device, plan = self._device, self.plan
         self._program = device.push_program(build_program("ftrace_drain", self._facts.machine), "ftrace_drain")
-        found = device.read_files(state_files(plan.tracefs, plan.choice))
-        left = device.read_file(AS_FOUND)
-        boot = device.boot_id()
+        names = state_files(plan.tracefs, plan.choice)
+        found = dict(device.read_texts([*names, AS_FOUND, BOOT_ID]))
+        left, boot = found.pop(AS_FOUND), (found.pop(BOOT_ID) or "").strip()
         self._found = self._merge_left(found, left, boot)
-        texts = {path: data.decode(errors="replace") for path, data in self._found.items() if data is not None}
-        device.transport.push(json.dumps({"boot": boot, "files": texts}).encode(), AS_FOUND)
+        device.transport.push(json.dumps({"boot": boot, "files": dict(self._found)}).encode(), AS_FOUND)
         refused = device.write_files(plan.writes)
         self._notes += [f"{write.path} refused {write.value!r}" for write in refused]
 
-    def _merge_left(
-        self, found: Mapping[str, bytes | None], left: bytes | None, boot: str
-    ) -> Mapping[str, bytes | None]:
+    def _merge_left(self, found: Mapping[str, str | None], left: str | None, boot: str) -> Mapping[str, str | None]:
         """Prefers what a killed predecessor found in the same boot."""
         if not left:
             return found
@@ -132,11 +129,11 @@ class FtraceCapture:
             before = json.loads(left)
             if before["boot"] != boot:
                 return found
-            files = {str(path): str(text).encode() for path, text in before["files"].items()}
+            files = {str(path): str(text) for path, text in before["files"].items() if text is not None}
         except (ValueError, KeyError, TypeError, AttributeError):
             return found
         self._notes.append("tracefs was left by an interrupted recording; what that one had found is put back")
-        return {**found, **{path: data for path, data in files.items() if path.startswith(self.plan.tracefs)}}
+        return {**found, **{path: text for path, text in files.items() if path.startswith(self.plan.tracefs)}}
 
     def start(self) -> None:
         """Starts the drain, waits until it holds every buffer, switches tracing on."""
@@ -225,23 +222,23 @@ class FtraceCapture:
         """Fetches formats, comms and counts."""
         assert self._out is not None
         out, device, tracefs = self._out, self._device, self.plan.tracefs
-        stats_names = device.run(f"cd {tracefs}/per_cpu && ls -d cpu*").text.split()
+        listed = device.run(f"cd {tracefs} && echo per_cpu/cpu*/stats events/ftrace/*/format").text.split()
+        stats = [name for name in listed if name.startswith("per_cpu/")]
         formats = [f"events/{event.replace(':', '/')}/format" for event in self.plan.choice.events]
-        formats += device.run(f"cd {tracefs} && ls -d events/ftrace/*/format").text.split()
-        stats = [f"per_cpu/{name}/stats" for name in stats_names]
+        formats += [name for name in listed if name.startswith("events/")]
         wanted = ["events/header_page", "events/header_event", *_SIDE_FILES, *formats, *stats]
         if any(event == "sched:sched_blocked_reason" for event in self.plan.choice.events):
             symbols = device.read_file("/proc/kallsyms")
             if symbols:
                 out.write("ftrace/kallsyms", symbols)
-        found = device.read_files([f"{tracefs}/{name}" for name in wanted])
+        found = device.read_texts([f"{tracefs}/{name}" for name in wanted])
         lost = 0
         for name in wanted:
             data = found[f"{tracefs}/{name}"]
             if data is None:
                 continue
             if name.startswith("per_cpu/"):
-                lost += parse_lost(data.decode(errors="replace"))
+                lost += parse_lost(data)
                 out.write(f"ftrace/stats/{name.split('/')[1]}.txt", data)
             elif name.endswith("/format"):
                 out.write(f"ftrace/formats/{name.removeprefix('events/').removesuffix('/format')}", data)
@@ -260,7 +257,8 @@ class FtraceCapture:
             "machine": self._facts.machine,
             "clock_sync": self._clock_sync,
             "notes": self._notes,
-            **{key: value for key, value in self.plan.describe().items() if key != "clock"},
+            "enabled_events": list(self.plan.choice.events),
+            "missing_events": list(self.plan.choice.missing),
         }
 
     def restore(self) -> None:

@@ -14,6 +14,7 @@ from android_suite.errors import AdbTimeout, NotReady, SuiteError
 from android_suite.store.run import IterationWriter
 
 _READ_TIMEOUT_S = 5.0
+_FIRST_LINE_S = 3.0
 
 
 class LogcatCapture:
@@ -40,6 +41,14 @@ class LogcatCapture:
         self._stream = stream_log(self._device)
         self._thread = threading.Thread(target=self._follow, name="logcat", daemon=True)
         self._thread.start()
+        with self._grown:
+            # the line from before, which tells that logcat follows now; an empty log has none
+            self._grown.wait_for(lambda: bool(self._lines) or self._ended, timeout=_FIRST_LINE_S)
+
+    def mark(self) -> int:
+        """How many lines there are by now, to be given to :meth:`wait_line`."""
+        with self._grown:
+            return len(self._lines)
 
     def _follow(self) -> None:
         assert self._stream is not None
@@ -67,15 +76,15 @@ class LogcatCapture:
                 self._ended = True
                 self._grown.notify_all()
 
-    def wait_line(self, pattern: re.Pattern[str], *, timeout: float, what: str) -> re.Match[str]:
-        """The first line since the start in which ``pattern`` is found.
+    def wait_line(self, pattern: re.Pattern[str], *, timeout: float, what: str, since: int = 1) -> re.Match[str]:
+        """The first line in which ``pattern`` is found, from line ``since`` on (see :meth:`mark`).
 
         Raises:
             NotReady: none came in ``timeout`` seconds, or the log ended; names ``what`` was waited for.
             DeviceLost: the device went away meanwhile.
         """
         deadline = time.monotonic() + timeout
-        seen = 0
+        seen = since
         with self._grown:
             while True:
                 for line in self._lines[seen:]:

@@ -116,7 +116,7 @@ def plan_trace(tracefs: str, choice: EventChoice, needs: Sequence[Need], options
     )
 
 
-def plan_restore(tracefs: str, choice: EventChoice, found: Mapping[str, bytes | None]) -> tuple[Write, ...]:
+def plan_restore(tracefs: str, choice: EventChoice, found: Mapping[str, str | None]) -> tuple[Write, ...]:
     """The writes that put tracefs back as it was found.
 
     Args:
@@ -124,7 +124,7 @@ def plan_restore(tracefs: str, choice: EventChoice, found: Mapping[str, bytes | 
         choice: the events that were enabled.
         found: what the files of :func:`state_files` held; None for those that are not there.
     """
-    texts = {path: data.decode(errors="replace").strip() for path, data in found.items() if data is not None}
+    texts = {path: text.strip() for path, text in found.items() if text is not None}
 
     def to(name: str, value: str, *, append: bool = False) -> Write:
         return Write(path=f"{tracefs}/{name}", value=value, append=append, optional=True)

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from android_suite.device.files import (
     Write,
+    parse_read_lines_output,
     parse_read_output,
     parse_write_output,
+    render_read_lines_script,
     render_read_script,
     render_write_script,
 )
@@ -18,6 +20,7 @@ from android_suite.device.parse_identity import parse_properties
 from android_suite.device.transport import DEFAULT_TIMEOUT_S, Command, Completed, Transport, check_status
 from android_suite.errors import AdbError
 
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
 WORK_FOLDER = "/data/local/tmp/android-suite"
 _PATHS_A_SCRIPT = 200  # keeps a script far below the shell's argument limit
 
@@ -74,14 +77,23 @@ class Device:
                 ) from error
         return found
 
+    def read_texts(self, paths: Sequence[str], *, timeout: float = DEFAULT_TIMEOUT_S) -> Mapping[str, str | None]:
+        """Contents of text files, far cheaper than :meth:`read_files`; None for each that cannot be read."""
+        found: dict[str, str | None] = {}
+        for at in range(0, len(paths), _PATHS_A_SCRIPT):
+            part = list(paths[at : at + _PATHS_A_SCRIPT])
+            completed = self.run(render_read_lines_script(part), timeout=timeout)
+            found |= parse_read_lines_output(part, completed.text)
+        return found
+
     def read_file(self, path: str) -> bytes | None:
         """Content of one small file; None if it cannot be read."""
         return self.read_files([path])[path]
 
     def read_text(self, path: str) -> str | None:
         """Content of one small text file without the line end that closes it; None if it cannot be read."""
-        data = self.read_file(path)
-        return None if data is None else data.decode(errors="surrogateescape").rstrip("\n")
+        text = self.read_texts([path])[path]
+        return None if text is None else text.rstrip("\n")
 
     def write_files(self, writes: Sequence[Write], *, timeout: float = DEFAULT_TIMEOUT_S) -> tuple[Write, ...]:
         """Writes values in order, each checked.
@@ -117,7 +129,7 @@ class Device:
 
     def boot_id(self) -> str:
         """Differs between any two boots."""
-        found = self.read_text("/proc/sys/kernel/random/boot_id")
+        found = self.read_text(BOOT_ID)
         if not found:
             raise AdbError(f"{self.serial} does not tell its boot id; check that /proc is mounted.", serial=self.serial)
         return found.strip()

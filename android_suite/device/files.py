@@ -47,24 +47,54 @@ def parse_read_output(paths: Sequence[str], output: bytes) -> dict[str, bytes | 
     return found
 
 
+def render_read_lines_script(paths: Sequence[str]) -> str:
+    """A script that prints text files line by line, each line led by its file's name, and which files exist.
+
+    One process for all of them: starting one for each is what costs on a busy or an emulated device.
+    """
+    names = " ".join(shlex.quote(path) for path in paths)
+    return (
+        f'for f in {names}; do if [ -r "$f" ]; then echo "{_MARK}$f"; fi; done; grep -H "" {names} 2>/dev/null; true\n'
+    )
+
+
+def parse_read_lines_output(paths: Sequence[str], output: str) -> dict[str, str | None]:
+    """Text of each file, lines ended by LF; None for a file that cannot be read.
+
+    Args:
+        paths: what :func:`render_read_lines_script` was given; no name may hold a colon.
+        output: what its script printed.
+    """
+    lines: dict[str, list[str]] = {}
+    for line in output.split("\n"):
+        if line.startswith(_MARK):
+            lines.setdefault(line.removeprefix(_MARK), [])
+            continue
+        path, colon, text = line.partition(":")
+        if colon and path in lines:
+            lines[path].append(text)
+    return {path: "".join(f"{text}\n" for text in lines[path]) if path in lines else None for path in paths}
+
+
 def render_write_script(writes: Sequence[Write]) -> str:
-    """A script that does the writes in order and prints ``N complaint`` for each that was refused."""
-    lines = []
-    for number, write in enumerate(writes):
-        arrow = ">>" if write.append else ">"
-        # the group's stderr takes the complaint of a redirection that fails, too
-        lines.append(
-            f"r=$( {{ printf '%s\\n' {shlex.quote(write.value)} {arrow} {shlex.quote(write.path)}; }} 2>&1 )"
-            f" || echo {number} $r"
-        )
-    return "\n".join(lines) + "\n"
+    """A script that does the writes in order; after each that was refused it prints the mark and its number."""
+    lines = [
+        f"printf '%s\\n' {shlex.quote(write.value)} {'>>' if write.append else '>'} {shlex.quote(write.path)}"
+        f" || echo '{_MARK}{number}'"
+        for number, write in enumerate(writes)
+    ]
+    return "exec 2>&1\n" + "\n".join(lines) + "\ntrue\n"
 
 
 def parse_write_output(writes: Sequence[Write], output: str) -> Mapping[int, str]:
-    """Index of each refused write, and what the shell said."""
+    """Index of each refused write, and what the shell said before."""
     refused: dict[int, str] = {}
+    said: list[str] = []
     for line in output.splitlines():
-        number, _, said = line.partition(" ")
-        if number.isdigit() and int(number) < len(writes):
-            refused[int(number)] = said.strip()
+        number = line.removeprefix(_MARK)
+        if number != line and number.isdigit() and int(number) < len(writes):
+            refused[int(number)] = " ".join(said) or "no reason given"
+            said = []
+        elif line.strip():
+            said.append(line.strip())
     return refused

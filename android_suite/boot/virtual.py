@@ -1,0 +1,89 @@
+"""A virtual device of our own: booted with a named kernel, shut down at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from android_suite.boot.booted import Booted
+from android_suite.device.connect import connect
+from android_suite.device.device import Device
+from android_suite.errors import NotReady
+from android_suite.model.identity import CrashRecord
+from android_suite.virtual.kernels import fetch_kernel
+from android_suite.virtual.machine import ExitReport, VirtualDevice
+
+_END_TIMEOUT_S = 10.0  # adb notices the end of a guest before QEMU has written its last console line
+
+
+class GuestCrashed(NotReady):
+    """The tested kernel crashed while it booted.
+
+    Attributes:
+        crash: what is recorded of it.
+    """
+
+    def __init__(self, crash: CrashRecord) -> None:
+        self.crash = crash
+        super().__init__(f"the tested kernel crashed while it booted ({crash.summary}); see its console in the run.")
+
+
+@contextmanager
+def boot_virtual(
+    kernel: str,
+    *,
+    arch: str = "arm64",
+    cpus: int = 2,
+    overlays: Sequence[Path] = (),
+    run_files: Mapping[str, bytes] | None = None,
+    deterministic: bool = False,
+    seed: int = 1,
+) -> Iterator[Booted]:
+    """Boots a virtual device.
+
+    Args:
+        kernel: a version, a release, or the path of an image.
+        arch: ``arm64`` or ``amd64``.
+        cpus: of the guest.
+        overlays: initramfs archives of the user's, appended to the image.
+        run_files: files put into the image: a deterministic run's scenario.
+        deterministic: bit-exact repetition.
+        seed: of the machine.
+
+    Raises:
+        UsageError: an unknown kernel, a bad overlay.
+        GuestCrashed: the tested kernel crashed while it booted: data, for the caller to record.
+        MachineError: QEMU or a package is missing or failed.
+    """
+    image = fetch_kernel(kernel, arch)
+    machine = VirtualDevice(
+        kernel=image, cpus=cpus, overlays=overlays, run_files=run_files, deterministic=deterministic, seed=seed
+    )
+    with machine:
+        try:
+            machine.start()
+        except NotReady as error:
+            if crash := describe_end(machine.exit_report(), machine.read_console()):
+                raise GuestCrashed(crash) from error
+            raise
+        yield Booted(
+            device=Device(connect(machine.serial)),
+            release=image.release,
+            accel=machine.accel,
+            crash_probe=lambda: describe_end(machine.exit_report(wait_s=_END_TIMEOUT_S), machine.read_console()),
+        )
+
+
+def describe_end(report: ExitReport, console: str) -> CrashRecord | None:
+    """What of a device's end is a result of the tested kernel; None where the lab ended it, or where it runs.
+
+    Args:
+        report: how the device ended.
+        console: all that it printed.
+    """
+    if report.crash and report.kind == "crashed":
+        return CrashRecord(kind=report.crash.kind, summary=report.crash.title, console=report.crash.excerpt)
+    if report.kind in ("restarted", "powered_off"):
+        return CrashRecord(kind="reboot", summary=report.detail, console=console[-4000:])
+    return None

@@ -1,0 +1,136 @@
+"""GC stress: an app that draws 60 frames a second while its collector frees memory; it reports what it did itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from android_suite.capture.needs import BLOCKED_REASON, CONTENTION, MADVISE, MARKERS, MMAP_LOCK, PAGE_FAULT, PI, SCHED
+from android_suite.device.android import (
+    Extra,
+    force_stop,
+    render_component,
+    render_extras,
+    require_package,
+    start_activity,
+)
+from android_suite.errors import LabError, NotReady, UsageError
+from android_suite.model.identity import CrashRecord
+from android_suite.workload.workload import Context, Outcome, Parameters
+
+PACKAGE = "com.androidsuite.workload"
+ACTIVITY = ".GcStressActivity"
+PLANTED = ("spans_vmas", "userfaultfd", "process_madvise", "remote", "process_madvise_self", "tagged")
+PROFILES = ("steady", "inversion")
+LONG_EXTRAS = frozenset({"seed"})
+_START_SHARE = 3  # the guest of a busy host is slow: the time of the scenario counts that many times
+_START_SLACK_S = 60.0
+
+
+def result_pattern(token: str) -> re.Pattern[str]:
+    """Finds the app's result line of one iteration in the log."""
+    return re.compile(r"AndroidSuite\b.*?\bresult (\{.*" + re.escape(json.dumps(token)) + r".*\})")
+
+
+def render_stress_extras(parameters: Parameters, *, seed: int, token: str) -> list[str]:
+    """Arguments of ``am start``: only what differs from the app's own defaults is sent."""
+    extras: dict[str, Extra] = {"token": token, "seed": seed}
+    for name, value in parameters.items():
+        if name == "duration_ms" or value not in ("", -1):
+            extras[name] = int(value) if isinstance(value, float) else value
+    return render_extras(extras, longs=LONG_EXTRAS)
+
+
+@dataclass(frozen=True, slots=True)
+class GcStress:
+    """See the module. A parameter of -1 or an empty one leaves the choice to the app's profile."""
+
+    name: str = "gc_stress"
+    needs: tuple[Any, ...] = (SCHED, MMAP_LOCK, MADVISE, CONTENTION, BLOCKED_REASON, PI, PAGE_FAULT, MARKERS)
+
+    @property
+    def defaults(self) -> Parameters:
+        """See the protocol."""
+        numbers = (
+            "ui_spin",
+            "ui_maps",
+            "ui_map_bytes",
+            "ui_alloc_bytes",
+            "render_spin",
+            "binder_spin",
+            "binder_phase_us",
+            "gc_trigger_bytes",
+            "gc_calls",
+            "gc_copy_bytes",
+            "gc_continuous",
+            "planted_per_cycle",
+            "ui_slowdown_pct",
+            "gc_hold_pct",
+        )
+        return {"duration_ms": 10_000, "profile": "steady", "planted": "", **dict.fromkeys(numbers, -1)}
+
+    def check(self, parameters: Parameters) -> None:
+        """See the protocol."""
+        duration_ms = int(parameters["duration_ms"])
+        if not 100 <= duration_ms <= 86_400_000:
+            raise UsageError(f"duration_ms is {duration_ms}; choose 100 to 86400000 (a day).")
+        if parameters["profile"] not in PROFILES:
+            raise UsageError(f"profile is {parameters['profile']!r}; choose one of {', '.join(PROFILES)}.")
+        for name in filter(None, str(parameters["planted"]).split(",")):
+            if name not in PLANTED:
+                raise UsageError(f"there is no planted fallback {name!r}; choose among {', '.join(PLANTED)}.")
+
+    def process(self, parameters: Parameters) -> str:
+        """See the protocol."""
+        return PACKAGE
+
+    def package(self, parameters: Parameters) -> str | None:
+        """See the protocol."""
+        return PACKAGE
+
+    def prepare(self, context: Context) -> None:
+        """No process of the app may be left: its heap would not be the same in every iteration."""
+        require_package(context.device, PACKAGE, next_step="install the workload app, or use a virtual device.")
+        force_stop(context.device, PACKAGE)
+
+    def run_once(self, context: Context) -> Outcome:
+        """Starts the app and waits until it reports."""
+        device, parameters = context.device, context.parameters
+        extras = render_stress_extras(parameters, seed=context.seed, token=context.token)
+        started, text = start_activity(device, render_component(PACKAGE, ACTIVITY), extras=extras)
+        context.out.write("am_start.txt", text)
+        if started.error and "refused the intent" in text:
+            raise UsageError(f"the app refused a parameter ({_last_line(text)}); see `am_start.txt` of the run.")
+        if started.error or started.status != "ok":
+            raise LabError(f"{device.serial}: the app did not start ({_last_line(text)}); look at its log.")
+        timeout = _START_SLACK_S + _START_SHARE * int(parameters["duration_ms"]) / 1000
+        try:
+            line = context.log.wait_line(
+                result_pattern(context.token), timeout=timeout, what="result line of the workload app"
+            )
+        except NotReady as error:
+            if device.pidof(PACKAGE):
+                raise
+            crash = CrashRecord(kind="app_crash", summary=f"{PACKAGE} ended before it reported", console=str(error))
+            return Outcome(incomplete="the app under test died", crash=crash)
+        return self.take_result(context, line.group(1))
+
+    def take_result(self, context: Context, text: str) -> Outcome:
+        """Keeps the app's own account as ``app_result.json``."""
+        try:
+            result = json.loads(text)
+        except ValueError:
+            return Outcome(incomplete="the app's result line is no JSON")
+        context.out.write("app_result.json", text + "\n")
+        return Outcome(incomplete="" if result.get("complete") is True else "the app says that it was interrupted")
+
+    def cleanup(self, context: Context) -> None:
+        """See the protocol."""
+        force_stop(context.device, PACKAGE)
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "am said nothing"

@@ -1,0 +1,45 @@
+"""The scenarios that the suite knows."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Final
+
+from android_suite.errors import UsageError
+from android_suite.workload.app_launch import AppLaunch
+from android_suite.workload.command import Command
+from android_suite.workload.gc_stress import GcStress
+from android_suite.workload.workload import Workload
+
+WORKLOADS: Final[tuple[Workload, ...]] = (AppLaunch(), GcStress(), Command())
+
+
+def scenario_names() -> tuple[str, ...]:
+    """Names of all scenarios."""
+    return tuple(workload.name for workload in WORKLOADS)
+
+
+def find_workload(name: str) -> Workload:
+    """The workload of a scenario.
+
+    Raises:
+        UsageError: there is none of this name; lists those there are.
+    """
+    for workload in WORKLOADS:
+        if workload.name == name:
+            return workload
+    near = difflib.get_close_matches(name, scenario_names(), n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise UsageError(f"there is no scenario {name!r}; {hint}choose among {', '.join(scenario_names())}.")
+
+
+def find_workloads(names: Sequence[str]) -> tuple[Workload, ...]:
+    """The workloads of several scenarios, in their order.
+
+    Raises:
+        UsageError: none is named, or one is unknown.
+    """
+    if not names:
+        raise UsageError(f"name a scenario; choose among {', '.join(scenario_names())}.")
+    return tuple(find_workload(name) for name in names)

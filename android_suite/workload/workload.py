@@ -1,0 +1,121 @@
+"""The role of a workload, and what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from android_suite.capture.logcat import LogcatCapture
+from android_suite.capture.needs import Need
+from android_suite.device.device import Device
+from android_suite.errors import UsageError
+from android_suite.model.identity import CrashRecord
+from android_suite.store.run import IterationWriter
+
+Parameters = Mapping[str, str | int | float | bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a workload works with during one iteration."""
+
+    device: Device
+    out: IterationWriter
+    log: LogcatCapture
+    seed: int
+    token: str  # marks this iteration's lines in the log
+    parameters: Parameters  # complete: defaults filled in
+    say: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How an iteration went. A crash of what is tested is data; a fault of the lab is an exception instead."""
+
+    incomplete: str = ""  # why the evidence is not whole; empty: it is
+    discarded: str = ""  # why no number may come from it; empty: numbers may
+    crash: CrashRecord | None = None
+
+
+class Workload(Protocol):
+    """A scenario's work. ``prepare`` comes before tracing starts, ``cleanup`` after it ended, also after a failure."""
+
+    @property
+    def name(self) -> str:
+        """As the command line and the manifest name it."""
+        ...
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What has to be seen."""
+        ...
+
+    @property
+    def defaults(self) -> Parameters:
+        """Every parameter with its default; the type of the default is the parameter's."""
+        ...
+
+    def check(self, parameters: Parameters) -> None:
+        """Looks at the values, before any device is touched.
+
+        Raises:
+            UsageError: one of them makes no sense.
+        """
+        ...
+
+    def process(self, parameters: Parameters) -> str:
+        """Name of the process under test; empty: none in particular."""
+        ...
+
+    def package(self, parameters: Parameters) -> str | None:
+        """The Android package whose frames are asked for; None: no frames."""
+        ...
+
+    def prepare(self, context: Context) -> None:
+        """Brings the device to where the iteration starts."""
+        ...
+
+    def run_once(self, context: Context) -> Outcome:
+        """Does the work, traced."""
+        ...
+
+    def cleanup(self, context: Context) -> None:
+        """Leaves the device without the workload."""
+        ...
+
+
+def complete_parameters(workload: Workload, given: Mapping[str, Any]) -> Parameters:
+    """The given parameters over the defaults, in the types of the defaults.
+
+    Raises:
+        UsageError: an unknown name, or a value that is not of the type.
+    """
+    done: dict[str, str | int | float | bool] = dict(workload.defaults)
+    for name, value in given.items():
+        if name not in done:
+            known = ", ".join(sorted(done)) or "none"
+            raise UsageError(f"{workload.name} has no parameter {name!r}; it knows {known}.")
+        done[name] = _convert(workload.name, name, value, done[name])
+    workload.check(done)
+    return done
+
+
+def _convert(scenario: str, name: str, value: Any, default: str | int | float | bool) -> str | int | float | bool:
+    kind = type(default)
+    if kind is str and isinstance(value, str):
+        return value
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() in ("true", "false"):
+            return str(value).lower() == "true"
+    elif kind in (int, float) and not isinstance(value, bool):
+        try:
+            number = kind(value)
+        except (TypeError, ValueError, OverflowError):
+            number = None
+        if number is not None and (kind is float or str(number) == str(value).strip() or number == value):
+            return number
+    word = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[kind]
+    raise UsageError(f"parameter {name} of {scenario} must be {word}, not {value!r}.")

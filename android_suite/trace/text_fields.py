@@ -7,6 +7,8 @@ Each function takes the text and the payloads' bounds and returns its columns an
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from android_suite.tables.events import TASK_STATES
@@ -56,7 +58,7 @@ def int_after(buf: np.ndarray, start: int, end: int, key: np.ndarray) -> tuple[i
 
 
 @compiled
-def hex_after(buf: np.ndarray, start: int, end: int, key: np.ndarray) -> tuple[int, int]:
+def hex_after(buf: np.ndarray, start: int, end: int, key: np.ndarray) -> tuple[Any, int]:
     """The hexadecimal number after ``key``, and the position after it (-1: none)."""
     at = find_key(buf, start, end, key)
     if at < 0:
@@ -89,7 +91,7 @@ def _task_state(buf: np.ndarray, at: int, end: int) -> int:
         return _TRACED if value & 8 else _UNKNOWN_STATE
     if buf[at] == 82 and at + 1 < end and buf[at + 1] == 43:
         return _PREEMPTED
-    return _STATE_OF_BYTE[buf[at]]
+    return int(_STATE_OF_BYTE[buf[at]])
 
 
 @compiled
@@ -278,7 +280,7 @@ def parse_contention(
 def _contention_flags(buf: np.ndarray, at: int, end: int) -> int:
     if at < end and 48 <= buf[at] <= 57:
         value, _ = read_hex(buf, at, end) if at + 1 < end and buf[at + 1] == 120 else read_int(buf, at, end)
-        return np.int64(value) & 0xFFFF
+        return int(value) & 0xFFFF
     bits = 0
     while at < end and buf[at] != 41:  # ')'
         c, c2 = buf[at], buf[at + 1] if at + 1 < end else np.uint8(0)
@@ -326,7 +328,7 @@ def parse_raw_syscall(
             result, stop = read_int(buf, at, end)
             if stop == at + 1 and buf[at] == 48 and stop < end and buf[stop] == 120:
                 bits, stop = read_hex(buf, at, end)
-                result = np.int64(bits)
+                result = np.int64(bits)  # the same 64 bits, signed
             ret[i], good[i] = result, stop > at
         else:
             good[i] = _read_args(buf, at, end, args[i])

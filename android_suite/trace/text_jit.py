@@ -76,7 +76,7 @@ def find_past_comm(buf: np.ndarray, start: int, end: int, key: np.ndarray) -> in
 
 
 @compiled
-def read_int(buf: np.ndarray, start: int, end: int) -> tuple[int, int]:
+def read_int(buf: np.ndarray, start: int, end: int) -> tuple[Any, int]:
     """A signed decimal at ``start``: its value and the position after it (``start`` if there is none or it overflows)."""
     at = start
     negative = at < end and buf[at] == 45
@@ -95,7 +95,7 @@ def read_int(buf: np.ndarray, start: int, end: int) -> tuple[int, int]:
 
 
 @compiled
-def read_hex(buf: np.ndarray, start: int, end: int) -> tuple[int, int]:
+def read_hex(buf: np.ndarray, start: int, end: int) -> tuple[Any, int]:
     """A hexadecimal number, with or without 0x: its 64 bits as uint64, and the position after it (``start`` if none)."""
     at = start
     if end - at >= 2 and buf[at] == 48 and (buf[at + 1] == 120 or buf[at + 1] == 88):

@@ -255,7 +255,7 @@ def _name_id(
                     same = False
                     break
             if same:
-                return np.int64(known)
+                return int(known)
         slot = (slot + 1) % len(slots)
     if counts[NAMES] + FIRST_NAME >= len(name_start):
         return OVERFLOW
@@ -263,7 +263,7 @@ def _name_id(
     counts[NAMES] += 1
     slots[slot] = fresh
     name_start[fresh], name_size[fresh] = start, end - start
-    return np.int64(fresh)
+    return int(fresh)
 
 
 @compiled
@@ -298,7 +298,7 @@ def _read_other(
         if buf[start + 3] == 32:
             return  # "CPU 3 is empty"
         cpu, after = read_int(buf, start + 4, end)
-        events = np.int64(-1)
+        events = -1
         at = find(buf, after, end, _LOST)
         if at >= 0:
             value, stop = read_int(buf, at, end)

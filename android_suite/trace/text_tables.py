@@ -162,7 +162,7 @@ class TableBuilder:
 
 def _kinds(builder: TableBuilder, lines: Lines, kinds: Sequence[str]) -> np.ndarray:
     table = np.array([kinds.index(n) if n in kinds else 0 for n in builder.names], dtype=np.int8)
-    return table[lines.name]
+    return np.asarray(table[lines.name])
 
 
 def _switch(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object], np.ndarray]:

@@ -31,22 +31,23 @@ def unpack_zlib(data: bytes | memoryview, file: Path | str, *, offset: int = 0, 
         TraceError: the stream is damaged, cut short, or larger than the bound.
     """
     limit = bound_bytes(len(data)) if bound is None else bound
-    out = bytearray()
-    rest: bytes | memoryview = data
-    while len(rest):
+    out, at = bytearray(), 0
+    while at < len(data):
         engine = zlib.decompressobj(wbits=47)  # zlib or gzip, by its header
         try:
-            while len(rest) and not engine.eof:
-                out += engine.decompress(rest, min(_CHUNK_BYTES, limit - len(out) + 1))
-                rest = engine.unconsumed_tail if not engine.eof else engine.unused_data
+            while not engine.eof:
+                # Fed in slices: what the engine leaves over is copied each time.
+                fed = engine.unconsumed_tail or bytes(data[at : at + _CHUNK_BYTES])
+                at += 0 if engine.unconsumed_tail else len(fed)
+                piece = engine.decompress(fed, _CHUNK_BYTES)
+                out += piece
                 _check_bound(len(out), limit, file)
+                if not piece and not fed:
+                    raise TraceError(file, offset + at, "the rest of the packed data", hint="Copy the file again.")
         except zlib.error as error:
             raise TraceError(file, offset, f"a whole zlib stream ({error})", hint="Copy the file again.") from error
-        if not engine.eof:
-            out += engine.flush()
-            _check_bound(len(out), limit, file)
-            raise TraceError(file, offset + len(data), "the rest of the packed data", hint="Copy the file again.")
-        if bytes(rest[:2]) != GZIP_MAGIC:
+        at -= len(engine.unused_data)
+        if bytes(data[at : at + 2]) != GZIP_MAGIC:
             break  # trailing bytes that are no further member are padding
     return bytes(out)
 

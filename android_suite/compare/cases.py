@@ -100,6 +100,7 @@ def _side(
             BootValues(
                 boot=boot,
                 seed=seeds[boot][0] if len(seeds[boot]) == 1 and seeds[boot][0] >= 0 else None,
+                median=float(np.median(boots[boot])),
                 values=tuple(boots[boot].tolist()),
             )
             for boot in order

@@ -22,12 +22,22 @@ class BootValues:
 
     boot: str
     seed: int | None
+    median: float
     values: tuple[float, ...]
+
+    def to_json(self) -> Json:
+        """One row of ``distribution``."""
+        return {
+            "boot": self.boot,
+            "seed": self.seed,
+            "median": _number(self.median),
+            "values": [_number(value) for value in self.values],
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> BootValues:
-        """The inverse of the ``distribution`` rows of :meth:`Side.to_json`."""
-        return cls(boot=data["boot"], seed=data["seed"], values=tuple(data["values"]))
+        """The inverse of :meth:`to_json`."""
+        return cls(boot=data["boot"], seed=data["seed"], median=data["median"], values=tuple(data["values"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +72,7 @@ class Side:
             "p99": _number(self.p99),
             "unknown": self.unknown,
             "lower_bound": self.lower_bound,
-            "distribution": [
-                {"boot": b.boot, "seed": b.seed, "values": [_number(v) for v in b.values]} for b in self.distribution
-            ],
+            "distribution": [boot.to_json() for boot in self.distribution],
         }
 
     @classmethod
@@ -292,16 +300,22 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """No gate failed, and without gates nothing got WORSE."""
+        """No gate failed and the candidate did not crash; without gates, nothing got WORSE."""
+        if self.crashes("candidate"):
+            return False
         if self.gates:
             return not any(gate.outcome in (GateOutcome.FAILED, GateOutcome.ERROR) for gate in self.gates)
         return not any(metric.verdict is Verdict.WORSE for metric in self.metrics)
 
     @property
     def exit_code(self) -> int:
-        """0, or 1 where a gate failed or something got WORSE."""
+        """0, or 1 where a gate failed, something got WORSE, or the candidate crashed."""
         worse = any(metric.verdict is Verdict.WORSE for metric in self.metrics)
-        return 1 if worse or not self.passed else 0
+        return 1 if worse or self.crashes("candidate") or not self.passed else 0
+
+    def crashes(self, side: str) -> tuple[Mapping[str, Any], ...]:
+        """Crash records of one side, as the manifests have them."""
+        return tuple((self.evidence.get(side) or {}).get("crashes") or ())
 
     def count(self, verdict: Verdict) -> int:
         """How many metrics have that verdict."""

@@ -1,0 +1,194 @@
+"""The report as one HTML file: no script, no font, no picture from elsewhere; charts are inline SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from android_suite.model.comparison import Comparison, MetricComparison
+from android_suite.model.verdict import Verdict
+from android_suite.report import charts, phrases
+from android_suite.report.interval import draw_interval
+from android_suite.report.model import AnalyzedRun, ReportModel
+from android_suite.report.summary import (
+    PathRow,
+    collect_analysis_paths,
+    collect_crashes,
+    collect_paths,
+    conclude,
+    name_kernel,
+    rank_metrics,
+)
+from android_suite.report.timeline import Chain, list_chains
+
+CHAINS = 4  # of each side
+ECDF_SAMPLES = 20  # a side: below, a cumulative distribution shows nothing that the ticks do not
+SYMBOLS = {Verdict.BETTER: "▼", Verdict.WORSE: "▲", Verdict.SAME: "=", Verdict.UNDECIDED: "?"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricView:
+    """A metric with its pictures."""
+
+    metric: MetricComparison
+    interval: Markup
+    boots: Markup | None
+    ecdf: Markup | None
+    differences: Markup | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameRow:
+    """Frames of one scenario on one side, added up over its analyses."""
+
+    scenario: str
+    side: str
+    runs: int
+    count: int
+    janky: int
+    from_inversion: int | None
+
+
+def render_html(model: ReportModel) -> str:
+    """The whole page. All foreign text is escaped and its control characters are named."""
+    comparison = model.comparison
+    context: dict[str, Any] = {
+        "model": model,
+        "comparison": comparison,
+        "crashes": collect_crashes(model),
+        "frames": collect_frames(model.runs),
+        "runs": model.runs,
+        "chains": _chains(model.runs),
+        "style": Markup(_read("report.css")),
+    }
+    if comparison is not None:
+        verdict, sentence = conclude(comparison)
+        views = [_view(metric) for metric in rank_metrics(comparison.metrics)]
+        paths = collect_paths(comparison)
+        context |= {
+            "verdict": verdict,
+            "sentence": sentence,
+            "views": views,
+            "scenarios": _by_scenario(views),
+            "paths": paths,
+            "paths_chart": _paths_chart(paths),
+            "kernels": _kernels(comparison),
+        }
+    else:
+        paths = _lone_paths(model.runs)
+        context |= {"paths": paths, "paths_chart": _paths_chart(paths), "kernels": model.kernels, "views": []}
+    return _environment().get_template("report.html.j2").render(context)
+
+
+def collect_frames(runs: Sequence[AnalyzedRun]) -> list[FrameRow]:
+    """Frames, late frames and frames late because of inversion, by scenario and side."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for run in runs:
+        frames = run.analysis.get("frames") or {}
+        if frames.get("count"):
+            groups.setdefault((run.scenario, run.side), []).append(frames)
+    return [
+        FrameRow(
+            scenario=scenario,
+            side=side,
+            runs=len(frames),
+            count=sum(int(f["count"]) for f in frames),
+            janky=sum(int(f.get("janky") or 0) for f in frames),
+            from_inversion=None
+            if any(f.get("janky_from_inversion") is None for f in frames)
+            else sum(int(f["janky_from_inversion"]) for f in frames),
+        )
+        for (scenario, side), frames in sorted(groups.items())
+    ]
+
+
+def _view(metric: MetricComparison) -> MetricView:
+    drawn = bool(metric.baseline.samples and metric.candidate.samples)
+    loud = drawn and (metric.headline or metric.verdict is Verdict.WORSE)
+    enough = min(metric.baseline.samples, metric.candidate.samples) >= ECDF_SAMPLES
+    return MetricView(
+        metric=metric,
+        interval=draw_interval(metric),
+        boots=Markup(charts.chart_boots(metric)) if loud else None,
+        ecdf=Markup(charts.chart_ecdf(metric)) if loud and enough else None,
+        differences=Markup(charts.chart_differences(metric)) if loud else None,
+    )
+
+
+def _by_scenario(views: Sequence[MetricView]) -> dict[str, list[MetricView]]:
+    grouped: dict[str, list[MetricView]] = {}
+    for view in views:
+        if view.boots is not None:
+            grouped.setdefault(view.metric.scenario, []).append(view)
+    return dict(sorted(grouped.items()))
+
+
+def _kernels(comparison: Comparison) -> dict[str, Mapping[str, Any]]:
+    return {"baseline": comparison.baseline, "candidate": comparison.candidate}
+
+
+def _lone_paths(runs: Sequence[AnalyzedRun]) -> list[PathRow]:
+    return [
+        PathRow(
+            kernel=phrases.show_foreign(run.name, longest=60), side="", paths=collect_analysis_paths([run.analysis])
+        )
+        for run in runs
+        if any(row.get("role") == "gc" for row in run.analysis.get("madvise") or ())
+    ]
+
+
+def _paths_chart(rows: Sequence[PathRow]) -> Markup | None:
+    bars = [
+        {"kernel": row.kernel, "path": path, "calls": calls, "rank": rank}
+        for row in rows
+        for rank, (path, calls) in enumerate(
+            (("per-VMA", row.paths.per_vma), ("mmap_lock", row.paths.mmap_lock), ("unknown", row.paths.unknown))
+        )
+    ]
+    return Markup(charts.chart_paths(bars)) if any(bar["calls"] for bar in bars) else None
+
+
+def _chains(runs: Sequence[AnalyzedRun]) -> list[tuple[str, list[Chain]]]:
+    found = []
+    for side in ("baseline", "candidate", ""):
+        chosen = [(run.name, run.analysis) for run in runs if run.side == side]
+        if chosen:
+            found.append((side, list_chains(chosen, most=CHAINS)))
+    return found
+
+
+def _read(name: str) -> str:
+    return (resources.files("android_suite.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_read),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: value if value is not None else phrases.UNKNOWN,
+    )
+    filters: dict[str, Callable[..., object]] = {
+        "number": phrases.format_number,
+        "value": phrases.format_value,
+        "interval": phrases.format_interval,
+        "percent": phrases.format_percent,
+        "p": phrases.format_p,
+        "ms": phrases.format_ms,
+        "bytes": phrases.format_bytes,
+        "foreign": phrases.show_foreign,
+        "lines": phrases.show_foreign_lines,
+        "symbol": SYMBOLS.__getitem__,
+        "kernel": name_kernel,
+    }
+    environment.filters.update(filters)
+    return environment

@@ -1,0 +1,145 @@
+"""The report as a pull-request comment: verdict, the seed's table, what moved; the rest folded away."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from android_suite.model.comparison import Comparison, MetricComparison
+from android_suite.model.verdict import GateOutcome, Verdict
+from android_suite.report.model import ReportModel
+from android_suite.report.phrases import (
+    format_bytes,
+    format_interval,
+    format_ms,
+    format_number,
+    format_p,
+    format_percent,
+    format_value,
+    show_foreign,
+)
+from android_suite.report.summary import (
+    collect_analysis_paths,
+    collect_crashes,
+    collect_paths,
+    conclude,
+    name_kernel,
+    rank_metrics,
+)
+
+LONGEST = 60_000  # characters; code hosts cut comments at 65,536
+SIGNS = {Verdict.BETTER: "✅", Verdict.WORSE: "❌", Verdict.SAME: "➖", Verdict.UNDECIDED: "❔"}
+_ACTIVE = re.compile(r"([\\`*_{}\[\]()#+!|<>~@&$-])")
+
+
+def render_markdown(model: ReportModel) -> str:
+    """At most ``LONGEST`` characters; foreign text cannot make markup, links or mentions."""
+    lines = [f"## {escape(model.title)}", ""]
+    if model.comparison is not None:
+        lines += _comparison(model, model.comparison)
+    else:
+        for run in model.runs:
+            lines += [f"### {escape(run.name)}", "", *_analysis(run.analysis), ""]
+    if model.notes:
+        lines += ["", *(f"> {escape(note)}" for note in model.notes)]
+    text = "\n".join(lines).rstrip() + "\n"
+    if len(text) > LONGEST:
+        cut = text[:LONGEST].rsplit("\n", 1)[0]
+        open_folds = cut.count("<details>") - cut.count("</details>")
+        text = cut + "\n\n" + "</details>\n" * open_folds + "_Cut here; the HTML report has all of it._\n"
+    return text
+
+
+def escape(text: object) -> str:
+    """Foreign text that Markdown shows as it is."""
+    return (
+        _ACTIVE.sub(r"\\\1", show_foreign(text)).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;")
+    )
+
+
+def _comparison(model: ReportModel, comparison: Comparison) -> Iterator[str]:
+    verdict, sentence = conclude(comparison)
+    yield f"**{SIGNS[verdict]} {sentence}**"
+    yield ""
+    yield f"baseline `{_code(name_kernel(comparison.baseline, 'baseline'))}` · "
+    yield f"candidate `{_code(name_kernel(comparison.candidate, 'candidate'))}` · "
+    yield f"{_code(str(comparison.conditions.get('mode', 'mode unknown')))}"
+    yield ""
+    yield "HeapTaskDaemon's madvise calls:"
+    yield ""
+    yield "| kernel | per-VMA | mmap_lock | unknown | on the per-VMA path | fallbacks |"
+    yield "| :-- | --: | --: | --: | --: | :-- |"
+    for row in collect_paths(comparison):
+        paths = row.paths
+        numbers = " | ".join(format_number(n) for n in (paths.per_vma, paths.mmap_lock, paths.unknown))
+        yield f"| {escape(row.kernel)} | {numbers} | {row.share} | {escape(row.reasons)} |"
+    for side, crash in collect_crashes(model):
+        yield ""
+        yield f"**💥 {escape(crash.get('kind'))} on the {escape(side or 'device')}:** {escape(crash.get('summary'))}"
+    if comparison.gates:
+        yield ""
+        yield "| gate | margin | outcome | why |"
+        yield "| :-- | --: | :-- | :-- |"
+        for gate in comparison.gates:
+            mark = "✅" if gate.outcome is GateOutcome.PASSED else "❌"
+            yield (
+                f"| {escape(gate.scenario)}/{escape(gate.metric)} | {escape(gate.margin_text)} | "
+                f"{mark} {gate.outcome} | {escape(gate.message)} |"
+            )
+    ranked = rank_metrics(comparison.metrics)
+    loud = [m for m in ranked if m.headline or m.verdict is Verdict.WORSE]
+    yield ""
+    yield from _metrics(loud)
+    quiet = [m for m in ranked if m not in loud]
+    if quiet:
+        yield ""
+        yield f"<details><summary>{len(quiet)} more metrics</summary>"
+        yield ""
+        yield from _metrics(quiet)
+        yield ""
+        yield "</details>"
+
+
+def _metrics(metrics: list[MetricComparison]) -> Iterator[str]:
+    yield "| | metric | baseline | candidate | effect | 95 % interval | p adj. | boots |"
+    yield "| :-- | :-- | --: | --: | --: | --: | --: | --: |"
+    for metric in metrics:
+        relative = "" if metric.effect_relative is None else f" ({format_percent(metric.effect_relative, signed=True)})"
+        more = f" (needs ~{metric.boots_to_decide})" if metric.boots_to_decide else ""
+        cells = (
+            f"{SIGNS[metric.verdict]} {metric.verdict}",
+            f"{escape(metric.scenario)} / {escape(metric.name)}",
+            format_value(metric.baseline.level, metric.unit),
+            format_value(metric.candidate.level, metric.unit),
+            format_value(metric.effect, metric.unit, signed=True) + relative,
+            format_interval(metric.effect_ci, metric.unit),
+            format_p(metric.p_adjusted).replace("<", "&lt;"),
+            f"{metric.baseline.boots}+{metric.candidate.boots}{more}",
+        )
+        yield "| " + " | ".join(cells) + " |"
+
+
+def _analysis(analysis: object) -> Iterator[str]:
+    if not isinstance(analysis, dict):
+        return
+    paths = collect_analysis_paths([analysis])
+    yield (
+        f"HeapTaskDaemon: {format_number(paths.per_vma)} calls per-VMA, {format_number(paths.mmap_lock)} on mmap_lock, "
+        f"{format_number(paths.unknown)} unknown, {format_bytes(paths.bytes)}."
+    )
+    inversions = analysis.get("inversions") or {}
+    if inversions:
+        yield (
+            f"Inversions: {format_number(inversions.get('count'))}, {format_ms(inversions.get('total_ns'))} in total, "
+            f"longest {format_ms(inversions.get('longest_ns'))}."
+        )
+    yield ""
+    yield "| metric | value | quality |"
+    yield "| :-- | --: | :-- |"
+    for metric in analysis.get("metrics") or ():
+        value = format_value(metric.get("value"), str(metric.get("unit") or ""))
+        yield f"| {escape(metric.get('name'))} | {value} | {escape(metric.get('quality'))} |"
+
+
+def _code(text: str) -> str:
+    return text.replace("`", "'").replace("|", "/")

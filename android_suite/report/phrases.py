@@ -1,0 +1,106 @@
+"""Numbers and foreign text as people read them: units, signs, intervals, and hostile characters made visible."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+
+UNKNOWN = "unknown"
+LONGEST = 240  # characters of foreign text that a report shows in one place
+_MINUS = "\N{MINUS SIGN}"
+_THIN = "\N{NARROW NO-BREAK SPACE}"
+
+
+def format_number(value: float | None, *, signed: bool = False) -> str:
+    """Four significant digits, thousands in groups, a real minus sign; ``unknown`` for None."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    size = abs(value)
+    if size == 0 or size < 5e-7:
+        return "0"
+    if (float(value).is_integer() and size < 1e15) or size >= 1000:
+        digits = f"{size:,.0f}"
+    elif size >= 100:
+        digits = f"{size:.1f}"
+    elif size >= 10:
+        digits = f"{size:.2f}"
+    elif size >= 1:
+        digits = f"{size:.3f}"
+    else:
+        digits = f"{size:.3g}"
+    sign = _MINUS if value < 0 else ("+" if signed else "")
+    return sign + digits.replace(",", _THIN)
+
+
+def format_value(value: float | None, unit: str, *, signed: bool = False) -> str:
+    """Number and unit; a count has no unit, a difference of percentages is in percentage points."""
+    number = format_number(value, signed=signed)
+    if number == UNKNOWN or unit in ("", "count"):
+        return number
+    return f"{number}{_THIN}{'pp' if signed and unit == '%' else unit}"
+
+
+def format_interval(bounds: tuple[float, float] | None, unit: str) -> str:
+    """Two signed bounds and the unit once."""
+    if bounds is None:
+        return UNKNOWN
+    low, high = (format_number(bound, signed=True) for bound in bounds)
+    shown = "pp" if unit == "%" else ("" if unit == "count" else unit)
+    return f"{low} to {high}{_THIN}{shown}".rstrip(_THIN)
+
+
+def format_percent(share: float | None, *, signed: bool = False) -> str:
+    """A share of 1 as percent."""
+    if share is None or not math.isfinite(share):
+        return UNKNOWN
+    digits = 0 if abs(share) >= 10 else (1 if abs(share) < 0.9995 and round(share * 100, 1) % 1 else 0)
+    text = f"{abs(share) * 100:.{digits}f}"
+    sign = _MINUS if share < 0 and float(text) else ("+" if signed and float(text) else "")
+    return f"{sign}{text}{_THIN}%"
+
+
+def format_p(p: float | None) -> str:
+    """A p-value; very small ones by their bound."""
+    if p is None:
+        return "\N{EN DASH}"
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def format_ms(nanoseconds: float | None) -> str:
+    """Nanoseconds shown in milliseconds, or microseconds below one."""
+    if nanoseconds is None:
+        return UNKNOWN
+    if abs(nanoseconds) < 1e6:
+        return format_value(nanoseconds / 1e3, "µs")
+    return format_value(nanoseconds / 1e6, "ms")
+
+
+def format_bytes(count: float | None) -> str:
+    """Bytes in the largest binary unit that keeps a number above one."""
+    if count is None:
+        return UNKNOWN
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if abs(count) >= size:
+            return format_value(count / size, unit)
+    return format_value(count, "bytes")
+
+
+def show_foreign(text: object, *, longest: int = LONGEST) -> str:
+    """Text from a device, safe to show in one line anywhere: controls and bidi marks named, the length bounded."""
+    shown = "".join(_visible(character) for character in str(text)[: longest + 1])
+    if len(str(text)) > longest:
+        shown = f"{shown[:longest]}\N{HORIZONTAL ELLIPSIS} ({len(str(text))} characters)"
+    return shown
+
+
+def show_foreign_lines(text: str, *, most: int = 200) -> str:
+    """A console text: each line as :func:`show_foreign`, the last ``most`` lines."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    cut = [f"({len(lines) - most} lines before)"] if len(lines) > most else []
+    return "\n".join([*cut, *(show_foreign(line.replace("\t", "    "), longest=400) for line in lines[-most:])])
+
+
+def _visible(character: str) -> str:
+    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"):
+        return f"\N{MATHEMATICAL LEFT ANGLE BRACKET}U+{ord(character):04X}\N{MATHEMATICAL RIGHT ANGLE BRACKET}"
+    return character

@@ -1,0 +1,115 @@
+"""Rows and sentences that several renderers share. Counts what was decided; measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from android_suite.model.comparison import Comparison, MadvisePaths, MetricComparison
+from android_suite.model.verdict import GateOutcome, Verdict
+from android_suite.report.model import ReportModel
+from android_suite.report.phrases import format_number, format_percent, show_foreign
+
+WORDS = {Verdict.WORSE: "worse", Verdict.BETTER: "better", Verdict.SAME: "the same", Verdict.UNDECIDED: "undecided"}
+ORDER = (Verdict.WORSE, Verdict.BETTER, Verdict.UNDECIDED, Verdict.SAME)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathRow:
+    """One kernel's row of the seed's table."""
+
+    kernel: str
+    side: str
+    paths: MadvisePaths
+
+    @property
+    def share(self) -> str:
+        """Part of the calls on the per-VMA path; unknown over no call, as over unknown calls."""
+        known = self.paths.per_vma + self.paths.mmap_lock
+        return format_percent(self.paths.per_vma / known) if known and not self.paths.unknown else "unknown"
+
+    @property
+    def reasons(self) -> str:
+        """Fallback reasons, most frequent first."""
+        ranked = sorted(self.paths.reasons.items(), key=lambda item: (-item[1], item[0]))
+        return ", ".join(f"{reason} {format_number(count)}" for reason, count in ranked) or "none"
+
+
+def name_kernel(identity: Mapping[str, Any], side: str = "") -> str:
+    """Release, with the label where it says more."""
+    release, label = str(identity.get("release") or "unknown kernel"), str(identity.get("label") or "")
+    name = release if not label or label in release or label == side else f"{label} ({release})"
+    return show_foreign(name, longest=80)
+
+
+def collect_paths(comparison: Comparison) -> list[PathRow]:
+    """The seed's table: HeapTaskDaemon's madvise calls by path, one row a kernel."""
+    sides: tuple[tuple[str, Mapping[str, Any]], ...] = (
+        ("baseline", comparison.baseline),
+        ("candidate", comparison.candidate),
+    )
+    return [
+        PathRow(kernel=name_kernel(identity, side), side=side, paths=comparison.paths[side])
+        for side, identity in sides
+        if side in comparison.paths
+    ]
+
+
+def collect_analysis_paths(analyses: Sequence[Mapping[str, Any]]) -> MadvisePaths:
+    """Adds up the rows of role ``gc`` of analyses."""
+    totals = {"per_vma": 0, "mmap_lock": 0, "unknown": 0, "bytes": 0}
+    reasons: dict[str, int] = {}
+    for analysis in analyses:
+        for row in analysis.get("madvise") or ():
+            if row.get("role") == "gc":
+                for key in totals:
+                    totals[key] += int(row.get(key) or 0)
+                for reason, count in (row.get("reasons") or {}).items():
+                    reasons[reason] = reasons.get(reason, 0) + int(count)
+    return MadvisePaths(**totals, reasons=reasons)
+
+
+def conclude(comparison: Comparison) -> tuple[Verdict, str]:
+    """The one verdict and the one sentence that a reader takes away."""
+    worse, better = comparison.count(Verdict.WORSE), comparison.count(Verdict.BETTER)
+    counts = ", ".join(
+        f"{comparison.count(verdict)} {WORDS[verdict]}" for verdict in ORDER if comparison.count(verdict)
+    )
+    total = len(comparison.metrics)
+    failed = [gate for gate in comparison.gates if gate.outcome in (GateOutcome.FAILED, GateOutcome.ERROR)]
+    gates = ""
+    if comparison.gates:
+        passed = len(comparison.gates) - len(failed)
+        gates = f" Gates: {passed} of {len(comparison.gates)} passed."
+    of_what = "metric" if total == 1 else "metrics"
+    sentence = f"{total} {of_what}: {counts or 'nothing was measured'}.{gates}"
+    if comparison.same_kernel:
+        sentence = f"A/A: both sides are the same kernel. {sentence}"
+    if comparison.crashes("candidate"):
+        return Verdict.WORSE, f"The candidate crashed. {sentence}"
+    if worse:
+        return Verdict.WORSE, f"The candidate is worse. {sentence}"
+    if failed:
+        return Verdict.UNDECIDED, f"Not shown to be good enough. {sentence}"
+    headline = [metric for metric in comparison.metrics if metric.headline]
+    if better:
+        return Verdict.BETTER, f"The candidate is better, and nothing got worse. {sentence}"
+    if headline and all(metric.verdict is Verdict.SAME for metric in headline):
+        return Verdict.SAME, f"No difference that matters. {sentence}"
+    return Verdict.UNDECIDED, f"Not decided. {sentence}"
+
+
+def rank_metrics(metrics: Sequence[MetricComparison]) -> list[MetricComparison]:
+    """Worse first, then headlines, then the rest, in the catalogue's order."""
+    return sorted(metrics, key=lambda m: (m.verdict is not Verdict.WORSE, not m.headline))
+
+
+def collect_crashes(model: ReportModel) -> list[tuple[str, Mapping[str, Any]]]:
+    """Every crash with the side it happened on."""
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    if model.comparison:
+        for side in ("baseline", "candidate"):
+            found += [(side, crash) for crash in model.comparison.crashes(side)]
+    found += [("", {"kind": c.kind, "summary": c.summary, "console": c.console}) for c in model.crashes]
+    return found

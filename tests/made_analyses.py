@@ -1,0 +1,118 @@
+"""Analysis objects as ``analyze --json`` gives them, made from a seed."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from android_suite.report import AnalyzedRun
+
+
+def made_analysis(draw: int, *, patched: bool, process: str = "com.androidsuite.workload") -> dict[str, Any]:
+    rng = random.Random(draw)
+    chains = [] if patched else [_chain(rng, i) for i in range(6)]
+    chains.sort(key=lambda chain: -chain["duration_ns"])
+    calls = 1600 + rng.randrange(50)
+    return {
+        "schema": "android-suite/analysis",
+        "version": 1,
+        "source": {
+            "format": "ftrace_raw",
+            "events": 123187 + draw,
+            "lost_events": 0,
+            "duration_ns": 6_012_345_678,
+            "kernel": "6.17.13+deb13-cloud-arm64" if patched else "6.16.12+deb13-cloud-arm64",
+        },
+        "madvise": [
+            {
+                "process": process,
+                "thread": "HeapTaskDaemon",
+                "role": "gc",
+                "tid": 177,
+                "calls": calls,
+                "per_vma": calls - 2 if patched else 0,
+                "mmap_lock": 2 if patched else calls,
+                "unknown": 0,
+                "bytes": calls * 880_000,
+                "reasons": {"spans_vmas": 2} if patched else {"unpatched": calls},
+            }
+        ],
+        "locks": [
+            {
+                "process": process,
+                "role": role,
+                "thread": thread,
+                "mode": "write",
+                "waits": 400,
+                "wait_total_ns": 3_100_000 if patched else 118_000_000,
+                "wait_max_ns": 21_000 if patched else 9_100_000,
+                "hold_total_ns": 41_000_000,
+            }
+            for role, thread in (("ui", "suite.workload"), ("render", "RenderThread"))
+        ],
+        "inversions": {
+            "count": len(chains),
+            "total_ns": sum(c["duration_ns"] for c in chains),
+            "longest_ns": max((c["duration_ns"] for c in chains), default=0),
+            "direct": sum(c["via"] is None for c in chains),
+            "chained": sum(c["via"] is not None for c in chains),
+            "chains": chains,
+        },
+        "frames": {
+            "count": 472,
+            "janky": 9 if patched else 49,
+            "overrun_ms": {"p50": -7.1, "p90": -2.0, "p95": 3.1, "p99": 9.8},
+            "janky_from_inversion": 0 if patched else 31,
+        },
+        "launches": [],
+        "gc": [],
+        "metrics": [
+            {"name": "frameCount", "unit": "count", "better": "higher", "value": 472, "quality": "exact"},
+            {"name": "frameOverrunMs_p95", "unit": "ms", "better": "lower", "value": 3.1, "quality": "exact"},
+            {"name": "invertedMs", "unit": "ms", "better": "lower", "value": None, "quality": "unknown"},
+        ],
+    }
+
+
+def _chain(rng: random.Random, index: int) -> dict[str, Any]:
+    running, runnable, blocked = rng.randrange(200_000, 900_000), rng.randrange(2_000_000, 7_000_000), 0
+    return {
+        "start_ns": 4_000_000_000 + index * 713_000_000,
+        "duration_ns": running + runnable + blocked,
+        "waiter": {"thread": "suite.workload", "role": "ui", "prio": 110},
+        "via": {"thread": "Jit thread pool", "role": "jit", "prio": 129} if index % 3 == 2 else None,
+        "holder": {"thread": "HeapTaskDaemon", "role": "gc", "prio": 124},
+        "holder_operation": "madvise(MADV_DONTNEED)",
+        "holder_state_ns": {"running": running, "runnable": runnable, "blocked": blocked},
+        "intruders": [
+            {"thread": "binder:177_1", "prio": 120, "ran_ns": runnable * 2 // 3},
+            {"thread": "binder:177_2", "prio": 120, "ran_ns": runnable // 3},
+        ],
+    }
+
+
+def made_analyses(process: str = "com.androidsuite.workload") -> list[AnalyzedRun]:
+    return [
+        AnalyzedRun(
+            name=f"{side}, boot {boot}, gc_stress",
+            analysis=made_analysis(boot, patched=side == "candidate", process=process),
+            side=side,
+            scenario="gc_stress",
+            boot=str(boot),
+            seed=boot,
+            lock_stat=[
+                {
+                    "class_name": "&mm->mmap_lock-R",
+                    "contentions": 321,
+                    "wait_total_ns": 81_000_000,
+                    "wait_max_ns": 9_000_000,
+                    "hold_total_ns": 412_000_000,
+                }
+            ]
+            if boot == 1
+            else (),
+            vmstat={"pgfault": 81234, "thp_fault_alloc": 0} if boot == 1 else {},
+        )
+        for side in ("baseline", "candidate")
+        for boot in (1, 2, 3)
+    ]

@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from android_suite.errors import ConfigError, UsageError
+from android_suite.errors import UsageError
 from android_suite.model.plan import KernelEntry, Plan, parse_plan
+from android_suite.model.toml_source import KeyPath, TomlSource, parse_toml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,24 +39,25 @@ def read_plan(path: Path, *, scenarios: Collection[str]) -> PlanFile:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"cannot read the plan {path}: {reason}; name a TOML file.") from error
     plan = parse_plan(text, path, scenarios=scenarios)
+    source = parse_toml(text, path)
     digests: dict[str, str] = {}
     kernels = []
     for index, kernel in enumerate(plan.kernels):
         if kernel.is_path:
-            file = _resolve(path, f"kernel[{index}].kernel", kernel.kernel, digests)
+            file = _resolve(source, ("kernel", index, "kernel"), kernel.kernel, digests)
             kernel = KernelEntry(label=kernel.label, kernel=file, role=kernel.role)
         kernels.append(kernel)
-    overlay = tuple(_resolve(path, "plan.overlay", name, digests) for name in plan.overlay)
+    overlay = tuple(_resolve(source, ("plan", "overlay"), name, digests) for name in plan.overlay)
     images = [kernel.kernel for kernel in kernels if kernel.is_path]
     if len({digests[image] for image in images}) < len(images):
-        raise ConfigError(path, "kernel", "kernels that differ (for A/A use `qualify --aa`)", "the same image twice")
+        raise source.fault(("kernel",), "kernels that differ (for A/A use `qualify --aa`)", "the same image twice")
     return PlanFile(path=path, text=text, plan=replace(plan, kernels=tuple(kernels), overlay=overlay), digests=digests)
 
 
-def _resolve(plan_path: Path, key: str, name: str, digests: dict[str, str]) -> str:
-    file = plan_path.resolve().parent / Path(name).expanduser()
+def _resolve(source: TomlSource, key: KeyPath, name: str, digests: dict[str, str]) -> str:
+    file = source.file.resolve().parent / Path(name).expanduser()
     if not file.is_file():
-        raise ConfigError(plan_path, key, "a file", f"{name!r}, which is not there")
+        raise source.fault(key, "a file", f"{name!r}, which is not there")
     with file.open("rb") as data:
         digests[str(file)] = hashlib.file_digest(data, "sha256").hexdigest()
     return str(file)

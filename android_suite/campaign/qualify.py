@@ -25,9 +25,9 @@ from android_suite.campaign.plan_file import PlanFile
 from android_suite.campaign.runner import Progress, Runner, default_workers
 from android_suite.campaign.schedule import Cost, Job, describe_plan, estimate_cost, plan_against_itself, plan_jobs
 from android_suite.campaign.worker import Analyzer, Recorder
-from android_suite.errors import ConfigError
 from android_suite.model.comparison import Comparison
 from android_suite.model.plan import KernelEntry, Plan
+from android_suite.model.toml_source import parse_toml
 from android_suite.store.run import Run, now_iso, open_run, write_atomic, write_json
 
 Json = dict[str, Any]
@@ -92,7 +92,8 @@ def estimate(
     if file.plan.budget_s is not None and cost.wall_s > file.plan.budget_s:
         known = "measured" if cost.measured == len(jobs) else "estimated"
         expected = f"at least {cost.wall_s / 60:.0f} min, {known} for {len(jobs)} jobs (or fewer boots)"
-        raise ConfigError(file.path, "plan.budget", expected, f"{file.plan.budget_s / 60:g} min")
+        found = f"{file.plan.budget_s / 60:.3g} min"
+        raise parse_toml(file.text, file.path).fault(("plan", "budget"), expected, found)
     return cost
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -97,6 +98,9 @@ class Runner:
         if self._done:
             self._tell(f"{self._done} of {self._total} jobs are finished already")
         doubt: SuiteError | None = None
+        # CI ends a job with SIGTERM; it must come down as from Ctrl-C.
+        main = threading.current_thread() is threading.main_thread()
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
         try:
             while self._running or (self._waiting and not self._spent()):
                 self._start_next()
@@ -111,6 +115,9 @@ class Runner:
         except BaseException:
             self._interrupt()
             raise
+        finally:
+            if main:
+                signal.signal(signal.SIGTERM, before)
         if doubt is not None:
             raise doubt
         if self._waiting:
@@ -141,7 +148,12 @@ class Runner:
         self.folder.append("start", job=job.name, attempt=attempt, record=recording)
         arguments = (far, os.getpid(), self.folder.path, job, self.recorder, self.analyzer)
         process = context.Process(target=work, args=arguments, name=job.name)
-        process.start()
+        # Blocked until the job is ready to clean up after itself: see `work`.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         far.close()
         self._running[job.name] = _Running(job, process, link, self.clock(), recording)
 

@@ -80,6 +80,7 @@ def work(link: Connection, parent: int, out: Path, job: Job, recorder: Recorder,
     if os.getppid() != parent:
         os._exit(1)
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         with hold_worker_lock(out):
             run_job(out, job, recorder, analyzer, link.send)
         link.send(Report(kind="done"))

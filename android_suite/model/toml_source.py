@@ -203,6 +203,6 @@ def _fields(form: Any, path: KeyPath) -> Iterator[str]:
     elif dataclasses.is_dataclass(form) and isinstance(form, type):
         hints = typing.get_type_hints(form)
         if not path:
-            yield from hints
+            yield from (field.name for field in dataclasses.fields(form))
         elif path[0] in hints:
             yield from _fields(hints[str(path[0])], path[1:])

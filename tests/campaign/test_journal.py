@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from android_suite.campaign.journal import CampaignFolder, open_campaign, read_journal
+from android_suite.errors import SchemaError
+
+
+def test_a_line_cut_by_a_kill_is_no_line(tmp_path: Path) -> None:
+    with open_campaign(tmp_path, {"a": 1}) as folder:
+        folder.append("start", job="x")
+        whole = (tmp_path / "journal.jsonl").read_bytes()
+    for cut in range(len(whole) + 1):
+        (tmp_path / "journal.jsonl").write_bytes(whole[:cut])
+        read_journal(tmp_path / "journal.jsonl")
+        with open_campaign(tmp_path, {"a": 1}) as folder:
+            folder.append("next")
+            events = [event["event"] for event in folder.events()]
+        assert events == (["plan", "start", "next"] if cut == len(whole) else ["plan", "next"])
+
+
+def test_a_garbled_line_in_the_middle_is_told(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_text('{"event": "plan"}\nnonsense\n{"event": "start"}\n')
+    with pytest.raises(SchemaError, match=r"journal.jsonl:2: expected a JSON object; run qualify with --fresh"):
+        read_journal(tmp_path / "journal.jsonl")
+
+
+def test_what_was_running_is_set_aside_and_kept(tmp_path: Path) -> None:
+    for number in (1, 2):
+        with open_campaign(tmp_path, {}) as folder:
+            (folder.partial / "job").mkdir()
+            (folder.partial / "job" / "evidence").write_text(str(number))
+    with open_campaign(tmp_path, {}) as folder:
+        assert not any(folder.partial.iterdir())
+        assert [(tmp_path / "failed" / f"job.{n}" / "evidence").read_text() for n in (1, 2)] == ["1", "2"]
+        asides = [event for event in folder.events() if event["event"] == "set_aside"]
+    assert [(event["job"], event["kept"]) for event in asides] == [("job", "failed/job.1"), ("job", "failed/job.2")]
+
+
+def test_every_line_is_an_object_with_its_time(tmp_path: Path) -> None:
+    with open_campaign(tmp_path, {"name": "é"}) as folder:
+        folder.append("failed", text="line\nbreak")
+    for line in (tmp_path / "journal.jsonl").read_text().splitlines():
+        assert {"event", "at"} <= json.loads(line).keys()
+
+
+def test_a_folder_that_has_nothing_finished(tmp_path: Path) -> None:
+    with open_campaign(tmp_path / "new" / "deep", {}) as folder:
+        assert isinstance(folder, CampaignFolder)
+        assert not folder.finished("x")
+        assert folder.set_aside("x") is None

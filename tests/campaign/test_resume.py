@@ -1,0 +1,113 @@
+"""A campaign killed at any moment goes on, repeats nothing finished, and ends with the same files."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from android_suite.campaign.journal import read_journal
+from android_suite.campaign.plan_file import PlanFile
+
+HERE = Path(__file__).parent
+# Files that tell when and how it ran. Everything else must be equal.
+OF_TIME = {"journal.jsonl", "provenance.json", ".lock", ".workers", "manifest.json"}
+
+
+def start(plan: PlanFile, out: Path, faults: Path, seconds: float) -> subprocess.Popen[bytes]:
+    argv = [sys.executable, str(HERE / "drive.py"), str(plan.path), str(out), str(faults), str(seconds)]
+    return subprocess.Popen(argv, stderr=subprocess.PIPE)
+
+
+def finish(process: subprocess.Popen[bytes]) -> tuple[int, bytes]:
+    _, error = process.communicate(timeout=120)
+    return process.returncode, error
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(out)): path.read_bytes()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and path.name not in OF_TIME and "failed" not in path.parts
+    }
+
+
+def kill_and_resume(plan: PlanFile, folder: Path, faults: Path, *, kills: int, seconds: float, draw: int) -> None:
+    calm = folder / "calm"
+    begun = time.monotonic()
+    assert finish(start(plan, calm, faults, seconds)) == (0, b"")
+    whole_s = time.monotonic() - begun
+    (faults / "recorded").unlink()
+    moments = random.Random(draw)
+    out = folder / "stormy"
+    for _ in range(kills):
+        process = start(plan, out, faults, seconds)
+        time.sleep(moments.uniform(0.2, 1.0) * whole_s)
+        process.kill()
+        finish(process)
+    last = start(plan, out, faults, seconds)
+    assert finish(last) == (0, b"")
+    assert contents(out) == contents(calm)
+    # Only what was cut short was done again.
+    events = read_journal(out / "journal.jsonl")
+    aside = [event["job"] for event in events if event["event"] == "set_aside"]
+    begun_jobs = (faults / "recorded").read_text().splitlines()
+    finished = {path.name for path in (out / "jobs").iterdir()}
+    for name in finished:
+        assert begun_jobs.count(name) <= 1 + aside.count(name)
+    assert len(list((out / "failed").iterdir()) if aside else []) == len(aside)
+
+
+def test_killed_twice(tmp_path: Path, faults: Path, make_plan: Callable[..., PlanFile]) -> None:
+    kill_and_resume(make_plan(("[1, 2, 3]", "[1, 2]")), tmp_path, faults, kills=2, seconds=0.2, draw=1)
+
+
+@pytest.mark.slow
+def test_killed_at_ten_random_moments(tmp_path: Path, faults: Path, make_plan: Callable[..., PlanFile]) -> None:
+    plan = make_plan(("[1, 2, 3]", "[1, 2, 3, 4, 5, 6, 7, 8]"))
+    kill_and_resume(plan, tmp_path, faults, kills=10, seconds=0.3, draw=2)
+
+
+def test_ctrl_c_leaves_no_process_and_a_state_to_go_on_from(
+    tmp_path: Path, faults: Path, make_plan: Callable[..., PlanFile]
+) -> None:
+    plan, out = make_plan(("[1, 2, 3]", "[1, 2]")), tmp_path / "out"
+    process = start(plan, out, faults, 30.0)
+    while not (faults / "recorded").exists():
+        time.sleep(0.05)
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert finish(process) == (130, b"")
+    assert read_journal(out / "journal.jsonl")[-1]["event"] == "interrupted"
+    assert finish(start(plan, out, faults, 0.0)) == (0, b"")
+
+
+def test_a_killed_campaign_takes_its_jobs_with_it(
+    tmp_path: Path, faults: Path, make_plan: Callable[..., PlanFile]
+) -> None:
+    process = start(make_plan(), tmp_path / "out", faults, 30.0)
+    while not (faults / "recorded").exists():
+        time.sleep(0.05)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert children
+    process.kill()
+    finish(process)
+    deadline = time.monotonic() + 10
+    while any(alive(int(pid)) for pid in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0]
+    except (ProcessLookupError, FileNotFoundError):
+        return False

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from android_suite.errors import ConfigError
+from android_suite.model.metrics import Margin
+from android_suite.model.plan import Plan, boots_for_confidence, parse_duration_s, parse_plan
+from android_suite.model.toml_source import locate_keys
+
+PLAN = """\
+[plan]
+name = "x"
+mode = "deterministic"
+seeds = [1, 2,
+  3, 4]
+budget = "90 min"
+
+[[kernel]]
+label = "before"
+kernel = "6.16.12"
+role = "baseline"
+[[kernel]]
+label = "after"
+kernel = "6.17.13"
+role = "candidate"
+
+[[scenario]]
+name = "gc_stress"
+traced = "pairs"
+parameters = { duration_ms = 6000 }
+
+[[gate]]
+metric = "frameOverrunMs_p95"
+margin = "0.5 ms"
+
+[margin]
+invertedMs = "2 ms"
+"""
+
+
+def parse(text: str) -> Plan:
+    return parse_plan(text, Path("p.toml"), scenarios=("gc_stress", "app_launch"))
+
+
+def test_a_plan_becomes_data() -> None:
+    plan = parse(PLAN)
+    assert (plan.name, plan.mode, plan.boots, plan.seeds) == ("x", "deterministic", 4, (1, 2, 3, 4))
+    assert plan.budget_s == 5400
+    assert (plan.baseline.label, [kernel.label for kernel in plan.candidates]) == ("before", ["after"])
+    assert plan.scenarios[0].tracings == (True, False)
+    assert plan.scenarios[0].parameters == {"duration_ms": 6000}
+    assert plan.gates[0].margin == Margin(value=0.5, unit="ms")
+    assert plan.margins == {"invertedMs": Margin(value=2.0, unit="ms")}
+
+
+def test_realtime_boots_have_paired_seeds() -> None:
+    plan = parse(PLAN.replace("deterministic", "realtime").replace("seeds = [1, 2,\n  3, 4]", "boots = 6"))
+    assert plan.seeds == (1, 2, 3, 4, 5, 6)
+    assert not plan.warnings
+
+
+# change of the plan -> line, key, a part of what was expected, a part of what was found
+FAULTS = {
+    "misspelt key": ("seeds =", "sedes =", 4, "plan.sedes", "'seeds' (did you mean", "unknown key 'sedes'"),
+    "misspelt table": ("[margin]", "[margins]", 26, "margins", "'margin'", "unknown key"),
+    "misspelt key in a table of an array": ('label = "after"', 'lable = "after"', 13, "kernel[1].lable", "'label'", ""),
+    "nothing like a key": ('name = "x"', 'name = "x"\nqqq = 1', 3, "plan.qqq", "one of arch, boots,", "'qqq'"),
+    "margin without a unit": ('"2 ms"', '"2"', 27, "margin.invertedMs", "with its unit", "'2'"),
+    "margin that is a number": ('"2 ms"', "2", 27, "margin.invertedMs", "with its unit", "2"),
+    "gate margin without a unit": ('"0.5 ms"', '"0.5"', 24, "gate[0].margin", "with its unit", "'0.5'"),
+    "unknown scenario": ("gc_stress", "gc_stres", 18, "scenario[0].name", "'gc_stress' (did", "'gc_stres'"),
+    "kernel twice": ("6.17.13", "6.16.12", 14, "kernel[1].kernel", "other than 'before'", "a second time"),
+    "label twice": ('"after"', '"before"', 13, "kernel[1].label", "of its own", "'before' a second time"),
+    "label with a slash": ('"after"', '"a/b"', 13, "kernel[1].label", "file name", "'a/b'"),
+    "two baselines": ('"candidate"', '"baseline"', 8, "kernel", "exactly one kernel", "2"),
+    "no candidate": (PLAN[PLAN.index('[[kernel]]\nlabel = "after"') : PLAN.index("[[sc")], "", 8, "kernel", "'cand", "0"),
+    "one boot with a gate": ("[1, 2,\n  3, 4]", "[1]", 4, "plan.seeds", "at least 2 boots", "1"),
+    "no seeds": ("seeds = [1, 2,\n  3, 4]", "", 1, "plan.seeds", "the seeds of", "nothing"),
+    "seed twice": ("2,\n", "1,\n", 4, "plan.seeds", "different seeds", "[1, 1, 3, 4]"),
+    "seed in quotes": ("[1, 2,", '["1", 2,', 4, "plan.seeds[0]", "integer", "'1'"),
+    "budget without a unit": ('"90 min"', '"90"', 6, "plan.budget", "'90 min'", "'90'"),
+    "unknown mode": ('"deterministic"', '"fast"', 3, "plan.mode", "'realtime' or 'deterministic'", "'fast'"),
+    "traced neither": ('"pairs"', '"pair"', 19, "scenario[0].traced", "'pairs'", "'pair'"),
+    "not finite": ("6000", "nan", 20, "scenario[0].parameters.duration_ms", "finite", "nan"),
+    "not TOML": ("4]", "4", 6, "syntax", "TOML", "unclosed array"),
+    "iterations with seeds": ("traced =", "iterations = 3\ntraced =", 19, "scenario[0].iterations", "add seeds", "3"),
+    "gate on an absent scenario": (
+        'margin = "0.5 ms"', 'scenario = "app_launch"', 24, "gate[0].scenario", "of this plan", "'app_launch'"
+    ),
+    "attached and deterministic": ('"6.17.13"', '"attached"', 14, "kernel[1].kernel", "only virtual", "'attached'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_says_where_and_what(name: str) -> None:
+    old, new, line, key, expected, found = FAULTS[name]
+    assert old in PLAN
+    with pytest.raises(ConfigError) as caught:
+        parse(PLAN.replace(old, new, 1))
+    error = caught.value
+    assert (error.line, error.key) == (line, key)
+    assert expected in error.expected
+    assert found in str(error.found)
+    assert str(error).startswith(f"p.toml:{line}: {key}: expected ")
+
+
+def test_a_misspelt_key_comes_before_the_key_it_leaves_missing() -> None:
+    with pytest.raises(ConfigError, match="lable") as caught:
+        parse(PLAN.replace('label = "before"', 'lable = "before"'))
+    assert any("kernel[0].label" in note for note in caught.value.__notes__)
+
+
+def test_few_boots_are_warned_of() -> None:
+    [warning] = parse(PLAN).warnings
+    assert warning.startswith("p.toml:4: with 4 boots")
+    assert "takes 6" in warning
+
+
+@pytest.mark.parametrize(("confidence", "paired", "boots"), [(0.95, True, 6), (0.95, False, 4), (0.99, True, 8)])
+def test_boots_for_confidence(confidence: float, paired: bool, boots: int) -> None:
+    # 2/2**6 = 0.031, 2/2**5 = 0.063; 2/70 = 0.029, 2/20 = 0.1; 2/2**8 = 0.0078, 2/2**7 = 0.0156
+    assert boots_for_confidence(confidence, paired=paired) == boots
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90 min", 5400.0), ("1.5h", 5400.0), ("40 s", 40.0), ("2 d", 172800.0), ("90", None), ("-1 s", None), ("", None)],
+)
+def test_durations_need_a_unit(text: str, seconds: float | None) -> None:
+    assert parse_duration_s(text) == seconds
+
+
+def test_lines_of_keys() -> None:
+    text = (
+        'a = """\nb = 1\n"""\nc.d = [ # [\n  "]",\n]\n"e f" = 1\n[g.h]\ni = {j = 1}\n'
+        "[[k]]\nl = '[['\n[[k]]\nl = 2\n[k.m]\nn = 3\n[[k.o]]\np = 4\n"
+    )
+    places = locate_keys(text)
+    assert places == {
+        ("a",): 1, ("c",): 4, ("c", "d"): 4, ("e f",): 7, ("g", "h"): 8, ("g", "h", "i"): 9,
+        ("k",): 10, ("k", 0): 10, ("k", 0, "l"): 11, ("k", 1): 12, ("k", 1, "l"): 13,
+        ("k", 1, "m"): 14, ("k", 1, "m", "n"): 15, ("k", 1, "o"): 16, ("k", 1, "o", 0): 16, ("k", 1, "o", 0, "p"): 17,
+    }  # fmt: skip

@@ -1,0 +1,121 @@
+"""Priority inversion on mmap_lock: who waited behind a weaker thread, and what that thread did meanwhile.
+
+Where several weaker threads hold the lock for read at once, the interval counts once, and the one who releases last is
+blamed: without the others the wait would have been as long. A writer that waits in front of a reader is the link of a
+chain (``via``), never the one to blame, for it holds nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from android_suite.analysis import inversion_scan as scan
+from android_suite.analysis.ids import group_order
+from android_suite.analysis.locks import Locks
+from android_suite.analysis.operations import name_operations
+from android_suite.analysis.sched import Timeline
+from android_suite.tables.derived import EXACT, INTRUDERS, INVERSIONS, LOWER_BOUND, RUNNABLE, RUNNING
+from android_suite.tables.schema import make_frame
+from android_suite.tables.trace import Trace
+
+I64 = NDArray[np.int64]
+
+
+def measure_inversions(trace: Trace, timeline: Timeline, locks: Locks) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Finds every inverted interval and blames it.
+
+    Args:
+        trace: for the operations, and sched_switch for the intruders.
+        timeline: states and priorities over time.
+        locks: waits, holds, and who stood in front of whom.
+
+    Returns:
+        Frames of INVERSIONS (by wait and time) and INTRUDERS (by inversion, longest first).
+    """
+    segments, waits, holds = locks.segments, locks.waits, locks.holds
+    if not len(segments):
+        return make_frame(INVERSIONS), make_frame(INTRUDERS)
+    wait_tid, hold_tid = waits["tid"].to_numpy(), holds["tid"].to_numpy()
+    pieces, blind = scan.cut_by_priority(
+        timeline.starts, timeline.start_ns, timeline.end_ns, timeline.state, timeline.cpu, timeline.prio,
+        np.ascontiguousarray(segments[:, 2]), np.ascontiguousarray(segments[:, 3]),
+        timeline.index.number(wait_tid[segments[:, 0]]), timeline.index.number(hold_tid[segments[:, 1]]),
+    )  # fmt: skip
+    if not len(pieces):
+        return make_frame(INVERSIONS), make_frame(INTRUDERS)
+    order = np.lexsort((pieces[:, scan.START], segments[pieces[:, scan.SEGMENT], 0]))
+    pieces = pieces[order]
+    on = segments[pieces[:, scan.SEGMENT]]
+    pieces, _ = scan.choose_blamed(
+        pieces, np.ascontiguousarray(on[:, 0]), np.ascontiguousarray(on[:, 1]), holds["end_ns"].to_numpy(), hold_tid
+    )
+    blind_waits = np.unique(segments[blind > 0, 0])
+    return _assemble(trace, locks, pieces, segments[pieces[:, scan.SEGMENT]], blind_waits)
+
+
+def _assemble(trace: Trace, locks: Locks, pieces: I64, on: I64, blind_waits: I64) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Joins pieces of the same wait, hold and kind that follow each other to inversions."""
+    waits, holds = locks.waits, locks.holds
+    wait, hold, via = on[:, 0], on[:, 1], on[:, 4]
+    chained = via >= 0
+    new = np.ones(len(pieces), np.bool_)
+    new[1:] = (
+        (wait[1:] != wait[:-1]) | (hold[1:] != hold[:-1]) | (chained[1:] != chained[:-1])
+        | (pieces[1:, scan.START] != pieces[:-1, scan.END])
+    )  # fmt: skip
+    number = np.cumsum(new) - 1
+    first = np.flatnonzero(new)
+    last = np.append(first[1:], len(pieces)) - 1
+    length = pieces[:, scan.END] - pieces[:, scan.START]
+    state = pieces[:, scan.STATE]
+    ran, ready = (np.bincount(number, weights=np.where(state == s, length, 0)) for s in (RUNNING, RUNNABLE))
+    total = np.bincount(number, weights=length)
+    w, h = wait[first], hold[first]
+    start = pieces[first, scan.START]
+    downgraded = holds["downgrade_ns"].to_numpy()[h]
+    writes = holds["write"].to_numpy()[h] & ((downgraded < 0) | (downgraded > start))
+    tid = holds["tid"].to_numpy()
+    partial = (waits["quality"].to_numpy()[w] != EXACT) | np.isin(w, blind_waits)
+    via_tid = np.where(chained[first], waits["tid"].to_numpy()[np.maximum(via[first], 0)], -1)
+    frame = make_frame(
+        INVERSIONS,
+        {
+            "start_ns": start, "end_ns": pieces[last, scan.END], "kind": chained[first].astype(np.int8),
+            "wait": w, "hold": h, "mm": waits["mm"].to_numpy()[w], "waiter_tid": waits["tid"].to_numpy()[w],
+            "waiter_prio": pieces[first, scan.WAITER_PRIO], "waiter_write": waits["write"].to_numpy()[w],
+            "via_tid": via_tid, "holder_tid": tid[h], "holder_prio": pieces[first, scan.HOLDER_PRIO],
+            "holder_write": writes,
+            "operation": name_operations(
+                trace, locks.calls, holds["call"].to_numpy()[h], tid[h], holds["start_seq"].to_numpy()[h]
+            ),
+            "running_ns": ran.astype(np.int64), "runnable_ns": ready.astype(np.int64),
+            "blocked_ns": (total - ran - ready).astype(np.int64),
+            "holders": np.maximum.reduceat(pieces[:, scan.COUNT], first).astype(np.int32),
+            "quality": np.where(partial, LOWER_BOUND, EXACT).astype(np.int8),
+        },
+    )  # fmt: skip
+    return frame, _intruders(trace, frame, pieces, number)
+
+
+def _intruders(trace: Trace, inversions: pd.DataFrame, pieces: I64, number: I64) -> pd.DataFrame:
+    ready = np.flatnonzero(pieces[:, scan.STATE] == RUNNABLE)
+    switches = trace["sched_switch"]
+    cpus, cpu = np.unique(switches["cpu"].to_numpy(), return_inverse=True)
+    order, starts = group_order(cpu.astype(np.int32), len(cpus))
+    wanted = pieces[ready, scan.CPU]
+    at = np.searchsorted(cpus, wanted).clip(0, max(len(cpus) - 1, 0))
+    dense = np.where(cpus[at] == wanted, at, -1) if len(cpus) else np.full(len(ready), -1)
+    of = number[ready]
+    found = scan.find_intruders(
+        order, starts, switches["ts_ns"].to_numpy(), switches["prev_tid"].to_numpy(), switches["next_tid"].to_numpy(),
+        trace.source.start_ns, trace.source.end_ns,
+        np.ascontiguousarray(pieces[ready, scan.START]), np.ascontiguousarray(pieces[ready, scan.END]),
+        dense.astype(np.int64),
+        inversions["waiter_tid"].to_numpy()[of], inversions["holder_tid"].to_numpy()[of],
+    )  # fmt: skip
+    rows = pd.DataFrame({"inversion": of[found[:, 0]], "tid": found[:, 1], "ran_ns": found[:, 2]})
+    rows = rows.groupby(["inversion", "tid"], as_index=False).sum()
+    rows = rows.sort_values(["inversion", "ran_ns", "tid"], ascending=[True, False, True], kind="stable")
+    return make_frame(INTRUDERS, {c: rows[c].to_numpy() for c in INTRUDERS.dtypes})

@@ -1,0 +1,166 @@
+"""The kernels of analysis.inversion: priorities and states within segments, whom to blame, who ran instead."""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+# Columns of a piece: segment, start, end, state and CPU of the holder, priorities, weaker holders at once.
+SEGMENT, START, END, STATE, CPU, WAITER_PRIO, HOLDER_PRIO, COUNT = range(8)
+
+
+@nb.njit(cache=True)
+def _first_after(row_end, low, stop, ts):  # type: ignore[no-untyped-def]
+    """First row of low:stop that ends after ``ts``."""
+    high = stop
+    while low < high:
+        middle = (low + high) // 2
+        if row_end[middle] <= ts:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@nb.njit(cache=True)
+def _grow(table, count):  # type: ignore[no-untyped-def]
+    if count < table.shape[0]:
+        return table
+    grown = np.empty((2 * table.shape[0], table.shape[1]), table.dtype)
+    grown[:count] = table[:count]
+    return grown
+
+
+@nb.njit(cache=True)
+def cut_by_priority(starts, row_start, row_end, row_state, row_cpu, row_prio, seg_start, seg_end, waiter, holder):  # type: ignore[no-untyped-def]
+    """Splits segments where a state or a priority changes, and keeps the parts in which the holder is weaker.
+
+    Args:
+        starts, row_*: the timeline.
+        seg_start, seg_end: the segments.
+        waiter, holder: dense thread numbers in the timeline; -1 for a thread it does not have.
+
+    Returns:
+        Pieces of shape (n, 8), ordered by segment and time, and per segment the time for which states or priorities
+        are unknown.
+    """
+    pieces, count = np.empty((256, 8), np.int64), 0
+    blind = np.zeros(seg_start.shape[0], np.int64)
+    for s in range(seg_start.shape[0]):
+        known = 0
+        if waiter[s] >= 0 and holder[s] >= 0:
+            w_stop, h_stop = starts[waiter[s] + 1], starts[holder[s] + 1]
+            w = _first_after(row_end, starts[waiter[s]], w_stop, seg_start[s])
+            h = _first_after(row_end, starts[holder[s]], h_stop, seg_start[s])
+            while w < w_stop and h < h_stop and row_start[w] < seg_end[s] and row_start[h] < seg_end[s]:
+                begin = max(seg_start[s], row_start[w], row_start[h])
+                end = min(seg_end[s], row_end[w], row_end[h])
+                if begin < end and row_prio[w] >= 0 and row_prio[h] >= 0:
+                    known += end - begin
+                    if row_prio[h] > row_prio[w]:
+                        pieces = _grow(pieces, count)
+                        pieces[count, SEGMENT], pieces[count, START], pieces[count, END] = s, begin, end
+                        pieces[count, STATE], pieces[count, CPU] = row_state[h], row_cpu[h]
+                        pieces[count, WAITER_PRIO], pieces[count, HOLDER_PRIO] = row_prio[w], row_prio[h]
+                        pieces[count, COUNT] = 1
+                        count += 1
+                if row_end[w] < row_end[h]:
+                    w += 1
+                else:
+                    h += 1
+        blind[s] = seg_end[s] - seg_start[s] - known
+    return pieces[:count], blind
+
+
+@nb.njit(cache=True)
+def choose_blamed(pieces, wait, hold, hold_end, hold_tid):  # type: ignore[no-untyped-def]
+    """Leaves one piece for each instant of a wait: that of the weaker holder who releases last.
+
+    Args:
+        pieces: of cut_by_priority, ordered by wait and start.
+        wait, hold: wait and hold row of each piece.
+        hold_end, hold_tid: per hold row.
+
+    Returns:
+        Pieces as before, disjoint within a wait, with COUNT filled; and for each the row of ``pieces`` it is from.
+    """
+    out, origin, count = np.empty((pieces.shape[0] + 16, 8), np.int64), np.empty((pieces.shape[0] + 16, 1), np.int64), 0
+    active = np.empty(pieces.shape[0], np.int64)
+    first = 0
+    while first < pieces.shape[0]:
+        stop = first
+        while stop < pieces.shape[0] and wait[stop] == wait[first]:
+            stop += 1
+        n_active, nxt, now = 0, first, pieces[first, START]
+        while nxt < stop or n_active > 0:
+            if n_active == 0:
+                now = pieces[nxt, START]
+            while nxt < stop and pieces[nxt, START] <= now:
+                active[n_active] = nxt
+                n_active += 1
+                nxt += 1
+            until = pieces[nxt, START] if nxt < stop else np.iinfo(np.int64).max
+            best = active[0]
+            for a in range(n_active):
+                p = active[a]
+                until = min(until, pieces[p, END])
+                later = hold_end[hold[p]] - hold_end[hold[best]]
+                if later == 0:
+                    later = pieces[p, HOLDER_PRIO] - pieces[best, HOLDER_PRIO]
+                if later > 0 or (later == 0 and hold_tid[hold[p]] < hold_tid[hold[best]]):
+                    best = p
+            out, origin = _grow(out, count), _grow(origin, count)
+            out[count] = pieces[best]
+            out[count, START], out[count, END], out[count, COUNT] = now, until, n_active
+            origin[count, 0] = best
+            count += 1
+            now, kept = until, 0
+            for a in range(n_active):
+                if pieces[active[a], END] > now:
+                    active[kept] = active[a]
+                    kept += 1
+            n_active = kept
+        first = stop
+    return out[:count], origin[:count, 0]
+
+
+@nb.njit(cache=True)
+def find_intruders(order, starts, ts, prev, nxt, trace_start, trace_end, begin, end, cpu, waiter, holder):  # type: ignore[no-untyped-def]
+    """Who ran on a CPU during intervals.
+
+    Args:
+        order, starts: rows of sched_switch by CPU (dense), as group_order gives them.
+        ts, prev, nxt: of sched_switch.
+        trace_start, trace_end: of the trace.
+        begin, end, cpu: the intervals; CPU as a dense number, -1 unknown.
+        waiter, holder: tids that do not count.
+
+    Returns:
+        Rows (interval, tid, ran_ns), one for each time a thread was on the CPU.
+    """
+    out, count = np.empty((64, 3), np.int64), 0
+    for q in range(begin.shape[0]):
+        if cpu[q] < 0:
+            continue
+        low, stop = starts[cpu[q]], starts[cpu[q] + 1]
+        first, high = low, stop
+        while low < high:  # first switch after the interval began
+            middle = (low + high) // 2
+            if ts[order[middle]] <= begin[q]:
+                low = middle + 1
+            else:
+                high = middle
+        at = low - 1
+        while at < stop:
+            on = ts[order[at]] if at >= first else trace_start
+            if on >= end[q]:
+                break
+            off = ts[order[at + 1]] if at + 1 < stop else trace_end
+            tid = nxt[order[at]] if at >= first else (prev[order[first]] if first < stop else 0)
+            ran = min(off, end[q]) - max(on, begin[q])
+            if ran > 0 and tid > 0 and tid != waiter[q] and tid != holder[q]:
+                out = _grow(out, count)
+                out[count, 0], out[count, 1], out[count, 2] = q, tid, ran
+                count += 1
+            at += 1
+    return out[:count]

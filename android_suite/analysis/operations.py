@@ -1,0 +1,95 @@
+"""What a thread was doing when it took a lock: the system call it was in, or a page fault."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from android_suite.tables import events
+from android_suite.tables.trace import Trace
+
+ADVICE_NAMES = {
+    0: "MADV_NORMAL", 1: "MADV_RANDOM", 2: "MADV_SEQUENTIAL", 3: "MADV_WILLNEED", 4: "MADV_DONTNEED", 8: "MADV_FREE",
+    9: "MADV_REMOVE", 10: "MADV_DONTFORK", 11: "MADV_DOFORK", 12: "MADV_MERGEABLE", 13: "MADV_UNMERGEABLE",
+    14: "MADV_HUGEPAGE", 15: "MADV_NOHUGEPAGE", 16: "MADV_DONTDUMP", 17: "MADV_DODUMP", 18: "MADV_WIPEONFORK",
+    19: "MADV_KEEPONFORK", 20: "MADV_COLD", 21: "MADV_PAGEOUT", 22: "MADV_POPULATE_READ", 23: "MADV_POPULATE_WRITE",
+    24: "MADV_DONTNEED_LOCKED", 25: "MADV_COLLAPSE", 100: "MADV_HWPOISON", 101: "MADV_SOFT_OFFLINE",
+    102: "MADV_GUARD_INSTALL", 103: "MADV_GUARD_REMOVE",
+}  # fmt: skip
+UNTRACED = "untraced"  # outside every call that the trace recorded, and it did not record them all
+FAULT = "fault"
+
+_MADVISE = events.SYSCALLS.index("madvise")
+_PROCESS_MADVISE = events.SYSCALLS.index("process_madvise")
+_NEVER_ENTERED = -1
+
+
+def sees_every_syscall(trace: Trace) -> bool:
+    """Whether a lock taken outside all recorded calls was taken outside any call: raw_syscalls were on, unfiltered."""
+    enabled = trace.source.enabled_events
+    if enabled is not None and "raw_syscalls:sys_enter" in enabled:
+        return True
+    calls = trace["syscall"]
+    return bool(((calls["call"] == 0) & (calls["nr"] >= 0)).any())
+
+
+def name_operations(
+    trace: Trace, calls: pd.DataFrame, call_rows: NDArray[np.int32], tids: NDArray[np.int32], seqs: NDArray[np.int64]
+) -> NDArray[np.object_]:
+    """Names what took each lock.
+
+    Args:
+        trace: its page_fault events and whether it records every call decide what stands outside all calls.
+        calls: frame of SYSCALL_CALLS.
+        call_rows: row of ``calls`` each lock was taken in; -1 none.
+        tids: the threads.
+        seqs: seq of each acquire; -1 where it is before the trace.
+
+    Returns:
+        ``madvise(MADV_DONTNEED)``, ``munmap``, ..., ``fault``, ``untraced``, or ``unknown`` for what began before the
+        trace.
+    """
+    call = calls["call"].to_numpy()
+    advice = calls["arg2"].to_numpy()
+    entered = calls["start_seq"].to_numpy() >= 0
+    faults = _faulting(trace, tids, seqs)
+    all_seen = sees_every_syscall(trace)
+    names = np.empty(len(call_rows), np.object_)
+    for i, row in enumerate(call_rows):
+        if seqs[i] == _NEVER_ENTERED:
+            names[i] = "unknown"
+        elif row < 0:
+            names[i] = FAULT if faults[i] or all_seen else UNTRACED
+        elif call[row] in (_MADVISE, _PROCESS_MADVISE) and entered[row]:
+            # process_madvise(pidfd, vec, vlen, advice, flags) has it one further than madvise(addr, len, advice).
+            number = int(advice[row] if call[row] == _MADVISE else calls["arg3"].to_numpy()[row])
+            names[i] = f"{events.SYSCALLS[call[row]]}({ADVICE_NAMES.get(number, number)})"
+        else:
+            names[i] = events.SYSCALLS[call[row]] if call[row] else f"syscall {calls['nr'].to_numpy()[row]}"
+    return names
+
+
+def _faulting(trace: Trace, tids: NDArray[np.int32], seqs: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the last thing the thread did before, of all the trace shows, was a page fault."""
+    faults = trace["page_fault"]
+    if not len(faults):
+        return np.zeros(len(tids), np.bool_)
+    lock = trace["mmap_lock"]
+    wanted = np.unique(tids)
+    last_fault = _last_before(faults, wanted, tids, seqs)
+    releases = lock[(lock["kind"] == events.MMAP_LOCK_KINDS.index("mmap_lock_released")) & lock["tid"].isin(wanted)]
+    return (last_fault >= 0) & (last_fault > _last_before(releases, wanted, tids, seqs))
+
+
+def _last_before(
+    frame: pd.DataFrame, wanted: NDArray[np.int32], tids: NDArray[np.int32], seqs: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """seq of each thread's last row of ``frame`` before ``seqs``; -1 none."""
+    out = np.full(len(tids), -1, np.int64)
+    seq, tid = frame["seq"].to_numpy(), frame["tid"].to_numpy()
+    for thread in wanted:
+        own, at = seq[tid == thread], tids == thread
+        where = np.searchsorted(own, seqs[at]) - 1
+        out[at] = np.where(where >= 0, own[np.maximum(where, 0)], -1) if len(own) else -1
+    return out

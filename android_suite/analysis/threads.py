@@ -1,0 +1,111 @@
+"""Processes and roles of threads; the process of a thread is inferred where the trace does not say it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from android_suite.tables import events
+from android_suite.tables.derived import ROLES, THREAD_ROLES
+from android_suite.tables.schema import make_frame
+from android_suite.tables.trace import Trace
+
+UI, RENDER, GC, BINDER, JIT, OTHER = range(len(ROLES))
+_MARKER = r"^[BCSFNI]\|(\d{1,9})\|"
+_KERNEL_LOCKERS = r"khugepaged|ksmd|kswapd|kcompactd|kworker/|oom_reaper|kthreadd|swapper"  # they lock the mm of others
+_COMM_MAX = 15  # TASK_COMM_LEN - 1: longer names are cut, those of Android processes at the front
+
+
+def measure_threads(trace: Trace, process: str | None = None) -> pd.DataFrame:
+    """Gives every thread its process and its role.
+
+    A missing tgid is inferred, in this order of trust: from the thread's own markers (``B|tgid|name``), from task
+    events, and from the mm it takes its locks on, which all threads of a process share; their main thread is then the
+    one whose tid is known as a tgid, else the lowest tid.
+
+    Args:
+        trace: tables threads, marker, task and mmap_lock are read.
+        process: name of the app's process. A process whose cmdline is unknown matches by its last 15 characters.
+
+    Returns:
+        A frame of THREAD_ROLES, one row a thread, ascending by tid.
+    """
+    known = trace["threads"].drop_duplicates("tid").set_index("tid")
+    tids = np.union1d(known.index.to_numpy(), _seen(trace)).astype(np.int32)
+    tgid = known["tgid"].reindex(tids, fill_value=-1).astype("int32")
+    given = tgid >= 0
+    comm = known["comm"].reindex(tids, fill_value="").astype("str")
+    for source in (_from_markers, _from_tasks, _from_mm):
+        guess = source(trace, tgid, comm)
+        missing = tgid.index[tgid < 0].intersection(guess.index)
+        tgid.loc[missing] = guess.loc[missing].astype("int32")
+        mains = tgid.index[tgid < 0].intersection(
+            pd.Index(guess.unique())
+        )  # who is named as a process is its main thread
+        tgid.loc[mains] = mains.astype("int32")
+    name = _process_names(tgid, comm, known["process"].reindex(tids, fill_value="").astype("str"))
+    if process:
+        short = process[-_COMM_MAX:]
+        name = name.mask((name == short) | (name == process[:_COMM_MAX]), process)
+    role = _roles(trace, tgid, comm, name, process)
+    return make_frame(
+        THREAD_ROLES,
+        {
+            "tid": tids, "tgid": tgid.to_numpy(), "comm": comm.to_numpy(), "process": name.to_numpy(), "role": role,
+            "inferred": (~given & (tgid >= 0)).to_numpy(),
+        },
+    )  # fmt: skip
+
+
+def _seen(trace: Trace) -> np.ndarray:
+    columns = [trace[t]["tid"] for t in ("mmap_lock", "syscall", "marker", "contention")]
+    columns += [trace["sched_switch"]["prev_tid"], trace["sched_switch"]["next_tid"]]
+    return np.unique(np.concatenate([pd.unique(c.to_numpy()) for c in columns]))
+
+
+def _from_markers(trace: Trace, tgid: pd.Series, comm: pd.Series) -> pd.Series:
+    first = trace["marker"].loc[:, ["tid", "text"]]
+    first = first[first["text"].str.match(_MARKER)].drop_duplicates("tid") if len(first) else first
+    written = first["text"].str.extract(_MARKER, expand=False).astype("float64")
+    found = pd.Series(written.to_numpy(), index=first["tid"].to_numpy(), name="marker", dtype="float64").dropna()
+    return found[found > 0].astype("int64")
+
+
+def _from_tasks(trace: Trace, tgid: pd.Series, comm: pd.Series) -> pd.Series:
+    made = trace["task"]
+    made = made[made["kind"] == events.TASK_KINDS.index("newtask")].drop_duplicates("target_tid", keep="last")
+    parent = tgid.reindex(made["tid"].to_numpy(), fill_value=-1).to_numpy()
+    own = np.where(made["thread_of_caller"].to_numpy(), parent, made["target_tid"].to_numpy())
+    found = pd.Series(own, index=made["target_tid"].to_numpy(), name="task", dtype="int64")
+    return found[found >= 0]
+
+
+def _from_mm(trace: Trace, tgid: pd.Series, comm: pd.Series) -> pd.Series:
+    counts = trace["mmap_lock"].groupby(["tid", "mm"], sort=False, observed=True).size().reset_index(name="n")
+    kernel = comm.index[comm.str.match(_KERNEL_LOCKERS)]
+    own = counts[~counts["tid"].isin(kernel)].sort_values("n", kind="stable").drop_duplicates("tid", keep="last")
+    own = own.assign(tgid=tgid.reindex(own["tid"].to_numpy(), fill_value=-1).to_numpy())
+    named = own[own["tgid"] >= 0].sort_values("n", kind="stable").drop_duplicates("mm", keep="last").set_index("mm")
+    lowest = own[own["tgid"] < 0].groupby("mm")["tid"].min()
+    process = own["mm"].map(named["tgid"]).fillna(own["mm"].map(lowest))
+    found = pd.Series(process.to_numpy(), index=own["tid"].to_numpy(), name="mm", dtype="float64").dropna()
+    return found.astype("int64")
+
+
+def _process_names(tgid: pd.Series, comm: pd.Series, given: pd.Series) -> pd.Series:
+    known = given[given != ""].groupby(tgid[given != ""]).first()
+    main = comm[comm.index == tgid.to_numpy()]
+    return tgid.map(known.drop(index=-1, errors="ignore")).fillna(tgid.map(main)).fillna("").astype("str")
+
+
+def _roles(trace: Trace, tgid: pd.Series, comm: pd.Series, name: pd.Series, process: str | None) -> np.ndarray:
+    gc, render = (comm == "HeapTaskDaemon").to_numpy(), (comm == "RenderThread").to_numpy()
+    frames = trace["marker"]
+    frames = frames[frames["text"].str.contains("Choreographer#doFrame", regex=False)] if len(frames) else frames
+    app = tgid.isin(tgid[gc | render]) | tgid.isin(frames["tid"].unique())
+    if process:
+        app |= name == process
+    main = (comm.index.to_numpy() == tgid.to_numpy()) & (app & (tgid > 0)).to_numpy()
+    binder = comm.str.match(r"(?:Hw)?[Bb]inder:").to_numpy(dtype=bool)
+    jit = comm.str.startswith("Jit thread pool").to_numpy(dtype=bool)
+    return np.select([main, gc, render, binder, jit], [UI, GC, RENDER, BINDER, JIT], OTHER).astype(np.int8)

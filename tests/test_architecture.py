@@ -15,7 +15,7 @@ GROUND = {"errors", "config", "model", "store"}
 MAY: dict[str, set[str]] = {
     # shared ground
     "errors": set(),
-    "config": {"errors"},
+    "config": {"errors", "model"},
     "model": {"errors"},
     "store": {"errors", "model"},
     # online: talks to devices

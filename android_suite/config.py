@@ -1,0 +1,163 @@
+"""Settings: flags win over the environment, that over ``suite.toml``, that over the defaults. One frozen result.
+
+::
+
+    [adb]
+    serial = "127.0.0.1:5555"
+    server_host = "127.0.0.1"
+    server_port = 5037
+
+    [virtual]
+    arch = "arm64"
+    cpus = 2
+    memory_mb = 1024
+    debian_mirror = "..."       # where apt's own configuration does not say
+
+    [cache]
+    folder = "~/.cache/android-suite"
+
+A cloned repository may hold a ``suite.toml``; nothing in it is ever run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import platformdirs
+from pydantic import ConfigDict
+
+from android_suite.errors import UsageError
+from android_suite.model.toml_source import TomlSource, parse_toml, validate_source
+
+FILE = "suite.toml"
+_STRICT = ConfigDict(extra="forbid")
+_PORTS = range(1, 65536)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Adb:
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    serial: str | None = None
+    server_host: str = "127.0.0.1"
+    server_port: int = 5037
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Virtual:
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    arch: Literal["arm64", "amd64"] = "arm64"
+    cpus: int = 2
+    memory_mb: int = 1024
+    debian_mirror: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cache:
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    folder: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    adb: _Adb = field(default_factory=_Adb)
+    virtual: _Virtual = field(default_factory=_Virtual)
+    cache: _Cache = field(default_factory=_Cache)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Every setting of the suite. ``file`` is the ``suite.toml`` that was read, if there was one."""
+
+    file: Path | None
+    serial: str | None
+    adb_server_host: str
+    adb_server_port: int
+    arch: Literal["arm64", "amd64"]
+    cpus: int
+    memory_mb: int
+    debian_mirror: str | None
+    cache: Path
+
+    def environment(self) -> dict[str, str]:
+        """The settings that other programs read (adb) and that reach the suite's own child processes, as variables."""
+        values = {
+            "ANDROID_SERIAL": self.serial,
+            "ANDROID_ADB_SERVER_HOST": self.adb_server_host,
+            "ANDROID_ADB_SERVER_PORT": str(self.adb_server_port),
+            "ANDROID_SUITE_CACHE": str(self.cache),
+            "ANDROID_SUITE_DEBIAN_MIRROR": self.debian_mirror,
+        }
+        return {name: value for name, value in values.items() if value}
+
+
+def read_config(
+    *, env: Mapping[str, str], folder: Path, file: Path | None = None, flags: Mapping[str, Any] | None = None
+) -> Config:
+    """Reads the settings.
+
+    Args:
+        env: the environment.
+        folder: where the command runs; the nearest ``suite.toml`` in it or above it is read.
+        file: a settings file to read instead.
+        flags: fields of `Config` by name, as the command line gave them; None means not given.
+
+    Raises:
+        ConfigError: the file is not as it should be; names line, key, what was expected and found.
+        UsageError: a variable of the environment is not as it should be, or ``file`` cannot be read.
+    """
+    found = file or next((path for at in (folder, *folder.parents) if (path := at / FILE).is_file()), None)
+    settings = _read_file(found) if found else _File()
+    config = Config(
+        file=found,
+        serial=env.get("ANDROID_SERIAL") or settings.adb.serial,
+        adb_server_host=env.get("ANDROID_ADB_SERVER_HOST") or settings.adb.server_host,
+        adb_server_port=_read_port(env) or settings.adb.server_port,
+        arch=settings.virtual.arch,
+        cpus=settings.virtual.cpus,
+        memory_mb=settings.virtual.memory_mb,
+        debian_mirror=env.get("ANDROID_SUITE_DEBIAN_MIRROR") or settings.virtual.debian_mirror,
+        cache=_choose_cache(env, settings, found),
+    )
+    known = {each.name for each in fields(Config)}
+    given = {name: value for name, value in (flags or {}).items() if value is not None and name in known}
+    return replace(config, **given)
+
+
+def _read_file(file: Path) -> _File:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"cannot read the settings {file}: {reason}; mend or remove it.") from error
+    source = parse_toml(text, file)
+    settings = validate_source(source, _File)
+    _check(source, ("adb", "server_port"), settings.adb.server_port, "a port, 1 to 65535", lambda port: port in _PORTS)
+    _check(source, ("virtual", "cpus"), settings.virtual.cpus, "1 to 8", lambda cpus: 1 <= cpus <= 8)
+    _check(source, ("virtual", "memory_mb"), settings.virtual.memory_mb, "256 or more", lambda size: size >= 256)
+    return settings
+
+
+def _check(source: TomlSource, path: tuple[str, ...], value: int, expected: str, good: Callable[[int], bool]) -> None:
+    if not good(value):
+        raise source.fault(path, expected, value)
+
+
+def _read_port(env: Mapping[str, str]) -> int | None:
+    text = env.get("ANDROID_ADB_SERVER_PORT", "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) in _PORTS):
+        raise UsageError(f"ANDROID_ADB_SERVER_PORT is {text!r}; set it to a port from 1 to 65535, or unset it.")
+    return int(text)
+
+
+def _choose_cache(env: Mapping[str, str], settings: _File, file: Path | None) -> Path:
+    if named := env.get("ANDROID_SUITE_CACHE"):
+        return Path(named).expanduser()
+    if settings.cache.folder and file:
+        return file.parent / Path(settings.cache.folder).expanduser()
+    return Path(platformdirs.user_cache_dir("android-suite"))

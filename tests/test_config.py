@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from android_suite.config import read_config
+from android_suite.errors import ConfigError, UsageError
+
+SETTINGS = """\
+[adb]
+serial = "from-file"
+server_port = 5099
+
+[virtual]
+cpus = 1
+
+[cache]
+folder = "cache"
+"""
+
+
+def test_defaults_without_anything(tmp_path: Path) -> None:
+    config = read_config(env={}, folder=tmp_path)
+    assert (config.file, config.serial, config.arch, config.cpus) == (None, None, "arm64", 2)
+    assert (config.adb_server_host, config.adb_server_port) == ("127.0.0.1", 5037)
+    assert config.cache.name == "android-suite"
+
+
+def test_flags_win_over_environment_over_file(tmp_path: Path) -> None:
+    (tmp_path / "suite.toml").write_text(SETTINGS)
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    config = read_config(env={}, folder=below)
+    assert (config.file, config.serial, config.adb_server_port, config.cpus) == (
+        tmp_path / "suite.toml", "from-file", 5099, 1
+    )  # fmt: skip
+    assert config.cache == tmp_path / "cache"
+    env = {"ANDROID_SERIAL": "from-env", "ANDROID_ADB_SERVER_PORT": "5101", "ANDROID_SUITE_CACHE": "/c"}
+    config = read_config(env=env, folder=below)
+    assert (config.serial, config.adb_server_port, config.cache) == ("from-env", 5101, Path("/c"))
+    config = read_config(env=env, folder=below, flags={"serial": "from-flag", "cpus": None})
+    assert (config.serial, config.cpus) == ("from-flag", 1)
+
+
+def test_what_children_see_is_what_was_chosen(tmp_path: Path) -> None:
+    (tmp_path / "suite.toml").write_text(SETTINGS)
+    assert read_config(env={}, folder=tmp_path).environment() == {
+        "ANDROID_SERIAL": "from-file",
+        "ANDROID_ADB_SERVER_HOST": "127.0.0.1",
+        "ANDROID_ADB_SERVER_PORT": "5099",
+        "ANDROID_SUITE_CACHE": str(tmp_path / "cache"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "key"),
+    [
+        ("serial", "seriel", 2, "adb.seriel"),
+        ("5099", "0", 3, "adb.server_port"),
+        ("5099", '"5099"', 3, "adb.server_port"),
+        ("cpus = 1", "cpus = 9", 6, "virtual.cpus"),
+        ("cpus = 1", "memory_mb = 1", 6, "virtual.memory_mb"),
+        ("cpus = 1", 'arch = "mips"', 6, "virtual.arch"),
+        ("[cache]", "[cash]", 8, "cash"),
+        ("[adb]", "[adb", 1, "syntax"),
+    ],
+)
+def test_a_fault_of_the_file_says_where(tmp_path: Path, old: str, new: str, line: int, key: str) -> None:
+    (tmp_path / "suite.toml").write_text(SETTINGS.replace(old, new))
+    with pytest.raises(ConfigError) as caught:
+        read_config(env={}, folder=tmp_path)
+    assert (caught.value.line, caught.value.key) == (line, key)
+
+
+@pytest.mark.parametrize("port", ["adb", "0", "65536", "-1", "٣"])
+def test_a_bad_port_in_the_environment_is_named(tmp_path: Path, port: str) -> None:
+    with pytest.raises(UsageError, match="ANDROID_ADB_SERVER_PORT is"):
+        read_config(env={"ANDROID_ADB_SERVER_PORT": port}, folder=tmp_path)
+
+
+def test_an_unreadable_file_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot read the settings"):
+        read_config(env={}, folder=tmp_path, file=tmp_path / "absent.toml")

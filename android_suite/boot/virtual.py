@@ -33,7 +33,7 @@ class GuestCrashed(NotReady):
 def boot_virtual(
     kernel: str,
     *,
-    arch: str = "arm64",
+    arch: str | None = None,
     cpus: int = 2,
     overlays: Sequence[Path] = (),
     run_files: Mapping[str, bytes] | None = None,
@@ -44,7 +44,7 @@ def boot_virtual(
 
     Args:
         kernel: a version, a release, or the path of an image.
-        arch: ``arm64`` or ``amd64``.
+        arch: ``arm64`` or ``amd64``; None: the image's own for a path, else arm64.
         cpus: of the guest.
         overlays: initramfs archives of the user's, appended to the image.
         run_files: files put into the image: a deterministic run's scenario.

@@ -47,9 +47,8 @@ def start_command(
     device = VirtualDevice(kernel=image, cpus=cpus, memory_mb=memory_mb, port=port, overlays=overlays, detached=True)
     say(f"booting {image.release or image.name} ({image.arch})")
     device.start()
-    say(
-        f"ready after {(device.boot_duration_ms or 0) / 1000:.1f} s ({device.accel}); stop it with: android-suite vdev stop {device.record.id}"
-    )
+    seconds = (device.boot_duration_ms or 0) / 1000
+    say(f"ready after {seconds:.1f} s ({device.accel}); stop it with: android-suite vdev stop {device.record.id}")
     if as_json:
         print_json(_describe(device.record))
     else:

@@ -1,0 +1,44 @@
+"""`android-suite devices`: attached and virtual devices."""
+
+from __future__ import annotations
+
+import click
+
+from android_suite.cli.output import print_json, print_table, say
+from android_suite.device.connect import connect, list_devices
+from android_suite.device.device import Device
+from android_suite.device.identity import read_device_identity, read_kernel_identity
+from android_suite.errors import LabError
+from android_suite.virtual.registry import Registry
+
+
+@click.command("devices")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(as_json: bool) -> None:
+    """Attached and virtual devices: serial, state, model, kernel, capabilities."""
+    virtual = {record.serial: record for record in Registry().list_devices() if record.serial}
+    rows: list[dict[str, object]] = []
+    for attached in list_devices():
+        row: dict[str, object] = {
+            "serial": attached.serial, "state": attached.state, "model": attached.model,
+            "kernel": None, "abi": None, "cpus": None, "virtual": attached.serial in virtual,
+        }  # fmt: skip
+        if attached.state == "device":
+            try:
+                device = Device(connect(attached.serial))
+                identity = read_device_identity(device)
+                row |= {
+                    "model": identity.model, "kernel": read_kernel_identity(device).release, "abi": identity.abi,
+                    "cpus": identity.cpus, "virtual": identity.virtual,
+                }  # fmt: skip
+            except LabError as error:
+                row["state"] = "not answering"
+                say(f"{attached.serial}: {error}")
+        rows.append(row)
+    if as_json:
+        print_json({"schema": "android-suite/devices", "version": 1, "devices": rows})
+    elif rows:
+        names = ["serial", "state", "model", "kernel", "abi", "cpus"]
+        print_table(names, [["" if row[n] is None else str(row[n]) for n in names] for row in rows])
+    else:
+        say("no device is attached; plug one in, or start a virtual one with `android-suite vdev start`")

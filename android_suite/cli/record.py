@@ -1,0 +1,185 @@
+"""`android-suite record`: scenarios on a device to a sealed run directory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from android_suite.boot.attached import attach
+from android_suite.boot.booted import Booted
+from android_suite.boot.virtual import GuestCrashed, boot_virtual
+from android_suite.cli.output import print_json, say
+from android_suite.errors import UsageError
+from android_suite.record import RecordOptions, plan_scenarios, record
+from android_suite.store.run import Run, RunWriter, create_run
+from android_suite.virtual.kernels import ARCHES
+
+
+@click.command("record")
+@click.argument("scenarios", nargs=-1, required=True, metavar="SCENARIO...")
+@click.option("--serial", help="Attached device (default: ANDROID_SERIAL, or the only one).")
+@click.option("--kernel", help="Boot a virtual device with this kernel: version, release, path or PAIR:side.")
+@click.option("--arch", type=click.Choice(ARCHES), help="Its architecture (arm64 by default).")
+@click.option("--cpus", type=click.IntRange(1, 8), default=None, help="Its CPUs (default: 2; deterministic: 1).")
+@click.option(
+    "--overlay",
+    "overlays",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Initramfs (cpio, gzip or zstd) to append to its image.",
+)
+@click.option("--iterations", type=click.IntRange(1, 100_000), default=1, show_default=True, help="Of each scenario.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the first iteration.")
+@click.option("--label", default="", help="What to call this side in comparisons.")
+@click.option("--deterministic", is_flag=True, help="One bit-exact iteration on a virtual device, in virtual time.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter of the scenarios.")
+@click.option("--run", "run_command", metavar="COMMAND", help="What the scenario `command` runs.")
+@click.option("--process", help="Whose threads are the app's, for the scenario `command`.")
+@click.option("--trace/--no-trace", default=True, help="Without a trace: to measure what tracing costs.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Run directory to make.")
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest.")
+def command(
+    scenarios: tuple[str, ...],
+    serial: str | None,
+    kernel: str | None,
+    arch: str | None,
+    cpus: int | None,
+    overlays: tuple[Path, ...],
+    iterations: int,
+    seed: int,
+    label: str,
+    deterministic: bool,
+    settings: tuple[str, ...],
+    run_command: str | None,
+    process: str | None,
+    trace: bool,
+    output: Path | None,
+    as_json: bool,
+) -> int:
+    """Run scenarios (app_launch, gc_stress, command) on a device and seal a run directory.
+
+    Without --kernel it uses the attached device; with it, it boots a virtual one for the time of the recording.
+    """
+    parameters = parse_settings(settings)
+    if run_command is not None:
+        parameters["run"] = run_command
+    if process is not None:
+        parameters["process"] = process
+    plan_scenarios(scenarios, parameters)  # faults are told before anything boots
+    if kernel is None and (arch or cpus or overlays or deterministic):
+        raise UsageError("--arch, --cpus, --overlay and --deterministic are for virtual devices; add --kernel.")
+    if kernel is not None and serial is not None:
+        raise UsageError("--serial names an attached device and --kernel boots a virtual one; give one of the two.")
+    folder = output or Path(default_name(label or kernel or serial or "run"))
+    if deterministic:
+        run = _record_deterministic(
+            folder, scenarios, kernel or "", arch, cpus, overlays, seed, label, parameters, trace
+        )
+    else:
+        options = RecordOptions(iterations=iterations, seed=seed, parameters=parameters, trace=trace)
+        boot = attach(serial) if kernel is None else boot_virtual(kernel, arch=arch, cpus=cpus or 2, overlays=overlays)
+        run = _record_realtime(folder, scenarios, boot, label, options)
+    if as_json:
+        print_json({"path": str(run.path), "iterations": [i.status for i in run.manifest.iterations]})
+    else:
+        click.echo(str(run.path))
+    crashed = run.manifest.crash or next((i.crash for i in run.manifest.iterations if i.crash), None)
+    if crashed:
+        say(f"android-suite: the tested kernel or app crashed ({crashed.kind}: {crashed.summary}); see {run.path}")
+    return 1 if crashed else 0
+
+
+def _record_realtime(
+    folder: Path, scenarios: tuple[str, ...], boot: AbstractContextManager[Booted], label: str, options: RecordOptions
+) -> Run:
+    writer = create_run(folder, label=label, mode="realtime")
+    try:
+        say("waiting for the device")
+        with boot as booted:
+            say(f"recording on {booted.device.serial}{f' ({booted.accel})' if booted.accel else ''}")
+            options = _with_boot(options, booted)
+            record(scenarios, booted.device, writer, options, crash_probe=booted.crash_probe, say=say)
+    except GuestCrashed as error:
+        writer.set_crash(error.crash)
+    except BaseException as error:
+        writer.add_note(f"recording ended early: {str(error) or type(error).__name__}")
+        _seal_or_drop(writer)
+        raise
+    return writer.seal()
+
+
+def _with_boot(options: RecordOptions, booted: Booted) -> RecordOptions:
+    return RecordOptions(
+        iterations=options.iterations,
+        seed=options.seed,
+        parameters=options.parameters,
+        trace=options.trace,
+        expect_release=booted.release,
+        accel=booted.accel,
+    )
+
+
+def _record_deterministic(
+    folder: Path,
+    scenarios: tuple[str, ...],
+    kernel: str,
+    arch: str | None,
+    cpus: int | None,
+    overlays: tuple[Path, ...],
+    seed: int,
+    label: str,
+    parameters: Mapping[str, Any],
+    trace: bool,
+) -> Run:
+    from android_suite.record_deterministic import record_deterministic
+
+    writer = create_run(folder, label=label, mode="deterministic")
+    try:
+        record_deterministic(
+            scenarios, writer, kernel=kernel, arch=arch, cpus=cpus or 1, overlays=overlays, seed=seed,
+            parameters=parameters, trace=trace, say=say,
+        )  # fmt: skip
+    except GuestCrashed as error:
+        writer.set_crash(error.crash)
+    except BaseException as error:
+        writer.add_note(f"recording ended early: {str(error) or type(error).__name__}")
+        _seal_or_drop(writer)
+        raise
+    return writer.seal()
+
+
+def _seal_or_drop(writer: RunWriter) -> None:
+    """Keeps whatever was recorded; a run of which nothing is there leaves no folder behind."""
+    if writer.manifest.iterations:
+        writer.seal()
+        say(f"what was recorded so far is kept in {writer.path}")
+    else:
+        (writer.path / "manifest.json").unlink(missing_ok=True)
+        writer.path.rmdir()
+
+
+def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
+    """``NAME=VALUE`` words to parameters.
+
+    Raises:
+        UsageError: one is not of that form.
+    """
+    parameters: dict[str, Any] = {}
+    for word in settings:
+        name, equals, value = word.partition("=")
+        if not equals or not name.isidentifier():
+            raise UsageError(f"--set {word!r} is not NAME=VALUE; for example --set duration_ms=5000.")
+        parameters[name] = value
+    return parameters
+
+
+def default_name(what: str) -> str:
+    """A run directory's name from what was recorded and when."""
+    safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(what).name).strip("-.")[:40] or "run"
+    return f"run-{safe}-{datetime.now():%Y%m%d-%H%M%S}"

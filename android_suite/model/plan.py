@@ -46,6 +46,7 @@ Role = Literal["baseline", "candidate"]
 Arch = Literal["arm64", "amd64"]
 Parameter = bool | int | float | str
 ATTACHED = "attached"
+MIN_BOOTS = 4  # a kernel, below which the statistics decide nothing
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d)")
@@ -281,17 +282,21 @@ def _margins(source: TomlSource, document: _Document) -> dict[str, Margin]:
 
 
 def _check_power(source: TomlSource, document: _Document, gates: tuple[Gate, ...], boots: int) -> tuple[str, ...]:
-    """Refuses boots with which nothing can ever be decided; warns where proof of a difference is out of reach."""
+    """Refuses boots with which no gate can ever pass; warns where verdicts rest on an assumption."""
     paired = document.plan.mode == "deterministic"
     key = ("plan", "seeds" if document.plan.seeds is not None else "boots")
-    if boots < 2 and gates:
-        raise source.fault(key, "at least 2 boots a kernel where there are gates: one boot decides nothing", boots)
+    if boots < MIN_BOOTS and any(gate.undecided == "fail" for gate in gates):
+        expected = f"at least {MIN_BOOTS} boots a kernel: with fewer every verdict is UNDECIDED and every gate fails"
+        raise source.fault(key, expected, boots)
+    where = f"{source.file}:{source.line(key)}"
+    if boots < MIN_BOOTS:
+        return (f"{where}: with {boots} boots a kernel every verdict will be UNDECIDED; {MIN_BOOTS} are needed.",)
     asked = max((gate.confidence for gate in gates), default=0.95)
     needed = boots_for_confidence(asked, paired=paired)
     if boots >= needed:
         return ()
     warning = (
-        f"{source.file}:{source.line(key)}: with {boots} boots a kernel no permutation test can reach a confidence of "
-        f"{asked:g} (that takes {needed}); expect UNDECIDED where the intervals do not settle it."
+        f"{where}: with {boots} boots a kernel no permutation test can reach a confidence of {asked:g} (that takes "
+        f"{needed}, and more after correction for many metrics); verdicts will rest on Student's t beyond the margin."
     )
     return (warning,)

@@ -6,8 +6,9 @@ import pytest
 
 from android_suite.errors import ConfigError
 from android_suite.model.metrics import Margin
-from android_suite.model.plan import Plan, boots_for_confidence, parse_duration_s, parse_plan
+from android_suite.model.plan import MIN_BOOTS, Plan, boots_for_confidence, parse_duration_s, parse_plan
 from android_suite.model.toml_source import locate_keys
+from android_suite.stats import decision
 
 PLAN = """\
 [plan]
@@ -76,7 +77,7 @@ FAULTS = {
     "label with a slash": ('"after"', '"a/b"', 13, "kernel[1].label", "file name", "'a/b'"),
     "two baselines": ('"candidate"', '"baseline"', 8, "kernel", "exactly one kernel", "2"),
     "no candidate": (PLAN[PLAN.index('[[kernel]]\nlabel = "after"') : PLAN.index("[[sc")], "", 8, "kernel", "'cand", "0"),
-    "one boot with a gate": ("[1, 2,\n  3, 4]", "[1]", 4, "plan.seeds", "at least 2 boots", "1"),
+    "one boot with a gate": ("[1, 2,\n  3, 4]", "[1]", 4, "plan.seeds", "at least 4 boots", "1"),
     "no seeds": ("seeds = [1, 2,\n  3, 4]", "", 1, "plan.seeds", "the seeds of", "nothing"),
     "seed twice": ("2,\n", "1,\n", 4, "plan.seeds", "different seeds", "[1, 1, 3, 4]"),
     "seed in quotes": ("[1, 2,", '["1", 2,', 4, "plan.seeds[0]", "integer", "'1'"),
@@ -116,6 +117,12 @@ def test_few_boots_are_warned_of() -> None:
     [warning] = parse(PLAN).warnings
     assert warning.startswith("p.toml:4: with 4 boots")
     assert "takes 6" in warning
+    [warning] = parse(PLAN.replace("4]", "]").replace("[margin]", 'undecided = "pass"\n[margin]')).warnings
+    assert warning == "p.toml:4: with 3 boots a kernel every verdict will be UNDECIDED; 4 are needed."
+
+
+def test_the_fewest_boots_are_those_of_the_statistics() -> None:
+    assert MIN_BOOTS == decision.MIN_BOOTS
 
 
 @pytest.mark.parametrize(("confidence", "paired", "boots"), [(0.95, True, 6), (0.95, False, 4), (0.99, True, 8)])

@@ -1,0 +1,91 @@
+"""The real collaborators of a campaign: devices, `analyze`, `compare`, `report`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from android_suite.boot.attached import attach
+from android_suite.boot.booted import Booted
+from android_suite.boot.virtual import GuestCrashed, boot_virtual
+from android_suite.campaign.plan_file import PlanFile
+from android_suite.campaign.schedule import Job
+from android_suite.errors import UsageError
+from android_suite.model.plan import ATTACHED
+from android_suite.model.toml_source import parse_toml
+from android_suite.record import RecordOptions, plan_scenarios, record
+from android_suite.store.run import create_run
+
+# Iterations of a boot take consecutive seeds; those of two boots shall not overlap.
+_SEEDS_A_BOOT = 1000
+
+
+def check_parameters(file: PlanFile) -> None:
+    """Checks the parameters of every scenario of a plan; no device is touched.
+
+    Raises:
+        ConfigError: a scenario does not know a parameter, or its value makes no sense.
+    """
+    for index, scenario in enumerate(file.plan.scenarios):
+        try:
+            plan_scenarios((scenario.name,), scenario.parameters)
+        except UsageError as error:
+            source = parse_toml(file.text, file.path)
+            named = next((name for name in scenario.parameters if name in str(error)), None)
+            path = ("scenario", index, "parameters") + ((named,) if named else ())
+            found = repr(scenario.parameters[named]) if named else repr(dict(scenario.parameters))
+            raise source.fault(path, f"what the scenario takes ({str(error).rstrip('.')})", found) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabRecorder:
+    """Boots a job's kernel, or attaches to the device, and records its scenarios.
+
+    Args:
+        serial: of the attached device, where a plan names one.
+        cpus: of a virtual device in real time.
+    """
+
+    serial: str | None = None
+    cpus: int = 2
+
+    def __call__(self, job: Job, path: Path, say: Callable[[str], None]) -> None:
+        """See `Recorder`."""
+        if job.mode == "deterministic":
+            self._record_deterministic(job, path, say)
+        else:
+            self._record_realtime(job, path, say)
+
+    def _record_realtime(self, job: Job, path: Path, say: Callable[[str], None]) -> None:
+        run = create_run(path, label=job.label, mode=job.mode)
+        try:
+            say("booting")
+            with self._boot(job) as booted:
+                for scenario in job.scenarios:
+                    options = RecordOptions(
+                        iterations=scenario.iterations,
+                        seed=job.seed * _SEEDS_A_BOOT,
+                        parameters=scenario.parameters,
+                        trace=scenario.traced,
+                        expect_release=booted.release,
+                        accel=booted.accel,
+                    )
+                    done = record(
+                        (scenario.name,), booted.device, run, options, crash_probe=booted.crash_probe, say=say
+                    )
+                    if done[-1].crash:
+                        break
+        except GuestCrashed as error:
+            run.set_crash(error.crash)
+        run.seal()
+
+    def _boot(self, job: Job) -> AbstractContextManager[Booted]:
+        if job.kernel == ATTACHED:
+            return attach(self.serial)
+        overlays = tuple(Path(overlay) for overlay in job.overlay)
+        return boot_virtual(job.kernel, arch=job.arch, cpus=self.cpus, overlays=overlays)
+
+    def _record_deterministic(self, job: Job, path: Path, say: Callable[[str], None]) -> None:
+        raise NotImplementedError

@@ -1,4 +1,5 @@
-/* usage: drain_rings DIRECTORY   writes every CPU's trace_pipe_raw to DIRECTORY/cpuN.raw, whole ring-buffer pages, after the measured window. */
+/* usage: drain_rings DIRECTORY   after the measured window: each CPU's trace_pipe_raw to DIRECTORY/cpuN.raw, whole
+ * ring-buffer pages, and its counters to DIRECTORY/stats/cpuN.txt (which must exist). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -27,12 +28,12 @@ int main(int argc, char **argv) {
     for (int cpu = 0; cpu < 1024; cpu++) {
         snprintf(from, sizeof from, TRACING "/cpu%d", cpu);
         if (access(from, F_OK)) break;
+        snprintf(from, sizeof from, TRACING "/cpu%d/stats", cpu);
+        snprintf(to, sizeof to, "%s/stats/cpu%d.txt", argv[1], cpu);
+        failed |= copy(from, to, sizeof page); /* first: what is still in the ring shows here */
         snprintf(from, sizeof from, TRACING "/cpu%d/trace_pipe_raw", cpu);
         snprintf(to, sizeof to, "%s/cpu%d.raw", argv[1], cpu);
         failed |= copy(from, to, (size_t)sysconf(_SC_PAGESIZE)); /* one sub-buffer a read */
-        snprintf(from, sizeof from, TRACING "/cpu%d/stats", cpu);
-        snprintf(to, sizeof to, "%s/cpu%d.stats", argv[1], cpu);
-        failed |= copy(from, to, sizeof page);
     }
     return failed != 0;
 }

@@ -6,6 +6,7 @@ incomplete and the fault is raised.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -158,7 +159,7 @@ def _record_one(
         out=out,
         log=log,
         seed=step.seed,
-        token=f"{step.boot[:8]}-{out.record.index}",
+        token=f"{secrets.token_hex(6)}-{out.record.index}",
         parameters=step.parameters,
         say=say,
     )

@@ -11,6 +11,7 @@ import socket
 import stat
 import struct
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -239,6 +240,7 @@ class AdbStream:
         self._packets = v2.PacketReader()
         self._stderr = bytearray()
         self._status: int | None = None
+        self._closed = threading.Event()
 
     @property
     def status(self) -> int | None:
@@ -254,16 +256,18 @@ class AdbStream:
         """See the protocol."""
         deadline = time.monotonic() + timeout
         out = bytearray()
-        while not out and self._status is None:
-            self._raw.settimeout(max(0.001, deadline - time.monotonic()))
+        while not out and self._status is None and not self._closed.is_set():
             try:
+                self._raw.settimeout(max(0.001, deadline - time.monotonic()))
                 data = self._raw.recv(_CHUNK_BYTES)
-                if not data:
+                if not data and not self._closed.is_set():
                     raise self._lose(f"`{self._line[:80]}` was cut off")
                 packets = self._packets.feed(data)
             except TimeoutError as error:
                 raise _timeout(self._line, timeout, self._serial) from error
             except (OSError, v2.OutOfStep) as error:
+                if self._closed.is_set():  # by another thread of ours: the end, not a loss
+                    break
                 raise self._lose(f"`{self._line[:80]}`: {error}") from error
             for kind, payload in packets:
                 if kind == v2.STDOUT:
@@ -290,6 +294,9 @@ class AdbStream:
 
     def close(self) -> None:
         """See the protocol."""
+        self._closed.set()
+        with suppress(OSError):
+            self._raw.shutdown(socket.SHUT_RDWR)  # wakes a reader, which close() alone does not
         self._raw.close()
 
     def __enter__(self) -> Self:

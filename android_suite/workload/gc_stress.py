@@ -99,6 +99,7 @@ class GcStress:
         """Starts the app and waits until it reports."""
         device, parameters = context.device, context.parameters
         extras = render_stress_extras(parameters, seed=context.seed, token=context.token)
+        mark = context.log.mark()
         started, text = start_activity(device, render_component(PACKAGE, ACTIVITY), extras=extras)
         context.out.write("am_start.txt", text)
         if started.error and "refused the intent" in text:
@@ -108,7 +109,7 @@ class GcStress:
         timeout = _START_SLACK_S + _START_SHARE * int(parameters["duration_ms"]) / 1000
         try:
             line = context.log.wait_line(
-                result_pattern(context.token), timeout=timeout, what="result line of the workload app"
+                result_pattern(context.token), timeout=timeout, what="result line of the workload app", since=mark
             )
         except NotReady as error:
             if device.pidof(PACKAGE):

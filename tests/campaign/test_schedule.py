@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from android_suite.campaign.lab import check_parameters
 from android_suite.campaign.plan_file import PlanFile, read_plan
 from android_suite.campaign.qualify import estimate, read_durations, render_schedule, schedule, write_durations
 from android_suite.campaign.schedule import compare_plans, describe_plan, estimate_cost, plan_jobs
 from android_suite.errors import ConfigError, UsageError
+from android_suite.workload.registry import scenario_names
 
 MakePlan = Callable[..., PlanFile]
 REALTIME = (('"deterministic"', '"realtime"'), ("seeds = [1, 2, 3]", "boots = 40"))
@@ -130,3 +132,32 @@ def test_differences_of_plans_are_named(make_plan: MakePlan) -> None:
         'kernels[1].label was "after", is "later"',
         'scenarios[0].parameters.duration_ms was 100, is "x"',
     ]
+
+
+@pytest.mark.parametrize("name", ["seed-patch", "aa"])
+def test_the_plans_that_come_along_are_sound(project_root: Path, name: str) -> None:
+    file = read_plan(project_root / "scenarios" / f"{name}.toml", scenarios=scenario_names())
+    check_parameters(file)
+    assert estimate(file, schedule(file)[1], {}).wall_s > 0
+    assert not file.plan.warnings or name == "seed-patch"
+
+
+def test_the_plan_of_the_documentation_is_sound(project_root: Path, tmp_path: Path) -> None:
+    text = (project_root / "docs" / "plan.md").read_text()
+    plan = tmp_path / "plan.toml"
+    plan.write_text(text.split("```toml\n")[1].split("```")[0])
+    check_parameters(read_plan(plan, scenarios=scenario_names()))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "key"),
+    [
+        ("{ duration = 5 }", "scenario[0].parameters.duration"),
+        ("{ duration_ms = 1 }", "scenario[0].parameters.duration_ms"),
+        ('{ profile = "fast" }', "scenario[0].parameters.profile"),
+    ],
+)
+def test_a_parameter_that_no_scenario_takes(make_plan: MakePlan, parameters: str, key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_parameters(make_plan(("{ duration_ms = 100 }", parameters)))
+    assert (caught.value.line, caught.value.key) == (18, key)

@@ -164,7 +164,8 @@ class TableBuilder:
         if special == "state":
             if form.id not in self._states:
                 self._states[form.id] = make_state_lookup(form.print_fmt)
-            return self._states[form.id][got & (_STATE_TABLE - 1)]  # only flags count, and they are that low
+            states: Array = self._states[form.id]
+            return np.asarray(states[got & (_STATE_TABLE - 1)])  # only flags count, and they are that low
         if special == "call":
             calls = self._calls if self._calls is not None else np.zeros(1, np.int8)
             known: Array = calls[np.where((got >= 0) & (got < calls.size), got, calls.size - 1)]

@@ -47,3 +47,16 @@ def parse_kallsyms(text: str) -> Symbols:
         if int(m[1], 16)
     )
     return Symbols(tuple(a for a, _ in pairs), tuple(n for _, n in pairs))
+
+
+def parse_printk_formats(text: str) -> dict[int, str]:
+    """``printk_formats``: lines of an address, a colon and a quoted C string; address to the string."""
+    return {
+        int(m[1], 16): _unescape(m[2])
+        for m in re.finditer(r'^(?:0x)?([0-9a-fA-F]{1,16})\s*:\s*"(.*)"\s*$', text, re.MULTILINE)
+    }
+
+
+def _unescape(text: str) -> str:
+    escapes = {"n": "\n", "t": "\t", "\\": "\\", '"': '"'}
+    return re.sub(r"\\(.)", lambda m: escapes.get(m[1], m[0]), text)

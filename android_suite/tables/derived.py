@@ -183,8 +183,7 @@ COUNTERS = Table(
     ),
 )  # fmt: skip
 
-_CAUSES = ("running", "runnable", "mmap_lock", "kernel_lock", "monitor", "binder", "io", "sleeping", "unknown")
-SPLIT_CAUSES = _CAUSES
+SPLIT_CAUSES = ("running", "runnable", "mmap_lock", "kernel_lock", "monitor", "binder", "io", "sleeping", "unknown")
 FRAMES = Table(
     "frames",
     "One row a frame of an app.",
@@ -196,13 +195,14 @@ FRAMES = Table(
         _START, _END,
         Column("overrun_ns", "int64", "ns", "actual end - deadline, positive is late; 0 where the deadline is unknown"),
         Column("late", "bool", "", "overrun_ns > 0"),
+        Column("janky", "bool", "", "frametimeline: by its jank type, stuffing and animation pauses apart; else late"),
         Column("jank_type", "str", "", "SurfaceFlinger's words; empty for the other sources"),
         Column("source", "str", "", "frametimeline, framestats or choreographer"),
         _QUALITY,
         Column("inverted_ns", "int64", "ns", "inverted waits of the ui and render threads inside the frame"),
         Column("from_inversion", "bool", "", "late, and in time without the inverted time"),
-        *(Column(f"ui_{c}_ns", "int64", "ns", f"ui thread inside the frame: {c}; late frames only") for c in _CAUSES),
-        *(Column(f"render_{c}_ns", "int64", "ns", f"render thread: {c}; late frames only") for c in _CAUSES),
+        *(Column(f"ui_{c}_ns", "int64", "ns", f"ui thread inside the frame: {c}; late frames only") for c in SPLIT_CAUSES),
+        *(Column(f"render_{c}_ns", "int64", "ns", f"render thread: {c}; late frames only") for c in SPLIT_CAUSES),
         Column("waited_for", "str", "", "holder that the ui thread's mmap_lock waits were longest for; empty none"),
     ),
 )  # fmt: skip
@@ -217,7 +217,7 @@ LAUNCHES = Table(
         Column("full_display_ms", "float64", "ms", "time to full display; NaN unknown"),
         Column("discarded", "str", "", "why the sample does not count; empty if it does"),
         _START, _END,
-        *(Column(f"ui_{c}_ns", "int64", "ns", f"main thread during the launch: {c}") for c in _CAUSES),
+        *(Column(f"ui_{c}_ns", "int64", "ns", f"main thread during the launch: {c}") for c in SPLIT_CAUSES),
         Column("gc_ns", "int64", "ns", "overlap with GC cycles"),
         Column("inverted_ns", "int64", "ns", "inverted waits of the ui thread"),
     ),

@@ -1,0 +1,110 @@
+"""What a thread's time went to: running, runnable, and what it waited for while it was asleep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from android_suite.analysis.intervals import EMPTY, TimeSet
+from android_suite.analysis.other_locks import last_sleep
+from android_suite.analysis.sched import Timeline
+from android_suite.analysis.slices import pick
+from android_suite.tables import events
+from android_suite.tables.derived import DISK, RUNNABLE, RUNNING, SPLIT_CAUSES, UNKNOWN
+from android_suite.tables.trace import Trace
+
+I64 = NDArray[np.int64]
+
+_MONITOR = r"monitor contention with|Lock contention on "
+_BINDER_SLICE = r"binder (?:transaction|reply)"
+_BINDER_WRITE_READ = 0xC0306201
+_IOCTL = events.SYSCALLS.index("ioctl")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """Everything that says what a sleeping thread waits for; see causes_of."""
+
+    trace: Trace
+    timeline: Timeline
+    lock_waits: pd.DataFrame
+    other_waits: pd.DataFrame
+    slices: pd.DataFrame
+    calls: pd.DataFrame
+
+
+def causes_of(waits: Waits, tid: int) -> Mapping[str, TimeSet]:
+    """Splits all the time the trace knows of a thread by what it went to.
+
+    A thread asleep within several of these waits for the first of them: mmap_lock, another kernel lock, a Java
+    monitor, binder, I/O; else it just sleeps. Uninterruptible sleep of no known cause is ``unknown``.
+
+    Returns:
+        Disjoint sets by the names of SPLIT_CAUSES.
+    """
+    line = waits.timeline
+    k = int(line.index.number(np.array([tid], np.int32))[0])
+    if k < 0:
+        return dict.fromkeys(SPLIT_CAUSES, EMPTY)
+    own = slice(int(line.starts[k]), int(line.starts[k + 1]))
+    start, end, state = line.start_ns[own], line.end_ns[own], line.state[own]
+
+    def in_state(*states: int) -> TimeSet:
+        of = np.isin(state, states)
+        return TimeSet.of(start[of], end[of])
+
+    busy = {"running": in_state(RUNNING), "runnable": in_state(RUNNABLE)}
+    left = TimeSet.of(start, end) - busy["running"] - busy["runnable"]
+    found: dict[str, TimeSet] = {}
+    for name, windows in _windows(waits, tid):
+        found[name] = left & windows
+        left = left - windows
+    disk = in_state(DISK)
+    return {**busy, **found, "sleeping": left - disk, "unknown": left & disk}
+
+
+def _windows(waits: Waits, tid: int) -> list[tuple[str, TimeSet]]:
+    lock = waits.lock_waits[(waits.lock_waits["tid"] == tid) & (waits.lock_waits["quality"] != UNKNOWN)]
+    other = waits.other_waits[(waits.other_waits["tid"] == tid) & (waits.other_waits["quality"] != UNKNOWN)]
+    on_mm = other["kind"] == "mmap_lock"
+    slices = waits.slices[(waits.slices["tid"] == tid) & (waits.slices["depth"] >= 0)]
+    calls = waits.calls[(waits.calls["tid"] == tid) & (waits.calls["call"] == _IOCTL)]
+    calls = calls[(calls["arg1"] & np.uint64(0xFFFFFFFF)) == np.uint64(_BINDER_WRITE_READ)]
+    reasons = waits.trace["blocked_reason"]
+    reasons = reasons[(reasons["target_tid"] == tid) & reasons["io_wait"]]
+    io = last_sleep(waits.timeline, reasons["target_tid"].to_numpy(), reasons["ts_ns"].to_numpy())
+    return [
+        ("mmap_lock", _set(lock) | _set(other[on_mm])),
+        ("kernel_lock", _set(other[~on_mm])),
+        ("monitor", _set(slices[pick(slices, _MONITOR)])),
+        ("binder", _set(calls) | _set(slices[pick(slices, _BINDER_SLICE)])),
+        ("io", TimeSet.of(*io)),
+    ]
+
+
+def _set(frame: pd.DataFrame) -> TimeSet:
+    return TimeSet.of(frame["start_ns"].to_numpy(), frame["end_ns"].to_numpy())
+
+
+def split_windows(waits: Waits, tid: int, start_ns: I64, end_ns: I64, prefix: str) -> dict[str, I64]:
+    """Splits windows of one thread.
+
+    Returns:
+        One int64 column a cause, ``{prefix}_{cause}_ns``; they sum to the window's length, the part in which the
+        thread's state is not known counted as ``unknown``. All 0 for tid -1.
+    """
+    if tid < 0:
+        return {f"{prefix}_{c}_ns": np.zeros(len(start_ns), np.int64) for c in SPLIT_CAUSES}
+    causes = causes_of(waits, tid)
+    columns = {c: causes[c].time_in(start_ns, end_ns) for c in SPLIT_CAUSES}
+    columns["unknown"] = columns["unknown"] + (end_ns - start_ns) - sum(columns.values(), np.zeros(1, np.int64))
+    return {f"{prefix}_{c}_ns": columns[c].astype(np.int64) for c in SPLIT_CAUSES}
+
+
+def inverted_set(inversions: pd.DataFrame, *tids: int) -> TimeSet:
+    """The time during which any of the threads waited behind a weaker one."""
+    return _set(inversions[inversions["waiter_tid"].isin(tids)])

@@ -1,0 +1,209 @@
+"""Frames: from SurfaceFlinger's FrameTimeline, from framestats, or from Choreographer slices, and what made them late."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from android_suite.analysis.causes import Waits, inverted_set, split_windows
+from android_suite.analysis.slices import pick
+from android_suite.analysis.threads import RENDER, UI
+from android_suite.tables.derived import EXACT, FRAMES, LOWER_BOUND, RUNNING, SLEEPING, SPLIT_CAUSES, UNKNOWN
+from android_suite.tables.events import FRAME_TIMELINE
+from android_suite.tables.schema import make_frame
+from android_suite.tables.trace import Trace
+
+I64 = NDArray[np.int64]
+
+_HEAD = (
+    "tgid", "layer", "frame_id", "expected_start_ns", "deadline_ns", "start_ns", "end_ns", "jank_type", "source", "quality",
+)  # fmt: skip
+# SurfaceFlinger's words that are not jank of anybody's making (facts of FrameTimeline; stuffed frames stay smooth).
+_NOT_JANK = ("", "Unspecified", "None", "Non Animating", "Display not ON", "Buffer Stuffing")
+_DO_FRAME = r"Choreographer#doFrame(?!-)"
+_DRAW_FRAME = r"DrawFrames?\b"
+_FEW = 8  # frames from which a refresh period can be read
+_SLOWEST_NS = 50_000_000  # longer apart than that, two frames are not of one animation
+_WAKE_RUN_NS = 500_000  # what a ui thread runs between its vsync wake-up and doFrame
+
+
+def read_timeline_frames(trace: Trace) -> pd.DataFrame:
+    """Surface frames of FrameTimeline, one a process and token: of several layers the latest."""
+    table = trace[FRAME_TIMELINE.name]
+    rows = table[(table["token"] >= 0) & (table["tgid"] >= 0)].sort_values("actual_end_ns", kind="stable")
+    rows = rows.drop_duplicates(["tgid", "token"], keep="last").sort_values("actual_start_ns", kind="stable")
+    whole = (rows["expected_end_ns"] >= 0) & (rows["actual_end_ns"] >= 0)
+    return pd.DataFrame(
+        {
+            "tgid": rows["tgid"], "layer": rows["layer"], "frame_id": rows["token"],
+            "expected_start_ns": rows["expected_start_ns"], "deadline_ns": rows["expected_end_ns"],
+            "start_ns": rows["actual_start_ns"], "end_ns": rows["actual_end_ns"], "jank_type": rows["jank_type"],
+            "source": "frametimeline", "quality": np.where(whole, EXACT, UNKNOWN).astype(np.int8),
+        },
+    )  # fmt: skip
+
+
+def read_framestats_frames(framestats: pd.DataFrame) -> pd.DataFrame:
+    """Frames of `dumpsys gfxinfo framestats`; flagged ones (first draws, skipped) have no deadline and are left out."""
+    rows = framestats[(framestats["flags"] == 0) & (framestats["completed_ns"] >= 0)]
+    rows = rows[rows["intended_vsync_ns"] >= 0].sort_values("intended_vsync_ns", kind="stable")
+    interval = rows["interval_ns"].where(rows["interval_ns"] > 0)
+    guess = rows["intended_vsync_ns"].diff()
+    period = interval.fillna(guess[(guess > 0) & (guess < _SLOWEST_NS)].median())
+    # Before Android 12 no deadline is printed; it is one refresh period after the vsync the frame was meant for.
+    deadline = rows["deadline_ns"].where(rows["deadline_ns"] >= 0, rows["intended_vsync_ns"] + period)
+    return pd.DataFrame(
+        {
+            "tgid": rows["pid"], "layer": rows["window"], "frame_id": rows["vsync_id"],
+            "expected_start_ns": rows["intended_vsync_ns"], "deadline_ns": deadline.fillna(-1).astype("int64"),
+            "start_ns": rows["intended_vsync_ns"], "end_ns": rows["completed_ns"], "jank_type": "",
+            "source": "framestats", "quality": np.where(deadline.notna(), EXACT, UNKNOWN).astype(np.int8),
+        },
+    )  # fmt: skip
+
+
+def measure_choreographer_frames(
+    trace: Trace, slices: pd.DataFrame, threads: pd.DataFrame, waits: Waits, refresh_hz: float | None
+) -> pd.DataFrame:
+    """Frames by their slices: from the wake-up of the ui thread for Choreographer#doFrame to the end of DrawFrame.
+
+    The deadline is one refresh period after the wake-up; the period is the device's (``refresh_hz``) or the median
+    distance of frames. Where the wake-up is not in the trace, doFrame's own begin stands for it, a lower bound.
+    """
+    ui = threads[threads["role"] == UI].set_index("tid")["tgid"]
+    work = slices[pick(slices, _DO_FRAME) & slices["tid"].isin(ui.index).to_numpy()]
+    work = work[work["cut"] == 0].sort_values(["tid", "start_ns"], kind="stable")
+    nested = (work["tid"] == work["tid"].shift()) & (work["start_ns"] < work["end_ns"].shift())
+    work = work[~nested]
+    tgid = ui.reindex(work["tid"].to_numpy()).to_numpy()
+    frame_id = pd.to_numeric(work["name"].str.extract(r"(\d{1,18})", expand=False), errors="coerce").fillna(-1)
+    start, woken = _vsync_wakes(waits, work)
+    end = _draw_ends(slices, threads, tgid, frame_id.to_numpy(), work["end_ns"].to_numpy())
+    apart = np.diff(start, append=np.iinfo(np.int64).max)
+    steady = apart[(np.append(tgid[1:], -1) == tgid) & (apart > 0) & (apart < _SLOWEST_NS)]
+    period = 1e9 / refresh_hz if refresh_hz else (float(np.median(steady)) if len(steady) >= _FEW else 0.0)
+    deadline = start + round(period) if period else np.full(len(start), -1, np.int64)
+    quality = np.where(deadline < 0, UNKNOWN, np.where(woken, EXACT, LOWER_BOUND))
+    process = threads.set_index("tid")["process"].reindex(work["tid"].to_numpy()).to_numpy()
+    return pd.DataFrame(
+        {
+            "tgid": tgid, "layer": process, "frame_id": frame_id.astype("int64").to_numpy(),
+            "expected_start_ns": start, "deadline_ns": deadline, "start_ns": start, "end_ns": end, "jank_type": "",
+            "source": "choreographer", "quality": quality.astype(np.int8),
+        },
+    )  # fmt: skip
+
+
+def _vsync_wakes(waits: Waits, work: pd.DataFrame) -> tuple[I64, NDArray[np.bool_]]:
+    """When each ui thread was woken for its frame, if between that and doFrame it hardly ran; else doFrame's begin."""
+    line = waits.timeline
+    start = work["start_ns"].to_numpy(copy=True)
+    woken = np.zeros(len(work), np.bool_)
+    for tid in work["tid"].unique():
+        k = int(line.index.number(np.array([tid], np.int32))[0])
+        if k < 0:
+            continue
+        own = slice(int(line.starts[k]), int(line.starts[k + 1]))
+        asleep, ran = line.state[own] == SLEEPING, line.state[own] == RUNNING
+        wake = line.end_ns[own][asleep]
+        of = (work["tid"] == tid).to_numpy()
+        begin = start[of]
+        at = np.searchsorted(wake, begin, side="right") - 1
+        if not len(wake):
+            continue
+        since = wake[np.maximum(at, 0)]
+        total = np.concatenate([[0], np.cumsum((line.end_ns[own] - line.start_ns[own])[ran])])
+        runs = line.start_ns[own][ran]
+        before = [np.searchsorted(runs, t) for t in (since, begin)]
+        busy = total[np.maximum(before[1] - 1, 0)] - total[before[0]]  # the run that doFrame begins in not counted
+        into = begin - runs[np.maximum(before[1] - 1, 0)] if len(runs) else begin
+        good = (at >= 0) & (np.maximum(busy, 0) + np.minimum(into, begin - since) < _WAKE_RUN_NS)
+        start[of], woken[of] = np.where(good, since, begin), good
+    return start, woken
+
+
+def _draw_ends(
+    slices: pd.DataFrame, threads: pd.DataFrame, tgid: NDArray[np.int32], frame_id: NDArray[np.float64], end: I64
+) -> I64:
+    """The end of each frame's DrawFrame on RenderThread, matched by the id in its name; doFrame's own end without one."""
+    render = threads[threads["role"] == RENDER].set_index("tid")["tgid"]
+    draws = slices[pick(slices, _DRAW_FRAME) & slices["tid"].isin(render.index).to_numpy()]
+    number = (
+        pd.to_numeric(draws["name"].str.extract(r"(\d{1,18})", expand=False), errors="coerce").fillna(-1).to_numpy()
+    )
+    owner = render.reindex(draws["tid"].to_numpy()).to_numpy()
+    last = (
+        pd.Series(draws["end_ns"].to_numpy(), index=pd.MultiIndex.from_arrays([owner, number]))
+        .groupby(level=[0, 1])
+        .max()
+    )
+    found = last.reindex(pd.MultiIndex.from_arrays([tgid, frame_id])).to_numpy(dtype=np.float64)
+    matched = ~np.isnan(found) & (frame_id >= 0)
+    return np.where(matched, np.maximum(np.where(matched, found, 0).astype(np.int64), end), end)
+
+
+def measure_frames(
+    frames: pd.DataFrame, threads: pd.DataFrame, waits: Waits, inversions: pd.DataFrame, *, joined: bool = True
+) -> pd.DataFrame:
+    """Judges frames and says what the late ones lost their time to.
+
+    Args:
+        frames: as the functions above give them.
+        threads: frame of THREAD_ROLES.
+        waits: what the threads waited for.
+        inversions: frame of INVERSIONS.
+        joined: the frames' clock is the trace's; if not, only the overrun is told.
+
+    Returns:
+        A frame of FRAMES, by process and start.
+    """
+    frames = frames[list(_HEAD)].sort_values(["tgid", "start_ns"], kind="stable").reset_index(drop=True)
+    known = (frames["quality"] != UNKNOWN).to_numpy()
+    overrun = np.where(known, frames["end_ns"] - frames["deadline_ns"], 0).astype(np.int64)
+    late = overrun > 0
+    words = frames["jank_type"].astype("str")
+    typed = (frames["source"] == "frametimeline").to_numpy()
+    smooth = words.str.split(", ").map(lambda each: all(word in _NOT_JANK for word in each)).to_numpy(dtype=bool)
+    columns: dict[str, NDArray[np.generic]] = {
+        f"{side}_{cause}_ns": np.zeros(len(frames), np.int64) for side in ("ui", "render") for cause in SPLIT_CAUSES
+    }
+    inverted, waited_for = np.zeros(len(frames), np.int64), np.full(len(frames), "", object)
+    for tgid in frames["tgid"].unique() if joined else ():
+        rows = np.flatnonzero((frames["tgid"] == tgid).to_numpy() & known)
+        start, end = frames["start_ns"].to_numpy()[rows], frames["end_ns"].to_numpy()[rows]
+        ui, render = (_thread_of(threads, int(tgid), role) for role in (UI, RENDER))
+        inverted[rows] = inverted_set(inversions, ui, render).time_in(start, end)
+        rows, start, end = rows[late[rows]], start[late[rows]], end[late[rows]]
+        for side, tid in (("ui", ui), ("render", render)):
+            for name, values in split_windows(waits, tid, start, end, side).items():
+                columns[name][rows] = values
+        waited_for[rows] = _waited_for(inversions, threads, ui, start, end)
+    return make_frame(
+        FRAMES,
+        {
+            **{name: frames[name] for name in _HEAD}, "overrun_ns": overrun, "late": late,
+            "janky": np.where(typed, ~smooth, late), "inverted_ns": inverted,
+            "from_inversion": late & (inverted > 0) & (overrun <= inverted), **columns, "waited_for": waited_for,
+        },
+    )  # fmt: skip
+
+
+def _thread_of(threads: pd.DataFrame, tgid: int, role: int) -> int:
+    found = threads[(threads["tgid"] == tgid) & (threads["role"] == role)]["tid"]
+    if role == UI and not len(found):
+        found = threads[threads["tid"] == tgid]["tid"]
+    return int(found.iloc[0]) if len(found) else -1
+
+
+def _waited_for(inversions: pd.DataFrame, threads: pd.DataFrame, tid: int, start: I64, end: I64) -> NDArray[np.object_]:
+    own = inversions[inversions["waiter_tid"] == tid]
+    comm = threads.set_index("tid")["comm"]
+    out = np.full(len(start), "", object)
+    for i in range(len(start) if len(own) else 0):  # late frames only
+        inside = np.minimum(own["end_ns"], end[i]) - np.maximum(own["start_ns"], start[i])
+        blamed = inside[inside > 0].groupby([own["holder_tid"], own["operation"]]).sum()
+        if len(blamed):
+            holder, operation = blamed.idxmax()
+            out[i] = f"{comm.get(holder, holder)} in {operation}"
+    return out

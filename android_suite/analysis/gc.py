@@ -1,0 +1,59 @@
+"""GC cycles, from ART's slices: logcat tells only of slow ones and is never a total."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from android_suite.analysis.causes import Waits
+from android_suite.analysis.intervals import TimeSet
+from android_suite.analysis.sched import states_in
+from android_suite.tables.derived import EXACT, GC_CYCLES, LOWER_BOUND, RUNNABLE, RUNNING, UNKNOWN
+from android_suite.tables.schema import make_frame
+
+# "Background young concurrent copying GC"; other slices speak of GC too ("Lock contention on GC barrier lock").
+_CYCLE = (
+    r"^(?:([A-Z]\w*) )?"
+    r"((?:young |sticky |partial )?(?:concurrent (?:copying|mark compact|mark sweep)|mark sweep|mark compact|semispace))"
+    r" GC$"
+)
+
+
+def measure_gc_cycles(slices: pd.DataFrame, threads: pd.DataFrame, waits: Waits, madvise: pd.DataFrame) -> pd.DataFrame:
+    """Finds the cycles and what their thread did in them.
+
+    Args:
+        slices: frame of SLICES.
+        threads: frame of THREAD_ROLES; the thread is whoever wrote the slice, since the daemon's comm may be missing.
+        waits: thread states and mmap_lock waits.
+        madvise: frame of MADVISE; calls that begin inside a cycle are its own.
+
+    Returns:
+        A frame of GC_CYCLES, by start.
+    """
+    named = slices["name"].str.extract(_CYCLE)
+    cycles = slices[named[1].notna().to_numpy(dtype=bool) & (slices["depth"] >= 0).to_numpy()]
+    named = named.loc[cycles.index]
+    tid, start, end = (cycles[c].to_numpy() for c in ("tid", "start_ns", "end_ns"))
+    spent = states_in(waits.timeline, tid, start, end)
+    lock_wait = np.zeros(len(cycles), np.int64)
+    calls, size = np.zeros(len(cycles), np.int64), np.zeros(len(cycles), np.int64)
+    for thread in np.unique(tid):
+        of = tid == thread
+        own = waits.lock_waits[(waits.lock_waits["tid"] == thread) & (waits.lock_waits["quality"] != UNKNOWN)]
+        lock_wait[of] = TimeSet.of(own["start_ns"].to_numpy(), own["end_ns"].to_numpy()).time_in(start[of], end[of])
+        done = madvise[madvise["tid"] == thread].sort_values("start_ns", kind="stable")
+        begins, total = done["start_ns"].to_numpy(), np.concatenate([[0], np.cumsum(done["bytes"].to_numpy())])
+        first, last = np.searchsorted(begins, start[of]), np.searchsorted(begins, end[of])
+        calls[of], size[of] = last - first, total[last] - total[first]
+    tgid = threads.set_index("tid")["tgid"].reindex(tid, fill_value=-1).to_numpy()
+    return make_frame(
+        GC_CYCLES,
+        {
+            "tid": tid, "tgid": np.where(tgid >= 0, tgid, cycles["tgid"]), "start_ns": start, "end_ns": end,
+            "collector": named[1].astype("str"), "cause": named[0].fillna("").astype("str"),
+            "running_ns": spent[:, RUNNING], "runnable_ns": spent[:, RUNNABLE], "lock_wait_ns": lock_wait,
+            "madvise_calls": calls, "madvise_bytes": size,
+            "quality": np.where(cycles["cut"] == 0, EXACT, LOWER_BOUND).astype(np.int8),
+        },
+    )  # fmt: skip

@@ -1,0 +1,124 @@
+"""The metrics of one analysis: the numbers that two kernels are compared by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from android_suite.analysis.pipeline import Analysis
+from android_suite.model.metrics import find_metric
+from android_suite.tables.derived import EXACT, HOW, PATHS, QUALITIES, ROLES, UNKNOWN
+
+_UNKNOWN_HOW = HOW.index("unknown")
+_Value = tuple[str, float | int | None, int]
+
+
+def list_metrics(analysis: Analysis) -> list[dict[str, Any]]:
+    """Every metric the analysis can speak of: name, unit, better, value (None unknown), quality."""
+    values = [*_locks(analysis), *_inversions(analysis), *_frames(analysis), *_gc(analysis), *_launches(analysis)]
+    rows = []
+    for name, value, quality in values:
+        metric = find_metric(name)
+        known = QUALITIES[UNKNOWN if value is None else quality]
+        rows.append({"name": name, "unit": metric.unit, "better": metric.better, "value": value, "quality": known})
+    return rows
+
+
+def _app_tids(analysis: Analysis, role: str | None = None) -> pd.Series:
+    threads = analysis["thread_roles"]
+    mine = threads["process"] == analysis.process if analysis.process else threads["role"] >= 0
+    return threads.loc[mine if role is None else mine & (threads["role"] == ROLES.index(role)), "tid"]
+
+
+def _locks(analysis: Analysis) -> Iterator[_Value]:
+    recorded = "mmap_lock" in analysis.recorded
+    waits, holds = analysis["lock_waits"], analysis["lock_holds"]
+    for role in ("ui", "render", "gc"):
+        tids = _app_tids(analysis, role)
+        own = waits[waits["tid"].isin(tids)]
+        # A first acquire without a start may be the end of a wait that began before the trace.
+        unsure = (holds["tid"].isin(tids) & (holds["how"] == _UNKNOWN_HOW)).any()
+        quality = int(bool(analysis.blind_ns) or bool(unsure) or bool((own["quality"] != EXACT).any()))
+        own = own[own["quality"] != UNKNOWN]
+        length = (own["end_ns"] - own["start_ns"]).to_numpy() / 1e6
+        there = recorded and len(tids) > 0
+        yield f"mmapLockWaitMs_{role}", float(length.sum()) if there else None, quality
+        if role == "ui":
+            yield "mmapLockWaitMaxMs_ui", float(length.max(initial=0.0)) if there else None, quality
+
+
+def _inversions(analysis: Analysis) -> Iterator[_Value]:
+    table = analysis["inversions"]
+    table = table[table["waiter_tid"].isin(_app_tids(analysis))]
+    length = (table["end_ns"] - table["start_ns"]).to_numpy() / 1e6
+    # An interval that is not whole is a true part of one: sums and the longest are at least what is seen.
+    quality = int(bool(analysis.blind_ns) or bool((table["quality"] != EXACT).any()))
+    known = {"sched", "mmap_lock"} <= analysis.recorded
+    threads = analysis["thread_roles"]
+    gc = table["holder_tid"].isin(threads.loc[threads["role"] == ROLES.index("gc"), "tid"])
+    by_madvise = gc & table["operation"].str.contains("madvise(", regex=False)
+    yield "invertedMs", float(length.sum()) if known else None, quality
+    yield "invertedCount", int(table["wait"].nunique()) if known else None, quality
+    yield "invertedLongestMs", float(length.max(initial=0.0)) if known else None, quality
+    yield "invertedMs_gcMadvise", float(length[by_madvise.to_numpy(dtype=bool)].sum()) if known else None, quality
+
+
+def _frames(analysis: Analysis) -> Iterator[_Value]:
+    table = analysis["frames"]
+    tgids = analysis["thread_roles"].loc[lambda t: t["process"] == analysis.process, "tgid"].unique()
+    if analysis.process and len(tgids):
+        table = table[table["tgid"].isin(tgids)]
+    known = table[table["quality"] != UNKNOWN]
+    count, judged = len(table), len(known)
+    quality = int(bool((table["quality"] != EXACT).any()))
+    seen = {"sched", "mmap_lock"} <= analysis.recorded
+    overrun = known["overrun_ns"].to_numpy() / 1e6
+    yield "frameCount", count, EXACT
+    yield "jankyFramesPct", 100.0 * float(known["janky"].sum()) / judged if judged else None, quality
+    for p in (50, 90, 95, 99):
+        yield f"frameOverrunMs_p{p}", float(np.percentile(overrun, p)) if judged else None, quality
+    blind = int(bool(analysis.blind_ns))
+    yield (
+        "jankyFromInversionCount",
+        int(known["from_inversion"].sum()) if judged and seen else None,
+        max(quality, blind),
+    )
+
+
+def _gc(analysis: Analysis) -> Iterator[_Value]:
+    tids = _app_tids(analysis)
+    cycles = analysis["gc_cycles"]
+    cycles = cycles[cycles["tid"].isin(tids)]
+    whole = cycles[cycles["quality"] == EXACT]
+    edge = int(bool(analysis.blind_ns) or len(whole) < len(cycles))
+    length = (whole["end_ns"] - whole["start_ns"]).to_numpy() / 1e6
+    yield "gcCount", len(cycles), edge
+    yield "gcDurationMs_p50", float(np.median(length)) if len(whole) else None, EXACT
+    locked = "mmap_lock" in analysis.recorded and len(cycles)
+    yield "gcMmapLockWaitMs", float(cycles["lock_wait_ns"].sum()) / 1e6 if locked else None, edge
+    calls = analysis["madvise"]
+    calls = calls[calls["tid"].isin(_app_tids(analysis, "gc"))]
+    path = np.bincount(calls["path"], minlength=len(PATHS))
+    judged = int(path[0] + path[1])
+    yield "madviseMmapLockPct_gc", 100.0 * float(path[1]) / judged if judged else None, int(bool(path[2]))
+
+
+def _launches(analysis: Analysis) -> Iterator[_Value]:
+    table = analysis["launches"]
+    kept = table[table["discarded"] == ""]
+    if not len(table):
+        return
+    for name, column in (("timeToInitialDisplayMs", "initial_display_ms"), ("timeToFullDisplayMs", "full_display_ms")):
+        yield name, _median(kept[column]), EXACT
+        for state in ("cold", "warm", "hot"):
+            of = kept[kept["got"] == state]
+            if len(of):
+                yield f"{name}_{state}", _median(of[column]), EXACT
+
+
+def _median(values: pd.Series) -> float | None:
+    known = values.dropna()
+    return float(known.median()) if len(known) else None

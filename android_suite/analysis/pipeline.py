@@ -1,0 +1,175 @@
+"""The whole analysis: a decoded trace and the evidence beside it to every derived table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from android_suite.analysis import frames as frame_sources
+from android_suite.analysis.causes import Waits
+from android_suite.analysis.frames import measure_frames
+from android_suite.analysis.gc import measure_gc_cycles
+from android_suite.analysis.inversion import measure_inversions
+from android_suite.analysis.launch import measure_launches
+from android_suite.analysis.locks import Locks, measure_locks
+from android_suite.analysis.loss import Losses
+from android_suite.analysis.madvise import measure_madvise
+from android_suite.analysis.other_locks import measure_other_waits
+from android_suite.analysis.sched import Timeline, measure_thread_states
+from android_suite.analysis.slices import measure_slices
+from android_suite.analysis.threads import measure_threads
+from android_suite.tables.derived import (
+    COUNTERS,
+    FRAMES,
+    GC_CYCLES,
+    INTRUDERS,
+    INVERSIONS,
+    LAUNCHES,
+    LOCK_HOLDS,
+    LOCK_WAITS,
+    MADVISE,
+    OTHER_WAITS,
+    SLICES,
+    SYSCALL_CALLS,
+    THREAD_ROLES,
+    THREAD_STATES,
+)
+from android_suite.tables.evidence import AM_STARTS
+from android_suite.tables.schema import make_frame
+from android_suite.tables.trace import Trace, TraceSource
+
+_MONOTONIC = ("mono", "mono_raw")  # clocks of a trace on which framestats' times lie
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What was captured beside the trace; every part may be missing.
+
+    Attributes:
+        framestats: frame of FRAMESTATS (CLOCK_MONOTONIC).
+        am_starts: frame of AM_STARTS, in order.
+        asked_states: state each of these launches was meant to have: cold, warm, hot.
+        displayed: frame of DISPLAYED.
+        maps: map snapshots (frames of VMAS) by tgid.
+        refresh_hz: of the device's display.
+    """
+
+    framestats: pd.DataFrame | None = None
+    am_starts: pd.DataFrame | None = None
+    asked_states: Sequence[str] = ()
+    displayed: pd.DataFrame | None = None
+    maps: Mapping[int, Sequence[pd.DataFrame]] = field(default_factory=dict)
+    refresh_hz: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """Every derived table of one trace.
+
+    Attributes:
+        source: the trace.
+        process: the app asked for; None for all.
+        blind_ns: time in which events of some CPU are missing.
+        recorded: which of sched, mmap_lock, contention, madvise the trace recorded at all.
+        tables: by table name, every table of tables.derived but thread_states.
+        timeline: thread_states.
+        notes: what a reader of the numbers must know.
+    """
+
+    source: TraceSource
+    process: str | None
+    blind_ns: int
+    recorded: frozenset[str]
+    tables: Mapping[str, pd.DataFrame]
+    timeline: Timeline
+    notes: tuple[str, ...]
+
+    def __getitem__(self, table: str) -> pd.DataFrame:
+        return self.timeline.to_frame() if table == THREAD_STATES.name else self.tables[table]
+
+
+def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidence | None = None) -> Analysis:
+    """Analyzes one trace.
+
+    Args:
+        trace: as any reader gives it.
+        process: name of the app; None for whatever is in the trace.
+        evidence: what was captured beside it.
+    """
+    evidence = evidence or Evidence()
+    losses = Losses.of(trace["lost"])
+    timeline = measure_thread_states(
+        trace["sched_switch"], trace["sched_wake"], trace["pi_setprio"], losses, trace.source.end_ns
+    )
+    locks = measure_locks(trace, timeline, losses)
+    threads = measure_threads(trace, process)
+    madvise = measure_madvise(trace, locks, threads, evidence.maps)
+    inversions, intruders = measure_inversions(trace, timeline, locks)
+    other = measure_other_waits(trace, timeline, locks, losses)
+    slices, counters = measure_slices(trace, losses)
+    waits = Waits(
+        trace=trace, timeline=timeline, lock_waits=locks.waits, other_waits=other, slices=slices, calls=locks.calls
+    )
+    frames = _frames(trace, threads, waits, inversions, evidence)
+    cycles = measure_gc_cycles(slices, threads, waits, madvise)
+    starts = evidence.am_starts if evidence.am_starts is not None else make_frame(AM_STARTS)
+    launches = measure_launches(
+        starts, evidence.asked_states, evidence.displayed, slices, threads, waits, inversions, cycles
+    )
+    return Analysis(
+        source=trace.source,
+        process=process,
+        blind_ns=int((losses.any_cpu.to_ns - losses.any_cpu.from_ns).sum()),
+        recorded=_recorded(trace),
+        timeline=timeline,
+        tables={
+            THREAD_ROLES.name: threads, LOCK_WAITS.name: locks.waits, LOCK_HOLDS.name: locks.holds,
+            OTHER_WAITS.name: other, SYSCALL_CALLS.name: locks.calls, MADVISE.name: madvise,
+            INVERSIONS.name: inversions, INTRUDERS.name: intruders, SLICES.name: slices, COUNTERS.name: counters,
+            FRAMES.name: frames, LAUNCHES.name: launches, GC_CYCLES.name: cycles,
+        },
+        notes=(*trace.source.notes, *_notes(trace, threads, locks, process)),
+    )  # fmt: skip
+
+
+def _frames(
+    trace: Trace, threads: pd.DataFrame, waits: Waits, inversions: pd.DataFrame, evidence: Evidence
+) -> pd.DataFrame:
+    """Frames of the best source there is: SurfaceFlinger's own words, then hwui's, then the app's slices."""
+    found, joined = frame_sources.read_timeline_frames(trace), True
+    if not len(found) and evidence.framestats is not None and len(evidence.framestats):
+        found = frame_sources.read_framestats_frames(evidence.framestats)
+        joined = trace.source.clock in _MONOTONIC
+    if not len(found):
+        found = frame_sources.measure_choreographer_frames(trace, waits.slices, threads, waits, evidence.refresh_hz)
+        joined = True
+    return measure_frames(found, threads, waits, inversions, joined=joined) if len(found) else make_frame(FRAMES)
+
+
+_KINDS = {
+    "sched": ("sched_switch", "sched:sched_switch"),
+    "mmap_lock": ("mmap_lock", "mmap_lock:mmap_lock_start_locking"),
+    "contention": ("contention", "lock:contention_begin"),
+    "syscall": ("syscall", "raw_syscalls:sys_enter"),
+}
+
+
+def _recorded(trace: Trace) -> frozenset[str]:
+    enabled = trace.source.enabled_events or frozenset()
+    return frozenset(kind for kind, (table, event) in _KINDS.items() if len(trace[table]) or event in enabled)
+
+
+def _notes(trace: Trace, threads: pd.DataFrame, locks: Locks, process: str | None) -> list[str]:
+    notes = []
+    if process and not (threads["process"] == process).any():
+        notes.append(f"no thread of process {process} is in the trace")
+    if trace.source.lost_events:
+        notes.append(f"{trace.source.lost_events} events were lost: numbers they touch are lower bounds or unknown")
+    if len(locks.waits) and not len(trace["sched_switch"]):
+        notes.append("sched_switch was not recorded: priorities are unknown, so no inversion can be told")
+    if bool(np.any(threads["inferred"])):
+        notes.append("the process of some threads was inferred from markers or from the mm they share")
+    return notes

@@ -1,0 +1,128 @@
+"""Markers of trace_marker to slices and counters: B/E per thread, S/F per process and cookie, C."""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from android_suite.analysis.loss import Losses
+from android_suite.tables.derived import COUNTERS, SLICES
+from android_suite.tables.schema import make_frame
+from android_suite.tables.trace import Trace
+
+_MARKER = r"^([BESFC])(?:\|(\d{1,9}))?(?:\|(.*))?$"
+_DEEPEST = 512  # a stack deeper than that is a marker bug: what is above it is not followed
+WHOLE, OPEN = 0, 2
+
+
+@nb.njit(cache=True)
+def _match(tidx, ts, is_begin, gap_from, gap_to, n_tids, deepest, end_ns):  # type: ignore[no-untyped-def]
+    n = tidx.shape[0]
+    stack, depth = np.empty((n_tids, deepest), np.int64), np.zeros(n_tids, np.int64)
+    touched = np.zeros(n_tids, np.int64)  # gap that the thread's stack was built after
+    end, cut, level = np.full(n, -1, np.int64), np.zeros(n, np.int8), np.zeros(n, np.int32)
+    gap = 0
+    for i in range(n):
+        t = tidx[i]
+        while gap < gap_from.shape[0] and ts[i] > gap_from[gap]:
+            gap += 1
+        if touched[t] != gap:
+            since = gap_from[touched[t]]
+            for d in range(min(depth[t], deepest)):
+                end[stack[t, d]], cut[stack[t, d]] = since, 2
+            depth[t], touched[t] = 0, gap
+        if is_begin[i]:
+            level[i] = depth[t]
+            if depth[t] < deepest:
+                stack[t, depth[t]] = i
+            depth[t] += 1
+        elif depth[t] > 0:
+            depth[t] -= 1
+            if depth[t] < deepest:
+                end[stack[t, depth[t]]] = ts[i]
+    for t in range(n_tids):
+        until = gap_from[touched[t]] if touched[t] < gap_from.shape[0] else end_ns
+        for d in range(min(depth[t], deepest)):
+            end[stack[t, d]], cut[stack[t, d]] = until, 2
+    return end, cut, level
+
+
+def measure_slices(trace: Trace, losses: Losses) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Makes slices and counters of the markers.
+
+    An end without a begin, which every trace has at its start, says nothing and is left out. A begin without an end is
+    cut at the trace's end, or where events were lost next.
+
+    Returns:
+        Frames of SLICES (by start) and COUNTERS.
+    """
+    marker = trace["marker"]
+    if not len(marker):
+        return make_frame(SLICES), make_frame(COUNTERS)
+    parts = marker["text"].str.extract(_MARKER)
+    kind = parts[0].fillna("").to_numpy(dtype=object)
+    base = pd.DataFrame(
+        {
+            "tid": marker["tid"], "ts_ns": marker["ts_ns"], "kind": kind,
+            "tgid": pd.to_numeric(parts[1], errors="coerce").fillna(-1).astype("int32"),
+            "rest": parts[2].fillna("").astype("str"),
+        },
+    )  # fmt: skip
+    slices = pd.concat([_nested(base, losses, trace.source.end_ns), _asynchronous(base, trace.source.end_ns)])
+    slices = slices.sort_values("start_ns", kind="stable")
+    return make_frame(SLICES, {c: slices[c] for c in SLICES.dtypes}), _counters(base)
+
+
+def _nested(base: pd.DataFrame, losses: Losses, end_ns: int) -> pd.DataFrame:
+    rows = base[base["kind"].isin(("B", "E"))]
+    tidx, tids = pd.factorize(rows["tid"].to_numpy())
+    begin = (rows["kind"] == "B").to_numpy()
+    windows = losses.any_cpu
+    ends, cut, depth = _match(
+        tidx, rows["ts_ns"].to_numpy(), begin, windows.from_ns, windows.to_ns, len(tids), _DEEPEST, end_ns
+    )
+    kept = begin & (ends >= 0)
+    found = rows[kept]
+    return pd.DataFrame(
+        {
+            "tid": found["tid"], "tgid": found["tgid"], "start_ns": found["ts_ns"], "end_ns": ends[kept],
+            "depth": depth[kept], "name": found["rest"], "cut": cut[kept],
+        },
+    )  # fmt: skip
+
+
+def _asynchronous(base: pd.DataFrame, end_ns: int) -> pd.DataFrame:
+    rows = base[base["kind"].isin(("S", "F"))].sort_values(["tgid", "rest"], kind="stable")
+    follows = (rows["tgid"].shift(-1) == rows["tgid"]) & (rows["rest"].shift(-1) == rows["rest"])
+    ends = follows & (rows["kind"].shift(-1) == "F")
+    begin = rows["kind"] == "S"
+    cut = np.where(ends, WHOLE, OPEN).astype(np.int8)
+    end = np.where(ends, rows["ts_ns"].shift(-1, fill_value=end_ns), end_ns)
+    table = pd.DataFrame(
+        {
+            "tid": rows["tid"], "tgid": rows["tgid"], "start_ns": rows["ts_ns"], "end_ns": end.astype(np.int64),
+            "depth": np.int32(-1), "name": rows["rest"].str.replace(r"\|[^|]*$", "", regex=True), "cut": cut,
+        },
+    )  # fmt: skip
+    return table[begin.to_numpy(dtype=bool)]
+
+
+def _counters(base: pd.DataFrame) -> pd.DataFrame:
+    rows = base[base["kind"] == "C"]
+    parts = rows["rest"].str.extract(r"^(.*)\|(-?\d{1,18})$")
+    good = parts[1].notna().to_numpy(dtype=bool)
+    rows, parts = rows[good], parts[good]
+    return make_frame(
+        COUNTERS,
+        {
+            "tid": rows["tid"], "tgid": rows["tgid"], "ts_ns": rows["ts_ns"], "name": parts[0].astype("str"),
+            "value": parts[1].astype("int64"),
+        },
+    )  # fmt: skip
+
+
+def pick(slices: pd.DataFrame, pattern: str) -> NDArray[np.bool_]:
+    """Which slices have a name that matches the regular expression from its start."""
+    return slices["name"].str.match(pattern).to_numpy(dtype=bool) if len(slices) else np.zeros(0, np.bool_)

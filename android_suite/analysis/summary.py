@@ -1,0 +1,261 @@
+"""The analysis as JSON: schema android-suite/analysis, version 1. Unknown is null, never NaN; counts are integers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from android_suite.analysis.metrics import list_metrics
+from android_suite.analysis.pipeline import Analysis
+from android_suite.tables.derived import (
+    INVERSION_KINDS,
+    PATHS,
+    QUALITIES,
+    REASONS,
+    ROLES,
+    SPLIT_CAUSES,
+    STATES,
+    UNKNOWN,
+)
+
+_MOST_CHAINS = 50
+_DRAWN_CHAINS = 12  # of these the holder's states are told piece by piece
+_PERCENTILES = (50, 90, 95, 99)
+
+
+def summarize_analysis(analysis: Analysis) -> dict[str, Any]:
+    """Returns the JSON object of `analyze --json`: plain dicts, lists, strings, ints, floats, bools and None."""
+    source = analysis.source
+    return {
+        "schema": "android-suite/analysis",
+        "version": 1,
+        "source": {
+            "format": source.format, "events": source.events, "lost_events": source.lost_events,
+            "duration_ns": source.duration_ns, "kernel": source.kernel, "clock": source.clock, "cpus": source.cpus,
+            "blind_ns": analysis.blind_ns, "recorded": sorted(analysis.recorded), "process": analysis.process,
+            "notes": list(analysis.notes),
+        },
+        "madvise": _madvise(analysis),
+        "locks": _locks(analysis),
+        "other_waits": _other_waits(analysis),
+        "inversions": _inversions(analysis),
+        "frames": _frames(analysis),
+        "launches": _launches(analysis),
+        "gc": _gc(analysis),
+        "metrics": list_metrics(analysis),
+    }  # fmt: skip
+
+
+def of_process(analysis: Analysis, frame: pd.DataFrame, tid: str = "tid") -> pd.DataFrame:
+    """The rows whose thread belongs to the app that was asked for; all where none was."""
+    if analysis.process is None:
+        return frame
+    threads = analysis["thread_roles"]
+    return frame[frame[tid].isin(threads.loc[threads["process"] == analysis.process, "tid"])]
+
+
+def _threads(analysis: Analysis) -> dict[int, dict[str, Any]]:
+    table = analysis["thread_roles"]
+    columns = (table[c].tolist() for c in ("tid", "comm", "process", "role"))
+    return {
+        tid: {"process": process or None, "role": ROLES[role], "thread": comm, "tid": tid}
+        for tid, comm, process, role in zip(*columns, strict=True)
+    }
+
+
+def _nobody(tid: int) -> dict[str, Any]:
+    return {"process": None, "role": "other", "thread": str(tid), "tid": tid}
+
+
+def _madvise(analysis: Analysis) -> list[dict[str, Any]]:
+    who, rows = _threads(analysis), []
+    table = of_process(analysis, analysis["madvise"])
+    for tid, calls in table.groupby("tid"):
+        path = np.bincount(calls["path"], minlength=len(PATHS))
+        reason = np.bincount(calls["reason"], minlength=len(REASONS))
+        rows.append(
+            {
+                **who.get(int(tid), _nobody(int(tid))), "calls": len(calls),
+                **{name: int(path[i]) for i, name in enumerate(PATHS)}, "bytes": int(calls["bytes"].sum()),
+                "lock_wait_ns": int(calls["lock_wait_ns"].sum()),
+                "reasons": {name: int(reason[i]) for i, name in enumerate(REASONS) if name and reason[i]},
+            },
+        )  # fmt: skip
+    return sorted(rows, key=lambda row: -row["calls"])
+
+
+def _locks(analysis: Analysis) -> list[dict[str, Any]]:
+    """One row a thread and mode. A hold that was downgraded counts in both modes, each for its own time."""
+    waits = of_process(analysis, analysis["lock_waits"])
+    holds = of_process(analysis, analysis["lock_holds"])
+    trusted = waits[waits["quality"] != UNKNOWN]
+    length = (trusted["end_ns"] - trusted["start_ns"]).rename("ns")
+    wait = length.groupby([trusted["tid"], trusted["write"]]).agg(["size", "sum", "max"])
+    hold = _hold_times(holds[holds["quality"] != UNKNOWN])
+    doubt = waits["quality"].groupby([waits["tid"], waits["write"]]).max()
+    unsure = holds["how"].eq(2).groupby([holds["tid"], holds["write"]]).any()
+    who, rows = _threads(analysis), []
+    for key in sorted({*wait.index, *hold.index}):
+        tid, write = int(key[0]), bool(key[1])
+        count, total, longest = (int(v) for v in wait.loc[key]) if key in wait.index else (0, 0, 0)
+        held = (int(v) for v in hold.loc[key]) if key in hold.index else (0, 0, 0)
+        exact = not analysis.blind_ns and not int(doubt.get(key, 0)) and not bool(unsure.get(key, False))
+        rows.append(
+            {
+                **who.get(tid, _nobody(tid)), "mode": "write" if write else "read", "waits": count,
+                "wait_total_ns": total, "wait_max_ns": longest,
+                **dict(zip(("holds", "hold_total_ns", "hold_max_ns"), held, strict=True)),
+                "quality": QUALITIES[0 if exact else 1],
+            },
+        )  # fmt: skip
+    return sorted(rows, key=lambda row: -row["wait_total_ns"])
+
+
+def _hold_times(holds: pd.DataFrame) -> pd.DataFrame:
+    cut = holds["downgrade_ns"] >= 0
+    until = holds["end_ns"].where(~cut, holds["downgrade_ns"])
+    first = pd.DataFrame({"tid": holds["tid"], "write": holds["write"], "ns": until - holds["start_ns"]})
+    rest = holds[cut]
+    second = pd.DataFrame({"tid": rest["tid"], "write": False, "ns": rest["end_ns"] - rest["downgrade_ns"]})
+    return pd.concat([first, second]).groupby(["tid", "write"])["ns"].agg(["size", "sum", "max"])
+
+
+def _other_waits(analysis: Analysis) -> list[dict[str, Any]]:
+    table = of_process(analysis, analysis["other_waits"])
+    table = table[table["quality"] != UNKNOWN].assign(ns=lambda t: t["end_ns"] - t["start_ns"])
+    who, rows = _threads(analysis), []
+    names = ("contention", "blocked_reason")
+    for (tid, kind, evidence), group in table.groupby(["tid", "kind", "evidence"]):
+        rows.append(  # noqa: PERF401 - a comprehension of this shape reads worse
+            {
+                **who.get(int(tid), _nobody(int(tid))), "lock": kind, "evidence": names[int(evidence) - 1],
+                "waits": len(group), "wait_total_ns": int(group["ns"].sum()), "wait_max_ns": int(group["ns"].max()),
+            },
+        )  # fmt: skip
+    return sorted(rows, key=lambda row: -row["wait_total_ns"])
+
+
+def _inversions(analysis: Analysis) -> dict[str, Any]:
+    if not {"sched", "mmap_lock"} <= analysis.recorded:
+        return {**dict.fromkeys(("count", "total_ns", "longest_ns", "direct", "chained", "state_ns")), "chains": []}
+    table = of_process(analysis, analysis["inversions"], "waiter_tid")
+    length = table["end_ns"] - table["start_ns"]
+    longest = length.sort_values(ascending=False, kind="stable").index[:_MOST_CHAINS]
+    return {
+        "count": len(table),
+        "total_ns": int(length.sum()),
+        "longest_ns": int(length.max()) if len(table) else 0,
+        **{kind: int((table["kind"] == i).sum()) for i, kind in enumerate(INVERSION_KINDS)},
+        "state_ns": {s: int(table[f"{s}_ns"].sum()) for s in ("running", "runnable", "blocked")},
+        "quality": QUALITIES[1 if analysis.blind_ns or (table["quality"] != 0).any() else 0],
+        "chains": [_chain(analysis, int(i), drawn=n < _DRAWN_CHAINS) for n, i in enumerate(longest)],
+    }
+
+
+def _chain(analysis: Analysis, row: int, *, drawn: bool) -> dict[str, Any]:
+    one, who = analysis["inversions"].loc[row], _threads(analysis)
+
+    def thread(tid: int, prio: int | None = None) -> dict[str, Any]:
+        return {**who.get(tid, _nobody(tid)), **({} if prio is None else {"prio": prio})}
+
+    intruders = analysis["intruders"]
+    ran = intruders[intruders["inversion"] == row]
+    start, end = int(one["start_ns"]), int(one["end_ns"])
+    chain = {
+        "start_ns": start, "duration_ns": end - start, "kind": INVERSION_KINDS[one["kind"]],
+        "waiter": thread(int(one["waiter_tid"]), int(one["waiter_prio"])),
+        "waiter_mode": "write" if one["waiter_write"] else "read",
+        "via": thread(int(one["via_tid"])) if one["via_tid"] >= 0 else None,
+        "holder": thread(int(one["holder_tid"]), int(one["holder_prio"])),
+        "holder_mode": "write" if one["holder_write"] else "read", "holder_operation": str(one["operation"]),
+        "holder_state_ns": {s: int(one[f"{s}_ns"]) for s in ("running", "runnable", "blocked")},
+        "holders": int(one["holders"]), "quality": QUALITIES[one["quality"]],
+        "intruders": [
+            {**thread(tid), "ran_ns": ns} for tid, ns in zip(ran["tid"].tolist(), ran["ran_ns"].tolist(), strict=True)
+        ],
+    }  # fmt: skip
+    if drawn:
+        chain["holder_segments"] = _holder_segments(analysis, int(one["holder_tid"]), start, end)
+    return chain
+
+
+def _holder_segments(analysis: Analysis, tid: int, start: int, end: int) -> list[dict[str, Any]]:
+    line = analysis.timeline
+    k = int(line.index.number(np.array([tid], np.int32))[0])
+    own = slice(int(line.starts[k]), int(line.starts[k + 1]))
+    begin, stop, state = line.start_ns[own], line.end_ns[own], line.state[own]
+    first, last = np.searchsorted(stop, start, side="right"), np.searchsorted(begin, end)
+    return [
+        {
+            "start_ns": max(int(begin[i]), start),
+            "duration_ns": min(int(stop[i]), end) - max(int(begin[i]), start),
+            "state": STATES[state[i]] if state[i] < 2 else "blocked",  # noqa: PLR2004 - running, runnable, asleep
+        }
+        for i in range(first, min(last, first + 400))
+    ]
+
+
+def _frames(analysis: Analysis) -> dict[str, Any]:
+    table = analysis["frames"]
+    if analysis.process is not None:
+        threads = analysis["thread_roles"]
+        mine = threads.loc[threads["process"] == analysis.process, "tgid"].unique()
+        table = table[table["tgid"].isin(mine)] if len(mine) else table
+    known = table[table["quality"] != UNKNOWN]
+    if not len(table):
+        return {"count": 0, "janky": None, "overrun_ms": dict.fromkeys(f"p{p}" for p in _PERCENTILES),
+                "janky_from_inversion": None, "late": None, "source": None}  # fmt: skip
+    overrun = known["overrun_ns"].to_numpy() / 1e6
+    late = known[known["late"]]
+    seen = {"sched", "mmap_lock"} <= analysis.recorded
+    return {
+        "count": len(table),
+        "janky": int(known["janky"].sum()) if len(known) else None,
+        "late": len(late) if len(known) else None,
+        "overrun_ms": {f"p{p}": float(np.percentile(overrun, p)) if len(known) else None for p in _PERCENTILES},
+        "janky_from_inversion": int(known["from_inversion"].sum()) if seen else None,
+        "source": str(table["source"].iloc[0]),
+        "worst_ms": float(overrun.max()) if len(known) else None,
+        "late_time_ns": {
+            side: {c: int(late[f"{side}_{c}_ns"].sum()) for c in SPLIT_CAUSES} for side in ("ui", "render")
+        },
+    }
+
+
+def _launches(analysis: Analysis) -> list[dict[str, Any]]:
+    return [
+        {
+            "component": row["component"] or None, "asked": row["asked"] or None, "got": row["got"] or None,
+            "timeToInitialDisplayMs": _number(row["initial_display_ms"]),
+            "timeToFullDisplayMs": _number(row["full_display_ms"]), "discarded": row["discarded"] or None,
+            "ui_ns": {c: int(row[f"ui_{c}_ns"]) for c in SPLIT_CAUSES} if row["start_ns"] >= 0 else None,
+            "gc_ns": int(row["gc_ns"]) if row["start_ns"] >= 0 else None,
+            "inverted_ns": int(row["inverted_ns"]) if row["start_ns"] >= 0 else None,
+        }
+        for row in analysis["launches"].to_dict("records")
+    ]  # fmt: skip
+
+
+def _gc(analysis: Analysis) -> list[dict[str, Any]]:
+    """One row a process, collector and cause."""
+    who, rows = _threads(analysis), []
+    table = of_process(analysis, analysis["gc_cycles"])
+    table = table.assign(ns=table["end_ns"] - table["start_ns"])
+    for (tid, collector, cause), group in table.groupby(["tid", "collector", "cause"]):
+        whole = group[group["quality"] == 0]
+        sums = ("running_ns", "runnable_ns", "lock_wait_ns", "madvise_calls", "madvise_bytes")
+        rows.append(
+            {
+                **who.get(int(tid), _nobody(int(tid))), "collector": collector, "cause": cause or None,
+                "cycles": len(group), "duration_total_ns": int(group["ns"].sum()),
+                "duration_median_ns": int(whole["ns"].median()) if len(whole) else None,
+                **{name: int(group[name].sum()) for name in sums},
+            },
+        )  # fmt: skip
+    return rows
+
+
+def _number(value: float) -> float | None:
+    return None if pd.isna(value) else float(value)

@@ -48,7 +48,7 @@ def _judge_gate(gate: Gate, cases: Sequence[Case], index: int, seed: int) -> Gat
     margin = gate.margin or case.margin
     if case.question.baseline:
         questions[index] = replace(case.question, margin=margin.width(measure_level(case.question.baseline)))
-    answer = judge_family(questions, confidence=gate.confidence, seed=seed)[index]
+    (answer,) = judge_family(questions, confidence=gate.confidence, seed=seed, only=(case.question.name,))
     missing = not case.question.baseline or not case.question.candidate
     failed = answer.verdict == "WORSE" or (answer.verdict == "UNDECIDED" and gate.undecided == "fail")
     outcome = GateOutcome.FAILED if failed else GateOutcome.PASSED

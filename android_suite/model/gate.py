@@ -101,15 +101,14 @@ def _unit(metric: str) -> str:
 
 
 def _line(text: str, key: str, number: int | None = None) -> int | None:
-    """The line of ``key`` (in the ``number``-th [[gate]] table), or None where it cannot be found."""
-    table = -1
+    """The line of ``key`` (in the ``number``-th [[gate]] table, else that table's own), or None where there is none."""
+    table, heading = -1, None
+    wanted = re.compile(rf"\[*\s*[\"']?{re.escape(key)}[\"']?\s*[=\]]")
     for index, line in enumerate(text.splitlines(), start=1):
         bare = line.strip()
         if re.match(r"\[\[\s*gate\s*\]\]", bare):
             table += 1
-            heading = index
-            if number == table and not re.search(rf"(?m)^\s*[\"']?{re.escape(key)}[\"']?\s*=", text):
-                return heading
-        if (number is None or number == table) and re.match(rf"\[*\s*[\"']?{re.escape(key)}[\"']?\s*[=\]]", bare):
+            heading = index if table == number else heading
+        if (number is None or number == table) and wanted.match(bare):
             return index
-    return None
+    return heading

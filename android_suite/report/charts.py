@@ -13,7 +13,7 @@ import vl_convert
 from android_suite.model.comparison import BootValues, MetricComparison
 from android_suite.report.phrases import show_foreign
 
-WIDTH = 300  # of the plot area: with its axis it fits a phone without being scaled down
+WIDTH = 245  # of the plot area: with its axis it fits a phone as it is, and three stand side by side on a screen
 BASELINE, CANDIDATE, MARGIN, INK, FAINT = "#8a5a00", "#005f9e", "#e7ecef", "#1c2430", "#9aa5b1"
 SIDES = ("baseline", "candidate")
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'DejaVu Sans', sans-serif"
@@ -30,10 +30,12 @@ _CONFIG: dict[str, Any] = {
         "domainColor": FAINT,
         "tickColor": FAINT,
         "gridColor": "#eef1f4",
-        "labelLimit": 150,
+        "labelLimit": 130,
+        "labelOverlap": True,
     },
     "legend": {"labelFontSize": 11, "titleFontSize": 11, "orient": "bottom", "title": None, "labelLimit": 200},
 }
+_TICKS = alt.Axis(tickCount=5)
 _SIDE_COLOR = alt.Color("side:N", scale=alt.Scale(domain=list(SIDES), range=[BASELINE, CANDIDATE]), legend=None)
 
 
@@ -56,8 +58,8 @@ def chart_boots(metric: MetricComparison) -> str:
             samples += [{"side": side, "row": row, "value": value} for value in boot.values]
             medians.append({"side": side, "row": row, "value": boot.median})
     rows = max(len(metric.baseline.distribution), len(metric.candidate.distribution), 1)
-    step = max(4, min(11, 110 // rows))
-    x = alt.X("value:Q", title=_axis(metric), scale=alt.Scale(zero=False, nice=True))
+    step = max(3, min(9, 72 // rows))
+    x = alt.X("value:Q", title=_axis(metric), scale=alt.Scale(zero=False), axis=_TICKS)
     y = alt.Y("side:N", title=None, sort=list(SIDES), scale=alt.Scale(paddingInner=0.25))
     offset = alt.YOffset("row:O", scale=alt.Scale(domain=list(range(rows))))
     ticks = (
@@ -85,13 +87,12 @@ def chart_differences(metric: MetricComparison) -> str:
         rows = [{"pair": _pair_name(b, i), "value": c.median - b.median} for i, (b, c) in enumerate(pairs)]
     order = [*(row["pair"] for row in rows), "effect"]
     layers: list[Any] = []
-    x = alt.X("value:Q", title=f"candidate minus baseline{_unit(metric)}")
+    title = f"candidate minus baseline{_unit(metric)}"
+    x, low_x = (alt.X(f"{field}:Q", title=title, axis=_TICKS) for field in ("value", "low"))
     y = alt.Y("pair:N", title=None, sort=order, axis=alt.Axis(labelOverlap=True))
     if metric.margin is not None:
         band = {"low": -metric.margin, "high": metric.margin}
-        layers.append(
-            alt.Chart(alt.Data(values=[band])).mark_rect(color=MARGIN).encode(x=alt.X("low:Q", title=None), x2="high:Q")
-        )
+        layers.append(alt.Chart(alt.Data(values=[band])).mark_rect(color=MARGIN).encode(x=low_x, x2="high:Q"))
     layers.append(alt.Chart(alt.Data(values=[{"value": 0}])).mark_rule(color=INK, strokeWidth=1).encode(x=x))
     if rows:
         data = alt.Data(values=[{**row, "zero": 0} for row in rows])
@@ -102,9 +103,7 @@ def chart_differences(metric: MetricComparison) -> str:
         if metric.effect_ci:
             low, high = metric.effect_ci
             bar = alt.Chart(alt.Data(values=[{**effect, "low": low, "high": high}]))
-            layers.append(
-                bar.mark_rule(strokeWidth=3, color=INK).encode(x=alt.X("low:Q", title=None), x2="high:Q", y=y)
-            )
+            layers.append(bar.mark_rule(strokeWidth=3, color=INK).encode(x=low_x, x2="high:Q", y=y))
         point = alt.Chart(alt.Data(values=[effect]))
         layers.append(point.mark_point(filled=True, shape="square", size=70, color=INK, opacity=1).encode(x=x, y=y))
     step = max(6, min(14, 180 // max(len(rows), 1)))
@@ -123,7 +122,7 @@ def chart_ecdf(metric: MetricComparison) -> str:
         alt.Chart(alt.Data(values=rows))
         .mark_line(interpolate="step-after", strokeWidth=1.8)
         .encode(
-            x=alt.X("value:Q", title=_axis(metric), scale=alt.Scale(zero=False)),
+            x=alt.X("value:Q", title=_axis(metric), scale=alt.Scale(zero=False), axis=_TICKS),
             y=alt.Y("share:Q", title="share of samples", axis=alt.Axis(format="%", tickCount=5)),
             color=_SIDE_COLOR,
             strokeDash=alt.StrokeDash(
@@ -149,7 +148,7 @@ def chart_paths(rows: Sequence[Mapping[str, Any]]) -> str:
             ),
             order=alt.Order("rank:Q"),
         )
-        .properties(width=WIDTH - 40, height={"step": 26})
+        .properties(width=WIDTH, height={"step": 26})
     )
     return render_svg(chart, "HeapTaskDaemon's madvise calls by path")
 

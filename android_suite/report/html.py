@@ -17,11 +17,13 @@ from android_suite.report import charts, phrases
 from android_suite.report.interval import draw_interval
 from android_suite.report.model import AnalyzedRun, ReportModel
 from android_suite.report.summary import (
+    MetricTexts,
     PathRow,
     collect_analysis_paths,
     collect_crashes,
     collect_paths,
     conclude,
+    describe_metric,
     name_kernel,
     rank_metrics,
 )
@@ -29,7 +31,7 @@ from android_suite.report.timeline import Chain, list_chains
 
 CHAINS = 4  # of each side
 ECDF_SAMPLES = 20  # a side: below, a cumulative distribution shows nothing that the ticks do not
-SYMBOLS = {Verdict.BETTER: "▼", Verdict.WORSE: "▲", Verdict.SAME: "=", Verdict.UNDECIDED: "?"}
+SYMBOLS = {Verdict.BETTER: "✓", Verdict.WORSE: "✕", Verdict.SAME: "=", Verdict.UNDECIDED: "?"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,7 @@ class MetricView:
     """A metric with its pictures."""
 
     metric: MetricComparison
+    texts: MetricTexts
     interval: Markup
     boots: Markup | None
     ecdf: Markup | None
@@ -114,6 +117,7 @@ def _view(metric: MetricComparison) -> MetricView:
     enough = min(metric.baseline.samples, metric.candidate.samples) >= ECDF_SAMPLES
     return MetricView(
         metric=metric,
+        texts=describe_metric(metric),
         interval=draw_interval(metric),
         boots=Markup(charts.chart_boots(metric)) if loud else None,
         ecdf=Markup(charts.chart_ecdf(metric)) if loud and enough else None,
@@ -145,7 +149,7 @@ def _lone_paths(runs: Sequence[AnalyzedRun]) -> list[PathRow]:
 
 def _paths_chart(rows: Sequence[PathRow]) -> Markup | None:
     bars = [
-        {"kernel": row.kernel, "path": path, "calls": calls, "rank": rank}
+        {"kernel": row.side or row.kernel, "path": path, "calls": calls, "rank": rank}
         for row in rows
         for rank, (path, calls) in enumerate(
             (("per-VMA", row.paths.per_vma), ("mmap_lock", row.paths.mmap_lock), ("unknown", row.paths.unknown))

@@ -10,11 +10,9 @@ from android_suite.model.verdict import GateOutcome, Verdict
 from android_suite.report.model import ReportModel
 from android_suite.report.phrases import (
     format_bytes,
-    format_interval,
     format_ms,
     format_number,
     format_p,
-    format_percent,
     format_value,
     show_foreign,
 )
@@ -23,6 +21,7 @@ from android_suite.report.summary import (
     collect_crashes,
     collect_paths,
     conclude,
+    describe_metric,
     name_kernel,
     rank_metrics,
 )
@@ -104,15 +103,16 @@ def _metrics(metrics: list[MetricComparison]) -> Iterator[str]:
     yield "| | metric | baseline | candidate | effect | 95 % interval | p adj. | boots |"
     yield "| :-- | :-- | --: | --: | --: | --: | --: | --: |"
     for metric in metrics:
-        relative = "" if metric.effect_relative is None else f" ({format_percent(metric.effect_relative, signed=True)})"
+        texts = describe_metric(metric)
+        relative = f" ({texts.relative})" if texts.relative else ""
         more = f" (needs ~{metric.boots_to_decide})" if metric.boots_to_decide else ""
         cells = (
             f"{SIGNS[metric.verdict]} {metric.verdict}",
             f"{escape(metric.scenario)} / {escape(metric.name)}",
-            format_value(metric.baseline.level, metric.unit),
-            format_value(metric.candidate.level, metric.unit),
-            format_value(metric.effect, metric.unit, signed=True) + relative,
-            format_interval(metric.effect_ci, metric.unit),
+            texts.baseline,
+            texts.candidate,
+            texts.effect + relative,
+            texts.interval,
             format_p(metric.p_adjusted).replace("<", "&lt;"),
             f"{metric.baseline.boots}+{metric.candidate.boots}{more}",
         )

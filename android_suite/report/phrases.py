@@ -11,40 +11,40 @@ _MINUS = "\N{MINUS SIGN}"
 _THIN = "\N{NARROW NO-BREAK SPACE}"
 
 
-def format_number(value: float | None, *, signed: bool = False) -> str:
-    """Four significant digits, thousands in groups, a real minus sign; ``unknown`` for None."""
+def find_decimals(*values: float | None) -> int:
+    """Decimals that give the largest of some numbers four significant digits; for numbers that stand side by side."""
+    known = [abs(value) for value in values if value is not None and math.isfinite(value)]
+    largest = max(known, default=0.0)
+    if all(value.is_integer() for value in map(float, known)) or largest >= 1000:
+        return 0
+    return max(0, min(6, 3 - math.floor(math.log10(largest))))
+
+
+def format_number(value: float | None, *, signed: bool = False, decimals: int | None = None) -> str:
+    """Four significant digits or ``decimals``, thousands in groups, a real minus sign; ``unknown`` for None."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
-    size = abs(value)
-    if size == 0 or size < 5e-7:
-        return "0"
-    if (float(value).is_integer() and size < 1e15) or size >= 1000:
-        digits = f"{size:,.0f}"
-    elif size >= 100:
-        digits = f"{size:.1f}"
-    elif size >= 10:
-        digits = f"{size:.2f}"
-    elif size >= 1:
-        digits = f"{size:.3f}"
-    else:
-        digits = f"{size:.3g}"
+    digits = f"{abs(value):,.{find_decimals(value) if decimals is None else decimals}f}"
+    if not digits.strip("0.,"):
+        return digits
     sign = _MINUS if value < 0 else ("+" if signed else "")
     return sign + digits.replace(",", _THIN)
 
 
-def format_value(value: float | None, unit: str, *, signed: bool = False) -> str:
+def format_value(value: float | None, unit: str, *, signed: bool = False, decimals: int | None = None) -> str:
     """Number and unit; a count has no unit, a difference of percentages is in percentage points."""
-    number = format_number(value, signed=signed)
+    number = format_number(value, signed=signed, decimals=decimals)
     if number == UNKNOWN or unit in ("", "count"):
         return number
     return f"{number}{_THIN}{'pp' if signed and unit == '%' else unit}"
 
 
-def format_interval(bounds: tuple[float, float] | None, unit: str) -> str:
+def format_interval(bounds: tuple[float, float] | None, unit: str, *, decimals: int | None = None) -> str:
     """Two signed bounds and the unit once."""
     if bounds is None:
         return UNKNOWN
-    low, high = (format_number(bound, signed=True) for bound in bounds)
+    places = find_decimals(*bounds) if decimals is None else decimals
+    low, high = (format_number(bound, signed=True, decimals=places) for bound in bounds)
     shown = "pp" if unit == "%" else ("" if unit == "count" else unit)
     return f"{low} to {high}{_THIN}{shown}".rstrip(_THIN)
 

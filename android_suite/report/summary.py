@@ -9,7 +9,14 @@ from typing import Any
 from android_suite.model.comparison import Comparison, MadvisePaths, MetricComparison
 from android_suite.model.verdict import GateOutcome, Verdict
 from android_suite.report.model import ReportModel
-from android_suite.report.phrases import format_number, format_percent, show_foreign
+from android_suite.report.phrases import (
+    find_decimals,
+    format_interval,
+    format_number,
+    format_percent,
+    format_value,
+    show_foreign,
+)
 
 WORDS = {Verdict.WORSE: "worse", Verdict.BETTER: "better", Verdict.SAME: "the same", Verdict.UNDECIDED: "undecided"}
 ORDER = (Verdict.WORSE, Verdict.BETTER, Verdict.UNDECIDED, Verdict.SAME)
@@ -98,6 +105,31 @@ def conclude(comparison: Comparison) -> tuple[Verdict, str]:
     if headline and all(metric.verdict is Verdict.SAME for metric in headline):
         return Verdict.SAME, f"No difference that matters. {sentence}"
     return Verdict.UNDECIDED, f"Not decided. {sentence}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricTexts:
+    """The numbers of one metric as they stand in a row: all with the same decimals."""
+
+    baseline: str
+    candidate: str
+    effect: str
+    relative: str
+    interval: str
+
+
+def describe_metric(metric: MetricComparison) -> MetricTexts:
+    """The row's numbers in words; ``relative`` is empty where the baseline is zero or below."""
+    base, cand, effect = metric.baseline.level, metric.candidate.level, metric.effect
+    places = find_decimals(base, cand, effect)
+    relative = metric.effect_relative
+    return MetricTexts(
+        baseline=format_value(base, metric.unit, decimals=places),
+        candidate=format_value(cand, metric.unit, decimals=places),
+        effect=format_value(effect, metric.unit, signed=True, decimals=places),
+        relative="" if relative is None else format_percent(relative, signed=True),
+        interval=format_interval(metric.effect_ci, metric.unit, decimals=places),
+    )
 
 
 def rank_metrics(metrics: Sequence[MetricComparison]) -> list[MetricComparison]:

@@ -15,7 +15,6 @@ from android_suite.model.verdict import GateOutcome, Verdict
 from android_suite.report.model import AnalyzedRun, ReportModel
 from android_suite.report.phrases import (
     format_bytes,
-    format_interval,
     format_ms,
     format_number,
     format_p,
@@ -29,6 +28,7 @@ from android_suite.report.summary import (
     collect_crashes,
     collect_paths,
     conclude,
+    describe_metric,
     name_kernel,
     rank_metrics,
 )
@@ -109,7 +109,7 @@ def _print_metrics(comparison: Comparison, console: Console) -> None:
         ("boots", "right"),
     )
     for metric in rank_metrics(comparison.metrics):
-        effect = format_value(metric.effect, metric.unit, signed=True)
+        texts = describe_metric(metric)
         boots = f"{metric.baseline.boots}+{metric.candidate.boots}"
         if metric.boots_to_decide:
             boots += f" (needs {metric.boots_to_decide})"
@@ -117,10 +117,10 @@ def _print_metrics(comparison: Comparison, console: Console) -> None:
             Text(metric.verdict, style=STYLES[metric.verdict]),
             Text(show_foreign(metric.scenario)),
             Text(show_foreign(metric.name), style="bold" if metric.headline else ""),
-            format_value(metric.baseline.level, metric.unit),
-            format_value(metric.candidate.level, metric.unit),
-            effect,
-            format_interval(metric.effect_ci, metric.unit),
+            texts.baseline,
+            texts.candidate,
+            texts.effect,
+            texts.interval,
             format_p(metric.p_adjusted),
             boots,
         )

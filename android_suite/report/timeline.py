@@ -138,7 +138,7 @@ def _draw(chain: Mapping[str, Any], duration: int, states: Mapping[str, int]) ->
             y=alt.Y("who:N", sort=order, title=None),
             color=alt.Color("kind:N", scale=colors),
         )
-        .properties(width=WIDTH - 60, height={"step": 20})
+        .properties(width=WIDTH, height={"step": 20})
     )
     return render_svg(chart, "timeline of an inversion: who waited, who held the lock, who ran instead")
 

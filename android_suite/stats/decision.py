@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from zlib import crc32
@@ -58,40 +58,44 @@ class Answer:
     boots_to_decide: int | None
 
 
-def judge_family(questions: Sequence[Question], *, confidence: float, seed: int) -> list[Answer]:
+def judge_family(
+    questions: Sequence[Question], *, confidence: float, seed: int, only: Collection[str] | None = None
+) -> list[Answer]:
     """Judges all metrics of a comparison together, so that their false alarms together stay at 1 - ``confidence``.
 
     Args:
         questions: one a metric and scenario. Chance is drawn per name, so their order changes nothing.
         confidence: of each interval, and of the whole family against a false BETTER or WORSE.
         seed: of all resampling.
+        only: names to answer, where not all; the correction is over all questions nevertheless.
 
     Returns:
-        One answer a question, in their order.
+        One answer a question (of ``only``), in their order.
     """
-    alpha = 1.0 - confidence
-    family = [q for q in questions if q.better != "none"]
-    level = alpha / max(1, len(family))
-    p_values: dict[str, tuple[float, str]] = {}
-    for question in questions:
-        if question.boots >= 2:
-            rng = _generator(seed, question.name, 0)
-            p_values[question.name] = measure_p(
-                question.baseline,
-                question.candidate,
-                paired=question.paired,
-                margin=question.margin,
-                level=level,
-                rng=rng,
-            )
-    adjusted = dict(
-        zip(
-            (q.name for q in family),
-            adjust_holm([p_values.get(q.name, (1.0, ""))[0] for q in family]).tolist(),
-            strict=True,
-        )
-    )
-    return [_judge(q, p_values.get(q.name), adjusted.get(q.name), level, confidence, seed) for q in questions]
+    p_values, adjusted, level = measure_family(questions, confidence=confidence, seed=seed)
+    return [
+        _judge(q, p_values.get(q.name), adjusted.get(q.name), level, confidence, seed)
+        for q in questions
+        if only is None or q.name in only
+    ]
+
+
+def measure_family(
+    questions: Sequence[Question], *, confidence: float, seed: int
+) -> tuple[dict[str, tuple[float, str]], dict[str, float], float]:
+    """The tests alone: p and its test by name, Holm-adjusted p by name, and the level that each had to reach.
+
+    Metrics without a better direction are tested and not in the family; those with one boot a side count with p = 1.
+    """
+    family = [q.name for q in questions if q.better != "none"]
+    level = (1.0 - confidence) / max(1, len(family))
+    p_values = {
+        q.name: measure_p(q.baseline, q.candidate, paired=q.paired, margin=q.margin, level=level, seed=seed)
+        for q in questions
+        if q.boots >= 2
+    }
+    adjusted = adjust_holm([p_values[name][0] if name in p_values else 1.0 for name in family])
+    return p_values, dict(zip(family, adjusted.tolist(), strict=True)), level
 
 
 def _judge(

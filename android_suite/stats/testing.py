@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import combinations
 from math import comb
 
 import numpy as np
@@ -23,33 +25,26 @@ def attainable_p(n_baseline: int, n_candidate: int, *, paired: bool) -> float:
     return min(1.0, 2.0 / arrangements)
 
 
-def permute_paired(differences: Array, rng: np.random.Generator) -> float:
+def permute_paired(differences: Array, *, seed: int) -> float:
     """Two-sided p of a mean difference of zero, by flipping the signs of the differences of pairs.
 
     All 2^n patterns where these are at most ``EXACT_LIMIT``, else random ones with the observed pattern counted in.
     """
-    n, scale = len(differences), float(np.abs(differences).sum())
-    if 2**n <= EXACT_LIMIT:
-        codes = np.arange(2**n)[:, None] >> np.arange(n)
-        signs = 1.0 - 2.0 * (codes & 1)
-        return _tail(np.abs(signs @ differences), abs(float(differences.sum())), scale=scale, exact=True)
-    signs = 1.0 - 2.0 * rng.integers(2, size=(DRAWS, n))
-    return _tail(np.abs(signs @ differences), abs(float(differences.sum())), scale=scale, exact=False)
+    signs, exact = _sign_patterns(len(differences), seed)
+    observed, scale = abs(float(differences.sum())), float(np.abs(differences).sum())
+    return _tail(np.abs(signs @ differences), observed, scale=scale, exact=exact)
 
 
-def permute_unpaired(baseline: Array, candidate: Array, rng: np.random.Generator) -> float:
+def permute_unpaired(baseline: Array, candidate: Array, *, seed: int) -> float:
     """Two-sided p of equal means, by dealing the boots anew to the two sides.
 
     All arrangements where these are at most ``EXACT_LIMIT``, else random ones with the observed one counted in.
     """
     pooled = np.concatenate([candidate, baseline])
-    n, total = len(candidate), len(pooled)
-    center = pooled.sum() * n / total
-    observed, scale = abs(float(candidate.sum() - center)), float(np.abs(pooled).sum())
-    if comb(total, n) <= EXACT_LIMIT:
-        return _tail(np.abs(_combination_sums(pooled, n) - center), observed, scale=scale, exact=True)
-    order = np.argsort(rng.random((DRAWS, total)), axis=1)[:, :n]
-    return _tail(np.abs(pooled[order].sum(axis=1) - center), observed, scale=scale, exact=False)
+    hands, exact = _deals(len(candidate), len(pooled), seed)
+    center = float(pooled.mean()) * len(candidate)
+    observed, scale = abs(float(candidate.sum()) - center), float(np.abs(pooled).sum())
+    return _tail(np.abs(hands @ pooled - center), observed, scale=scale, exact=exact)
 
 
 def measure_p_beyond_margin(baseline: Boots, candidate: Boots, margin: float, *, paired: bool) -> float:
@@ -69,7 +64,7 @@ def measure_p_beyond_margin(baseline: Boots, candidate: Boots, margin: float, *,
 
 
 def measure_p(
-    baseline: Boots, candidate: Boots, *, paired: bool, margin: float, level: float, rng: np.random.Generator
+    baseline: Boots, candidate: Boots, *, paired: bool, margin: float, level: float, seed: int
 ) -> tuple[float, str]:
     """P of no difference, and the test that gave it: ``permutation`` or ``t``.
 
@@ -80,14 +75,14 @@ def measure_p(
         margin: the largest difference that does not matter, in the metric's unit.
         level: the p needed for a verdict after correction (alpha over the number of metrics); which test is used
             depends on it and on the number of boots, never on the values.
-        rng: the only source of chance.
+        seed: of the random arrangements, where there are too many to try all.
     """
     if attainable_p(len(baseline), len(candidate), paired=paired) > level:
         return measure_p_beyond_margin(baseline, candidate, margin, paired=paired), "t"
     base, cand = summarize_boots(baseline), summarize_boots(candidate)
     if paired:
-        return permute_paired(cand - base, rng), "permutation"
-    return permute_unpaired(base, cand, rng), "permutation"
+        return permute_paired(cand - base, seed=seed), "permutation"
+    return permute_unpaired(base, cand, seed=seed), "permutation"
 
 
 def adjust_holm(p_values: Sequence[float]) -> Array:
@@ -106,15 +101,29 @@ def _tail(sums: Array, observed: float, *, scale: float, exact: bool) -> float:
     return extreme / len(sums) if exact else (extreme + 1) / (len(sums) + 1)
 
 
-def _combination_sums(values: Array, choose: int) -> Array:
-    """Sum of every ``choose`` of ``values``; shape (comb(len(values), choose),)."""
-    sums: dict[int, list[Array]] = {0: [np.zeros(1)]}
-    for value in values:
-        for size in range(min(choose, max(sums) + 1), 0, -1):
-            if size - 1 in sums:
-                sums.setdefault(size, []).append(np.concatenate(sums[size - 1]) + value)
-        sums = {size: [np.concatenate(parts)] for size, parts in sums.items()}
-    return sums[choose][0]
+@lru_cache(maxsize=4)
+def _sign_patterns(n: int, seed: int) -> tuple[Array, bool]:
+    """Rows of +1 and -1 over ``n`` pairs, and whether they are all there are. Metrics of one experiment share them."""
+    if 2**n <= EXACT_LIMIT:
+        flips = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
+    else:
+        flips = np.random.default_rng(seed).integers(2, size=(DRAWS, n))
+    signs: Array = np.where(flips == 1, -1.0, 1.0)
+    return signs, 2**n <= EXACT_LIMIT
+
+
+@lru_cache(maxsize=4)
+def _deals(hand: int, total: int, seed: int) -> tuple[Array, bool]:
+    """Rows that are 1 at ``hand`` of ``total`` places, else 0, and whether they are all there are."""
+    if comb(total, hand) <= EXACT_LIMIT:
+        places = np.array(list(combinations(range(total), hand)))
+        exact = True
+    else:
+        places = np.argsort(np.random.default_rng(seed).random((DRAWS, total)), axis=1)[:, :hand]
+        exact = False
+    rows = np.zeros((len(places), total))
+    np.put_along_axis(rows, places, 1.0, axis=1)
+    return rows, exact
 
 
 def find_boots_limit(level: float, *, paired: bool) -> int:

@@ -1,0 +1,135 @@
+"""Verdicts: what proves what, and what proves nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from android_suite.stats.decision import MIN_BOOTS, Answer, Direction, Question, estimate_boots, judge_family
+
+
+def question(
+    base: float,
+    cand: float,
+    *,
+    boots: int = 10,
+    spread: float = 0.3,
+    margin: float = 0.5,
+    better: Direction = "lower",
+    paired: bool = False,
+    name: str = "m",
+    seed: int = 0,
+    baseline_bounded: bool = False,
+    candidate_bounded: bool = False,
+) -> Question:
+    rng = np.random.default_rng(seed)
+    return Question(
+        name=name,
+        baseline=[np.array([base + spread * rng.normal()]) for _ in range(boots)],
+        candidate=[np.array([cand + spread * rng.normal()]) for _ in range(boots)],
+        paired=paired,
+        better=better,
+        margin=margin,
+        baseline_bounded=baseline_bounded,
+        candidate_bounded=candidate_bounded,
+    )
+
+
+def judge(asked: Question, confidence: float = 0.95) -> Answer:
+    (answer,) = judge_family([asked], confidence=confidence, seed=1)
+    return answer
+
+
+def test_directions() -> None:
+    assert judge(question(10, 5)).verdict == "BETTER"
+    assert judge(question(5, 10)).verdict == "WORSE"
+    assert judge(question(5, 10, better="higher")).verdict == "BETTER"
+    assert judge(question(5, 5.05)).verdict == "SAME"
+    assert judge(question(5, 5.2, spread=2)).verdict == "UNDECIDED"
+
+
+def test_a_difference_inside_the_margin_is_the_same_however_significant() -> None:
+    answer = judge(question(10, 10.2, spread=0.01, margin=0.5, boots=12))
+    assert answer.p_adjusted is not None
+    assert answer.p_adjusted < 0.001
+    assert answer.verdict == "SAME"
+
+
+def test_no_direction_is_never_better_or_worse_and_not_in_the_family() -> None:
+    work = question(5, 10, better="none", name="work")
+    answers = judge_family([work, question(10, 5, name="m")], confidence=0.95, seed=0)
+    assert answers[0].verdict == "UNDECIDED"
+    assert "differs" in answers[0].reason
+    assert answers[0].p_adjusted is None
+    assert answers[1].p_adjusted == answers[1].p_value
+
+
+@pytest.mark.parametrize("boots", [1, 2, 3])
+@pytest.mark.parametrize(("base", "cand"), [(10, 5), (10, 10), (10, 100)])
+def test_few_boots_decide_nothing(boots: int, base: float, cand: float) -> None:
+    answer = judge(question(base, cand, boots=boots, spread=1e-6))
+    assert answer.verdict == "UNDECIDED"
+    assert str(MIN_BOOTS) in answer.reason
+    assert answer.effect == pytest.approx(cand - base, abs=1e-4)
+    if boots == 1:
+        assert answer.interval is None
+
+
+def test_four_boots_decide_what_is_plain() -> None:
+    family = [question(100, 100, boots=4, spread=3, margin=1, name=f"n{i}", seed=i) for i in range(20)]
+    plain = question(72, 3, boots=4, spread=4, margin=3, name="plain", paired=True)
+    answers = judge_family([*family, plain], confidence=0.95, seed=0)
+    assert answers[-1].verdict == "BETTER"
+    assert answers[-1].method == "t"
+    assert all(answer.verdict == "UNDECIDED" for answer in answers[:-1])
+
+
+def test_a_side_without_samples() -> None:
+    empty = Question(name="m", baseline=[], candidate=[np.array([1.0])] * 5, paired=False, better="lower", margin=1)
+    answer = judge(empty)
+    assert (answer.verdict, answer.effect) == ("UNDECIDED", None)
+    assert "baseline" in answer.reason
+
+
+def test_lower_bounds_prove_in_one_direction_only() -> None:
+    assert judge(question(10, 5, candidate_bounded=True)).verdict == "UNDECIDED"
+    assert judge(question(10, 5, baseline_bounded=True)).verdict == "BETTER"
+    assert judge(question(5, 10, candidate_bounded=True)).verdict == "WORSE"
+    assert judge(question(5, 10, baseline_bounded=True)).verdict == "UNDECIDED"
+    assert judge(question(5, 5.01, candidate_bounded=True)).verdict == "UNDECIDED"
+
+
+def test_order_and_company_change_no_interval() -> None:
+    asked = [question(10, 9.8, name=f"m{i}", seed=i) for i in range(5)]
+    forward = judge_family(asked, confidence=0.95, seed=3)
+    backward = judge_family(asked[::-1], confidence=0.95, seed=3)[::-1]
+    assert forward == backward
+    assert judge_family(asked, confidence=0.95, seed=3, only={"m2"}) == [forward[2]]
+    assert judge_family(asked, confidence=0.95, seed=4) != forward
+
+
+def test_boots_to_decide_would_decide() -> None:
+    asked = question(10, 10.4, boots=6, spread=0.6, margin=0.1, seed=2)
+    wanted = estimate_boots(asked, level=0.05, confidence=0.95)
+    assert wanted is not None
+    effect = np.mean(np.concatenate(asked.candidate)) - np.mean(np.concatenate(asked.baseline))
+    decided = sum(
+        judge(question(10, 10 + effect, boots=wanted, spread=0.6, margin=0.1, seed=100 + i)).verdict != "UNDECIDED"
+        for i in range(40)
+    )
+    assert decided >= 22  # four of five on average, with the spread itself only estimated
+
+
+def test_same_kernel_bit_for_bit() -> None:
+    values = [np.array([float(i)]) for i in range(4)]
+    asked = Question(name="m", baseline=values, candidate=values, paired=True, better="lower", margin=0.1)
+    answer = judge(asked)
+    assert (answer.verdict, answer.effect, answer.interval) == ("SAME", 0.0, (0.0, 0.0))
+
+
+def test_false_alarms_stay_at_the_stated_rate() -> None:
+    from benchmarks.power import count_alarms, draw_family
+
+    rng = np.random.default_rng(0)
+    alarms = sum(count_alarms(draw_family(rng, 5, paired=i % 2 == 0), seed=0) > 0 for i in range(120))
+    assert alarms <= 13  # 5 % of 120 and 3 standard errors; the full simulation is docs/power.md

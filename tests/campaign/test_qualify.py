@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from scripted import ScriptedRecorder
 
 from android_suite.campaign.journal import open_campaign, read_journal
 from android_suite.campaign.plan_file import PlanFile
-from android_suite.campaign.qualify import Collaborators, qualify
+from android_suite.campaign.qualify import Collaborators, qualify, schedule
 from android_suite.campaign.runner import Progress
 from android_suite.errors import ConfigError, EvidenceError, LabError, Unsupported, UsageError
 from android_suite.model.verdict import Verdict
@@ -175,3 +177,18 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path, lab: Collaborator
     for fresh in (False, True):
         with pytest.raises(UsageError, match="no campaign"):
             qualify(make_plan(), tmp_path / "out", lab, fresh=fresh)
+
+
+def test_a_spent_budget_starts_no_job_and_loses_none(
+    tmp_path: Path, lab: Collaborators, make_plan: MakePlan, faults: Path
+) -> None:
+    file = make_plan(('"scripted"', '"scripted"\nbudget = "3 s"'))
+    durations_s = {job.kind: [0.5] for job in schedule(file)[1]}
+    slow = replace(lab, recorder=ScriptedRecorder(faults, 2.0))
+    with pytest.raises(LabError, match=r"the budget of 0.05 min is spent with \d of 6 jobs done; run qualify again"):
+        qualify(file, tmp_path / "out", slow, workers=1, durations_s=dict(durations_s))
+    begun = len(lines(faults / "recorded"))
+    assert 1 <= begun < 6
+    assert len(list((tmp_path / "out" / "jobs").iterdir())) == begun
+    qualify(make_plan(), tmp_path / "out", lab, workers=2)
+    assert len(lines(faults / "recorded")) == 6

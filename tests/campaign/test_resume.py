@@ -75,16 +75,19 @@ def test_killed_at_ten_random_moments(tmp_path: Path, faults: Path, make_plan: C
     kill_and_resume(plan, tmp_path, faults, kills=10, seconds=0.3, draw=2)
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_leaves_no_process_and_a_state_to_go_on_from(
-    tmp_path: Path, faults: Path, make_plan: Callable[..., PlanFile]
+    tmp_path: Path, faults: Path, make_plan: Callable[..., PlanFile], how: signal.Signals
 ) -> None:
     plan, out = make_plan(("[1, 2, 3]", "[1, 2]")), tmp_path / "out"
     process = start(plan, out, faults, 30.0)
     while not (faults / "recorded").exists():
         time.sleep(0.05)
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    children = read_children(process)
+    process.send_signal(how)
     assert finish(process) == (130, b"")
+    assert not any(map(alive, children))
     assert read_journal(out / "journal.jsonl")[-1]["event"] == "interrupted"
     assert finish(start(plan, out, faults, 0.0)) == (0, b"")
 
@@ -95,14 +98,19 @@ def test_a_killed_campaign_takes_its_jobs_with_it(
     process = start(make_plan(), tmp_path / "out", faults, 30.0)
     while not (faults / "recorded").exists():
         time.sleep(0.05)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    assert children
+    children = read_children(process)
     process.kill()
     finish(process)
     deadline = time.monotonic() + 10
-    while any(alive(int(pid)) for pid in children):
+    while any(map(alive, children)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def read_children(process: subprocess.Popen[bytes]) -> list[int]:
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert children
+    return [int(child) for child in children]
 
 
 def alive(pid: int) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from android_suite.capture.framestats import FramestatsCapture
 from android_suite.capture.ftrace import FtraceCapture, TracefsFacts, read_tracefs_facts
 from android_suite.capture.logcat import LogcatCapture
+from android_suite.capture.needs import find_needs
 from android_suite.capture.proc_files import LOCK_STAT, LockStatCapture, MapsCapture, VmstatCapture
 from android_suite.capture.session import run_session
 from android_suite.capture.source import Source
@@ -208,7 +209,7 @@ def choose_sources(
         sources.append(FramestatsCapture(device, package, refresh_rate_hz=step.identity.refresh_rate_hz))
     if step.facts is None:
         return tuple(sources), None
-    ftrace = FtraceCapture(device, step.workload.needs, facts=step.facts, options=step.options.tracing)
+    ftrace = FtraceCapture(device, find_needs(step.workload.needs), facts=step.facts, options=step.options.tracing)
     return (*sources, ftrace), ftrace
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from android_suite.errors import Unsupported
+from android_suite.errors import Unsupported, UsageError
 
 # Every syscall that takes mmap_lock and that the analysis can name as what a holder was doing.
 MM_SYSCALLS: Final = ("madvise", "process_madvise", "mmap", "munmap", "mprotect", "mremap", "brk", "prctl")
@@ -86,6 +86,19 @@ PAGE_FAULT = Need(name="PAGE_FAULT", optional=("exceptions:page_fault_user",))
 MARKERS = Need(name="MARKERS")  # written by apps into trace_marker; nothing to enable but the option
 
 NEEDS: Final = (SCHED, MMAP_LOCK, MADVISE, CONTENTION, BLOCKED_REASON, PI, PAGE_FAULT, MARKERS)
+
+
+def find_needs(names: Sequence[str]) -> tuple[Need, ...]:
+    """The groups of these names, in their order.
+
+    Raises:
+        UsageError: there is none of a name; lists those there are.
+    """
+    known = {need.name: need for need in NEEDS}
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no group of events {name!r}; choose among {', '.join(known)}.")
+    return tuple(known[name] for name in names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

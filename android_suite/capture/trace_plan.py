@@ -46,7 +46,7 @@ class TraceOptions:
 
     buffer_kb: int = 8192
     clock: str = "mono"
-    period_ms: int = 200
+    period_ms: int = 500
     event_pids: tuple[int, ...] = ()
 
 

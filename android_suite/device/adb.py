@@ -114,7 +114,7 @@ class AdbTransport:
                 out += data
         body, found, status = bytes(out).rpartition(_STATUS_MARK)
         if not found or not status.strip().isdigit():
-            raise self._lose(f"`{line[:80]}` was cut off")
+            raise self._lose(f"`{_shorten(line)}` was cut off")
         return Completed(command=line, stdout=body, stderr=b"", status=int(status))
 
     def stream(self, command: Command) -> AdbStream:
@@ -206,21 +206,27 @@ class AdbTransport:
             if any(word in said.lower() for word in _GONE):
                 raise self._lose(said) from error
             raise AdbError(
-                f"{self._serial}: adb refused `{what[:80]}` ({said}); try `adb devices`.",
+                f"{self._serial}: adb refused `{_shorten(what)}` ({said}); try `adb devices`.",
                 argv=(what,),
                 serial=self._serial,
                 output=said,
             ) from error
         except (OSError, EOFError) as error:
-            raise self._lose(f"`{what[:80]}`: {error}") from error
+            raise self._lose(f"`{_shorten(what)}`: {error}") from error
 
 
 def _timeout(what: str, timeout: float, serial: str) -> AdbTimeout:
     return AdbTimeout(
-        f"{serial}: `{what[:80]}` did not end in {timeout:.3g} s; see whether the device still answers `adb shell`.",
+        f"{serial}: `{_shorten(what)}` did not end in {timeout:.3g} s; see whether the device still answers `adb shell`.",
         argv=(what,),
         serial=serial,
     )
+
+
+def _shorten(command: str) -> str:
+    """A command as one short line."""
+    line = " ".join(command.split())
+    return line if len(line) <= 80 else line[:77] + "..."
 
 
 def _read_exactly(raw: socket.socket, size: int) -> bytes:
@@ -261,14 +267,14 @@ class AdbStream:
                 self._raw.settimeout(max(0.001, deadline - time.monotonic()))
                 data = self._raw.recv(_CHUNK_BYTES)
                 if not data and not self._closed.is_set():
-                    raise self._lose(f"`{self._line[:80]}` was cut off")
+                    raise self._lose(f"`{_shorten(self._line)}` was cut off")
                 packets = self._packets.feed(data)
             except TimeoutError as error:
                 raise _timeout(self._line, timeout, self._serial) from error
             except (OSError, v2.OutOfStep) as error:
                 if self._closed.is_set():  # by another thread of ours: the end, not a loss
                     break
-                raise self._lose(f"`{self._line[:80]}`: {error}") from error
+                raise self._lose(f"`{_shorten(self._line)}`: {error}") from error
             for kind, payload in packets:
                 if kind == v2.STDOUT:
                     out += payload

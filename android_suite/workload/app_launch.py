@@ -6,9 +6,7 @@ import json
 import re
 import time
 from dataclasses import dataclass
-from typing import Any
 
-from android_suite.capture.needs import BLOCKED_REASON, CONTENTION, MADVISE, MARKERS, MMAP_LOCK, PAGE_FAULT, PI, SCHED
 from android_suite.device.android import (
     drop_caches,
     force_stop,
@@ -21,7 +19,7 @@ from android_suite.device.android import (
 from android_suite.device.parse_am_start import AmStart
 from android_suite.errors import LabError, NotReady, UsageError
 from android_suite.store.run import now_iso
-from android_suite.workload.workload import Context, Outcome, Parameters
+from android_suite.workload.workload import ALL_NEEDS, Context, Outcome, Parameters
 
 STATES = ("cold", "warm", "hot")
 _FULLY_DRAWN_TIMEOUT_S = 30.0
@@ -32,7 +30,7 @@ class AppLaunch:
     """See the module. Launches go cold, warm, hot, and again: each state finds the device as the one before left it."""
 
     name: str = "app_launch"
-    needs: tuple[Any, ...] = (SCHED, MMAP_LOCK, MADVISE, CONTENTION, BLOCKED_REASON, PI, PAGE_FAULT, MARKERS)
+    needs: tuple[str, ...] = ALL_NEEDS
 
     @property
     def defaults(self) -> Parameters:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
-from typing import Any
 
-from android_suite.capture.needs import BLOCKED_REASON, CONTENTION, MADVISE, MARKERS, MMAP_LOCK, PAGE_FAULT, PI, SCHED
 from android_suite.errors import UsageError
-from android_suite.workload.workload import Context, Outcome, Parameters
+from android_suite.workload.workload import ALL_NEEDS, Context, Outcome, Parameters
 
 _CANNOT_RUN = {126: "it is no program", 127: "there is no such command"}
 
@@ -19,7 +17,7 @@ class Command:
     """``run``: the command; ``process``: whose threads are the app's; ``timeout_s``: when it is given up."""
 
     name: str = "command"
-    needs: tuple[Any, ...] = (SCHED, MMAP_LOCK, MADVISE, CONTENTION, BLOCKED_REASON, PI, PAGE_FAULT, MARKERS)
+    needs: tuple[str, ...] = ALL_NEEDS
 
     @property
     def defaults(self) -> Parameters:

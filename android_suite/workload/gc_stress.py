@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
 
-from android_suite.capture.needs import BLOCKED_REASON, CONTENTION, MADVISE, MARKERS, MMAP_LOCK, PAGE_FAULT, PI, SCHED
 from android_suite.device.android import (
     Extra,
     force_stop,
@@ -18,7 +16,7 @@ from android_suite.device.android import (
 )
 from android_suite.errors import LabError, NotReady, UsageError
 from android_suite.model.identity import CrashRecord
-from android_suite.workload.workload import Context, Outcome, Parameters
+from android_suite.workload.workload import ALL_NEEDS, Context, Outcome, Parameters
 
 PACKAGE = "com.androidsuite.workload"
 ACTIVITY = ".GcStressActivity"
@@ -48,7 +46,7 @@ class GcStress:
     """See the module. A parameter of -1 or an empty one leaves the choice to the app's profile."""
 
     name: str = "gc_stress"
-    needs: tuple[Any, ...] = (SCHED, MMAP_LOCK, MADVISE, CONTENTION, BLOCKED_REASON, PI, PAGE_FAULT, MARKERS)
+    needs: tuple[str, ...] = ALL_NEEDS
 
     @property
     def defaults(self) -> Parameters:

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from android_suite.capture.logcat import LogcatCapture
-from android_suite.capture.needs import Need
 from android_suite.device.device import Device
 from android_suite.errors import UsageError
 from android_suite.model.identity import CrashRecord
 from android_suite.store.run import IterationWriter
 
 Parameters = Mapping[str, str | int | float | bool]
+
+# What an app's locks, frames and launches are seen by; the groups of events are spelt out in capture/needs.py.
+ALL_NEEDS: Final = ("SCHED", "MMAP_LOCK", "MADVISE", "CONTENTION", "BLOCKED_REASON", "PI", "PAGE_FAULT", "MARKERS")
+
+
+class FollowedLog(Protocol):
+    """The device's log, followed since before the work began."""
+
+    def mark(self) -> int:
+        """How many lines there are by now."""
+        ...
+
+    def wait_line(self, pattern: re.Pattern[str], *, timeout: float, what: str, since: int = 1) -> re.Match[str]:
+        """The first line from ``since`` on in which ``pattern`` is found.
+
+        Raises:
+            NotReady: none came in ``timeout`` seconds; names ``what`` was waited for.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +40,7 @@ class Context:
 
     device: Device
     out: IterationWriter
-    log: LogcatCapture
+    log: FollowedLog
     seed: int
     token: str  # marks this iteration's lines in the log
     parameters: Parameters  # complete: defaults filled in
@@ -47,8 +65,8 @@ class Workload(Protocol):
         ...
 
     @property
-    def needs(self) -> tuple[Need, ...]:
-        """What has to be seen."""
+    def needs(self) -> tuple[str, ...]:
+        """What has to be seen: names of event groups."""
         ...
 
     @property

@@ -5,8 +5,9 @@ Layout under :func:`cache_dir`::
     objects/ab/abcdef...   one file a content, named by its SHA-256
     entries/KIND/KEY.json  a named set of objects with what is known about them
     locks/NAME             held while an entry is being made
+    tmp/make-PID-...       what process PID is making
 
-A file appears under its name only when it is whole: it is written beside, synced and renamed. Digests are checked at
+A file appears under its name only when it is whole: it is written elsewhere, synced and renamed. Digests are checked at
 every use, so a damaged object is made again instead of booted.
 """
 
@@ -18,6 +19,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -91,10 +93,15 @@ class Cache:
             os.close(handle)
 
     def scratch(self) -> tempfile.TemporaryDirectory[str]:
-        """A temporary folder on the cache's own disk."""
+        """A temporary folder on the cache's own disk; what killed processes left in theirs is removed first."""
         with self.writing(1):
-            (self.root / "tmp").mkdir(parents=True, exist_ok=True)
-            return tempfile.TemporaryDirectory(dir=self.root / "tmp", prefix="make-", ignore_cleanup_errors=True)
+            folder = self._temporary()
+            for left in folder.iterdir():
+                owner = left.name.split("-")[1]
+                if not Path("/proc", owner).exists():
+                    shutil.rmtree(left, ignore_errors=True)
+                    left.unlink(missing_ok=True)
+            return tempfile.TemporaryDirectory(dir=folder, prefix=_prefix(), ignore_cleanup_errors=True)
 
     def write_object(self, content: bytes) -> str:
         """Stores ``content``; returns its SHA-256."""
@@ -142,10 +149,15 @@ class Cache:
     def _entry(self, kind: str, key: str) -> Path:
         return self.root / "entries" / kind / f"{key}.json"
 
+    def _temporary(self) -> Path:
+        folder = self.root / "tmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     def _write_whole(self, path: Path, content: bytes) -> None:
         with self.writing(len(content)):
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+            handle, name = tempfile.mkstemp(dir=self._temporary(), prefix=_prefix())
             try:
                 with os.fdopen(handle, "wb") as stream:
                     stream.write(content)
@@ -155,3 +167,7 @@ class Cache:
             except BaseException:
                 Path(name).unlink(missing_ok=True)
                 raise
+
+
+def _prefix() -> str:
+    return f"make-{os.getpid()}-"

@@ -35,6 +35,9 @@ from android_suite.virtual.registry import STOP_TIMEOUT_S, DeviceRecord, Registr
 BOOT_TIMEOUT_S = 120.0
 # Virtual time under one emulated instruction at a time: a 10 s scenario takes minutes on a busy machine.
 WINDOW_TIMEOUT_S = 1800.0
+# The lab kernels are built for eight; image and app model fill 256 MB.
+MAX_CPUS = 8
+MIN_MEMORY_MB = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,10 +132,14 @@ class VirtualDevice:
         adbd, so that nothing of the host's timing reaches it; the network card is plugged in when that is over.
 
         Raises:
-            UsageError: a port in use, a bad overlay.
+            UsageError: a port in use, a bad overlay, too many CPUs, too little memory.
             MachineError: QEMU is missing, too old or died; packages or compiler are missing.
             NotReady: the guest crashed or did not come up in time; :meth:`exit_report` says which.
         """
+        if not 1 <= self.cpus <= MAX_CPUS:
+            raise UsageError(f"{self.cpus} virtual CPUs are not between 1 and {MAX_CPUS}; choose fewer")
+        if self.memory_mb < MIN_MEMORY_MB:
+            raise UsageError(f"{self.memory_mb} MB of memory are too few; give at least {MIN_MEMORY_MB}")
         if self._port is not None:
             _check_port(self._port)
         version = read_qemu_version(self.kernel.arch)

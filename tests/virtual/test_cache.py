@@ -107,3 +107,13 @@ def test_many_writers_of_one_object(tmp_path: Path) -> None:
         writer.join()
     assert cache.read_entry("k", "e") is not None
     assert len([path for path in (tmp_path / "objects").rglob("*") if path.is_file()]) == 1
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    left, alive = tmp_path / "tmp/make-999999999-abc", tmp_path / f"tmp/make-{os.getpid()}-abc"
+    for folder in (left, alive):
+        folder.mkdir(parents=True)
+        (folder / "half.deb").write_bytes(b"x")
+    (tmp_path / "tmp/make-999999999-file").write_bytes(b"half an object")
+    with Cache(tmp_path).scratch() as scratch:
+        assert sorted((tmp_path / "tmp").iterdir()) == sorted([alive, Path(scratch)])

@@ -89,6 +89,14 @@ def test_port_out_of_range(tmp_path: Path, port: int) -> None:
         VirtualDevice(kernel=KERNEL, port=port, cache=Cache(tmp_path)).start()
 
 
+@pytest.mark.parametrize(
+    ("cpus", "memory_mb", "match"), [(0, 1024, "0 virtual CPUs"), (9, 1024, "9 virtual"), (2, 64, "64 MB")]
+)
+def test_impossible_machine(tmp_path: Path, cpus: int, memory_mb: int, match: str) -> None:
+    with pytest.raises(UsageError, match=match):
+        VirtualDevice(kernel=KERNEL, cpus=cpus, memory_mb=memory_mb, cache=Cache(tmp_path)).start()
+
+
 def test_foreign_architecture_is_emulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     assert choose_accel(KERNEL, cache=Cache(tmp_path), version="10.0.2") == "tcg"

@@ -98,6 +98,7 @@ static void begin_scenario(const struct parameters *p, bool cold) {
 static void start_stress(void) {
     planted_prepare(&current);
     gc_begin_stress(&current);
+    frames_reset(); /* the frames of the stress are the scenario's, not the launch's */
     jit_set_active(true);
     binder_set_work(&current);
 }

@@ -70,11 +70,7 @@ static void free_large_ranges(const struct parameters *p) {
 }
 
 static void log_slow_collection(int64_t total_ns, int64_t pause1_ns, int64_t pause2_ns, size_t before) {
-    char comm[16] = "";
-    FILE *f = fopen("/proc/self/comm", "r"); /* the main thread's, which Android uses as the tag */
-    if (f && fscanf(f, "%15[^\n]", comm) != 1) comm[0] = 0;
-    if (f) fclose(f);
-    log_write("main", 'I', comm,
+    log_write("main", 'I', PACKAGE_COMM, /* ART's tag is the process's name as the kernel keeps it */
               "Background young concurrent copying GC freed %zuKB AllocSpace bytes, 0(0B) LOS objects, 0%% free, %zuKB/%zuKB, "
               "paused %lldus,%lldus total %lld.%03lldms",
               before / KIB, heap_allocated() / KIB, before / KIB, (long long)pause1_ns / 1000, (long long)pause2_ns / 1000,

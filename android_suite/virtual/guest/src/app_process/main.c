@@ -1,6 +1,7 @@
 /* app_process: what zygote's fork becomes. `am` runs it with the package as argv[0] and the control socket as descriptor 3. */
 #include "app.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 
@@ -13,10 +14,11 @@ int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC);
     prctl(PR_SET_NAME, "main"); /* zygote's name: threads made before the app has its own inherit it, and ftrace may remember it */
+    mallopt(M_ARENA_MAX, 1); /* no thread may map an arena of its own: the model's memory calls are the ones it counts */
     atrace_open();
     heap_create();
     gc_start_threads();
     jit_start_thread();
-    prctl(PR_SET_NAME, PACKAGE + sizeof PACKAGE - 16); /* Android keeps the last 15 characters */
+    prctl(PR_SET_NAME, PACKAGE_COMM);
     activity_loop();
 }

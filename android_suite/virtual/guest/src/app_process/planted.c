@@ -112,7 +112,7 @@ void planted_finish(const struct parameters *p) {
 
 /* argv: app's pid, address, bytes, request pipe, reply pipe. Answers each request with the number of calls that succeeded. */
 int planted_helper_main(char **argv) {
-    become(HELPER_PACKAGE + sizeof HELPER_PACKAGE - 16, 0);
+    become(HELPER_COMM, 0);
     int app = (int)syscall(SYS_pidfd_open, atoi(argv[1]), 0);
     struct iovec range = {(void *)strtoul(argv[2], NULL, 10), strtoul(argv[3], NULL, 10)};
     int in = atoi(argv[4]), out = atoi(argv[5]);

@@ -3,6 +3,9 @@
 #define ANDROID_SUITE_PACKAGE_H
 #define PACKAGE "com.androidsuite.workload"
 #define HELPER_PACKAGE "com.androidsuite.helper"
+/* Android keeps the last 15 characters of the package as the main thread's comm. */
+#define PACKAGE_COMM (PACKAGE + sizeof PACKAGE - 16)
+#define HELPER_COMM (HELPER_PACKAGE + sizeof HELPER_PACKAGE - 16)
 #define APP_DIR "/data/app/" PACKAGE
 #define APK_PATH APP_DIR "/base.apk"
 #define ODEX_PATH APP_DIR "/oat/base.odex"

@@ -1,4 +1,4 @@
-/* dumpsys, input, settings, wm, svc, pidof, reboot: each no more than what the virtual device really has. */
+/* dumpsys, input, settings, wm, svc, pidof, getconf, reboot: each no more than what the virtual device really has. */
 #include "toolbox.h"
 
 #include <sys/reboot.h>
@@ -98,6 +98,13 @@ int pidof_main(int argc, char **argv) {
     for (int i = 1 + single; i < argc && !(single && printed); i++) each_process(argv[i], print_pid, &printed);
     if (printed) putchar('\n');
     return !printed;
+}
+
+int getconf_main(int argc, char **argv) {
+    const char *name = argc > 1 ? argv[1] : "";
+    bool page = strcmp(name, "PAGESIZE") == 0 || strcmp(name, "PAGE_SIZE") == 0;
+    if (!page && strcmp(name, "_NPROCESSORS_ONLN") != 0) return fprintf(stderr, "getconf: bad '%s'\n", name), 1;
+    return printf("%ld\n", sysconf(page ? _SC_PAGESIZE : _SC_NPROCESSORS_ONLN)), 0;
 }
 
 int reboot_main(int argc, char **argv) {

@@ -12,7 +12,7 @@
 #include "../include/package.h"
 
 typedef int command(int argc, char **argv);
-command am_main, cmd_main, dumpsys_main, getprop_main, input_main, install_main, log_main, logcat_main, pidof_main, pm_main, reboot_main,
+command am_main, cmd_main, dumpsys_main, getconf_main, getprop_main, input_main, install_main, log_main, logcat_main, pidof_main, pm_main, reboot_main,
     setprop_main, settings_main, svc_main, wm_main;
 
 /* app.c: talking to the app's process */

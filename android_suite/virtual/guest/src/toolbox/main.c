@@ -4,10 +4,11 @@
 static const struct {
     const char *name;
     command *run;
-} commands[] = {{"am", am_main},         {"cmd", cmd_main},   {"dumpsys", dumpsys_main}, {"getconf", getconf_main},
-                {"getprop", getprop_main}, {"input", input_main},   {"log", log_main},   {"logcat", logcat_main},   {"pidof", pidof_main},
-                {"pm", pm_main},         {"reboot", reboot_main}, {"setprop", setprop_main}, {"settings", settings_main},
-                {"svc", svc_main},       {"wm", wm_main}};
+} commands[] = {
+    {"am", am_main},           {"cmd", cmd_main},     {"dumpsys", dumpsys_main}, {"getconf", getconf_main}, {"getprop", getprop_main},
+    {"input", input_main},     {"log", log_main},     {"logcat", logcat_main},   {"pidof", pidof_main},     {"pm", pm_main},
+    {"reboot", reboot_main},   {"setprop", setprop_main}, {"settings", settings_main}, {"svc", svc_main},   {"wm", wm_main},
+};
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 static int link_commands(void) {

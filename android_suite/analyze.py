@@ -1,0 +1,265 @@
+"""A run directory or any trace to tables, JSON and samples. What it writes into ``derived/`` can always be made again."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from android_suite import __version__
+from android_suite.analysis.pipeline import Analysis, Evidence, analyze_trace
+from android_suite.analysis.summary import summarize_analysis
+from android_suite.evidence.am_start import parse_am_starts
+from android_suite.evidence.framestats import parse_framestats_polls
+from android_suite.evidence.lock_stat import parse_lock_stat
+from android_suite.evidence.logcat import parse_displayed, parse_logcat
+from android_suite.evidence.maps import parse_smaps
+from android_suite.evidence.vmstat import measure_vmstat_change, parse_vmstat
+from android_suite.model.run import IterationRecord
+from android_suite.store import layout
+from android_suite.store.run import Run, open_run, write_atomic, write_json
+from android_suite.tables.evidence import LOCK_MODES
+from android_suite.tables.samples import SAMPLES
+from android_suite.tables.schema import check_frame, make_frame
+from android_suite.tables.trace import Trace, TraceSource, fill_missing
+from android_suite.trace.detect import open_trace
+from android_suite.trace.raw_capture import read_raw_capture
+
+_SUMMARY = "analysis.json"
+_BESIDE = "beside.json"  # lock_stat and vmstat of the iteration, as the report shows them
+_SAMPLES = "samples.parquet"
+_VERSION = "made_by.json"
+_MOST_CLASSES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IterationAnalysis:
+    """What was found in one iteration.
+
+    Attributes:
+        record: the iteration, from the manifest.
+        summary: the ``android-suite/analysis`` object.
+        lock_stat: classes that had contention, longest total wait first; see ``report.model.AnalyzedRun``.
+        vmstat: growth of the counters that tell of locks and faults.
+    """
+
+    record: IterationRecord
+    summary: Mapping[str, Any]
+    lock_stat: Sequence[Mapping[str, Any]] = ()
+    vmstat: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAnalysis:
+    """What was found in a run directory. ``samples`` is a frame of SAMPLES."""
+
+    run: Run
+    iterations: tuple[IterationAnalysis, ...]
+    samples: pd.DataFrame
+
+
+def analyze_file(path: Path, *, process: str | None = None) -> Analysis:
+    """Analyzes any trace, whatever its format.
+
+    Raises:
+        UsageError: there is no trace at ``path``.
+        TraceError: there is one, and it is damaged.
+    """
+    return analyze_trace(open_trace(path), process=process)
+
+
+def analyze_run(run: Run, *, process: str | None = None, say: Callable[[str], None] = lambda _: None) -> RunAnalysis:
+    """Analyzes every iteration of a run and writes ``derived/``: tables as Parquet, JSON, samples.
+
+    Args:
+        run: the run directory.
+        process: the app, where it is not the one in the manifest.
+        say: told one line an iteration.
+
+    Raises:
+        TraceError: a trace is damaged.
+        LabError: ``derived/`` cannot be written.
+    """
+    found: list[IterationAnalysis] = []
+    shutil.rmtree(run.path / layout.DERIVED, ignore_errors=True)
+    for record in run.manifest.iterations:
+        say(f"analyzing {record.directory}")
+        found.append(_analyze_iteration(run, record, process))
+    samples = make_samples(run, found)
+    _write_parquet(samples, run.path / layout.DERIVED / _SAMPLES)
+    # Last: a folder without it was not finished and is made again.
+    write_json(run.path / layout.DERIVED / _VERSION, {"suite": __version__, "iterations": len(found)})
+    return RunAnalysis(run=run, iterations=tuple(found), samples=samples)
+
+
+def load_run(path: Path, *, say: Callable[[str], None] = lambda _: None) -> RunAnalysis:
+    """What `analyze` found in a run directory; analyzes it first where that was not done by this version."""
+    run = open_run(path)
+    derived = run.path / layout.DERIVED
+    try:
+        made = json.loads((derived / _VERSION).read_bytes())
+        current = made == {"suite": __version__, "iterations": len(run.manifest.iterations)}
+    except (OSError, ValueError):
+        current = False
+    if not current:
+        return analyze_run(run, say=say)
+    iterations = []
+    for record in run.manifest.iterations:
+        folder = run.derived(record)
+        beside = json.loads((folder / _BESIDE).read_bytes())
+        summary = json.loads((folder / _SUMMARY).read_bytes())
+        iterations.append(IterationAnalysis(record=record, summary=summary, **beside))
+    samples = check_frame(SAMPLES, pd.read_parquet(derived / _SAMPLES))
+    return RunAnalysis(run=run, iterations=tuple(iterations), samples=samples)
+
+
+def write_tables(analysis: Analysis, folder: Path) -> None:
+    """Writes every derived table as ``NAME.parquet`` and the summary as ``analysis.json``.
+
+    Raises:
+        LabError: the folder cannot be written.
+    """
+    for name in (*analysis.tables, "thread_states"):
+        _write_parquet(analysis[name], folder / f"{name}.parquet")
+    write_json(folder / _SUMMARY, summarize_analysis(analysis))
+
+
+def make_samples(run: Run, iterations: Sequence[IterationAnalysis]) -> pd.DataFrame:
+    """The values that comparisons are made from: one row a metric and iteration, for launches one a launch.
+
+    An iteration that is not complete enters none.
+    """
+    rows: list[dict[str, object]] = []
+    for each in iterations:
+        record = each.record
+        if record.status != "complete":
+            continue
+        head = {
+            "label": run.manifest.label,
+            "kernel": run.manifest.kernel.release if run.manifest.kernel else "",
+            "boot": record.boot,
+            "seed": -1 if record.seed is None else record.seed,
+            "scenario": record.scenario,
+            "iteration": record.index,
+            "traced": record.traced,
+        }
+        for metric in each.summary["metrics"]:
+            values = _launch_values(metric["name"], each.summary["launches"]) or [metric["value"]]
+            rows += [
+                head
+                | {
+                    "sample": number,
+                    "metric": metric["name"],
+                    "unit": metric["unit"],
+                    "better": metric["better"],
+                    "value": float("nan") if value is None else float(value),
+                    "quality": metric["quality"],
+                }
+                for number, value in enumerate(values)
+            ]
+    return make_frame(SAMPLES, {c.name: [row[c.name] for row in rows] for c in SAMPLES.columns})
+
+
+def _launch_values(metric: str, launches: Sequence[Mapping[str, Any]]) -> list[float]:
+    """The single launches behind a launch metric; nothing for any other metric."""
+    name, _, state = metric.partition("_")
+    if name not in ("timeToInitialDisplayMs", "timeToFullDisplayMs"):
+        return []
+    return [
+        launch[name]
+        for launch in launches
+        if not launch["discarded"] and launch[name] is not None and (not state or launch["got"] == state)
+    ]
+
+
+def _analyze_iteration(run: Run, record: IterationRecord, process: str | None) -> IterationAnalysis:
+    raw, derived = run.raw(record), run.derived(record)
+    capture = raw / layout.FTRACE
+    # An untraced iteration goes the same way with an empty trace: frames and launches come from what Android says.
+    trace = read_raw_capture(capture) if any(capture.glob("cpu*.raw")) else _empty_trace(raw)
+    analysis = analyze_trace(trace, process=process or record.process or None, evidence=read_evidence(run, record))
+    write_tables(analysis, derived)
+    beside: dict[str, Any] = {"lock_stat": _lock_stat(raw), "vmstat": _vmstat(raw)}
+    write_json(derived / _BESIDE, beside)
+    return IterationAnalysis(record=record, summary=summarize_analysis(analysis), **beside)
+
+
+def read_evidence(run: Run, record: IterationRecord) -> Evidence:
+    """What was captured beside the trace of an iteration."""
+    raw = run.raw(record)
+    device = run.manifest.device
+    framestats = parse_framestats_polls(text)[0] if (text := _read(raw / "framestats.txt")) else None
+    displayed = parse_displayed(parse_logcat(text)) if (text := _read(raw / "logcat.txt")) else None
+    launches = json.loads(_read(raw / "launches.json") or "[]")
+    maps = {}
+    if (text := _read(raw / "smaps.txt")) and (tgid := _tgid_of(record.process, raw)) is not None:
+        maps[tgid] = (parse_smaps(text),)
+    return Evidence(
+        framestats=framestats,
+        am_starts=parse_am_starts("\n".join(launch["output"] for launch in launches)) if launches else None,
+        asked_states=tuple(launch["asked"] for launch in launches),
+        displayed=displayed,
+        maps=maps,
+        refresh_hz=device.refresh_rate_hz if device else None,
+    )
+
+
+def _empty_trace(raw: Path) -> Trace:
+    source = TraceSource(
+        format="none", path=str(raw), events=0, lost_events=None, clock="mono", start_ns=0, end_ns=0, cpus=0,
+        notes=("this iteration was not traced",),
+    )  # fmt: skip
+    return Trace(source=source, tables=fill_missing({}))
+
+
+def _tgid_of(process: str, raw: Path) -> int | None:
+    """The process the map snapshot is of: the newest of that name."""
+    for line in _read(raw / layout.FTRACE / "processes.txt").splitlines():
+        tgid, _, cmdline = line.partition(" ")
+        if process and cmdline.split(" ")[0] == process and tgid.isdigit():
+            return int(tgid)
+    return None
+
+
+def _read(file: Path) -> str:
+    return file.read_bytes().decode(errors="replace") if file.is_file() else ""
+
+
+def _lock_stat(raw: Path) -> list[dict[str, Any]]:
+    text = _read(raw / "lock_stat.txt")
+    if not text:
+        return []
+    classes = parse_lock_stat(text).classes
+    # mmap_lock and the per-VMA locks are what this is about; of the others those that were fought for.
+    named = classes["lock"].str.contains("mmap_lock|vm_lock|vma", regex=True)
+    shown = classes[named | (classes["contentions"] > 0)].sort_values(
+        ["wait_total_ns", "contentions"], ascending=False, kind="stable"
+    )
+    return [
+        {
+            "class_name": row["lock"] + {"read": " (read)", "write": " (write)"}.get(LOCK_MODES[row["mode"]], ""),
+            **{name: int(row[name]) for name in ("contentions", "wait_total_ns", "wait_max_ns", "hold_total_ns")},
+        }
+        for row in shown.head(_MOST_CLASSES).to_dict("records")
+    ]
+
+
+def _vmstat(raw: Path) -> dict[str, int]:
+    before, after = _read(raw / "vmstat_before.txt"), _read(raw / "vmstat_after.txt")
+    if not before or not after:
+        return {}
+    change = measure_vmstat_change(parse_vmstat(before), parse_vmstat(after))
+    shown = change[change["name"].str.match(r"vma_lock_|pgfault$|pgmajfault$|pgfree$")]
+    return {str(name): int(value) for name, value in zip(shown["name"], shown["value"], strict=True)}
+
+
+def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False, compression="zstd")
+    write_atomic(path, buffer.getvalue())

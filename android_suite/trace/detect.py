@@ -11,9 +11,11 @@ import pandas as pd
 
 from android_suite.errors import TraceError, UsageError
 from android_suite.tables.trace import Trace
+from android_suite.trace.perfetto import read_perfetto
 from android_suite.trace.perfetto_wire import looks_like_perfetto
 from android_suite.trace.raw_capture import read_raw_capture
 from android_suite.trace.text import read_text
+from android_suite.trace.trace_dat import read_trace_dat
 from android_suite.trace.unpack import GZIP_MAGIC, ZIP_MAGIC, ZSTD_MAGIC, unpack_zip, unpack_zlib, unpack_zstd
 
 TRACE_DAT_MAGIC = b"\x17\x08\x44tracing"
@@ -60,12 +62,8 @@ def open_trace(path: Path | str) -> Trace:
     if head.startswith(_PACKED):
         return _open_packed(place.read_bytes(), place)
     if head.startswith(TRACE_DAT_MAGIC):
-        from android_suite.trace.trace_dat import read_trace_dat
-
         return read_trace_dat(place)
     if looks_like_perfetto(head, size):
-        from android_suite.trace.perfetto import read_perfetto
-
         return read_perfetto(place)
     _refuse_others(head, place)
     return read_text(place)
@@ -105,8 +103,6 @@ def _open_packed(data: bytes, name: Path) -> Trace:
     if head.startswith(TRACE_DAT_MAGIC):
         return _open_packed_dat(data, name)
     if looks_like_perfetto(head, len(data)):
-        from android_suite.trace.perfetto import read_perfetto
-
         return read_perfetto(data, name=str(name))
     _refuse_others(head, name)
     return read_text(data, name=str(name))
@@ -125,8 +121,6 @@ class _MemoryFile:
 
 def _open_packed_dat(data: bytes, name: Path) -> Trace:
     """trace.dat is mapped by its reader, now and when an event is decoded later: it needs a path for as long."""
-    from android_suite.trace.trace_dat import read_trace_dat
-
     file = _MemoryFile(data)
     try:
         trace = read_trace_dat(file.path)

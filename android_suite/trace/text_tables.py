@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from android_suite.tables import events
 from android_suite.tables.schema import Table, make_frame
 from android_suite.trace import text_fields as fields
+from android_suite.trace.text_column import strings_from
 from android_suite.trace.text_jit import compiled, copy_spans, find, pattern, read_hex, read_int, skip_spaces
 from android_suite.trace.text_lines import (
     DELIM_ENTER,
@@ -41,14 +40,7 @@ _MARK_PREFIX = pattern("tracing_mark_write: ")
 def text_column(buf: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> pd.Series:
     """The spans of ``buf`` as a string column; bytes that are not UTF-8 become U+FFFD."""
     data, offsets = copy_spans(buf, starts, ends)
-    array = pa.LargeStringArray.from_buffers(len(starts), pa.py_buffer(offsets), pa.py_buffer(data))
-    try:
-        array.validate(full=True)
-    except pa.ArrowInvalid:
-        raw = data.tobytes()
-        words = [raw[a:b].decode("utf-8", "replace") for a, b in pairwise(offsets)]
-        return pd.Series(words, dtype="str")
-    return pd.Series(pd.array(array, dtype="str"), dtype="str")
+    return pd.Series(pd.array(strings_from(offsets, data), dtype="str"), dtype="str")
 
 
 @compiled

@@ -119,6 +119,11 @@ def load_run(path: Path, *, say: Callable[[str], None] = lambda _: None) -> RunA
     return RunAnalysis(run=run, iterations=tuple(iterations), samples=samples)
 
 
+def summarize(analysis: Analysis) -> dict[str, Any]:
+    """The ``android-suite/analysis`` object of an analysis."""
+    return summarize_analysis(analysis)
+
+
 def write_tables(analysis: Analysis, folder: Path) -> None:
     """Writes every derived table as ``NAME.parquet`` and the summary as ``analysis.json``.
 
@@ -150,7 +155,8 @@ def make_samples(run: Run, iterations: Sequence[IterationAnalysis]) -> pd.DataFr
             "traced": record.traced,
         }
         for metric in each.summary["metrics"]:
-            values = _launch_values(metric["name"], each.summary["launches"]) or [metric["value"]]
+            launches = _launch_values(metric["name"], each.summary["launches"])
+            values: Sequence[float | None] = launches or [metric["value"]]
             rows += [
                 head
                 | {

@@ -1,0 +1,66 @@
+"""`android-suite analyze`: a run directory or any trace to tables and metrics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from android_suite.analyze import RunAnalysis, analyze_file, analyze_run, summarize, write_tables
+from android_suite.campaign.evaluate import make_analyzed_runs
+from android_suite.cli.output import console_for_results, print_json, say
+from android_suite.errors import UsageError
+from android_suite.report.model import AnalyzedRun, ReportModel
+from android_suite.report.terminal import render_terminal
+from android_suite.store.run import is_run, open_run
+
+
+@click.command("analyze")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
+@click.option("--process", help="The app's process name (default: the run's, or all processes of a trace).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: one object for one trace, a list for several.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for a trace's tables (Parquet) and JSON.")
+def command(paths: tuple[Path, ...], process: str | None, as_json: bool, output: Path | None) -> int:
+    """Find who waited for whom on which lock, which path each madvise took, and what that cost.
+
+    PATH is a run directory that `record` made, or any trace: trace.dat, ftrace or systrace text or html, `atrace -z`
+    output, a Perfetto trace, each also packed with gzip, zstd or zip. The tables of a run go to its derived/ folder.
+    """
+    if output is not None and len(paths) > 1:
+        raise UsageError("-o takes one trace at a time; leave it out, or give one PATH.")
+    summaries: list[Any] = []
+    rows: list[AnalyzedRun] = []
+    for path in paths:
+        if is_run(path):
+            if output is not None:
+                raise UsageError(f"the tables of a run go to {path / 'derived'}; leave out -o.")
+            analysis = analyze_run(open_run(path), process=process, say=say)
+            summaries.append(_run_json(analysis))
+            rows += make_analyzed_runs([analysis])
+        else:
+            found = analyze_file(path, process=process)
+            summary = summarize(found)
+            if output is not None:
+                write_tables(found, output)
+                say(f"tables in {output}")
+            summaries.append(summary)
+            rows.append(AnalyzedRun(name=str(path), analysis=summary))
+    if as_json:
+        print_json(summaries[0] if len(summaries) == 1 else summaries)
+    else:
+        render_terminal(ReportModel(title="analysis", runs=rows), console_for_results())
+    return 0
+
+
+def _run_json(analysis: RunAnalysis) -> dict[str, Any]:
+    return {
+        "schema": "android-suite/run-analysis",
+        "version": 1,
+        "run": str(analysis.run.path),
+        "label": analysis.run.manifest.label,
+        "iterations": [
+            {"index": i.record.index, "scenario": i.record.scenario, "status": i.record.status, "analysis": i.summary}
+            for i in analysis.iterations
+        ],
+    }

@@ -1,0 +1,75 @@
+"""`android-suite compare`: two sets of runs to verdicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from android_suite.analyze import RunAnalysis, load_run
+from android_suite.campaign.evaluate import make_report, make_run_set, render_files
+from android_suite.cli.output import console_for_results, print_json, say
+from android_suite.compare.runs import compare_runs
+from android_suite.errors import UsageError
+from android_suite.model.gate import parse_gates
+from android_suite.report.terminal import render_terminal
+from android_suite.store.run import is_run, write_atomic, write_json
+
+
+@click.command("compare")
+@click.argument("baseline", type=click.Path(path_type=Path))
+@click.argument("candidate", type=click.Path(path_type=Path))
+@click.option(
+    "--gate", type=click.Path(path_type=Path), help="TOML file of gates: metric, scenario, margin, confidence."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Folder for report.html, summary.json, junit.xml."
+)
+@click.option("--title", default="Kernel comparison", show_default=True, help="Title of the report.")
+def command(baseline: Path, candidate: Path, gate: Path | None, as_json: bool, output: Path | None, title: str) -> int:
+    """Compare two sets of runs that differ in the kernel alone.
+
+    BASELINE and CANDIDATE are run directories, or folders of run directories (one a boot). Exit code 1: a gate failed
+    or something got WORSE; 6: the runs differ in more than the kernel.
+    """
+    gates = parse_gates(_read(gate), gate) if gate is not None else ()
+    sides = [[load_run(path, say=say) for path in find_runs(side)] for side in (baseline, candidate)]
+    comparison = compare_runs(make_run_set(sides[0]), make_run_set(sides[1]), gates=gates)
+    commands = [f"android-suite compare {baseline} {candidate}" + (f" --gate {gate}" if gate else "")]
+    model = make_report(title, comparison, *sides, commands=commands, created_at=_newest(sides))
+    if output is not None:
+        write_json(output / "summary.json", comparison.to_json())
+        for name, text in render_files(model).items():
+            write_atomic(output / name, text.encode())
+        say(f"report in {output / 'report.html'}")
+    if as_json:
+        print_json(comparison.to_json())
+    else:
+        render_terminal(model, console_for_results())
+    return comparison.exit_code
+
+
+def find_runs(path: Path) -> list[Path]:
+    """The run directories of one side: the folder itself, or those in it.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if is_run(path):
+        return [path]
+    found = sorted(child for child in path.iterdir() if is_run(child)) if path.is_dir() else []
+    if not found:
+        raise UsageError(f"{path} holds no run directory; give what `android-suite record -o` made.")
+    return found
+
+
+def _newest(sides: list[list[RunAnalysis]]) -> str:
+    return max(analysis.run.manifest.created_at for side in sides for analysis in side)
+
+
+def _read(gate: Path) -> str:
+    try:
+        return gate.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the gate file {gate} cannot be read ({error}); give a TOML file.") from error

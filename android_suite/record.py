@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from android_suite.capture.framestats import FramestatsCapture
-from android_suite.capture.ftrace import FtraceCapture, TracefsFacts, read_tracefs_facts
+from android_suite.capture.ftrace import FtraceCapture
 from android_suite.capture.logcat import LogcatCapture
 from android_suite.capture.needs import find_needs
 from android_suite.capture.proc_files import LOCK_STAT, LockStatCapture, MapsCapture, VmstatCapture
 from android_suite.capture.session import run_session
 from android_suite.capture.source import Source
+from android_suite.capture.trace_files import TracefsFacts, read_tracefs_facts
 from android_suite.capture.trace_plan import TraceOptions
 from android_suite.device.device import Device
 from android_suite.device.identity import check_release, read_device_identity, read_kernel_identity
@@ -173,9 +174,12 @@ def _record_one(
             step.workload.prepare(context)
             with run_session(sources, out):
                 outcome = step.workload.run_once(context)
-        finally:
-            # not where the device is lost: its own fault would hide the first one
+        except DeviceLost:
+            raise
+        except SuiteError:
             _clean_up(step.workload, context)
+            raise
+        _clean_up(step.workload, context)
     except SuiteError as error:
         lost = ftrace.lost_events if ftrace else None
         crash = _find_crash(error, crash_probe)

@@ -9,7 +9,7 @@ from pathlib import Path
 from android_suite.boot.booted import Booted
 from android_suite.device.connect import connect
 from android_suite.device.device import Device
-from android_suite.errors import NotReady
+from android_suite.errors import LabError, NotReady
 from android_suite.model.identity import CrashRecord
 from android_suite.virtual.kernels import fetch_kernel
 from android_suite.virtual.machine import ExitReport, VirtualDevice
@@ -27,6 +27,15 @@ class GuestCrashed(NotReady):
     def __init__(self, crash: CrashRecord) -> None:
         self.crash = crash
         super().__init__(f"the tested kernel crashed while it booted ({crash.summary}); see its console in the run.")
+
+
+def find_arch(kernel: str, arch: str | None) -> str:
+    """The architecture that :func:`boot_virtual` would boot.
+
+    Raises:
+        UsageError: no such kernel.
+    """
+    return fetch_kernel(kernel, arch).arch
 
 
 @contextmanager
@@ -67,12 +76,18 @@ def boot_virtual(
             if crash := describe_end(machine.exit_report(), machine.read_console()):
                 raise GuestCrashed(crash) from error
             raise
-        yield Booted(
-            device=Device(connect(machine.serial)),
-            release=image.release,
-            accel=machine.accel,
-            crash_probe=lambda: describe_end(machine.exit_report(wait_s=_END_TIMEOUT_S), machine.read_console()),
-        )
+        try:
+            yield Booted(
+                device=Device(connect(machine.serial)),
+                release=image.release,
+                accel=machine.accel,
+                crash_probe=lambda: describe_end(machine.exit_report(wait_s=_END_TIMEOUT_S), machine.read_console()),
+            )
+        except LabError as error:
+            report = machine.exit_report()
+            if report.kind != "running":
+                error.add_note(report.detail)  # adb only knows that nobody answers
+            raise
 
 
 def describe_end(report: ExitReport, console: str) -> CrashRecord | None:

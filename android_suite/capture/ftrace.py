@@ -6,18 +6,16 @@ Written into ``ftrace/`` of the iteration: ``cpuN.raw``, ``meta.json``, event fo
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from android_suite.capture.demux import FrameDemux
 from android_suite.capture.native_program import build_program
 from android_suite.capture.needs import Need, choose_events
+from android_suite.capture.trace_files import TracefsFacts, pull_trace_files
 from android_suite.capture.trace_plan import (
-    TRACEFS_PLACES,
     TraceOptions,
     TracePlan,
     plan_restore,
@@ -27,62 +25,13 @@ from android_suite.capture.trace_plan import (
 from android_suite.device.device import BOOT_ID, WORK_FOLDER, Device
 from android_suite.device.files import Write
 from android_suite.device.transport import Stream
-from android_suite.errors import AdbTimeout, LabError, SuiteError, Unsupported
+from android_suite.errors import AdbTimeout, LabError, SuiteError
 from android_suite.store.run import IterationWriter
 
 AS_FOUND = f"{WORK_FOLDER}/tracefs-as-found.json"
 _READ_TIMEOUT_S = 5.0
 _READY_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 120.0  # the rest of full buffers over a slow link
-_LOST = re.compile(r"^(overrun|commit overrun|dropped events):\s*(\d+)", re.MULTILINE)
-_SIDE_FILES = ("saved_cmdlines", "saved_tgids", "printk_formats")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TracefsFacts:
-    """What tracing on one boot of one device can do; read once, used by every iteration."""
-
-    tracefs: str
-    available: frozenset[str]
-    machine: str
-    release: str
-    page_bytes: int
-
-
-def read_tracefs_facts(device: Device) -> TracefsFacts:
-    """Looks for tracefs and reads its events.
-
-    Raises:
-        Unsupported: there is none, or the shell may not use it.
-    """
-    listed = device.read_files([f"{place}/available_events" for place in TRACEFS_PLACES])
-    place = next((place for place in TRACEFS_PLACES if listed[f"{place}/available_events"]), None)
-    if place is None:
-        raise Unsupported(
-            f"{device.serial} shows no tracefs to its shell; use a userdebug build and `adb root`, or mount tracefs."
-        )
-    files = device.read_files([f"{place}/buffer_subbuf_size_kb", f"{place}/events/header_page"])
-    uname = device.run("uname -m; uname -r").text.splitlines()
-    return TracefsFacts(
-        tracefs=place,
-        available=frozenset((listed[f"{place}/available_events"] or b"").decode().split()),
-        machine=uname[0],
-        release=uname[1],
-        page_bytes=_read_page_bytes(files[f"{place}/buffer_subbuf_size_kb"], files[f"{place}/events/header_page"]),
-    )
-
-
-def _read_page_bytes(subbuf_kb: bytes | None, header_page: bytes | None) -> int:
-    """Size of a sub-buffer: as the file says, else from the layout of its header (offset and size of ``data``)."""
-    if subbuf_kb and subbuf_kb.strip().isdigit():
-        return int(subbuf_kb) * 1024
-    found = re.search(rb"char data;\s*offset:(\d+);\s*size:(\d+);", header_page or b"")
-    return int(found.group(1)) + int(found.group(2)) if found else 4096
-
-
-def parse_lost(stats: str) -> int:
-    """Events lost on a CPU, from its ``stats``: overwritten, not committed, dropped."""
-    return sum(int(count) for _, count in _LOST.findall(stats))
 
 
 class FtraceCapture:
@@ -221,45 +170,8 @@ class FtraceCapture:
     def pull(self) -> None:
         """Fetches formats, comms and counts."""
         assert self._out is not None
-        out, device, tracefs = self._out, self._device, self.plan.tracefs
-        listed = device.run(f"cd {tracefs} && echo per_cpu/cpu*/stats events/ftrace/*/format").text.split()
-        stats = [name for name in listed if name.startswith("per_cpu/")]
-        formats = [f"events/{event.replace(':', '/')}/format" for event in self.plan.choice.events]
-        formats += [name for name in listed if name.startswith("events/")]
-        wanted = ["events/header_page", "events/header_event", *_SIDE_FILES, *formats, *stats]
-        if any(event == "sched:sched_blocked_reason" for event in self.plan.choice.events):
-            symbols = device.read_file("/proc/kallsyms")
-            if symbols:
-                out.write("ftrace/kallsyms", symbols)
-        found = device.read_texts([f"{tracefs}/{name}" for name in wanted])
-        lost = 0
-        for name in wanted:
-            data = found[f"{tracefs}/{name}"]
-            if data is None:
-                continue
-            if name.startswith("per_cpu/"):
-                lost += parse_lost(data)
-                out.write(f"ftrace/stats/{name.split('/')[1]}.txt", data)
-            elif name.endswith("/format"):
-                out.write(f"ftrace/formats/{name.removeprefix('events/').removesuffix('/format')}", data)
-            else:
-                out.write(f"ftrace/{name.rsplit('/', 1)[-1]}", data)
-        self.lost_events = lost
-        out.write("ftrace/meta.json", json.dumps(self._describe(), indent=1) + "\n")
-
-    def _describe(self) -> dict[str, object]:
-        return {
-            "page_size": self._facts.page_bytes,
-            "clock": self.plan.options.clock,
-            "long_size": 8,
-            "endian": "little",
-            "kernel": self._facts.release,
-            "machine": self._facts.machine,
-            "clock_sync": self._clock_sync,
-            "notes": self._notes,
-            "enabled_events": list(self.plan.choice.events),
-            "missing_events": list(self.plan.choice.missing),
-        }
+        about = {"clock_sync": self._clock_sync, "notes": self._notes}
+        self.lost_events = pull_trace_files(self._device, self.plan, self._facts, self._out, about=about)
 
     def restore(self) -> None:
         """Puts tracefs back as it was found."""

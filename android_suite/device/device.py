@@ -25,14 +25,14 @@ WORK_FOLDER = "/data/local/tmp/android-suite"
 _PATHS_A_SCRIPT = 200  # keeps a script far below the shell's argument limit
 
 # `read` is built into every shell: no process a thread, which matters on a device that is busy or emulated
-_THREADS_SCRIPT = r"""
+THREADS_SCRIPT = r"""
 cd /proc || exit 1
 for t in [0-9]*/task/[0-9]*; do
   if IFS= read -r c < $t/comm; then printf '%s %s %s\n' "${t%%/*}" "${t##*/}" "$c"; fi
 done 2>/dev/null
 true
 """
-_PROCESSES_SCRIPT = r"""
+PROCESSES_SCRIPT = r"""
 cd /proc || exit 1
 for p in [0-9]*; do
   c=; IFS= read -r c < $p/cmdline
@@ -149,11 +149,11 @@ class Device:
 
     def snapshot_threads(self) -> str:
         """One line a thread: ``tgid tid comm``."""
-        return self.run(_THREADS_SCRIPT).text
+        return self.run(THREADS_SCRIPT).text
 
     def snapshot_processes(self) -> str:
         """One line a process with a command line: ``tgid cmdline``."""
-        return self.run(_PROCESSES_SCRIPT).text
+        return self.run(PROCESSES_SCRIPT).text
 
     def push_program(self, data: bytes, name: str) -> str:
         """Puts an executable into the work folder, unless it is there already; returns its path."""

@@ -1,0 +1,114 @@
+"""What a raw trace needs beside the ring buffers to be read: event formats, comms, counts; and what tracefs can do."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from android_suite.capture.trace_plan import TRACEFS_PLACES, TracePlan
+from android_suite.device.device import Device
+from android_suite.errors import Unsupported
+from android_suite.store.run import IterationWriter
+
+_LOST = re.compile(r"^(overrun|commit overrun|dropped events):\s*(\d+)", re.MULTILINE)
+_SIDE_FILES = ("saved_cmdlines", "saved_tgids", "printk_formats")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracefsFacts:
+    """What tracing on one boot of one device can do; read once, used by every iteration."""
+
+    tracefs: str
+    available: frozenset[str]
+    machine: str
+    release: str
+    page_bytes: int
+
+
+def read_tracefs_facts(device: Device) -> TracefsFacts:
+    """Looks for tracefs and reads its events.
+
+    Raises:
+        Unsupported: there is none, or the shell may not use it.
+    """
+    listed = device.read_files([f"{place}/available_events" for place in TRACEFS_PLACES])
+    place = next((place for place in TRACEFS_PLACES if listed[f"{place}/available_events"]), None)
+    if place is None:
+        raise Unsupported(
+            f"{device.serial} shows no tracefs to its shell; use a userdebug build and `adb root`, or mount tracefs."
+        )
+    files = device.read_files([f"{place}/buffer_subbuf_size_kb", f"{place}/events/header_page"])
+    uname = device.run("uname -m; uname -r").text.splitlines()
+    return TracefsFacts(
+        tracefs=place,
+        available=frozenset((listed[f"{place}/available_events"] or b"").decode().split()),
+        machine=uname[0],
+        release=uname[1],
+        page_bytes=_read_page_bytes(files[f"{place}/buffer_subbuf_size_kb"], files[f"{place}/events/header_page"]),
+    )
+
+
+def _read_page_bytes(subbuf_kb: bytes | None, header_page: bytes | None) -> int:
+    """Size of a sub-buffer: as the file says, else from the layout of its header (offset and size of ``data``)."""
+    if subbuf_kb and subbuf_kb.strip().isdigit():
+        return int(subbuf_kb) * 1024
+    found = re.search(rb"char data;\s*offset:(\d+);\s*size:(\d+);", header_page or b"")
+    return int(found.group(1)) + int(found.group(2)) if found else 4096
+
+
+def parse_lost(stats: str) -> int:
+    """Events lost on a CPU, from its ``stats``: overwritten, not committed, dropped."""
+    return sum(int(count) for _, count in _LOST.findall(stats))
+
+
+def pull_trace_files(
+    device: Device, plan: TracePlan, facts: TracefsFacts, out: IterationWriter, *, about: Mapping[str, object]
+) -> int:
+    """Fetches event formats, header layouts, comms and per-CPU counts, and writes ``ftrace/meta.json``.
+
+    Args:
+        device: with tracing off and its buffers drained.
+        plan: what was enabled.
+        facts: of its tracefs.
+        out: the iteration.
+        about: further entries of the description: clock sync, notes.
+
+    Returns:
+        How many events the kernel says it lost.
+    """
+    tracefs = plan.tracefs
+    listed = device.run(f"cd {tracefs} && echo per_cpu/cpu*/stats events/ftrace/*/format").text.split()
+    stats = [name for name in listed if name.startswith("per_cpu/")]
+    formats = [f"events/{event.replace(':', '/')}/format" for event in plan.choice.events]
+    formats += [name for name in listed if name.startswith("events/")]
+    wanted = ["events/header_page", "events/header_event", *_SIDE_FILES, *formats, *stats]
+    if "sched:sched_blocked_reason" in plan.choice.events and (symbols := device.read_file("/proc/kallsyms")):
+        out.write("ftrace/kallsyms", symbols)
+    found = device.read_texts([f"{tracefs}/{name}" for name in wanted])
+    lost = 0
+    for name in wanted:
+        data = found[f"{tracefs}/{name}"]
+        if data is None:
+            continue
+        if name.startswith("per_cpu/"):
+            lost += parse_lost(data)
+            out.write(f"ftrace/stats/{name.split('/')[1]}.txt", data)
+        elif name.endswith("/format"):
+            out.write(f"ftrace/formats/{name.removeprefix('events/').removesuffix('/format')}", data)
+        else:
+            out.write(f"ftrace/{name.rsplit('/', 1)[-1]}", data)
+    meta = {
+        "page_size": facts.page_bytes,
+        "clock": plan.options.clock,
+        "long_size": 8,
+        "endian": "little",
+        "kernel": facts.release,
+        "machine": facts.machine,
+        "enabled_events": list(plan.choice.events),
+        "missing_events": list(plan.choice.missing),
+        **about,
+    }
+    out.write("ftrace/meta.json", json.dumps(meta, indent=1) + "\n")
+    return lost

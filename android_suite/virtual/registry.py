@@ -143,6 +143,8 @@ class Registry:
             if owned or (record.detached and record.running):
                 continue
             kill(record)
+            if record.serial:
+                adb_link.disconnect(record.serial)
             self.remove(record)
             swept.append(record.id)
         for folder in self.root.glob(".new-*"):

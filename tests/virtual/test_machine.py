@@ -126,7 +126,9 @@ def test_a_kernel_that_dies_at_boot_says_so(tmp_path: Path) -> None:
 
 
 def test_a_guest_that_hangs_is_not_ready(tmp_path: Path) -> None:
-    (tmp_path / "o").write_bytes(render_cpio({"init": file_node(b"#!/bin/sh\n/usr/bin/busybox sleep 1000\n", executable=True)}))
+    (tmp_path / "o").write_bytes(
+        render_cpio({"init": file_node(b"#!/bin/sh\n/usr/bin/busybox sleep 1000\n", executable=True)})
+    )
     device = VirtualDevice(kernel=fetch_kernel("6.17.13"), overlays=[tmp_path / "o"])
     with pytest.raises(NotReady, match="did not come up within 8 s"):
         device.start(boot_timeout_s=8)
@@ -135,23 +137,30 @@ def test_a_guest_that_hangs_is_not_ready(tmp_path: Path) -> None:
 
 def start_elsewhere(*, detached: bool) -> tuple[subprocess.Popen[str], str]:
     script = (
-        "import sys, time; from android_suite.virtual import VirtualDevice, fetch_kernel\n"
+        "import time; from android_suite.virtual import VirtualDevice, fetch_kernel\n"
         f"device = VirtualDevice(kernel=fetch_kernel('6.17.13'), detached={detached})\n"
-        "device.start(); print(device.record.id, flush=True)\n" + ("" if detached else "time.sleep(600)\n")
+        "device.start(); print(device.record.id, flush=True)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    if not detached:
+        script += "with device: time.sleep(600)\n"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     assert process.stdout is not None
     return process, process.stdout.readline().strip()
 
 
-def test_sigkill_of_the_suite_leaves_nothing() -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_suite_leaves_nothing(number: signal.Signals) -> None:
     process, name = start_elsewhere(detached=False)
     record = Registry().find(name)
-    process.kill()
-    process.communicate()
+    process.send_signal(number)
+    process.communicate(timeout=30)
     assert wait_dead(record.pid)
-    assert name in Registry().sweep()
+    # What a killed process could not remove goes when the next device starts.
+    assert (name in Registry().sweep()) == (number != signal.SIGINT)
     assert not record.folder.exists()
+    assert record.serial not in run_request("host:devices")
 
 
 def test_detached_device_outlives_its_starter() -> None:

@@ -18,7 +18,7 @@ from android_suite import __version__
 from android_suite.campaign.journal import CampaignFolder
 from android_suite.campaign.schedule import Job, estimate_cost
 from android_suite.campaign.worker import Analyzer, Recorder, Report, rebuild_error, work
-from android_suite.errors import EvidenceError, LabError, SuiteError
+from android_suite.errors import EvidenceError, LabError, NotReady, SuiteError
 
 _RETRY_AFTER_S = (3.0, 15.0)
 _GOODBYE_S = 30.0  # for an interrupted job to shut its device down
@@ -162,7 +162,8 @@ class Runner:
         attempt = self._attempts[job.name]
         if not isinstance(error, LabError):
             raise error
-        if attempt > len(self.retry_after_s):
+        # A device that does not come up costs its whole time-out each time.
+        if attempt > (1 if isinstance(error, NotReady) else len(self.retry_after_s)):
             error.add_note(f"after {attempt} attempts; what they left is in {self.folder.failed}")
             raise error
         self._not_before[job.name] = self.clock() + self.retry_after_s[attempt - 1]

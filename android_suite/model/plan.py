@@ -288,7 +288,7 @@ def _check_power(source: TomlSource, document: _Document, gates: tuple[Gate, ...
     if boots < MIN_BOOTS and any(gate.undecided == "fail" for gate in gates):
         expected = f"at least {MIN_BOOTS} boots a kernel: with fewer every verdict is UNDECIDED and every gate fails"
         raise source.fault(key, expected, boots)
-    where = f"{source.file}:{source.line(key)}"
+    where = f"{source.file.name}:{source.line(key)}"  # the folder must not enter a result
     if boots < MIN_BOOTS:
         return (f"{where}: with {boots} boots a kernel every verdict will be UNDECIDED; {MIN_BOOTS} are needed.",)
     asked = max((gate.confidence for gate in gates), default=0.95)

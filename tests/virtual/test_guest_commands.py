@@ -1,0 +1,331 @@
+"""The guest's programs, driven as the device layer drives them: on this host in a namespace, and on a real virtual device."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from android_suite.virtual import adb_link
+from android_suite.virtual.image import GUEST
+from android_suite.virtual.kernels import fetch_kernel
+from android_suite.virtual.machine import VirtualDevice
+
+PACKAGE = "com.androidsuite.workload"
+LAUNCH = f"{PACKAGE}/.LaunchActivity"
+STRESS = f"{PACKAGE}/.GcStressActivity"
+FRAMESTATS_HEADER = (
+    "Flags,FrameTimelineVsyncId,IntendedVsync,Vsync,InputEventId,HandleInputStart,AnimationStart,PerformTraversalsStart,"
+    "DrawStart,FrameDeadline,FrameInterval,FrameStartTime,SyncQueued,SyncStart,IssueDrawCommandsStart,SwapBuffers,"
+    "FrameCompleted,DequeueBufferDuration,QueueBufferDuration,GpuCompleted,SwapBuffersCompleted,DisplayPresentTime,"
+    "CommandSubmissionCompleted,"
+)
+NAMESPACE = """set -e
+mount -t proc proc $1/proc
+mount -t tmpfs tmpfs $1/data
+mount -t tmpfs tmpfs $1/dev
+mknod $1/dev/null c 1 3
+chmod 666 $1/dev/null
+chroot $1 /system/bin/toolbox install
+echo ready
+exec sleep 100000
+"""
+
+
+class Guest(Protocol):
+    def run(self, *argv: str) -> tuple[int, str]: ...
+
+
+class NamespaceGuest:
+    """The same sources, built for this host, alone with their own /proc, /data and /dev."""
+
+    def __init__(self, root: Path, pid: int) -> None:
+        self._prefix = ["nsenter", "-t", str(pid), "--mount", "--pid", "chroot", str(root)]
+
+    def run(self, *argv: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [*self._prefix, f"/system/bin/{argv[0]}", *argv[1:]],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stdout
+
+
+class DeviceGuest:
+    """A booted virtual device, over adb."""
+
+    def __init__(self, serial: str) -> None:
+        self._serial = serial
+
+    def run(self, *argv: str) -> tuple[int, str]:
+        text = adb_link.run_shell(self._serial, f"{shlex.join(argv)} 2>&1; echo status=$?")
+        body, _, status = text.replace("\r\n", "\n").rpartition("status=")
+        return int(status), body
+
+
+def build_programs(folder: Path, compiler: str) -> None:
+    folder.mkdir(parents=True)
+    for source in sorted((GUEST / "src").iterdir()):
+        files = sorted(source.glob("*.c")) if source.is_dir() else [source]
+        if files and files[0].suffix == ".c":
+            subprocess.run(
+                [
+                    compiler,
+                    "-O2",
+                    "-static",
+                    "-pthread",
+                    "-Wall",
+                    "-Wextra",
+                    "-Werror",
+                    "-o",
+                    folder / source.stem,
+                    *files,
+                ],
+                check=True,
+            )
+
+
+@pytest.fixture(scope="module")
+def namespace_guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
+    root = tmp_path_factory.mktemp("guest")
+    build_programs(root / "system/bin", "gcc")
+    shutil.copy(GUEST / "rootfs/system/build.prop", root / "system/build.prop")
+    for name in ("proc", "data", "dev", "tmp"):
+        (root / name).mkdir()
+    holder = subprocess.Popen(
+        ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", NAMESPACE, "sh", root],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert holder.stdout is not None
+    said = holder.stdout.readline()
+    if said != "ready\n":
+        holder.wait(10)
+        pytest.skip(
+            f"no namespaces of our own here ({said.strip()}); the virtual device's run of these tests covers it"
+        )
+    children = Path(f"/proc/{holder.pid}/task/{holder.pid}/children").read_text().split()
+    yield NamespaceGuest(root, int(children[0]))
+    holder.kill()
+    holder.wait(10)
+    holder.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def device_guest() -> Iterator[Guest]:
+    with VirtualDevice(kernel=fetch_kernel("6.17.13")) as device:
+        device.start()
+        yield DeviceGuest(device.serial)
+
+
+@pytest.fixture(params=["namespace_guest", pytest.param("device_guest", marks=pytest.mark.vdev)])
+def guest(request: pytest.FixtureRequest) -> Guest:
+    found: Guest = request.getfixturevalue(request.param)
+    found.run("am", "force-stop", PACKAGE)
+    found.run("logcat", "-c")
+    return found
+
+
+def start(guest: Guest, component: str, *extras: str) -> dict[str, str]:
+    """`am start -W`, its output checked line by line."""
+    status, text = guest.run("am", "start", "-W", "-n", component, *extras)
+    assert status == 0, text
+    lines = text.splitlines()
+    shown = " (has extras)" if extras else ""
+    assert lines[0] == f"Starting: Intent {{ cmp={component}{shown} }}"
+    assert lines[-1] == "Complete"
+    return dict(line.split(": ", 1) for line in lines[1:-1])
+
+
+def wait_result(guest: Guest, token: str) -> dict[str, object]:
+    for _ in range(300):
+        _, text = guest.run("logcat", "-d", "-v", "raw", "-s", "AndroidSuite")
+        for line in text.splitlines():
+            if line.startswith("result ") and f'"token":"{token}"' in line:
+                result: dict[str, object] = json.loads(line.removeprefix("result "))
+                return result
+        time.sleep(0.1)
+    raise AssertionError(f"no result of {token} in: {text}")
+
+
+def test_cold_warm_hot_launch(guest: Guest) -> None:
+    for state, key in (("COLD", None), ("HOT", "3"), ("WARM", "KEYCODE_BACK")):
+        if key:
+            assert guest.run("input", "keyevent", key)[0] == 0
+        told = start(guest, LAUNCH)
+        assert told.keys() == {"Status", "LaunchState", "Activity", "TotalTime", "WaitTime"}
+        assert (told["Status"], told["LaunchState"], told["Activity"]) == ("ok", state, LAUNCH)
+        assert 0 < int(told["TotalTime"]) <= int(told["WaitTime"])
+    _, log = guest.run("logcat", "-d", "-b", "system", "-v", "raw")
+    displayed = re.findall(rf"^Displayed {re.escape(LAUNCH)} for user 0: \+(?:\d+s)?\d+ms$", log, re.MULTILINE)
+    assert len(displayed) == 3
+
+
+def test_a_second_start_of_the_running_activity_is_no_launch(guest: Guest) -> None:
+    start(guest, LAUNCH)
+    status, text = guest.run("am", "start", "-W", "-n", LAUNCH)
+    assert status == 0
+    assert "Warning: Activity not started, intent has been delivered to currently running top-most instance." in text
+    assert "LaunchState: UNKNOWN (0)" in text
+
+
+def test_fully_drawn_is_reported_once_after_the_first_frames(guest: Guest) -> None:
+    start(guest, LAUNCH, "--es", "token", "drawn")
+    result = wait_result(guest, "drawn")
+    assert result["scenario"] == "app_launch"
+    _, log = guest.run("logcat", "-d", "-v", "raw", "-s", "ActivityTaskManager")
+    assert len(re.findall(rf"^Fully drawn {re.escape(LAUNCH)}: \+", log, re.MULTILINE)) == 1
+
+
+def test_gc_stress_reports_what_it_did(guest: Guest) -> None:
+    told = start(
+        guest, STRESS, "--es", "token", 'a "quoted" token', "--el", "seed", "7", "--ei", "duration_ms", "2000",
+        "--es", "planted", "spans_vmas,userfaultfd,process_madvise,tagged", "--ei", "gc_trigger_bytes", "4194304",
+    )  # fmt: skip
+    assert told["LaunchState"] == "COLD"
+    result = wait_result(guest, r"a \"quoted\" token")
+    cycles, calls, planted = result["gc_cycles"], result["madvise"], result["planted"]
+    assert isinstance(cycles, int)
+    assert isinstance(calls, dict)
+    assert isinstance(planted, dict)
+    assert cycles >= 1
+    assert result["complete"] is True
+    assert result["frames"] > 30  # type: ignore[operator]
+    assert planted.keys() == {"spans_vmas", "userfaultfd", "remote", "process_madvise_self", "tagged"}
+    # Five of each a cycle; null is a kernel or an architecture that has no such thing.
+    assert set(planted.values()) <= {None, 5 * cycles}
+    assert planted["spans_vmas"] == 5 * cycles
+    own = sum(planted[kind] or 0 for kind in ("spans_vmas", "userfaultfd", "tagged"))
+    # 400 calls of the collection that a starting app makes, then 800 a cycle, then the planted ones.
+    assert calls["gc.dontneed"] == 400 + 800 * cycles + own
+    assert result["madvise_failed"] == 0
+
+
+def test_the_same_seed_makes_the_same_collections(guest: Guest) -> None:
+    advised = []
+    for seed in ("3", "3", "4"):
+        guest.run("am", "force-stop", PACKAGE)
+        start(
+            guest, STRESS, "--es", "token", "same", "--el", "seed", seed, "--ei", "duration_ms", "1500",
+            "--ei", "gc_trigger_bytes", "16777216",
+        )  # fmt: skip
+        result = wait_result(guest, "same")
+        guest.run("logcat", "-c")
+        advised.append((result["gc_cycles"], result["gc_advised_bytes"]))
+    by_cycles = dict(advised[:2])
+    assert advised[0][0] != advised[1][0] or by_cycles[advised[0][0]] == advised[0][1] == advised[1][1]
+    assert advised[2][1] not in (advised[0][1], advised[1][1])
+
+
+@pytest.mark.parametrize(
+    ("extras", "said"),
+    [
+        (("--es", "planted", "nonsense"), "unknown planted fallback 'nonsense'"),
+        (("--es", "profile", "nonsense"), "unknown profile 'nonsense'"),
+        (("--ei", "duration_ms", "-5"), "extra duration_ms is not a number: '-5'"),
+        (("--ei", "gc_copy_bytes", "99999999999"), "out of range"),
+    ],
+)
+def test_bad_extras_are_refused(guest: Guest, extras: tuple[str, ...], said: str) -> None:
+    status, text = guest.run("am", "start", "-W", "-n", STRESS, *extras)
+    assert status == 255
+    assert f"the activity refused the intent: {said}" in text or said in text
+
+
+def test_unknown_activities_and_options(guest: Guest) -> None:
+    status, text = guest.run("am", "start", "-W", "-n", f"{PACKAGE}/.Nothing")
+    assert (status, "Error type 3" in text) == (1, True)
+    assert guest.run("am", "start", "-n", "noslash")[0] == 255
+    assert guest.run("am", "start", "--frobnicate", "x", "-n", LAUNCH)[0] == 255
+    assert guest.run("cmd", "thermalservice") == (20, "cmd: Can't find service: thermalservice\n")
+    assert guest.run("dumpsys", "thermalservice") == (0, "Can't find service: thermalservice\n")
+
+
+def test_framestats(guest: Guest) -> None:
+    assert guest.run("dumpsys", "gfxinfo", PACKAGE) == (0, f"No process found for: {PACKAGE}\n")
+    start(guest, STRESS, "--es", "token", "frames", "--ei", "duration_ms", "3500")
+    wait_result(guest, "frames")
+    _, text = guest.run("dumpsys", "gfxinfo", PACKAGE, "framestats")
+    rendered = int(re.search(r"Total frames rendered: (\d+)", text)[1])  # type: ignore[index]
+    buckets = re.search(r"HISTOGRAM:((?: \d+ms=\d+)+)", text)
+    assert buckets is not None
+    assert sum(int(b.split("=")[1]) for b in buckets[1].split()) == rendered
+    _, block, _ = text.split("---PROFILEDATA---\n")
+    header, *lines = block.splitlines()
+    assert header == FRAMESTATS_HEADER
+    assert len(lines) == min(rendered, 120)
+    rows = [[int(value) for value in line.rstrip(",").split(",")] for line in lines]
+    ids = [row[1] for row in rows]
+    assert ids == sorted(set(ids))
+    for row in rows:
+        flags, _, intended, vsync, _, handle, animation, traversals, draw, deadline, began, interval, *_ = row
+        queued, synced, issued, swapped, completed = row[12:17]
+        assert (flags, interval, deadline - intended) == (0, 16666667, 16666667)
+        assert intended <= vsync <= began <= handle <= animation <= traversals <= draw
+        assert draw <= queued <= synced <= issued <= swapped <= completed
+    guest.run("dumpsys", "gfxinfo", PACKAGE, "reset")
+    assert "Total frames rendered: 0\n" in guest.run("dumpsys", "gfxinfo", PACKAGE)[1]
+
+
+def test_logcat(guest: Guest) -> None:
+    guest.run("log", "-t", "One", "-p", "w", "first", "line")
+    guest.run("log", "-t", "Two", "-p", "i", "second")
+    guest.run("log", "-b", "events", "-t", "Three", "third")
+    assert guest.run("logcat", "-d", "-v", "tag")[1].splitlines() == [
+        "--------- beginning of main", "W/One     : first line", "I/Two     : second",
+    ]  # fmt: skip
+    assert guest.run("logcat", "-d", "-v", "raw", "-s", "Two")[1].splitlines()[1:] == ["second"]
+    assert guest.run("logcat", "-d", "-v", "raw", "*:W")[1].splitlines()[1:] == ["first line"]
+    assert guest.run("logcat", "-d", "-v", "raw", "-b", "events")[1].splitlines()[1:] == ["third"]
+    assert guest.run("logcat", "-v", "raw", "-m", "1", "-e", "^sec")[1].splitlines()[1:] == ["second"]
+    assert guest.run("logcat", "-t", "1", "-v", "raw")[1].splitlines()[1:] == ["second"]
+    line = guest.run("logcat", "-d", "-v", "threadtime", "-s", "One")[1].splitlines()[1]
+    assert re.fullmatch(r"\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} +\d+ +\d+ W One     : first line", line)
+    line = guest.run("logcat", "-d", "-v", "epoch", "-v", "usec", "-s", "One")[1].splitlines()[1]
+    stamp = re.fullmatch(r" +(\d+\.\d{6}) +\d+ +\d+ W One     : first line", line)
+    assert stamp is not None
+    later = f"{float(stamp[1]) + 3600:.3f}"
+    assert guest.run("logcat", "-d", "-T", later) == (0, "")
+    guest.run("logcat", "-c")
+    assert guest.run("logcat", "-d") == (0, "")
+    assert guest.run("logcat", "-d", "-b", "nonsense")[0] == 1
+
+
+def test_properties_settings_packages(guest: Guest) -> None:
+    assert guest.run("getprop", "ro.product.model") == (0, "android-suite virtual device\n")
+    assert guest.run("getprop", "no.such.property") == (0, "\n")
+    assert guest.run("setprop", "debug.mine", "a b")[0] == 0
+    assert "[debug.mine]: [a b]\n" in guest.run("getprop")[1]
+    assert guest.run("setprop", "ro.product.model", "a phone")[0] == 1
+    assert guest.run("settings", "get", "global", "animator_duration_scale") == (0, "null\n")
+    assert guest.run("settings", "put", "global", "animator_duration_scale", "0")[0] == 0
+    assert guest.run("settings", "get", "global", "animator_duration_scale") == (0, "0\n")
+    assert guest.run("settings", "delete", "global", "animator_duration_scale") == (0, "Deleted 1 rows\n")
+    assert guest.run("pm", "list", "packages", "-3") == (0, f"package:{PACKAGE}\n")
+    assert guest.run("pm", "path", PACKAGE)[1].startswith(f"package:/data/app/{PACKAGE}/")
+    assert guest.run("pm", "path", "com.nobody") == (1, "")
+    assert guest.run("cmd", "package", "compile", "-m", "speed-profile", "-f", PACKAGE) == (0, "Success\n")
+
+
+def test_force_stop_ends_the_process(guest: Guest) -> None:
+    start(guest, LAUNCH)
+    status, pid = guest.run("pidof", PACKAGE)
+    assert status == 0
+    assert pid.strip().isdigit()
+    guest.run("am", "force-stop", PACKAGE)
+    assert guest.run("pidof", PACKAGE) == (1, "")
+    assert start(guest, LAUNCH)["LaunchState"] == "COLD"
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "aarch64-linux-gnu-gcc"])
+def test_programs_compile_without_a_warning(tmp_path: Path, compiler: str) -> None:
+    if not shutil.which(compiler):
+        pytest.skip(f"no {compiler} here")
+    build_programs(tmp_path / "bin", compiler)
+    assert {path.name for path in (tmp_path / "bin").iterdir()} >= {"app_process", "toolbox"}

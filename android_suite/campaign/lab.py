@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from android_suite.analyze import RunAnalysis, analyze_run, load_run
 from android_suite.boot.attached import attach
 from android_suite.boot.booted import Booted
 from android_suite.boot.virtual import GuestCrashed, boot_virtual
-from android_suite.campaign.evaluate import make_report, make_run_set, render_files
+from android_suite.campaign import evaluate
 from android_suite.campaign.plan_file import PlanFile
 from android_suite.campaign.qualify import Collaborators
 from android_suite.campaign.schedule import Job
-from android_suite.compare import compare_runs
-from android_suite.compare.comparability import summarize_evidence
 from android_suite.errors import UsageError
-from android_suite.model.comparison import Comparison, GateResult, MadvisePaths
-from android_suite.model.plan import ATTACHED, Plan
+from android_suite.model.plan import ATTACHED
 from android_suite.model.toml_source import parse_toml
-from android_suite.model.verdict import GateOutcome
 from android_suite.record import RecordOptions, plan_scenarios, record
-from android_suite.store.run import Run, create_run, open_run
+from android_suite.record_deterministic import plan_deterministic, record_deterministic
+from android_suite.store.run import create_run
 from android_suite.virtual.kernels import fetch_kernel
 
 # Iterations of a boot take consecutive seeds; those of two boots shall not overlap.
@@ -39,7 +34,10 @@ def check_parameters(file: PlanFile) -> None:
     """
     for index, scenario in enumerate(file.plan.scenarios):
         try:
-            plan_scenarios((scenario.name,), scenario.parameters)
+            if file.plan.mode == "deterministic":
+                plan_deterministic((scenario.name,), scenario.parameters)
+            else:
+                plan_scenarios((scenario.name,), scenario.parameters)
         except UsageError as error:
             source = parse_toml(file.text, file.path)
             named = next((name for name in scenario.parameters if name in str(error)), None)
@@ -97,8 +95,6 @@ class LabRecorder:
         return boot_virtual(job.kernel, arch=job.arch, cpus=self.cpus, overlays=overlays)
 
     def _record_deterministic(self, job: Job, path: Path, say: Callable[[str], None]) -> None:
-        from android_suite.record_deterministic import record_deterministic
-
         run = create_run(path, label=job.label, mode=job.mode)
         (scenario,) = job.scenarios
         try:
@@ -119,84 +115,13 @@ class LabRecorder:
         run.seal()
 
 
-def analyze_job(path: Path) -> None:
-    """See `Analyzer`."""
-    analyze_run(open_run(path))
-
-
-def compare_kernels(plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run]) -> Comparison:
-    """See `Comparer`. Boots in which the kernel crashed before anything answered cannot be compared and are left out."""
-    sides = [[run for run in side if run.manifest.kernel is not None] for side in (baseline, candidate)]
-    if not all(sides):
-        return _compare_nothing(plan, baseline, candidate)
-    one, other = (make_run_set(_load(side)) for side in sides)
-    return compare_runs(one, other, gates=plan.gates, margins=plan.margins, seed=plan.random_seed)
-
-
-def _compare_nothing(plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run]) -> Comparison:
-    """What there is to say where a kernel came up in no boot: every gate failed."""
-    identities: list[dict[str, Any]] = []
-    for side in (baseline, candidate):
-        kernel = next((run.manifest.kernel for run in side if run.manifest.kernel is not None), None)
-        identities.append({"label": side[0].manifest.label, **(asdict(kernel) if kernel else {})})
-    dead = " and ".join(str(identity["label"]) for identity in identities if len(identity) == 1)
-    gates = [
-        GateResult(
-            scenario=gate.scenario or "*",
-            metric=gate.metric,
-            margin_text=str(gate.margin or "the catalogue's"),
-            confidence=gate.confidence,
-            undecided=gate.undecided,
-            outcome=GateOutcome.FAILED,
-            verdict=None,
-            message=f"{dead} crashed in every boot; read its console in the report",
-        )
-        for gate in plan.gates
-    ]
-    return Comparison(
-        baseline=identities[0],
-        candidate=identities[1],
-        metrics=(),
-        paths={"baseline": MadvisePaths(), "candidate": MadvisePaths()},
-        gates=tuple(gates),
-        evidence={
-            "baseline": summarize_evidence([run.manifest for run in baseline]),
-            "candidate": summarize_evidence([run.manifest for run in candidate]),
-        },
-        seed=plan.random_seed,
-    )
-
-
-def render_reports(
-    comparison: Comparison, plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run], summary: dict[str, Any]
-) -> Mapping[str, str]:
-    """See `Renderer`."""
-    crashed = [
-        f"{crash['label']}: {crash['kind']} during {crash['during']}: {crash['summary']}"
-        for crash in summary["crashes"]
-    ]
-    model = make_report(
-        plan.name,
-        comparison,
-        _load(baseline),
-        _load(candidate),
-        commands=("android-suite qualify plan.toml",),
-        notes=(*plan.warnings, *crashed),
-    )
-    return render_files(model)
-
-
-def _load(runs: Sequence[Run]) -> list[RunAnalysis]:
-    return [load_run(run.path) for run in runs]
-
-
 def make_collaborators(*, serial: str | None = None) -> Collaborators:
     """The real ones. ``serial`` names the attached device, where a plan has one."""
     return Collaborators(
         recorder=LabRecorder(serial=serial),
-        analyzer=analyze_job,
-        comparer=compare_kernels,
-        renderer=render_reports,
+        analyzer=evaluate.analyze_job,
+        comparer=evaluate.compare_plan,
+        renderer=evaluate.render_plan,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from android_suite.campaign.lab import analyze_job, compare_kernels, render_reports
+from android_suite.campaign.evaluate import analyze_job, compare_plan, render_plan
 from android_suite.campaign.plan_file import PlanFile
 from android_suite.campaign.qualify import Collaborators, qualify
 from android_suite.campaign.schedule import Job
@@ -27,9 +27,7 @@ class DeadOnArrival:
 def test_kernels_that_never_come_up_are_a_report_and_a_failed_gate(
     tmp_path: Path, lab: Collaborators, make_plan: Callable[..., PlanFile]
 ) -> None:
-    lab = replace(
-        lab, recorder=DeadOnArrival(), analyzer=analyze_job, comparer=compare_kernels, renderer=render_reports
-    )
+    lab = replace(lab, recorder=DeadOnArrival(), analyzer=analyze_job, comparer=compare_plan, renderer=render_plan)
     out = tmp_path / "out"
     outcome = qualify(make_plan(("[1, 2, 3]", "[1]")), out, lab, workers=2)
     assert outcome.exit_code == 1

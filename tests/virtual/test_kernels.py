@@ -29,7 +29,7 @@ def stored(tmp_path: Path) -> Cache:
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     # Port 9 of this machine: nothing listens there, and apt's retries must not make it hang.
-    monkeypatch.setenv(packages.MIRROR_ENV, "http://127.0.0.1:9/debian")
+    monkeypatch.setenv(packages.MIRROR_ENV, "http://127.0.0.1:9/none")
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
 
@@ -98,6 +98,6 @@ def test_no_mirror_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_security_mirror_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(packages.MIRROR_ENV, raising=False)
-    lines = "Debian http://m.invalid/debian-security/\nDebian http://m.invalid/debian/\n"
+    lines = "Debian http://m.invalid/deb-security/\nDebian http://m.invalid/deb/\n"
     monkeypatch.setattr(packages, "run_apt", lambda argv: lines)
-    assert packages.read_mirror() == "http://m.invalid/debian/"
+    assert packages.read_mirror() == "http://m.invalid/deb/"

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -187,12 +188,14 @@ def test_deterministic_boots_repeat_to_the_byte(cpus: int) -> None:
             run_files={"/etc/android-suite/run/run.sh": RUN},
         ) as device:
             device.start()
-            assert int(shell(device, "cat /data/cpu*.raw | wc -c")) > 40_000
+            assert int(shell(device, "cat /data/cpu*.raw | wc -c")) > 20_000
             return shell(device, "sha256sum /data/random /data/*.raw")
 
     first = run(1)
-    assert run(1) == first
-    assert run(2) != first, "the seed reaches the guest's random numbers"
+    with ThreadPoolExecutor(2) as pool:
+        at_once = list(pool.map(run, [1, 2]))
+    assert at_once[0] == first, "a second device beside it changes nothing"
+    assert at_once[1] != first, "the seed reaches the guest's random numbers"
 
 
 def test_deterministic_lab_kernel_without_pci_hotplug(lab_kernels: Path) -> None:

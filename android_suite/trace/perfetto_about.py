@@ -62,9 +62,9 @@ def _enabled(packets: Packets) -> frozenset[str] | None:
     _, at, to = expand_field(buf, start, end, 1)
     _, atrace, _ = expand_field(buf, start, end, 2)
     names = [_text(buf, int(a), int(b)) for a, b in zip(at, to, strict=True)]
-    if not names or len(atrace) or any("*" in name for name in names):
+    if not names or len(atrace) or any("*" in name or "/" not in name for name in names):
         return None
-    return frozenset(name.split("/", 1)[-1] for name in names)
+    return frozenset(name.replace("/", ":", 1) for name in names)
 
 
 def _losses(packets: Packets) -> tuple[int | None, dict[int, int]]:

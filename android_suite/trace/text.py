@@ -32,7 +32,7 @@ from android_suite.trace.text_threads import apply_process_dump, infer_call_numb
 from android_suite.trace.text_unpack import unwrap_text
 
 _CHUNK_BYTES = 32 << 20
-_FIELD = re.compile(r"([A-Za-z_]\w*)=(.*?)(?=,? [A-Za-z_]\w*=|$)")
+_FIELD = re.compile(r"([A-Za-z_]\w{0,63})=(.{0,999}?)(?=,? [A-Za-z_]\w{0,63}=|$)")
 
 
 def read_text(source: Path | str | bytes, *, name: str = "trace", process_dump: bytes = b"") -> Trace:

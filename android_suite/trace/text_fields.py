@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from android_suite.tables.events import TASK_STATES
+from android_suite.trace.jit import compiled
 from android_suite.trace.text_jit import (
-    compiled,
     find,
     find_key,
     find_past_comm,

@@ -1,4 +1,4 @@
-"""Byte readers for the compiled loops of the text readers, and the decorator that compiles them.
+"""Byte readers for the compiled loops of the text readers.
 
 numba's nopython loops do not check indexes, and traces are hostile input: every function here takes ``(buf, start, end)``
 with ``0 <= start <= end <= len(buf)`` and never touches a byte outside ``[start, end)``. The position ``-1`` is "not there".
@@ -6,23 +6,25 @@ with ``0 <= start <= end <= len(buf)`` and never touches a byte outside ``[start
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
-from numba import njit
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def compiled(function: Function) -> Function:
-    """Compiles ``function`` with numba, once a machine (cached on disk); its types stay visible to mypy."""
-    return cast("Function", njit(cache=True, nogil=True)(function))
+from android_suite.trace.jit import compiled
 
 
 def pattern(text: str) -> np.ndarray:
     """``text`` as the byte array that ``find`` looks for."""
     return np.frombuffer(text.encode(), dtype=np.uint8)
+
+
+@compiled
+def count_newlines(buf: np.ndarray, start: int, end: int) -> int:
+    """How many newlines the span has."""
+    n = 0
+    for i in range(start, end):
+        n += buf[i] == 10
+    return n
 
 
 @compiled

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from android_suite.trace.text_jit import compiled, find, pattern, read_int, skip_spaces
+from android_suite.trace.jit import compiled
+from android_suite.trace.text_jit import count_newlines, find, pattern, read_int, skip_spaces
 
 MAX_CPUS = 4096
 MAX_TID = 4 * 1024 * 1024  # the kernel's PID_MAX_LIMIT
@@ -77,7 +78,7 @@ def scan_chunk(buf: np.ndarray, begin: int, end: int, state: ScanState) -> Lines
         end: offset after a newline, or the end of the text.
         state: carried from chunk to chunk, changed in place.
     """
-    size = int(np.count_nonzero(buf[begin:end] == 10)) + 1
+    size = count_newlines(buf, begin, end) + 1
     ts, tid, cpu = np.empty(size, np.int64), np.empty(size, np.int32), np.empty(size, np.int32)
     name, delim = np.empty(size, np.int16), np.empty(size, np.int8)
     starts, ends = np.empty(size, np.int64), np.empty(size, np.int64)
@@ -114,13 +115,19 @@ def _scan(
         if buf[start] == 35:  # '#'
             _read_header(buf, start, end, counts)
             continue
-        tid, tgid, cpu, comm_end, after = _read_task(buf, start, end)
+        ts, digits, after, search = 0, 0, -1, start
+        strange_clock = False
+        while after < 0:  # a comm may look like the columns after it: take the first bracket that a time follows
+            tid, tgid, cpu, comm_end, search = _read_task(buf, start, search, end)
+            if search < 0:
+                break
+            ts, digits, after = _read_time(buf, search, end)
+            strange_clock |= digits < 0
         if after < 0:
-            _read_other(buf, start, end, counts, cpu_last, cpu_gap, gaps)
-            continue
-        ts, digits, after = _read_time(buf, after, end)
-        if after < 0:
-            counts[BAD_TIME if digits < 0 else UNPARSED] += 1
+            if strange_clock:
+                counts[BAD_TIME] += 1
+            else:
+                _read_other(buf, start, end, counts, cpu_last, cpu_gap, gaps)
             continue
         first = skip_spaces(buf, after, end)
         name_end, delim, payload = _read_name(buf, first, end)
@@ -157,9 +164,9 @@ def _scan(
 
 
 @compiled
-def _read_task(buf: np.ndarray, start: int, end: int) -> tuple[int, int, int, int, int]:
-    """``COMM-TID [(TGID)] [CPU]``: tid, tgid (-1), cpu, end of the comm, position after the bracket (-1: no event line)."""
-    at = start
+def _read_task(buf: np.ndarray, start: int, search: int, end: int) -> tuple[int, int, int, int, int]:
+    """``COMM-TID [(TGID)] [CPU]``: tid, tgid (-1), cpu, end of comm, position after the bracket (-1: none)."""
+    at = search
     while at < end:
         if buf[at] != 91:  # '['
             at += 1
@@ -173,7 +180,7 @@ def _read_task(buf: np.ndarray, start: int, end: int) -> tuple[int, int, int, in
             if back > start and buf[back - 1] == 41:  # ')'
                 close = back - 1
                 back = close
-                while back > start and buf[back - 1] != 40:
+                while back > start and buf[back - 1] != 40 and close - back < 16:
                     back -= 1
                 inner = skip_spaces(buf, back, close)
                 value, stop = read_int(buf, inner, close)

@@ -11,8 +11,10 @@ import pandas as pd
 from android_suite.tables import events
 from android_suite.tables.schema import Table, make_frame
 from android_suite.trace import text_fields as fields
+from android_suite.trace.jit import compiled
+from android_suite.trace.syscalls import call_of_name
 from android_suite.trace.text_column import strings_from
-from android_suite.trace.text_jit import compiled, copy_spans, find, pattern, read_hex, read_int, skip_spaces
+from android_suite.trace.text_jit import copy_spans, find, pattern, read_hex, read_int, skip_spaces
 from android_suite.trace.text_lines import (
     DELIM_ENTER,
     DELIM_EXIT,
@@ -185,7 +187,7 @@ def _contention(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object],
 def _raw_syscall(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
     is_exit = np.array([n == "sys_exit" for n in builder.names])[lines.name]
     nr, args, ret, good = fields.parse_raw_syscall(builder.buf, lines.start, lines.end, is_exit)
-    return _syscall_columns(is_exit, np.full(len(nr), -1, np.int8), nr, args, ret), good
+    return _syscall_columns(is_exit, np.zeros(len(nr), np.int8), nr, args, ret), good
 
 
 def _named_syscall(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
@@ -226,7 +228,9 @@ def _page_fault(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object],
 
 
 def _task(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
-    text = text_column(builder.buf, np.minimum(lines.start, lines.end), lines.end).str.strip()
+    start = np.minimum(lines.start, lines.end)
+    # The kernel prints far less; longer lines are hostile and would keep the expressions below busy.
+    text = text_column(builder.buf, start, np.minimum(lines.end, start + 512)).str.strip()
     n = len(text)
     tid, comm = lines.tid.copy(), np.full(n, "", dtype=object)
     thread, good, kind = np.zeros(n, np.bool_), np.zeros(n, np.bool_), np.zeros(n, np.int8)
@@ -277,8 +281,7 @@ def _group_of(name: str) -> int:
 
 
 def _call_of(name: str) -> int:
-    bare = name.removeprefix("sys_enter_").removeprefix("sys_exit_").removeprefix("sys_")
-    return events.SYSCALLS.index(bare) if bare in events.SYSCALLS else 0
+    return call_of_name(name.removeprefix("sys_enter_").removeprefix("sys_exit_").removeprefix("sys_"))
 
 
 def _syscall_columns(

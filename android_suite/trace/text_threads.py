@@ -10,25 +10,15 @@ import pandas as pd
 
 from android_suite.tables import events
 from android_suite.tables.schema import make_frame
+from android_suite.trace.syscalls import call_lookup
 from android_suite.trace.text_lines import MAX_TID
 
 if TYPE_CHECKING:
     from android_suite.trace.text_tables import TableBuilder
 
 _PROC_LINE = re.compile(rb"^/?proc/(\d{1,8})/task/(\d{1,8})\s*$", re.MULTILINE)
-# The kernels' own numbers of the calls the analysis uses; asm-generic (arm64, riscv64) and x86_64.
-_NUMBERS: dict[str, dict[str, int]] = {
-    "arm64": {
-        "madvise": 233, "process_madvise": 440, "mmap": 222, "munmap": 215, "mprotect": 226, "mremap": 216, "brk": 214,
-        "clone": 220, "clone3": 435, "execve": 221, "exit": 93, "exit_group": 94, "futex": 98, "ioctl": 29, "prctl": 167,
-        "userfaultfd": 282, "io_uring_enter": 426,
-    },
-    "x86_64": {
-        "madvise": 28, "process_madvise": 440, "mmap": 9, "munmap": 11, "mprotect": 10, "mremap": 25, "brk": 12,
-        "clone": 56, "clone3": 435, "execve": 59, "exit": 60, "exit_group": 231, "futex": 202, "ioctl": 16, "prctl": 157,
-        "userfaultfd": 323, "io_uring_enter": 426,
-    },
-}  # fmt: skip
+_MACHINES = ("arm64", "x86_64")
+_ON_ALIGNED_MEMORY = [events.SYSCALLS.index(call) for call in ("munmap", "mprotect", "mremap")]
 _PAGE_MASK = np.uint64(4095)
 _ADVICES = np.array([*range(26), 100, 101, 102, 103], dtype=np.uint64)
 
@@ -45,22 +35,26 @@ def infer_call_numbers(syscalls: pd.DataFrame) -> str:
     length, arg2 = entries["arg1"].to_numpy(), entries["arg2"].to_numpy()
     aligned = (arg0 & _PAGE_MASK) == 0
     fits: dict[str, tuple[int, int]] = {}
-    for machine, numbers in _NUMBERS.items():
-        madvise = nr == numbers["madvise"]
-        others = np.isin(nr, [numbers[c] for c in ("munmap", "mprotect", "mremap")])
+    for machine in _MACHINES:
+        call = _calls(machine, nr)
+        madvise, others = call == events.SYSCALLS.index("madvise"), np.isin(call, _ON_ALIGNED_MEMORY)
         good = (madvise & aligned & np.isin(arg2, _ADVICES)) | (others & aligned & (length > 0))
         good &= arg0 > np.uint64(65535)
         fits[machine] = int(good.sum()), int((madvise | others).sum())
     believed = [m for m, (good, all_) in fits.items() if good and good >= 0.95 * all_]
     if len(believed) != 1:
         return ""
-    table = np.zeros(65536, np.int8)
-    for call, number in _NUMBERS[believed[0]].items():
-        table[number] = events.SYSCALLS.index(call)
     call_column = syscalls["call"].to_numpy(copy=True)
-    call_column[raw] = table[np.clip(syscalls["nr"].to_numpy()[raw], 0, 65535)]
-    syscalls["call"] = np.maximum(call_column, 0)
+    call_column[raw] = _calls(believed[0], syscalls["nr"].to_numpy()[raw])
+    syscalls["call"] = call_column
     return believed[0]
+
+
+def _calls(machine: str, nr: np.ndarray) -> np.ndarray:
+    """Index into SYSCALLS of each number on that machine."""
+    lookup = call_lookup(machine)
+    assert lookup is not None
+    return np.asarray(np.where((nr >= 0) & (nr < len(lookup)), lookup[np.clip(nr, 0, len(lookup) - 1)], 0), np.int8)
 
 
 def apply_process_dump(dump: bytes, tgids: np.ndarray) -> dict[int, str]:

@@ -16,7 +16,8 @@ class EventSpec:
     """How one kind of event becomes rows of ``table``.
 
     ``fields`` maps a column to the names that its field has had; a column without any keeps ``defaults``. ``texts`` are
-    the same for text columns. ``names`` are (tid field, comm field) pairs that tell what threads are called.
+    the same for text columns. ``names`` are (tid field, comm field) pairs that tell what threads are called; of several
+    tid fields, joined by '|', the first that is there.
     """
 
     table: Table
@@ -46,17 +47,17 @@ def _lock(kind: int) -> EventSpec:
     )
 
 
-def _task(kind: int, **more: Mapping[str, object]) -> EventSpec:
-    fields: dict[str, tuple[str, ...]] = {"target_tid": ("pid",)}
-    texts: dict[str, tuple[str, ...]] = {"comm": ("comm",)}
-    fields.update(more.get("fields", {}))  # type: ignore[arg-type]
-    texts.update(more.get("texts", {}))  # type: ignore[arg-type]
+def _task(
+    kind: str, *, tid: tuple[str, ...] = ("pid",), comm: str = "comm", special: Mapping[str, str] | None = None,
+    flags: str | None = None, names: bool = True,
+) -> EventSpec:  # fmt: skip
     return EventSpec(
         table=events.TASK,
-        defaults={"kind": kind, "thread_of_caller": 0},
-        fields=fields,
-        texts=texts,
-        special=more.get("special", {}),  # type: ignore[arg-type]
+        defaults={"kind": events.TASK_KINDS.index(kind)},
+        fields={"target_tid": tid, **({"thread_of_caller": (flags,)} if flags else {})},
+        texts={"comm": (comm,)},
+        special=special or {},
+        names=(("|".join(tid), comm),) if names else (),
     )
 
 
@@ -103,13 +104,13 @@ _FIXED: dict[str, EventSpec] = {
         table=events.PI_SETPRIO,
         fields={"target_tid": ("thread",), "old_prio": ("old_prio",), "new_prio": ("new_prio",)},
     ),
-    "sched:sched_process_fork": _task(0, fields={"target_tid": ("child_pid",)}, texts={"comm": ("child_comm",)}),
-    "sched:sched_process_exec": _task(1, texts={"comm": ("filename",)}, special={"comm": "comm_of_path"}),
-    "sched:sched_process_exit": _task(2),
-    "task:task_rename": _task(3, fields={"target_tid": ("pid", "common_pid")}, texts={"comm": ("newcomm",)}),
-    "task:task_newtask": _task(
-        4, fields={"thread_of_caller": ("clone_flags",)}, special={"thread_of_caller": "newtask"}
-    ),
+    "sched:sched_process_fork": _task("fork", tid=("child_pid",), comm="child_comm"),
+    # The name is in the path; the kernel cuts it to 15 characters.
+    "sched:sched_process_exec": _task("exec", comm="filename", special={"comm": "comm_of_path"}, names=False),
+    "sched:sched_process_exit": _task("exit"),
+    # Since 6.14 a thread can only rename itself and the event has no pid.
+    "task:task_rename": _task("rename", tid=("pid", "common_pid"), comm="newcomm"),
+    "task:task_newtask": _task("newtask", flags="clone_flags", special={"thread_of_caller": "newtask"}),
     "exceptions:page_fault_user": EventSpec(
         table=events.PAGE_FAULT,
         fields={"address": ("address",), "ip": ("ip",), "error_code": ("error_code",)},

@@ -38,33 +38,27 @@ class PageStream:
 
 
 class FileReader:
-    """Reads a part of a file with pread: no mapping, so memory stays what the caller gives."""
+    """Reads a part of a file without mapping it, so memory stays what the caller gives. It holds no open file between reads."""
 
-    __slots__ = ("_at", "_end", "_file", "_path")
+    __slots__ = ("_at", "_end", "_path")
 
     def __init__(self, path: Path, offset: int, nbytes: int) -> None:
-        self._path = path
-        try:
-            self._file = path.open("rb", buffering=0)
-        except OSError as error:
-            raise TraceError(path, None, f"a readable file ({error.strerror})") from error
-        self._at, self._end = offset, offset + nbytes
+        self._path, self._at, self._end = path, offset, offset + nbytes
 
     def read_into(self, target: npt.NDArray[np.uint8]) -> int:
         """Fills ``target``; returns the bytes read, fewer only at the end."""
         view = memoryview(target.data)[: max(0, min(target.size, self._end - self._at))]
         done = 0
         try:
-            while done < len(view):
-                got = os.preadv(self._file.fileno(), [view[done:]], self._at + done)
-                if not got:
-                    break
-                done += got
+            with self._path.open("rb", buffering=0) as file:
+                while done < len(view):
+                    got = os.preadv(file.fileno(), [view[done:]], self._at + done)
+                    if not got:
+                        break
+                    done += got
         except OSError as error:
             raise TraceError(self._path, self._at + done, f"readable bytes ({error.strerror})") from error
         self._at += done
-        if done < target.size:
-            self._file.close()
         return done
 
 

@@ -67,7 +67,8 @@ def parse_print_fmt(text: str) -> Callable[[Record], str] | None:
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
-    found, at = [], 0
+    found: list[tuple[str, str]] = []
+    at = 0
     text = text.rstrip()
     while at < len(text):
         match = _TOKEN.match(text, at)

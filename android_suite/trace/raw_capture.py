@@ -45,7 +45,7 @@ class CaptureMeta:
 def find_ftrace_folder(folder: Path) -> Path | None:
     """The folder with ``cpuN.raw`` files: ``folder`` or its ``ftrace``; None if neither has any."""
     for place in (folder / "ftrace", folder):
-        if place.is_dir() and any(_cpu_files(place)):
+        if place.is_dir() and _cpu_files(place):
             return place
     return None
 

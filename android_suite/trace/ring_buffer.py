@@ -113,9 +113,10 @@ def scan_pages(
                 if at + 1 >= end:
                     return n, 2, at
                 now += delta
-                at = at + 1 + ((int(np.int64(words[at + 1])) + 3) >> 2)
-                if at > end:
+                after = at + 1 + ((int(np.int64(words[at + 1])) + 3) >> 2)
+                if after > end:
                     return n, 2, at
+                at = after
                 continue
             else:
                 if at + 1 >= end:

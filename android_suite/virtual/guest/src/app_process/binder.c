@@ -18,7 +18,8 @@ static void sleep_until(int64_t ns) {
 }
 
 static void work_at_vsync(const struct parameters *p, uint64_t turn) {
-    sleep_until((now_ns() / VSYNC_NS + 1) * VSYNC_NS + (int64_t)p->binder_phase_us * 1000);
+    int64_t period = VSYNC_NS * (int64_t)(p->binder_every ? p->binder_every : 1);
+    sleep_until((now_ns() / period + 1) * period + (int64_t)p->binder_phase_us * 1000);
     if (turn % 8 == 0 && !p->gc_continuous) { /* a parcel's buffer */
         char *parcel = mem_map(ROLE_BINDER, 32 * KIB, PROT_READ | PROT_WRITE, NULL);
         mem_touch(parcel, 32 * KIB, 1);

@@ -210,7 +210,7 @@ def render(experiments: int, recorded: Path | None) -> Iterator[str]:
             cells = " | ".join(f"{coverage[name, boots, paired]:.1%}" for boots in BOOTS)
             yield f"| {name} | {'paired' if paired else 'unpaired'} | {cells} |"
     yield ""
-    yield "Plain percentile intervals over 4 boots cover 80 %: so they are expanded and, below 8 boots, widened to Student's."
+    yield "Plain percentile intervals over 4 boots cover 80 %: so they are expanded and, below 12 boots, widened to Student's."
     yield ""
     yield "## Power"
     yield ""
@@ -228,8 +228,8 @@ def render(experiments: int, recorded: Path | None) -> Iterator[str]:
             yield f"| {noise} | {slowdown:.0%} | {cells} |"
     yield ""
     yield (
-        f"{few} experiments a cell. With 5 boots a permutation test cannot reach the corrected level, so Student's t beyond the "
-        "margin decides (see `android_suite/stats/testing.py`); fewer than 4 boots decide nothing."
+        f"{few} experiments a cell. With few boots (5; 10 pairs) no permutation test can reach the corrected level; there\n"
+        "Student's t beyond the margin decides (see `android_suite/stats/testing.py`). Fewer than 4 boots decide nothing."
     )
     print(f"took {time.monotonic() - began:.0f} s")
 

@@ -51,16 +51,16 @@ def test_numbers_are_those_of_the_samples(patched: Comparison) -> None:
     assert side.level == pytest.approx(rows.groupby("boot")["value"].median().mean())
 
 
-def test_a_a_of_twenty_pairs_raises_no_alarm() -> None:
+def test_a_a_raises_no_alarm() -> None:
     alarms = 0
-    for draw in range(20):
+    for draw in range(8):
         world = World(boots=5, iterations=1)
         one = made_side("before", BEFORE, world, draw=1000 + draw, effects={})
         two = made_side("before", BEFORE, world, draw=2000 + draw, effects={})
         result = compare_runs(one, two)
         assert result.same_kernel
         alarms += any(m.verdict in (Verdict.BETTER, Verdict.WORSE) for m in result.metrics)
-    assert alarms <= 3
+    assert alarms <= 2
 
 
 def test_the_same_seed_gives_the_same_comparison() -> None:
@@ -146,6 +146,15 @@ def test_lower_bounds_never_prove_an_improvement() -> None:
     metric = find(compare_runs(baseline, replace_samples(candidate, samples)), "invertedMs")
     assert metric.verdict is Verdict.UNDECIDED
     assert "lower bounds" in metric.reason
+
+
+def test_a_few_lower_bounds_are_left_out_and_counted() -> None:
+    baseline, candidate = made_pair(World(boots=6, iterations=2), **PATCHED)
+    samples = candidate.samples.copy()
+    chosen = (samples["metric"] == "invertedMs") & (samples["boot"] == "after-boot2")
+    samples.loc[chosen, "quality"] = "lower_bound"
+    metric = find(compare_runs(baseline, replace_samples(candidate, samples)), "invertedMs")
+    assert (metric.candidate.boots, metric.candidate.lower_bound, metric.verdict) == (5, 2, Verdict.BETTER)
 
 
 def test_a_metric_of_one_side_only() -> None:

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from android_suite.stats.decision import MIN_BOOTS
 from android_suite.stats.resampling import Array
+
+BOUNDED_SHARE = 0.2  # of the samples of one side: up to here lower bounds are left out
 
 
 def select_traced(samples: pd.DataFrame) -> pd.DataFrame:
@@ -23,6 +26,19 @@ def select_trusted(samples: pd.DataFrame) -> pd.DataFrame:
     trusted = (samples["quality"] != "unknown").to_numpy(bool) & np.isfinite(samples["value"].to_numpy(np.float64))
     rows: pd.DataFrame = samples.loc[trusted]
     return rows
+
+
+def select_exact(rows: pd.DataFrame) -> pd.DataFrame:
+    """Leaves lower bounds out where they are few; returns all rows where that would leave too little.
+
+    A cut wait makes one sample a lower bound by accident, which must not spoil a whole experiment; many of them are a
+    tendency (the busier the kernel, the more is lost), and leaving them out would flatter it.
+    """
+    bounded = (rows["quality"] == "lower_bound").to_numpy(bool)
+    exact: pd.DataFrame = rows.loc[~bounded]
+    if bounded.mean() > BOUNDED_SHARE or exact["boot"].nunique() < MIN_BOOTS:
+        return rows
+    return exact
 
 
 def group_boots(rows: pd.DataFrame) -> dict[str, Array]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from android_suite.compare.boots import group_boots, group_seeds, pair_boots, select_trusted
+from android_suite.compare.boots import group_boots, group_seeds, pair_boots, select_exact, select_trusted
 from android_suite.model.comparison import BootValues, Side
 from android_suite.model.metrics import CATALOGUE, Margin, Metric, find_metric
 from android_suite.stats.decision import Question
@@ -43,12 +43,13 @@ def build_cases(baseline: pd.DataFrame, candidate: pd.DataFrame, margins: Mappin
         some = rows[0] if len(rows[0]) else rows[1]
         metric = find_metric(name, unit=str(some["unit"].iloc[0]), better=some["better"].iloc[0])
         trusted = [select_trusted(side) for side in rows]
-        boots = [group_boots(side) for side in trusted]
-        seeds = [group_seeds(side) for side in trusted]
+        used = [select_exact(side) if len(side) else side for side in trusted]
+        boots = [group_boots(side) for side in used]
+        seeds = [group_seeds(side) for side in used]
         orders, paired = pair_boots(*seeds)
         chosen = [[boots[i][boot] for boot in orders[i]] for i in (0, 1)]
         margin = margins.get(name, metric.margin)
-        bounded = [bool((side["quality"] == "lower_bound").any()) for side in trusted]
+        bounded = [bool((side["quality"] == "lower_bound").any()) for side in used]
         level = measure_level(chosen[0]) if chosen[0] else 0.0
         yield Case(
             scenario,

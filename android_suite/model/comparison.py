@@ -46,7 +46,7 @@ class Side:
 
     ``level`` is the mean over boots of each boot's median, the number that the effect is the difference of;
     ``median`` to ``p99`` are of all samples together. ``unknown`` and ``lower_bound`` count samples of that quality;
-    the unknown ones are in no number.
+    the unknown ones are in no number, lower bounds in none where they are few.
     """
 
     boots: int

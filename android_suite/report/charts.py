@@ -87,7 +87,7 @@ def chart_differences(metric: MetricComparison) -> str:
         rows = [{"pair": _pair_name(b, i), "value": c.median - b.median} for i, (b, c) in enumerate(pairs)]
     order = [*(row["pair"] for row in rows), "effect"]
     layers: list[Any] = []
-    title = f"candidate minus baseline{_unit(metric)}"
+    title = "candidate minus baseline" + (" (pp)" if metric.unit == "%" else _unit(metric))
     x, low_x = (alt.X(f"{field}:Q", title=title, axis=_TICKS) for field in ("value", "low"))
     y = alt.Y("pair:N", title=None, sort=order, axis=alt.Axis(labelOverlap=True))
     if metric.margin is not None:
@@ -154,7 +154,7 @@ def chart_paths(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _axis(metric: MetricComparison) -> str:
-    return metric.name + _unit(metric)
+    return show_foreign(metric.name, longest=50) + _unit(metric)
 
 
 def _unit(metric: MetricComparison) -> str:

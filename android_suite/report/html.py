@@ -112,7 +112,8 @@ def collect_frames(runs: Sequence[AnalyzedRun]) -> list[FrameRow]:
 
 
 def _view(metric: MetricComparison) -> MetricView:
-    drawn = bool(metric.baseline.samples and metric.candidate.samples)
+    values = {v for side in (metric.baseline, metric.candidate) for boot in side.distribution for v in boot.values}
+    drawn = bool(metric.baseline.samples and metric.candidate.samples) and len(values) > 1
     loud = drawn and (metric.headline or metric.verdict is Verdict.WORSE)
     enough = min(metric.baseline.samples, metric.candidate.samples) >= ECDF_SAMPLES
     return MetricView(
@@ -171,6 +172,15 @@ def _read(name: str) -> str:
     return (resources.files("android_suite.report") / "templates" / name).read_text(encoding="utf-8")
 
 
+def _finalize(value: object) -> object:
+    """The last look at what a template prints: None has a word, and no control character gets through unnamed."""
+    if value is None:
+        return phrases.UNKNOWN
+    if isinstance(value, str) and not isinstance(value, Markup) and not value.isprintable():
+        return phrases.show_foreign_lines(value)
+    return value
+
+
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
@@ -179,7 +189,7 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: value if value is not None else phrases.UNKNOWN,
+        finalize=_finalize,
     )
     filters: dict[str, Callable[..., object]] = {
         "number": phrases.format_number,

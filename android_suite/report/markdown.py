@@ -60,9 +60,9 @@ def _comparison(model: ReportModel, comparison: Comparison) -> Iterator[str]:
     verdict, sentence = conclude(comparison)
     yield f"**{SIGNS[verdict]} {sentence}**"
     yield ""
-    yield f"baseline `{_code(name_kernel(comparison.baseline, 'baseline'))}` · "
-    yield f"candidate `{_code(name_kernel(comparison.candidate, 'candidate'))}` · "
-    yield f"{_code(str(comparison.conditions.get('mode', 'mode unknown')))}"
+    yield f"baseline {escape(name_kernel(comparison.baseline, 'baseline'))} · "
+    yield f"candidate {escape(name_kernel(comparison.candidate, 'candidate'))} · "
+    yield escape(comparison.conditions.get("mode", "mode unknown"))
     yield ""
     yield "HeapTaskDaemon's madvise calls:"
     yield ""
@@ -139,7 +139,3 @@ def _analysis(analysis: object) -> Iterator[str]:
     for metric in analysis.get("metrics") or ():
         value = format_value(metric.get("value"), str(metric.get("unit") or ""))
         yield f"| {escape(metric.get('name'))} | {value} | {escape(metric.get('quality'))} |"
-
-
-def _code(text: str) -> str:
-    return text.replace("`", "'").replace("|", "/")

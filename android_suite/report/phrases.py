@@ -50,11 +50,15 @@ def format_interval(bounds: tuple[float, float] | None, unit: str, *, decimals: 
 
 
 def format_percent(share: float | None, *, signed: bool = False) -> str:
-    """A share of 1 as percent."""
+    """A share of 1 as percent; one that is neither 0 nor 1 is never rounded to these."""
     if share is None or not math.isfinite(share):
         return UNKNOWN
-    digits = 0 if abs(share) >= 10 else (1 if abs(share) < 0.9995 and round(share * 100, 1) % 1 else 0)
-    text = f"{abs(share) * 100:.{digits}f}"
+    size = abs(share)
+    digits = 0 if size >= 10 or size in (0.0, 1.0) else 1
+    while digits and digits < 6 and round(size, digits + 2) in (0.0, 1.0):
+        digits += 1
+    text = f"{size * 100:.{digits}f}"
+    text = text.removesuffix(".0")
     sign = _MINUS if share < 0 and float(text) else ("+" if signed and float(text) else "")
     return f"{sign}{text}{_THIN}%"
 

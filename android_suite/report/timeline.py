@@ -8,7 +8,7 @@ from typing import Any
 
 import altair as alt
 
-from android_suite.report.charts import INK, WIDTH, render_svg
+from android_suite.report.charts import WIDTH, render_svg
 from android_suite.report.phrases import format_ms, show_foreign
 
 KINDS = ("waits", "runs", "runnable", "blocked", "runs instead")
@@ -69,7 +69,7 @@ def _chain(where: str, chain: Mapping[str, Any]) -> Chain:
         sentence=f"{waiter} waited {format_ms(duration)} for mmap_lock{via}; {holder} held it in {operation}"
         f"{f' ({parts})' if parts else ''}.{ran}",
         start_ms=None if start is None else start / 1e6,
-        svg=_draw(chain, duration, states),
+        svg=_draw(chain, duration),
     )
 
 
@@ -77,18 +77,32 @@ def _intruders(chain: Mapping[str, Any]) -> list[tuple[str, int | None]]:
     """Names of who ran instead, and for how long where that is known; longest first, one row a thread."""
     totals: dict[str, int | None] = {}
     for intruder in chain.get("intruders") or ():
-        ran = None
-        if isinstance(intruder, Mapping):
-            ran = next(
-                (int(intruder[k]) for k in ("ran_ns", "running_ns", "duration_ns", "ns") if intruder.get(k)), None
-            )
+        ran = int(intruder["ran_ns"]) if isinstance(intruder, Mapping) and intruder.get("ran_ns") else None
         name = name_thread(intruder)
         before = totals.get(name)
         totals[name] = ran if before is None else before + (ran or 0)
     return sorted(totals.items(), key=lambda item: -(item[1] or 0))
 
 
-def _draw(chain: Mapping[str, Any], duration: int, states: Mapping[str, int]) -> str:
+def _holder_pieces(chain: Mapping[str, Any], duration: int) -> list[tuple[int, int, str]]:
+    """What the holder did: start, end (from the inversion's start) and kind; by its totals where no order is told."""
+    pieces = []
+    if chain.get("holder_segments"):
+        origin = int(chain.get("start_ns") or 0)
+        for piece in chain["holder_segments"]:
+            start = int(piece["start_ns"]) - origin
+            kind = "runs" if piece["state"] == "running" else str(piece["state"])
+            pieces.append((max(0, start), min(duration, start + int(piece["duration_ns"])), kind))
+        return pieces
+    at = 0
+    for state, kind in (("running", "runs"), ("runnable", "runnable"), ("blocked", "blocked")):
+        length = int((chain.get("holder_state_ns") or {}).get(state) or 0)
+        pieces.append((at, min(duration, at + length), kind))
+        at += length
+    return pieces
+
+
+def _draw(chain: Mapping[str, Any], duration: int) -> str:
     rows: list[dict[str, Any]] = []
 
     def bar(who: str, start: float, end: float, kind: str) -> None:
@@ -98,40 +112,26 @@ def _draw(chain: Mapping[str, Any], duration: int, states: Mapping[str, int]) ->
     bar(name_thread(chain.get("waiter")), 0, duration, "waits")
     if chain.get("via"):
         bar(name_thread(chain["via"]), 0, duration, "waits")
-    holder = name_thread(chain.get("holder"))
-    pieces = chain.get("holder_segments") or ()
-    if pieces:
-        origin = int(chain.get("start_ns") or 0)
-        for piece in pieces:
-            start = int(piece["start_ns"]) - origin
-            kind = {"running": "runs"}.get(str(piece["state"]), str(piece["state"]))
-            bar(holder, max(0, start), min(duration, start + int(piece["duration_ns"])), kind)
-    else:
-        at, runnable_at = 0, 0
-        for state, kind in (("running", "runs"), ("runnable", "runnable"), ("blocked", "blocked")):
-            if state == "runnable":
-                runnable_at = at
-            bar(holder, at, min(duration, at + states.get(state, 0)), kind)
-            at += states.get(state, 0)
-        at = runnable_at
-        for name, ran in _intruders(chain)[:4]:
-            length = ran if ran is not None else states.get("runnable", 0)
-            bar(name, at, min(duration, at + length), "runs instead")
-            at = min(duration, at + ran) if ran is not None else at
-    for piece in chain.get("intruder_segments") or ():
-        start = int(piece["start_ns"]) - int(chain.get("start_ns") or 0)
-        bar(
-            name_thread(piece["thread"]),
-            max(0, start),
-            min(duration, start + int(piece["duration_ns"])),
-            "runs instead",
-        )
+    pieces = _holder_pieces(chain, duration)
+    for start, end, kind in pieces:
+        bar(name_thread(chain.get("holder")), start, end, kind)
+    # intruders ran while the holder was runnable; of each only the total is known, so they fill those gaps in turn
+    gaps = [(start, end) for start, end, kind in pieces if kind == "runnable"]
+    for name, ran in _intruders(chain)[:4]:
+        left = ran if ran is not None else sum(end - start for start, end in gaps)
+        while left > 0 and gaps:
+            start, end = gaps.pop(0)
+            taken = min(left, end - start)
+            bar(name, start, start + taken, "runs instead")
+            left -= taken
+            if start + taken < end:
+                gaps.insert(0, (start + taken, end))
     order = list(dict.fromkeys(row["who"] for row in rows))
     used = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]
     colors = alt.Scale(domain=used, range=[_COLORS[KINDS.index(kind)] for kind in used])
     chart = (
         alt.Chart(alt.Data(values=rows))
-        .mark_bar(height=13, stroke=INK, strokeWidth=0.3)
+        .mark_bar(height=13)
         .encode(
             x=alt.X("start:Q", title="ms since the inversion began", scale=alt.Scale(domain=[0, duration / 1e6])),
             x2="end:Q",
@@ -144,4 +144,6 @@ def _draw(chain: Mapping[str, Any], duration: int, states: Mapping[str, int]) ->
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 26 else name[:25] + "\N{HORIZONTAL ELLIPSIS}"
+    """Without role and priority, which the sentence tells."""
+    comm = name.rsplit(" (", 1)[0]
+    return comm if len(comm) <= 20 else comm[:19] + "\N{HORIZONTAL ELLIPSIS}"

@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 Boots = Sequence[Array]
 
 RESAMPLES = 2000
-FEW_BOOTS = 8
+FEW_BOOTS = 12
 _CHUNK_ELEMENTS = 2_000_000  # of doubles: bounds the memory of one draw to 16 MB
 
 

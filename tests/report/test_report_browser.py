@@ -1,0 +1,156 @@
+"""The page in a real browser: no script, no request, nothing wider than a phone, printable, hostile text inert."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_analyses import made_analyses
+from made_runs import PATCHED, World, made_pair
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+
+from android_suite.compare import compare_runs
+from android_suite.model.gate import Gate
+from android_suite.model.identity import CrashRecord
+from android_suite.report import ReportModel, render_html
+
+pytestmark = pytest.mark.browser
+
+FLAGS = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+HOSTILE = "com.<script>document.title='owned'</script><img src=x onerror=alert(1)>\x1b[31m\u202emoc" + "A" * 600
+WORSE = {"frameOverrunMs_p95": 2.5, "mmapLockWaitMs_ui": 1.8, "timeToInitialDisplayMs_cold": 1.2}
+WORLDS = {
+    "good": (World(boots=6, iterations=2), PATCHED),
+    "bad": (
+        World(
+            boots=6,
+            iterations=2,
+            untraced=True,
+            process=HOSTILE,
+            crash=CrashRecord(kind="panic", summary=HOSTILE, console=f"[ 1.0] {HOSTILE}\n" * 30),
+        ),
+        WORSE,
+    ),
+    "undecided": (World(boots=2, iterations=1, seeded=False), {}),
+}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("Debian's chromium and chromium-driver are not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=Service(driver))
+    try:
+        yield chrome
+    finally:
+        chrome.quit()
+
+
+@pytest.fixture(scope="module", params=list(WORLDS))
+def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    world, effects = WORLDS[request.param]
+    gates = (Gate(metric="frameOverrunMs_p95", scenario="gc_stress"),)
+    comparison = compare_runs(*made_pair(world, **effects), gates=gates)
+    model = ReportModel(
+        title=f"Per-VMA madvise ({request.param})",
+        comparison=comparison,
+        runs=made_analyses(HOSTILE if request.param == "bad" else "com.androidsuite.workload"),
+        commands=("android-suite compare before after",),
+    )
+    file = tmp_path_factory.mktemp("page") / "report.html"
+    file.write_text(render_html(model), encoding="utf-8")
+    return request.param, file
+
+
+def open_page(browser: webdriver.Chrome, file: Path, width: int) -> None:
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get(file.as_uri())
+
+
+def requests_of(browser: webdriver.Chrome) -> list[str]:
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    sent = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    return [str(params["request"]["url"]) for params in sent]
+
+
+def test_page_stands_alone(browser: webdriver.Chrome, page: tuple[str, Path]) -> None:
+    name, file = page
+    browser.get("about:blank")
+    browser.get_log("browser")
+    requests_of(browser)
+    open_page(browser, file, 1200)
+    assert browser.get_log("browser") == []
+    urls = [url for url in requests_of(browser) if not url.startswith("data:")]
+    assert urls == [file.as_uri()]
+    assert browser.title == f"Per-VMA madvise ({name})"
+    assert browser.find_elements(By.CSS_SELECTOR, "script, img, iframe, object, link[rel=stylesheet]") == []
+
+
+def test_tables_and_charts_are_there(browser: webdriver.Chrome, page: tuple[str, Path]) -> None:
+    name, file = page
+    open_page(browser, file, 1200)
+    rows = browser.find_elements(By.CSS_SELECTOR, "#verdict-table tbody tr:not(.group)")
+    assert len(rows) == 23
+    word = {"good": "BETTER", "bad": "WORSE", "undecided": "UNDECIDED"}[name]
+    assert any(word in row.text for row in rows)
+    assert word in browser.find_element(By.CSS_SELECTOR, ".result").text or name == "good"
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#paths-table tbody tr")) == 2
+    charts = browser.find_elements(By.CSS_SELECTOR, "figure svg[role=img]")
+    assert len(charts) >= 12
+    assert all(chart.size["height"] > 40 and chart.size["width"] > 200 for chart in charts)
+    ids: list[str] = browser.execute_script("return [...document.querySelectorAll('[id]')].map(e => e.id)")
+    assert len(ids) == len(set(ids))
+
+
+def test_a_phone_needs_no_sideways_scrolling(browser: webdriver.Chrome, page: tuple[str, Path]) -> None:
+    _, file = page
+    open_page(browser, file, 360)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
+    wide: list[str] = browser.execute_script(
+        "return [...document.querySelectorAll('main *')].filter(e => !e.closest('svg, thead') && "
+        "e.getBoundingClientRect().right > 361).map(e => e.outerHTML.slice(0, 200))"
+    )
+    assert wide == []
+    scales: list[float] = browser.execute_script(
+        "return [...document.querySelectorAll('figure svg')].map(s => s.getBoundingClientRect().width / "
+        "s.viewBox.baseVal.width)"
+    )
+    assert min(scales) > 0.85  # labels of 11 px stay above 9
+
+
+def test_it_prints(browser: webdriver.Chrome, page: tuple[str, Path]) -> None:
+    _, file = page
+    open_page(browser, file, 1200)
+    printed: dict[str, Any] = browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
+    pdf = base64.b64decode(printed["data"])
+    assert pdf.startswith(b"%PDF")
+    assert 3 <= pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page ") + pdf.count(b"/Type/Page\n") <= 40
+
+
+def test_hostile_text_is_shown_as_text(browser: webdriver.Chrome, page: tuple[str, Path]) -> None:
+    name, file = page
+    open_page(browser, file, 1200)
+    if name != "bad":
+        assert "⟨U+" not in browser.find_element(By.TAG_NAME, "body").text
+        return
+    text = browser.find_element(By.TAG_NAME, "body").text
+    assert "<script>document.title='owned'</script>" in text
+    assert "<img src=x onerror=alert(1)>⟨U+001B⟩[31m⟨U+202E⟩moc" in text
+    assert browser.title == "Per-VMA madvise (bad)"

@@ -1,0 +1,179 @@
+"""JUnit, Markdown, JSON and the terminal, over good, bad and hostile comparisons."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from dataclasses import replace
+from xml.etree import ElementTree as Xml
+
+import pytest
+from made_analyses import made_analyses, made_analysis
+from made_runs import PATCHED, World, made_pair
+from rich.console import Console
+
+from android_suite.compare import compare_runs
+from android_suite.model.comparison import Comparison
+from android_suite.model.gate import Gate
+from android_suite.model.identity import CrashRecord
+from android_suite.report import (
+    AnalyzedRun,
+    ReportModel,
+    render_html,
+    render_json,
+    render_junit,
+    render_markdown,
+    render_terminal,
+)
+from android_suite.report.markdown import LONGEST, escape
+
+HOSTILE = "<script>alert(1)</script>\"'&]]>\x00\x1b[2J\u202e\ud800@everyone [x](javascript:1) `a` |b|" + "y" * 3000
+GATES = (
+    Gate(metric="frameOverrunMs_p95", scenario="gc_stress"),
+    Gate(metric="invertedMs", scenario="gc_stress"),
+    Gate(metric="misspelt"),
+)
+GOOD_GATES = (Gate(metric="mmapLockWaitMs_ui", scenario="gc_stress"), GATES[1])
+
+
+@pytest.fixture(scope="module")
+def good() -> Comparison:
+    return compare_runs(*made_pair(World(boots=5, iterations=1), **PATCHED), gates=GOOD_GATES)
+
+
+@pytest.fixture(scope="module")
+def hostile() -> ReportModel:
+    crash = CrashRecord(kind=HOSTILE, summary=HOSTILE, console=HOSTILE + "\n" + HOSTILE)
+    world = World(boots=4, iterations=1, process=HOSTILE, crash=crash)
+    comparison = compare_runs(*made_pair(world), gates=GATES)
+    identity = dict.fromkeys(("label", "release", "version", "build_id", "config_sha256", "cmdline"), HOSTILE)
+    metrics = tuple(replace(m, scenario=HOSTILE, name=HOSTILE, doc=HOSTILE, unit="ms") for m in comparison.metrics[:3])
+    return ReportModel(
+        title=HOSTILE,
+        comparison=replace(comparison, baseline=identity, candidate=identity, metrics=metrics),
+        runs=made_analyses(HOSTILE),
+        crashes=(crash,),
+        notes=(HOSTILE,),
+        commands=(HOSTILE,),
+        created_at=HOSTILE,
+        suite_version=HOSTILE,
+    )
+
+
+def model(comparison: Comparison) -> ReportModel:
+    return ReportModel(title="Per-VMA madvise", comparison=comparison, runs=made_analyses())
+
+
+def to_terminal(shown: ReportModel, width: int = 160) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    render_terminal(shown, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_terminal_ends_with_the_seeds_table_and_the_verdict(good: Comparison) -> None:
+    text = to_terminal(model(good))
+    lines = [line for line in text.splitlines() if line.strip()]
+    assert lines[-1].startswith("BETTER")
+    table = text[text.index("HeapTaskDaemon: madvise calls by path") :]
+    assert re.search(r"6\.16\.12\S*\)\s+0\s+8.060\s+0\s+0.%\s+unpatched 8.060", table)
+    assert re.search(r"6\.17\.13\S*\)\s+8.060\s+9\s+0\s+99\.9.%\s+spans_vmas 6, remote 3", table)
+
+
+def test_terminal_of_one_analysis() -> None:
+    run = AnalyzedRun(name="trace.txt", analysis=made_analysis(1, patched=True))
+    text = to_terminal(ReportModel(title="trace.txt", runs=(run,)))
+    assert "HeapTaskDaemon/177" in text
+    assert "frameOverrunMs_p95" in text
+    assert "unknown" in text
+
+
+def test_junit_counts_gates(good: Comparison) -> None:
+    suite = Xml.fromstring(render_junit(model(good))).find("testsuite")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "0", "0")
+    case = suite.find("testcase")
+    assert case is not None
+    assert (case.get("classname"), case.get("name")) == ("gc_stress", "mmapLockWaitMs_ui")
+    properties = {p.get("name"): p.get("value") for p in suite.iter("property")}
+    assert properties["candidate.release"] == "6.17.13+deb13-cloud-arm64"
+    assert properties["candidate.madvise.gc.per_vma"] == "8060"
+    assert float(properties["mmapLockWaitMs_ui.effect"] or 0) < 0
+
+
+def test_junit_of_failed_misspelt_and_crashed() -> None:
+    crash = CrashRecord(kind="panic", summary="Kernel panic", console="[1.0] Oops\x00")
+    pair = made_pair(World(boots=5, iterations=1, crash=crash), frameOverrunMs_p95=4.0)
+    suite = Xml.fromstring(render_junit(model(compare_runs(*pair, gates=GATES)))).find("testsuite")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("4", "3", "1")
+    assert "Oops⟨U+0000⟩" in (suite.findall("testcase")[-1].findtext("failure") or "")
+
+
+def test_junit_without_gates_has_a_case_a_metric() -> None:
+    result = compare_runs(*made_pair(World(boots=5, iterations=1)))
+    suite = Xml.fromstring(render_junit(model(result))).find("testsuite")
+    assert suite is not None
+    assert suite.get("tests") == str(len(result.metrics))
+
+
+def test_junit_stays_xml_whatever_a_device_says(hostile: ReportModel) -> None:
+    text = render_junit(hostile)
+    Xml.fromstring(text.encode())
+    assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", text)
+
+
+def test_markdown_fits_a_comment(good: Comparison) -> None:
+    text = render_markdown(model(good))
+    assert len(text) < LONGEST
+    assert text.startswith("## Per\\-VMA madvise\n")
+    assert "| 8 060 |".replace(" 060", "\N{NARROW NO-BREAK SPACE}060") in text
+    assert text.count("<details>") == text.count("</details>") == 1
+    rows = [line for line in text.splitlines() if line.startswith("| ✅ BETTER")]
+    assert rows
+    assert len({line.count(" | ") for line in rows}) == 1
+
+
+def test_markdown_lets_no_markup_through(hostile: ReportModel) -> None:
+    text = render_markdown(hostile)
+    assert len(text) <= LONGEST + 200
+    assert text.count("<details>") == text.count("</details>")
+    assert "<script" not in text
+    assert not re.search(r"(?<!\\)@everyone", text)
+    assert not re.search(r"(?<!\\)\]\(", text)
+    assert escape("a|b") == "a\\|b"
+
+
+def test_markdown_of_an_analysis() -> None:
+    text = render_markdown(ReportModel(title="t", runs=made_analyses()[:1]))
+    assert "on mmap_lock" in text
+    assert "| invertedMs | unknown | unknown |" in text
+
+
+def test_json_is_the_comparison(good: Comparison) -> None:
+    assert json.loads(render_json(model(good))) == json.loads(json.dumps(good.to_json()))
+    one = ReportModel(title="t", runs=made_analyses()[:1])
+    assert json.loads(render_json(one))["schema"] == "android-suite/analysis"
+    assert len(json.loads(render_json(ReportModel(title="t", runs=made_analyses())))["runs"]) == 6
+
+
+def test_terminal_obeys_no_escape_sequence(hostile: ReportModel) -> None:
+    assert "\x1b" not in to_terminal(hostile)
+
+
+def test_html_holds_no_script_and_no_address(hostile: ReportModel, good: Comparison) -> None:
+    for text in (render_html(hostile), render_html(model(good))):
+        assert "<script" not in text
+        assert not re.search(r"""(?:src|href)=["'](?!#|data:,)""", text)
+        assert not re.search(r"\bon\w+=", re.sub(r">[^<]*<", "><", text))
+        assert "\x00" not in text
+
+
+def test_html_is_the_same_bytes_each_time(good: Comparison) -> None:
+    assert render_html(model(good)) == render_html(model(good))
+
+
+def test_html_from_saved_json_equals_the_direct_one(good: Comparison) -> None:
+    saved = Comparison.from_json(json.loads(json.dumps(good.to_json())))
+    assert render_html(model(saved)) == render_html(model(good))

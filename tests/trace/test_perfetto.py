@@ -1,0 +1,337 @@
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zstandard
+from google.protobuf import descriptor_pb2
+from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
+
+from android_suite.errors import TraceError
+from android_suite.tables import events
+from android_suite.tables.schema import check_frame
+from android_suite.tables.trace import Trace
+from android_suite.trace import perfetto_tables
+from android_suite.trace.perfetto import read_perfetto
+from android_suite.trace.perfetto_packets import PACKET_FIELDS
+
+Build = Callable[["protos.Trace"], None]
+
+
+def read(*builds: Build) -> Trace:
+    raw = protos.Trace()
+    for build in builds:
+        build(raw)
+    return checked(raw.SerializeToString())
+
+
+def checked(data: bytes) -> Trace:
+    trace = read_perfetto(data)
+    for table in events.EVENT_TABLES:
+        check_frame(table, trace[table.name])
+    return trace
+
+
+def bundle(raw: protos.Trace, cpu: int) -> protos.FtraceEventBundle:
+    packet = raw.packet.add()
+    packet.trusted_packet_sequence_id = 1
+    packet.ftrace_events.cpu = cpu
+    return packet.ftrace_events
+
+
+def test_field_numbers_are_those_of_the_perfetto_package() -> None:
+    known = protos.TracePacket.DESCRIPTOR.fields_by_name
+    named = {name: known[name].number for name in PACKET_FIELDS if name in known}
+    assert named.items() <= PACKET_FIELDS.items()
+    assert set(PACKET_FIELDS) - set(named) <= {"frame_timeline_event"}  # an extension of TracePacket
+    event = protos.FtraceEvent.DESCRIPTOR.fields_by_name
+    for constant, name in (
+        ("PRINT", "print"), ("SCHED_SWITCH", "sched_switch"), ("SCHED_WAKEUP", "sched_wakeup"), ("SCHED_WAKING", "sched_waking"),
+        ("BLOCKED", "sched_blocked_reason"), ("BINDER_SET_PRIORITY", "binder_set_priority"), ("NEWTASK", "task_newtask"),
+        ("SCHED_WAKEUP_NEW", "sched_wakeup_new"), ("RENAME", "task_rename"), ("EXEC", "sched_process_exec"),
+        ("EXIT", "sched_process_exit"), ("FORK", "sched_process_fork"), ("SYS_ENTER", "sys_enter"), ("SYS_EXIT", "sys_exit"),
+        ("PI_SETPRIO", "sched_pi_setprio"), ("TRACING_MARK", "tracing_mark_write"),
+    ):  # fmt: skip
+        assert getattr(perfetto_tables, constant) == event[name].number
+
+
+def test_compact_sched() -> None:
+    def build(raw: protos.Trace) -> None:
+        for cpu, base in ((0, 1000), (1, 1005), (0, 2000)):
+            compact = bundle(raw, cpu).compact_sched
+            compact.intern_table.extend(["HeapTaskDaemon", "ui thread"])
+            compact.switch_timestamp.extend([base, 10, 20])
+            compact.switch_prev_state.extend([1, 0x100, 2])
+            compact.switch_next_pid.extend([7, 8, 0])
+            compact.switch_next_prio.extend([124, 110, 120])
+            compact.switch_next_comm_index.extend([0, 1, 9])
+            compact.waking_timestamp.extend([base + 5, 6])
+            compact.waking_pid.extend([8, 7])
+            compact.waking_target_cpu.extend([1, 0])
+            compact.waking_prio.extend([110, 124])
+            compact.waking_comm_index.extend([1, 0])
+
+    trace = read(build)
+    rows = trace["sched_switch"]
+    first = rows[(rows["cpu"] == 0)]
+    assert first["ts_ns"].tolist() == [1000, 1010, 1030, 2000, 2010, 2030]
+    assert first["prev_tid"].tolist() == [-1, 7, 8, 0, 7, 8]
+    assert first["prev_prio"].tolist() == [0, 124, 110, 120, 124, 110]
+    assert [events.TASK_STATES[s] for s in first["prev_state"]] == ["S", "R+", "D"] * 2
+    wakes = trace["sched_wake"].query("cpu == 0")
+    assert wakes["ts_ns"].tolist() == [1005, 1011, 2005, 2011]
+    assert wakes["tid"].tolist() == [7, 8, 7, 8]
+    threads = trace["threads"].set_index("tid")["comm"]
+    assert (threads[7], threads[8], threads[0]) == ("HeapTaskDaemon", "ui thread", "swapper")
+    assert trace.source.event_counts == {"sched_switch": 9, "sched_waking": 6}
+    seqs = sorted([*trace["sched_switch"]["seq"], *trace["sched_wake"]["seq"]])
+    assert seqs == list(range(15))
+
+
+def test_generic_events_in_both_encodings() -> None:
+    def named(raw: protos.Trace) -> None:
+        out = bundle(raw, 2)
+        for ts, name, fields in (
+            (10, "mmap_lock_start_locking", {"mm": (1 << 64) - 16, "memcg_path": "/a", "write": 1}),
+            (12, "mmap_lock_acquire_returned", {"mm": (1 << 64) - 16, "memcg_path": "/a", "write": 1, "success": 1}),
+            (14, "contention_begin", {"lock_addr": 77, "flags": 4}),
+            (15, "contention_end", {"lock_addr": 77, "ret": -4}),
+            (16, "page_fault_user", {"address": 4096, "ip": 5, "error_code": 6}),
+            (17, "sys_enter_munmap", {"__syscall_nr": 11, "addr": 8192, "len": 4096}),
+            (18, "sys_exit_munmap", {"__syscall_nr": 11, "ret": -12}),
+        ):
+            event = out.event.add(timestamp=ts, pid=42)
+            event.generic.event_name = name
+            for key, value in fields.items():
+                field = event.generic.field.add(name=key)
+                if isinstance(value, str):
+                    field.str_value = value
+                elif value < 0:
+                    field.int_value = value
+                else:
+                    field.uint_value = value
+
+    def described(raw: protos.Trace) -> None:
+        message = descriptor_pb2.DescriptorProto(name="mmap_lock_released")
+        for number, name in ((1, "mm"), (2, "memcg_id"), (3, "write")):
+            message.field.add(name=name, number=number)
+        out = bundle(raw, 2)
+        out.generic_event_descriptors.add(
+            field_id=70000, group_name="mmap_lock", event_descriptor=message.SerializeToString()
+        )
+        event = protos.FtraceEvent(timestamp=20, pid=42).SerializeToString()
+        body = b"\x08" + varint((1 << 64) - 16) + b"\x10\x01\x18\x01"
+        event += varint(70000 << 3 | 2) + varint(len(body)) + body
+        out.event.add().MergeFromString(event)
+
+    trace = read(named, described)
+    locks = trace["mmap_lock"]
+    assert locks["kind"].tolist() == [0, 1, 2]
+    assert locks["mm"].tolist() == [(1 << 64) - 16] * 3
+    assert locks["write"].all()
+    assert locks["success"].all()
+    assert trace["contention"][["kind", "flags", "ret"]].values.tolist() == [[0, 4, 0], [1, 0, -4]]
+    assert trace["page_fault"]["address"].tolist() == [4096]
+    calls = trace["syscall"]
+    assert [events.SYSCALLS[c] for c in calls["call"]] == ["munmap", "munmap"]
+    assert calls[["arg0", "arg1", "ret"]].values.tolist() == [[8192, 4096, 0], [0, 0, -12]]
+    assert trace.source.event_counts["mmap_lock_released"] == 1
+    assert trace.decode_event is not None
+    assert trace.decode_event("contention_begin")["lock_addr"].tolist() == [77]
+    assert trace.decode_event("mmap_lock:mmap_lock_released")["memcg_id"].tolist() == [1]
+
+
+def varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def test_typed_events_and_what_the_system_is() -> None:
+    def build(raw: protos.Trace) -> None:
+        info = raw.packet.add().system_info.utsname
+        info.release, info.machine = "6.1.57-android14-11", "aarch64"
+        tree = raw.packet.add().process_tree
+        tree.processes.add(pid=100, cmdline=["com.example.gc", "-x"])
+        tree.threads.add(tid=101, tgid=100, name="RenderThread")
+        out = bundle(raw, 0)
+        out.event.add(timestamp=5, pid=101).sys_enter.MergeFrom(
+            protos.SysEnterFtraceEvent(id=233, args=[1 << 40, 4096, 4])
+        )
+        out.event.add(timestamp=6, pid=101).sys_exit.MergeFrom(protos.SysExitFtraceEvent(id=233, ret=-22))
+        out.event.add(timestamp=7, pid=101).print.buf = "B|100|Choreographer#doFrame\n"
+        out.event.add(timestamp=8, pid=100).task_newtask.MergeFrom(
+            protos.TaskNewtaskFtraceEvent(pid=102, comm="x", clone_flags=0x10000)
+        )
+        out.event.add(timestamp=9, pid=102).task_rename.MergeFrom(
+            protos.TaskRenameFtraceEvent(pid=102, oldcomm="x", newcomm="Jit thread pool")
+        )
+        out.event.add(timestamp=10, pid=1).sched_pi_setprio.MergeFrom(
+            protos.SchedPiSetprioFtraceEvent(comm="a", pid=5, oldprio=120, newprio=98)
+        )
+        out.event.add(timestamp=11, pid=1).tracing_mark_write.MergeFrom(
+            protos.TracingMarkWriteFtraceEvent(pid=3, trace_name="kernel", trace_begin=1)
+        )
+
+    trace = read(build)
+    calls = trace["syscall"]
+    assert [events.SYSCALLS[c] for c in calls["call"]] == ["madvise"] * 2
+    assert calls[["arg0", "arg1", "arg2"]].values.tolist()[0] == [1 << 40, 4096, 4]
+    assert calls["ret"].tolist() == [0, -22]
+    assert trace["marker"]["text"].tolist() == ["B|100|Choreographer#doFrame", "B|3|kernel"]
+    assert trace["pi_setprio"][["target_tid", "old_prio", "new_prio"]].values.tolist() == [[5, 120, 98]]
+    threads = trace["threads"].set_index("tid")
+    assert threads.loc[102].tolist() == [100, "Jit thread pool", "com.example.gc"]
+    assert threads.loc[101].tolist() == [100, "RenderThread", "com.example.gc"]
+    assert trace.source.kernel == "6.1.57-android14-11"
+    assert trace.decode_event is not None
+    assert trace.decode_event("task_rename")["newcomm"].tolist() == ["Jit thread pool"]
+
+
+def test_losses_of_every_kind() -> None:
+    def build(raw: protos.Trace) -> None:
+        for phase, overrun in ((protos.FtraceStats.START_OF_TRACE, 5), (protos.FtraceStats.END_OF_TRACE, 12)):
+            stats = raw.packet.add().ftrace_stats
+            stats.phase = phase
+            for cpu in (0, 1):
+                stats.cpu_stats.add(cpu=cpu, overrun=overrun if cpu else 0, dropped_events=0)
+        for cpu, ts, lost in ((0, 10, False), (1, 11, False), (0, 30, True)):
+            out = bundle(raw, cpu)
+            out.lost_events = lost
+            out.event.add(timestamp=ts, pid=1).print.buf = "x"
+        bundle(raw, 0).event.add(timestamp=50, pid=1).print.buf = "y"
+        raw.packet[-1].previous_packet_dropped = 1
+
+    trace = read(build)
+    assert trace.source.lost_events == 7
+    assert sorted(trace["lost"].values.tolist()) == [[-1, 30, 50, -1], [0, 10, 30, -1], [1, 10, 50, 7]]
+
+
+def test_another_ftrace_clock_is_moved_to_boottime() -> None:
+    def build(raw: protos.Trace) -> None:
+        out = bundle(raw, 0)
+        out.ftrace_clock = protos.FTRACE_CLOCK_GLOBAL
+        out.ftrace_timestamp, out.boot_timestamp = 1000, 5000
+        out.event.add(timestamp=1010, pid=1).print.buf = "x"
+
+    trace = read(build)
+    assert trace["marker"]["ts_ns"].tolist() == [5010]
+    assert trace.source.clock == "boot"
+
+
+def test_compressed_packets() -> None:
+    inner = protos.Trace()
+    bundle(inner, 0).event.add(timestamp=10, pid=1).print.buf = "x"
+    outer = protos.Trace()
+    outer.packet.add().compressed_packets = zlib.compress(inner.SerializeToString())
+    data = outer.SerializeToString()
+    packed = zstandard.ZstdCompressor().compress(inner.SerializeToString())
+    zstd = varint(133 << 3 | 2) + varint(len(packed)) + packed
+    trace = checked(data + b"\x0a" + varint(len(zstd)) + zstd)
+    assert trace["marker"]["text"].tolist() == ["x", "x"]
+    outer.packet[0].compressed_packets = outer.packet[0].compressed_packets[:-3]
+    with pytest.raises(TraceError):
+        read_perfetto(outer.SerializeToString())
+
+
+def test_a_cut_trace_is_read_and_says_so() -> None:
+    raw = protos.Trace()
+    for ts in (10, 20):
+        bundle(raw, 0).event.add(timestamp=ts, pid=1).print.buf = "x"
+    trace = checked(raw.SerializeToString()[:-2])
+    assert len(trace["marker"]) == 1
+    assert any("inside a packet" in note for note in trace.source.notes)
+
+
+@pytest.mark.parametrize("data", [b"\x0a", b"\x0a\xff\xff", b"\xff" * 50, b"\x0a\x02\xff\xff", b"\x0a\x02\x0a\x7f"])
+def test_what_is_no_trace_is_refused(data: bytes) -> None:
+    with pytest.raises(TraceError, match="expected"):
+        read_perfetto(data)
+
+
+def test_a_trace_of_nothing_is_empty() -> None:
+    assert read(lambda raw: None).source.events == 0
+
+
+class TestRealFiles:
+    def test_emulator(self, shared_data: Path) -> None:
+        trace = read_perfetto(shared_data / "perfetto/msft_perfetto_trace_cpu_sampling_not_scoped.pftrace")
+        counts = trace.source.event_counts
+        assert (counts["sched_switch"], counts["sched_waking"], counts["cpu_idle"]) == (24698, 15470, 8032)
+        assert len(trace["sched_switch"]) == 24698
+        assert (trace["sched_wake"]["kind"] == 0).sum() == 15470
+        assert trace.source.lost_events == 0
+        assert trace.source.kernel is not None
+        assert trace.source.kernel.startswith("5.10.43-android12")
+        switches = trace["sched_switch"].sort_values(["cpu", "seq"])
+        follows = switches.groupby("cpu")["next_tid"].shift()
+        known = follows.notna()
+        assert (follows[known] == switches["prev_tid"][known]).mean() > 0.999  # who leaves is who came
+        assert trace.decode_event is not None
+        assert len(trace.decode_event("cpu_idle")) == 8032
+
+    def test_blocked_reasons(self, gold: dict[str, list[list[str]]], shared_data: Path) -> None:
+        for name in ("parser__parsing__sched_blocked_proto_sched_blocked_reason",):
+            rows = read_perfetto(shared_data / f"perfetto_gold/{name}.pb")["blocked_reason"]
+            wanted = [[int(tid), bool(int(wait))] for _, tid, wait in gold[name]]
+            assert rows[["target_tid", "io_wait"]].values.tolist() == wanted
+
+    def test_symbols(self, gold: dict[str, list[list[str]]], shared_data: Path) -> None:
+        name = "parser__parsing__sched_blocked_reason_symbolized_sched_blocked_reason_function"
+        rows = read_perfetto(shared_data / f"perfetto_gold/{name}.pb")["blocked_reason"]
+        wanted = [[int(tid), "" if symbol == "[NULL]" else symbol] for _, tid, symbol in gold[name]]
+        assert rows[["target_tid", "caller"]].values.tolist() == wanted
+
+    def test_frame_overruns(self, gold: dict[str, list[list[str]]], shared_data: Path) -> None:
+        name = "stdlib__android__android_frames_overrun"
+        rows = read_perfetto(shared_data / f"perfetto_gold/{name}.pb")["frame_timeline"]
+        rows = rows[rows["token"] >= 0].assign(overrun=rows["actual_end_ns"] - rows["expected_end_ns"])
+        found = rows.groupby("token")["overrun"].agg(set).to_dict()
+        # Two tokens have no end in FrameTimeline's rows alone (upstream takes them from the slices).
+        for frame, overrun in ((int(f), int(o)) for f, o in gold[name]):
+            if frame in found:
+                assert overrun in found[frame], frame
+        assert len(found.keys() & {int(f) for f, _ in gold[name]}) >= 12
+
+    def test_frame_timeline_metric(self, shared_data: Path) -> None:
+        rows = read_perfetto(shared_data / "perfetto_gold/metrics__frame_timeline__frame_timeline_metric.pb")[
+            "frame_timeline"
+        ]
+        one = rows[rows["tgid"] == 1001]
+        assert (one["actual_end_ns"] - one["actual_start_ns"]).max() == 34_000_000
+        assert one["jank_type"].str.contains("App Deadline Missed").sum() == 2
+        assert one["jank_type"].str.contains("Buffer Stuffing").sum() == 1
+        assert rows["token"].nunique() == 11
+        assert (rows["jank_type"] == "Dropped Frame").sum() == 1
+
+    def test_active_cpus(self, gold: dict[str, list[list[str]]], shared_data: Path) -> None:
+        name = "stdlib__sched__active_cpu_count"
+        rows = read_perfetto(shared_data / f"perfetto_gold/{name}.pb")["sched_switch"]
+        wanted = {int(ts): int(n) for ts, n in gold[name]}
+        busy: dict[int, bool] = {}
+        for ts, cpu, tid in rows[["ts_ns", "cpu", "next_tid"]].values.tolist():
+            busy[cpu] = tid != 0
+            assert sum(busy.values()) == wanted[ts]
+
+    def test_every_gold_trace_is_read(self, shared_data: Path) -> None:
+        files = sorted((shared_data / "perfetto_gold").glob("*.pb"))
+        assert len(files) > 25
+        for path in files:
+            checked(path.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def gold(shared_data: Path) -> dict[str, list[list[str]]]:
+    """Rows of the expected answers that are tables, by test."""
+    answers: dict[str, list[list[str]]] = {}
+    for line in (shared_data / "perfetto_gold/expected.jsonl").read_text().splitlines():
+        entry = json.loads(line)
+        lines = [row.strip() for row in (entry["expected"] or "").strip().splitlines()]
+        if lines and lines[0].startswith('"'):
+            answers[entry["test"]] = [[word.strip('"') for word in row.split(",")] for row in lines[1:]]
+    return answers

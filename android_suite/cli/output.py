@@ -27,9 +27,10 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     console_for_results().print(table)
 
 
-def console_for_results() -> Console:
-    """A rich console on stdout; wide where nobody's terminal limits it."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+def console_for_results(*, to_stderr: bool = False) -> Console:
+    """A rich console on stdout (or stderr); wide where nobody's terminal limits it."""
+    stream = sys.stderr if to_stderr else sys.stdout
+    return Console(highlight=False, stderr=to_stderr, width=None if stream.isatty() else 160)
 
 
 def say(line: str) -> None:

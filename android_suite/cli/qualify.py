@@ -1,0 +1,135 @@
+"""`android-suite qualify`: a whole planned experiment; resumable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from android_suite.campaign.lab import check_parameters, make_collaborators, prepare_lab
+from android_suite.campaign.plan_file import read_plan
+from android_suite.campaign.qualify import (
+    estimate,
+    qualify,
+    read_durations,
+    render_schedule,
+    schedule,
+    write_durations,
+)
+from android_suite.campaign.runner import Progress as Event
+from android_suite.campaign.runner import default_out
+from android_suite.cli.output import console_for_results, print_json, say
+from android_suite.errors import LabError
+from android_suite.report.model import ReportModel
+from android_suite.report.terminal import render_terminal
+from android_suite.virtual.cache import cache_dir
+from android_suite.workload.registry import scenario_names
+
+
+@click.command("qualify")
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Folder of the experiment (default: reports/NAME)."
+)
+@click.option("--dry-run", is_flag=True, help="Print the schedule and its cost; touch nothing.")
+@click.option("--aa", is_flag=True, help="Run the baseline against itself: false alarms show here.")
+@click.option("--fresh", is_flag=True, help="Begin anew; what was there is set aside.")
+@click.option("--workers", type=click.IntRange(1), help="Jobs at once (deterministic: one a core, else 1).")
+@click.option("--serial", help="Attached device, where the plan names one.")
+@click.option("--json", "as_json", is_flag=True, help="Print the comparisons as JSON.")
+def command(
+    plan: Path,
+    output: Path | None,
+    dry_run: bool,
+    aa: bool,
+    fresh: bool,
+    workers: int | None,
+    serial: str | None,
+    as_json: bool,
+) -> int:
+    """Boot each kernel of PLAN in random blocks, record, analyze, compare and report.
+
+    Interrupted, it goes on where it stopped when it is called again. Exit code 1: a gate failed, something got WORSE or
+    a tested kernel crashed.
+    """
+    file = read_plan(plan, scenarios=scenario_names())
+    check_parameters(file)
+    for warning in file.plan.warnings:
+        say(f"note: {warning}")
+    measured = cache_dir() / "durations.json"
+    durations = read_durations(measured)
+    if dry_run:
+        file, jobs = schedule(file, aa=aa)
+        click.echo(render_schedule(jobs, estimate(file, jobs, durations, workers=workers)), nl=False)
+        return 0
+    file = prepare_lab(file)
+    collaborators = make_collaborators(serial=serial)
+    out = output or default_out(plan)
+    try:
+        with _Bar() as bar:
+            outcome = qualify(
+                file, out, collaborators, aa=aa, fresh=fresh, workers=workers, durations_s=durations, progress=bar.tell
+            )
+    finally:
+        _keep_durations(measured, durations)
+    if as_json:
+        print_json({label: comparison.to_json() for label, comparison in outcome.comparisons.items()})
+    else:
+        for label, comparison in outcome.comparisons.items():
+            title = f"{file.plan.name}: {label}"
+            render_terminal(ReportModel(title=title, comparison=comparison), console_for_results())
+    for crash in outcome.crashes:
+        say(f"android-suite: kernel {crash['label']} crashed during {crash['during']}: {crash['summary']}")
+    say(f"report: {out}")
+    return outcome.exit_code
+
+
+def _keep_durations(path: Path, durations: dict[str, list[float]]) -> None:
+    try:
+        write_durations(path, durations)
+    except LabError as error:
+        say(f"the measured durations could not be kept, the next estimate is rougher: {error}")
+
+
+class _Bar:
+    """Progress with an estimate of the end on a terminal, plain lines elsewhere."""
+
+    def __init__(self) -> None:
+        console = console_for_results(to_stderr=True)
+        self._plain = not console.is_terminal
+        self._progress = Progress(
+            TextColumn("{task.completed:.0f}/{task.total:.0f} jobs"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            TextColumn("{task.description}"),
+            console=console,
+            disable=self._plain,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=None, left="")
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def tell(self, event: Event) -> None:
+        """Shows one event of the campaign."""
+        left = f"about {event.remaining_s / 60:.1f} min left" if event.remaining_s else ""
+        if self._plain:
+            say(
+                f"[{event.done}/{event.total}] {event.elapsed_s:5.0f} s  {event.message}"
+                + (f"  ({left})" if left else "")
+            )
+        else:
+            self._progress.update(
+                self._task,
+                completed=event.done,
+                total=event.total,
+                left=left,
+                description=event.message.replace("[", r"\["),
+            )

@@ -26,6 +26,7 @@ ACQUIRED, FAILED, CUT, LOST = 0, 1, 2, 3  # tables.derived.OUTCOMES
 BY_LOCK, BY_TRYLOCK, BY_UNKNOWN, BY_CUT = 0, 1, 2, 3  # tables.derived.HOW
 _START, _ACQUIRE = 0, 1  # tables.events.MMAP_LOCK_KINDS
 _LCB_READ_WRITE = 2 | 4
+NO_WORD = -2  # call of a lock taken where the trace does not tell whether the thread was in a call
 
 
 class LockEvents(NamedTuple):
@@ -213,6 +214,7 @@ def scan(locks, calls_in, cons, n_tids, n_mms, born_seq, gaps, start_ns, end_ns,
     head, tail = np.full(2 * n_mms, -1, np.int64), np.full(2 * n_mms, -1, np.int64)
     since = np.zeros(n_mms, np.int64)
     seen_epoch = np.full(n_tids, -1, np.int64)
+    called_epoch = np.full(n_tids, -1, np.int64)
     call_of = np.full(n_tids, -1, np.int64)
     tried = np.full(n_tids, -1, np.int32)  # mm of the failed trylock that was this thread's last lock event
     con_wait = np.full(cons.seq.shape[0], -1, np.int64)
@@ -226,6 +228,7 @@ def scan(locks, calls_in, cons, n_tids, n_mms, born_seq, gaps, start_ns, end_ns,
         con_seq = cons.seq[k] if k < cons.seq.shape[0] else top
         if call_seq < lock_seq and call_seq <= con_seq:
             t = calls_in.tidx[j]
+            tried[t] = -1
             if calls_in.kind[j] == 0:
                 if call_of[t] >= 0:
                     calls.damaged[call_of[t]] = True
@@ -242,7 +245,7 @@ def scan(locks, calls_in, cons, n_tids, n_mms, born_seq, gaps, start_ns, end_ns,
                     calls.tidx[n_call], calls.exit[n_call] = t, j
                     n_call += 1
                 call_of[t] = -1
-            seen_epoch[t] = gap  # the gap of the last lock event: never later than the true one
+            seen_epoch[t] = called_epoch[t] = gap  # the gap of the last lock event: never later than the true one
             j += 1
             continue
         if con_seq < lock_seq:
@@ -282,9 +285,13 @@ def scan(locks, calls_in, cons, n_tids, n_mms, born_seq, gaps, start_ns, end_ns,
                 holds.damaged[row[free]], holds.end_ns[row[free]] = True, ts
             _unlink(nxt, prv, head, tail, 2 * mm_of[free] + (state[free] == _HOLDING), free)
             state[free] = _FREE
-        known = gap % 2 == 0 and (seen_epoch[t] == gap or (seen_epoch[t] < 0 and gap == 0 and born_seq[t] < lock_seq))
         in_call = call_of[t]
+        born = gap == 0 and born_seq[t] < lock_seq
+        known = gap % 2 == 0 and (seen_epoch[t] == gap or (seen_epoch[t] < 0 and born))
+        if in_call < 0 and not (called_epoch[t] == gap and gap % 2 == 0) and not (called_epoch[t] < 0 and born):
+            in_call = NO_WORD
         seq = lock_seq
+        waited = slot >= 0 and state[slot] == _WAITING
         if kind == _START:
             if slot >= 0:  # its end was not seen
                 if state[slot] == _WAITING:
@@ -311,6 +318,8 @@ def scan(locks, calls_in, cons, n_tids, n_mms, born_seq, gaps, start_ns, end_ns,
                 waits.end_ns[wait], waits.end_seq[wait] = ts, seq
                 waits.outcome[wait] = ACQUIRED if take else FAILED
                 waits.damaged[wait] = mode[slot] != write
+                if not known or mode[slot] != write:
+                    how = BY_UNKNOWN
                 if waits.call[wait] >= 0:
                     calls.lock_wait_ns[waits.call[wait]] += ts - waits.start_ns[wait]
                 _unlink(nxt, prv, head, tail, 2 * m, slot)
@@ -354,7 +363,7 @@ def scan(locks, calls_in, cons, n_tids, n_mms, born_seq, gaps, start_ns, end_ns,
             holds.how[n_hold] = BY_CUT
             holds.damaged[n_hold] = seen_epoch[t] >= 0 or slot >= 0
             n_hold += 1
-        tried[t] = m if kind == _ACQUIRE and not locks.success[i] else -1
+        tried[t] = m if kind == _ACQUIRE and not locks.success[i] and not waited else -1
         seen_epoch[t] = gap
         i += 1
     for m in range(n_mms):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from android_suite.analysis.lock_scan import NO_WORD
 from android_suite.tables import events
+from android_suite.tables.derived import UNKNOWN
 from android_suite.tables.trace import Trace
 
 ADVICE_NAMES = {
@@ -22,7 +26,6 @@ FAULT = "fault"
 
 _MADVISE = events.SYSCALLS.index("madvise")
 _PROCESS_MADVISE = events.SYSCALLS.index("process_madvise")
-_NEVER_ENTERED = -1
 
 
 def sees_every_syscall(trace: Trace) -> bool:
@@ -42,7 +45,7 @@ def name_operations(
     Args:
         trace: its page_fault events and whether it records every call decide what stands outside all calls.
         calls: frame of SYSCALL_CALLS.
-        call_rows: row of ``calls`` each lock was taken in; -1 none.
+        call_rows: row of ``calls`` each lock was taken in; -1 none, NO_WORD not known.
         tids: the threads.
         seqs: seq of each acquire; -1 where it is before the trace.
 
@@ -50,24 +53,46 @@ def name_operations(
         ``madvise(MADV_DONTNEED)``, ``munmap``, ..., ``fault``, ``untraced``, or ``unknown`` for what began before the
         trace.
     """
-    call = calls["call"].to_numpy()
-    advice = calls["arg2"].to_numpy()
-    entered = calls["start_seq"].to_numpy() >= 0
+    call, number = calls["call"].to_numpy(), calls["nr"].to_numpy()
+    advice, advice_of_other = calls["arg2"].to_numpy(), calls["arg3"].to_numpy()
+    entered, trusted = calls["start_seq"].to_numpy() >= 0, calls["quality"].to_numpy() != UNKNOWN
     faults = _faulting(trace, tids, seqs)
-    all_seen = sees_every_syscall(trace)
+    outside = FAULT if sees_every_syscall(trace) else UNTRACED
+    begun_before = _begun_before(calls)
     names = np.empty(len(call_rows), np.object_)
-    for i, row in enumerate(call_rows):
-        if seqs[i] == _NEVER_ENTERED:
+    for i, row in enumerate(call_rows):  # blamed holds only
+        if row == NO_WORD and seqs[i] >= 0:
+            row = begun_before(int(tids[i]), int(seqs[i]))
+        if seqs[i] < 0 or (row >= 0 and not trusted[row]):
             names[i] = "unknown"
+        elif faults[i]:
+            names[i] = FAULT
         elif row < 0:
-            names[i] = FAULT if faults[i] or all_seen else UNTRACED
+            names[i] = outside if row == -1 or outside == UNTRACED else "unknown"
         elif call[row] in (_MADVISE, _PROCESS_MADVISE) and entered[row]:
             # process_madvise(pidfd, vec, vlen, advice, flags) has it one further than madvise(addr, len, advice).
-            number = int(advice[row] if call[row] == _MADVISE else calls["arg3"].to_numpy()[row])
-            names[i] = f"{events.SYSCALLS[call[row]]}({ADVICE_NAMES.get(number, number)})"
+            value = int(advice[row] if call[row] == _MADVISE else advice_of_other[row])
+            names[i] = f"{events.SYSCALLS[call[row]]}({ADVICE_NAMES.get(value, value)})"
         else:
-            names[i] = events.SYSCALLS[call[row]] if call[row] else f"syscall {calls['nr'].to_numpy()[row]}"
+            names[i] = events.SYSCALLS[call[row]] if call[row] else f"syscall {number[row]}"
     return names
+
+
+def _begun_before(calls: pd.DataFrame) -> Callable[[int, int], int]:
+    """Row of the call that a thread was in since before the trace, at a given seq; NO_WORD where none shows.
+
+    Its exit is the first that is seen of the thread's calls, so whatever came before it lies inside.
+    """
+    own = calls[calls["start_seq"] < 0]
+    first: dict[int, tuple[int, int]] = {}
+    for row, tid, seq in zip(own.index.tolist(), own["tid"].tolist(), own["end_seq"].tolist(), strict=True):
+        first.setdefault(tid, (row, seq))
+
+    def find(tid: int, seq: int) -> int:
+        row, end = first.get(tid, (NO_WORD, -1))
+        return row if seq < end else NO_WORD
+
+    return find
 
 
 def _faulting(trace: Trace, tids: NDArray[np.int32], seqs: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -85,7 +110,7 @@ def _faulting(trace: Trace, tids: NDArray[np.int32], seqs: NDArray[np.int64]) ->
 def _last_before(
     frame: pd.DataFrame, wanted: NDArray[np.int32], tids: NDArray[np.int32], seqs: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """seq of each thread's last row of ``frame`` before ``seqs``; -1 none."""
+    """Seq of each thread's last row of ``frame`` before ``seqs``; -1 none."""
     out = np.full(len(tids), -1, np.int64)
     seq, tid = frame["seq"].to_numpy(), frame["tid"].to_numpy()
     for thread in wanted:

@@ -67,7 +67,7 @@ LOCK_WAITS = Table(
         Column("end_seq", "int64", "", "seq of acquire_returned; -1 where cut"),
         _index("outcome", OUTCOMES),
         _QUALITY,
-        Column("call", "int32", "", "row of syscall_calls it was made in; -1 none seen"),
+        Column("call", "int32", "", "row of syscall_calls it was made in; -1 none, -2 not known"),
         Column("contended", "int8", "", "1 a contention event lies inside, 0 none does, -1 contention events are not there"),
     ),
 )  # fmt: skip
@@ -81,7 +81,7 @@ LOCK_HOLDS = Table(
         Column("downgrade_ns", "int64", "ns", "from here on it is held for read; -1 never"),
         _index("how", HOW),
         _QUALITY,
-        Column("call", "int32", "", "row of syscall_calls it was taken in; -1 none seen"),
+        Column("call", "int32", "", "row of syscall_calls it was taken in; -1 none, -2 not known"),
         Column("wait", "int64", "", "row of lock_waits; -1 for a trylock"),
     ),
 )  # fmt: skip

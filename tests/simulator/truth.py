@@ -1,0 +1,104 @@
+"""The exact answer, read off the diary instant by instant, with no knowledge of events."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from tests.simulator.kernel import Hold, Moment, Wait
+from tests.simulator.world import World
+
+
+@dataclass(slots=True)
+class Inversion:
+    """An inverted interval of one wait with one thread to blame."""
+
+    wait: Wait
+    hold: Hold
+    kind: str
+    via: int
+    start: int
+    end: int
+    waiter_prio: int
+    holder_prio: int
+    states: Counter[str] = field(default_factory=Counter)
+    intruders: Counter[int] = field(default_factory=Counter)
+    holders: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A weaker thread that stands in front at one instant."""
+
+    hold: Hold
+    kind: str
+    via: int
+
+
+def suspects_at(moment: Moment, wait: Wait) -> list[Suspect]:
+    """Everybody weaker who keeps this waiter out at this instant."""
+    found = []
+    own_prio = moment.threads[wait.tid][2]
+    for hold in moment.holds:
+        if hold.mm != wait.mm or hold.tid == wait.tid or moment.threads[hold.tid][2] <= own_prio:
+            continue
+        writes = hold.write and id(hold) not in moment.downgraded
+        if wait.write or writes:
+            found.append(Suspect(hold, "direct", -1))
+            continue
+        ahead = [w for w in moment.waits if w.mm == wait.mm and w.write and w.start < wait.start]
+        if ahead:
+            found.append(Suspect(hold, "chained", min(ahead, key=lambda w: w.start).tid))
+    return found
+
+
+def find_inversions(world: World) -> list[Inversion]:
+    """All inversions, by wait and time."""
+    out: list[Inversion] = []
+    last: dict[int, Inversion] = {}
+    for moment in world.kernel.diary:
+        for wait in moment.waits:
+            suspects = suspects_at(moment, wait)
+            if not suspects:
+                continue
+            blamed = max(suspects, key=lambda s: _blame(moment, world.end, s))
+            state, cpu, prio = moment.threads[blamed.hold.tid]
+            known = last.get(id(wait))
+            if known is None or known.hold is not blamed.hold or known.kind != blamed.kind or known.end != moment.start:
+                known = Inversion(
+                    wait,
+                    blamed.hold,
+                    blamed.kind,
+                    blamed.via,
+                    moment.start,
+                    moment.end,
+                    moment.threads[wait.tid][2],
+                    prio,
+                )
+                last[id(wait)] = known
+                out.append(known)
+            known.end = moment.end
+            length = moment.end - moment.start
+            known.holders = max(known.holders, len(suspects))
+            known.states[state if state in ("running", "runnable") else "blocked"] += length
+            ran = moment.on_cpu[cpu]
+            if state == "runnable" and ran not in (0, wait.tid, blamed.hold.tid):
+                known.intruders[ran] += length
+    return sorted(out, key=lambda i: (i.wait.order, i.start))
+
+
+def _blame(moment: Moment, end: int, suspect: Suspect) -> tuple[int, int, int]:
+    hold = suspect.hold
+    return (end if hold.end < 0 else hold.end, moment.threads[hold.tid][2], -hold.tid)
+
+
+def state_changes(world: World, tid: int) -> list[tuple[int, int, str, int, int]]:
+    """Stretches of constant state, CPU and priority of a thread: start, end, state, cpu, prio."""
+    out: list[tuple[int, int, str, int, int]] = []
+    for moment in world.kernel.diary:
+        now = moment.threads[tid]
+        if out and out[-1][2:] == now:
+            out[-1] = (out[-1][0], moment.end, *now)
+        else:
+            out.append((moment.start, moment.end, *now))
+    return out

@@ -62,6 +62,7 @@ static void free_large_ranges(const struct parameters *p) {
     size_t offset = 0;
     for (uint64_t i = 0; i < p->gc_calls; i++) {
         size_t bytes = (p->gc_copy_bytes + random_next(&rng) % (p->gc_copy_bytes / 2) - p->gc_copy_bytes / 4) & ~(PAGE - 1);
+        if (bytes > space->bytes) bytes = space->bytes;
         if (offset + bytes > space->bytes) offset = 0;
         mem_touch(space->start + offset, bytes, 1);
         mem_advise(ROLE_GC, space->start + offset, bytes, MADV_DONTNEED);

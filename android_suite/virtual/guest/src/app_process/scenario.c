@@ -15,7 +15,7 @@ static const struct parameters steady = {
  * of middle priority want the CPU. A frame takes 6 ms and binder work 9: only one that has to wait behind both is late. */
 static const struct parameters inversion = {
     .ui_spin = 1000000, .ui_maps = 6, .ui_map_bytes = 64 * KIB, .render_spin = 20000, .binder_spin = 1100000, .binder_every = 3,
-    .gc_trigger_bytes = SIZE_MAX, .gc_calls = 4, .gc_copy_bytes = 8 * MIB, .gc_continuous = 1, .planted_per_cycle = 1};
+    .gc_trigger_bytes = 24 * MIB, .gc_calls = 4, .gc_copy_bytes = 8 * MIB, .gc_continuous = 1, .planted_per_cycle = 1};
 
 static uint64_t vary(uint64_t value, uint64_t percent, uint64_t *rng) {
     return value * (100 - percent + random_next(rng) % (2 * percent + 1)) / 100;
@@ -37,15 +37,21 @@ static bool set_planted(struct parameters *p, const char *list, char *error, siz
     return true;
 }
 
+/* Every amount that an extra may set, and how far: nothing may run for ever or take the guest's memory. */
 struct setting {
     const char *key;
     size_t offset;
+    uint64_t min, max;
 };
-#define SETTING(name) {#name, offsetof(struct parameters, name)}
+#define SETTING(name, min, max) {#name, offsetof(struct parameters, name), min, max}
 static const struct setting settings[] = {
-    SETTING(duration_ms), SETTING(ui_spin), SETTING(ui_maps), SETTING(ui_map_bytes), SETTING(ui_alloc_bytes), SETTING(render_spin),
-    SETTING(binder_spin), SETTING(binder_phase_us), SETTING(binder_every), SETTING(gc_trigger_bytes), SETTING(gc_calls), SETTING(gc_copy_bytes),
-    SETTING(gc_continuous), SETTING(planted_per_cycle)};
+    SETTING(duration_ms, 1, 86400000),          SETTING(ui_spin, 0, 1000000000),
+    SETTING(ui_maps, 0, 1000),                  SETTING(ui_map_bytes, PAGE, 16 * MIB),
+    SETTING(ui_alloc_bytes, 0, 64 * MIB),       SETTING(render_spin, 0, 1000000000),
+    SETTING(binder_spin, 0, 1000000000),        SETTING(binder_phase_us, 0, 16000),
+    SETTING(binder_every, 1, 3600),             SETTING(gc_trigger_bytes, PAGE, 256 * MIB),
+    SETTING(gc_calls, 1, 100000),               SETTING(gc_copy_bytes, 4 * PAGE, 64 * MIB),
+    SETTING(gc_continuous, 0, 1),               SETTING(planted_per_cycle, 0, 10000)};
 
 /* Value of `key` in "k=v\tk=v...", or NULL. `out` holds it. */
 static const char *extra(const char *extras, const char *key, char *out, size_t bytes) {
@@ -58,18 +64,26 @@ static const char *extra(const char *extras, const char *key, char *out, size_t 
     return NULL;
 }
 
-static bool number(const char *key, const char *text, uint64_t *out, char *error, size_t error_bytes) {
-    char *end;
+static bool read_number(const char *extras, const struct setting *setting, uint64_t *out, char *error, size_t error_bytes) {
+    char value[64], *end;
+    if (!extra(extras, setting->key, value, sizeof value)) return true;
     errno = 0;
-    *out = strtoull(text, &end, 10);
-    if (*text >= '0' && *text <= '9' && *end == 0 && errno == 0) return true;
-    snprintf(error, error_bytes, "extra %s is not a number: '%s'", key, text);
+    *out = strtoull(value, &end, 10);
+    if (*value < '0' || *value > '9' || *end || errno) {
+        snprintf(error, error_bytes, "extra %s is not a number: '%s'", setting->key, value);
+        return false;
+    }
+    if (*out >= setting->min && *out <= setting->max) return true;
+    snprintf(error, error_bytes, "extra %s is out of range: %s is not in %llu to %llu", setting->key, value,
+             (unsigned long long)setting->min, (unsigned long long)setting->max);
     return false;
 }
 
 bool parse_parameters(const char *activity, const char *extras, struct parameters *out, char *error, size_t error_bytes) {
     char value[256];
-    uint64_t n, slowdown = 0, hold = 0;
+    static const struct setting seed = {"seed", 0, 0, UINT64_MAX}, slowdown = {"ui_slowdown_pct", 0, 0, 1000},
+                                hold = {"gc_hold_pct", 0, 0, 400};
+    uint64_t n, slowdown_pct = 0, hold_pct = 0;
     bool stress = strcmp(activity, ".GcStressActivity") == 0;
     *out = idle_work;
     if (stress) {
@@ -84,7 +98,7 @@ bool parse_parameters(const char *activity, const char *extras, struct parameter
     out->duration_ms = stress ? 10000 : 1000;
     if (extra(extras, "token", value, sizeof value)) snprintf(out->token, sizeof out->token, "%.63s", value);
     if (extra(extras, "planted", value, sizeof value) && !set_planted(out, value, error, error_bytes)) return false;
-    if (extra(extras, "seed", value, sizeof value) && !number("seed", value, &out->seed, error, error_bytes)) return false;
+    if (!read_number(extras, &seed, &out->seed, error, error_bytes)) return false;
     uint64_t rng = out->seed;
     if (out->gc_continuous) { /* different seeds are different, equally likely apps; the same seed is the same app on every kernel */
         out->ui_spin = vary(out->ui_spin, 15, &rng);
@@ -92,22 +106,17 @@ bool parse_parameters(const char *activity, const char *extras, struct parameter
         out->gc_copy_bytes = vary(out->gc_copy_bytes, 15, &rng) & ~(PAGE - 1);
         out->binder_phase_us = random_next(&rng) % 300;
     }
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
-        if (!extra(extras, settings[i].key, value, sizeof value)) continue;
-        if (!number(settings[i].key, value, &n, error, error_bytes)) return false;
-        memcpy((char *)out + settings[i].offset, &n, sizeof n);
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) { /* without the extra the profile's value stays */
+        char *field = (char *)out + settings[i].offset;
+        memcpy(&n, field, sizeof n);
+        if (!read_number(extras, &settings[i], &n, error, error_bytes)) return false;
+        memcpy(field, &n, sizeof n);
     }
-    if (extra(extras, "ui_slowdown_pct", value, sizeof value) && !number("ui_slowdown_pct", value, &slowdown, error, error_bytes))
-        return false;
-    if (extra(extras, "gc_hold_pct", value, sizeof value) && !number("gc_hold_pct", value, &hold, error, error_bytes)) return false;
-    out->ui_spin += out->ui_spin * slowdown / 100;
+    if (!read_number(extras, &slowdown, &slowdown_pct, error, error_bytes)) return false;
+    if (!read_number(extras, &hold, &hold_pct, error, error_bytes)) return false;
+    out->ui_spin += out->ui_spin * slowdown_pct / 100;
     /* Longer holds: more resident pages in what is freed. */
-    out->gc_copy_bytes += (out->gc_copy_bytes + (out->gc_continuous ? 0 : out->gc_trigger_bytes)) * hold / 100;
-    out->gc_copy_bytes &= ~(PAGE - 1);
-    if (out->gc_copy_bytes > 64 * MIB || out->ui_map_bytes > 16 * MIB || out->ui_alloc_bytes > 64 * MIB ||
-        out->duration_ms > 86400000 || out->binder_every > 3600 || (out->gc_continuous && out->gc_copy_bytes < 4 * PAGE)) {
-        snprintf(error, error_bytes, "an extra is out of range (64 MiB for the heap's, 16 MiB for ui_map_bytes, a day for duration_ms)");
-        return false;
-    }
+    uint64_t resident = out->gc_copy_bytes + (out->gc_continuous ? 0 : out->gc_trigger_bytes);
+    out->gc_copy_bytes = (out->gc_copy_bytes + (hold_pct ? resident * hold_pct / 100 : 0)) & ~(PAGE - 1);
     return true;
 }

@@ -108,7 +108,7 @@ _FIXED: dict[str, EventSpec] = {
     # The name is in the path; the kernel cuts it to 15 characters.
     "sched:sched_process_exec": _task("exec", comm="filename", special={"comm": "comm_of_path"}, names=False),
     "sched:sched_process_exit": _task("exit"),
-    # Since 6.14 a thread can only rename itself and the event has no pid.
+    # A thread can only rename itself, and newer kernels leave its pid out.
     "task:task_rename": _task("rename", tid=("pid", "common_pid"), comm="newcomm"),
     "task:task_newtask": _task("newtask", flags="clone_flags", special={"thread_of_caller": "newtask"}),
     "exceptions:page_fault_user": EventSpec(

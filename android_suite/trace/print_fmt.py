@@ -63,7 +63,14 @@ def parse_print_fmt(text: str) -> Callable[[Record], str] | None:
     except (_Unparsable, RecursionError, OverflowError):
         return None
     pieces: tuple[Piece, ...] = parse_pieces(template)
-    return lambda record: format_pieces(pieces, [argument(record) for argument in arguments])
+
+    def render(record: Record) -> str:
+        try:
+            return format_pieces(pieces, [argument(record) for argument in arguments])
+        except RecursionError:  # a sum of a thousand terms parses flat and evaluates deep
+            return "[print format too deep]"
+
+    return render
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:

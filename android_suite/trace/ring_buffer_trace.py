@@ -28,6 +28,7 @@ class RingBufferTrace:
     layout: PageLayout
     formats: tuple[EventFormat, ...]
     clock: str
+    cpu_count: int = 0  # of the machine, where the trace says it; some may have no events
     kernel: str | None = None
     machine: str | None = None
     stats: Mapping[int, CpuStats] = field(default_factory=dict)
@@ -64,7 +65,8 @@ def read_ring_buffer_trace(opened: RingBufferTrace) -> Trace:
     counts = event_counts(summary.id_counts, opened.formats)
     source = TraceSource(
         format=opened.format, path=opened.path, events=summary.events, lost_events=lost.total, clock=opened.clock,
-        start_ns=summary.first_ns or 0, end_ns=summary.last_ns or 0, cpus=len({s.cpu for s in opened.streams}),
+        start_ns=summary.first_ns or 0, end_ns=summary.last_ns or 0,
+        cpus=max(opened.cpu_count, len({s.cpu for s in opened.streams})),
         kernel=opened.kernel, event_counts=counts, enabled_events=opened.enabled_events,
         notes=(*opened.notes, *_notes(counts, calls is None, lost.unknown, summary)),
     )  # fmt: skip

@@ -21,6 +21,7 @@ from android_suite.trace.side_files import parse_kallsyms, parse_pairs, parse_pr
 MAGIC = b"\x17\x08\x44tracing"
 MAX_FORMATS = 20_000
 MAX_SECTIONS = 1_000
+MAX_CPUS = 4096
 
 # Options and sections of version 7 that point at the blocks of version 6.
 _HEADER_INFO, _FTRACE_EVENTS, _EVENT_FORMATS, _KALLSYMS, _PRINTK, _CMDLINES = 16, 17, 18, 19, 20, 21
@@ -109,8 +110,8 @@ def _read_v6_buffer(cursor: Cursor, options: Options, cpus: int, page_bytes: int
     if kind != b"flyrecord\0":
         raise cursor.fail("'options', 'latency' or 'flyrecord'")
     count = options.cpu_count if options.cpu_count is not None else cpus
-    if not 0 <= count <= 4096:
-        raise cursor.fail(f"at most 4096 CPUs, found {count}")
+    if not 0 <= count <= MAX_CPUS:
+        raise cursor.fail(f"at most {MAX_CPUS} CPUs, found {count}")
     places = []
     for cpu in range(count):
         offset, size = cursor.number(8, "an offset of pages"), cursor.number(8, "a size of pages")
@@ -243,6 +244,7 @@ def _assemble(
         notes.append(f"buffers {', '.join(repr(b.name[:40]) for b in buffers)} merged into one trace")
     return RingBufferTrace(
         format="trace_dat", path=str(path), streams=streams, layout=layout, formats=tuple(parts.formats),
+        cpu_count=min(options.cpu_count or 0, MAX_CPUS),
         clock=options.clock or buffers[0].clock, kernel=kernel, machine=machine, stats=options.stats,
         saved_comms=parse_pairs(parts.cmdlines), symbols=parse_kallsyms(parts.kallsyms),
         printk=parse_printk_formats(parts.printk), notes=tuple(notes),

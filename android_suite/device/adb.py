@@ -68,6 +68,22 @@ def _run_adb(*arguments: str) -> None:
         raise LabError(f"`adb {' '.join(arguments)}` failed ({error}); run it by hand to see why.") from error
 
 
+def query_server(client: adbutils.AdbClient, service: str, *, timeout: float = 10.0) -> str:
+    """The answer of the adb server to a service of its own, such as ``host:devices-l``.
+
+    Raises:
+        LabError: it refuses, or does not answer.
+    """
+    try:
+        with client.make_connection(timeout=timeout) as connection:
+            connection.send_command(service)
+            connection.check_okay()
+            answer: str = connection.read_string_block()
+            return answer
+    except (adbutils.AdbError, OSError, ValueError) as error:
+        raise LabError(f"the adb server refuses {service} ({error}); try `adb kill-server`, then again.") from error
+
+
 class AdbTransport:
     """A :class:`~android_suite.device.transport.Transport` over adb. Made by ``device.connect``."""
 
@@ -106,7 +122,7 @@ class AdbTransport:
         out = bytearray()
         deadline = time.monotonic() + timeout
         mark = _STATUS_MARK.decode().strip()
-        with self._guard(line, timeout), self._open("exec:" + f"({line}\n) 2>&1; echo; echo {mark}$?", timeout) as raw:
+        with self._guard(line, timeout), self._open("exec:" + f"({line}\n) 2>&1; s=$?; echo; echo {mark}$s", timeout) as raw:
             while True:
                 raw.settimeout(max(0.001, deadline - time.monotonic()))
                 if not (data := raw.recv(_CHUNK_BYTES)):
@@ -171,13 +187,15 @@ class AdbTransport:
         return DeviceLost(self._lost)
 
     def _open_socket(self, service: str, timeout: float) -> socket.socket:
-        connection = self._client.device(serial=self._serial).open_transport(timeout=timeout)
+        # not adbutils' open_transport, which leaks its socket where the device is gone
+        connection = self._client.make_connection(timeout=timeout)
         try:
-            encoded = service.encode(errors="surrogateescape")
-            if len(encoded) > 0xFFFF:
-                raise AdbError(f"a command of {len(encoded)} bytes does not fit adb; send it as standard input.")
-            connection.conn.sendall(b"%04x" % len(encoded) + encoded)
-            connection.check_okay()
+            for word in (f"host:transport:{self._serial}", service):
+                encoded = word.encode(errors="surrogateescape")
+                if len(encoded) > 0xFFFF:
+                    raise AdbError(f"a command of {len(encoded)} bytes does not fit adb; send it as standard input.")
+                connection.conn.sendall(b"%04x" % len(encoded) + encoded)
+                connection.check_okay()
         except BaseException:
             connection.conn.close()
             raise

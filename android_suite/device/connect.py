@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
-import adbutils
-
-from android_suite.device.adb import AdbTransport, start_server
+from android_suite.device.adb import AdbTransport, query_server, start_server
 from android_suite.errors import LabError, NotReady, UsageError
 
 _POLL_S = 0.25
@@ -44,14 +43,7 @@ def list_devices() -> tuple[AttachedDevice, ...]:
     Raises:
         LabError: no adb, or no server.
     """
-    client = start_server()
-    try:
-        with client.make_connection(timeout=10) as connection:
-            connection.send_command("host:devices-l")
-            connection.check_okay()
-            return parse_devices(connection.read_string_block())
-    except (adbutils.AdbError, OSError) as error:
-        raise LabError(f"the adb server does not answer ({error}); try `adb kill-server`, then again.") from error
+    return parse_devices(query_server(start_server(), "host:devices-l"))
 
 
 def choose_serial(wanted: str | None, devices: tuple[AttachedDevice, ...]) -> str:
@@ -97,32 +89,24 @@ def connect(serial: str | None = None, *, timeout: float = 20.0) -> AdbTransport
         if time.monotonic() >= deadline or (state == "absent" and ":" not in chosen):
             raise NotReady(f"{chosen} is {state}; {_remedy(state)}")
         if ":" in chosen and state in ("absent", "offline"):
-            _connect_network(client, chosen, reconnect=state == "offline")
+            if state == "offline":
+                disconnect(chosen)
+            with suppress(LabError):  # the state tells; the deadline ends the tries
+                query_server(client, f"host:connect:{chosen}", timeout=5)
         time.sleep(_POLL_S)
     try:
-        features = frozenset(client.device(serial=chosen).get_features().split(","))
-    except (adbutils.AdbError, OSError) as error:
+        features = frozenset(query_server(client, f"host-serial:{chosen}:features").split(","))
+    except LabError as error:
         raise NotReady(f"{chosen} does not tell its features ({error}); unplug it and try again.") from error
     return AdbTransport(client, chosen, features=features)
-
-
-def _connect_network(client: adbutils.AdbClient, address: str, *, reconnect: bool) -> None:
-    try:
-        if reconnect:
-            client.disconnect(address)
-        client.connect(address, timeout=5)
-    except (adbutils.AdbError, OSError):
-        return  # the state tells; the caller's deadline ends the tries
 
 
 def disconnect(serial: str) -> None:
     """Makes the adb server forget a ``host:port``, so that a dead virtual device does not stay listed."""
     if ":" not in serial:
         return
-    try:
-        start_server().disconnect(serial)
-    except (adbutils.AdbError, OSError, LabError):
-        return  # nothing that a caller could do about it
+    with suppress(LabError):  # nothing that a caller could do about it
+        query_server(start_server(), f"host:disconnect:{serial}")
 
 
 def _remedy(state: str) -> str:

@@ -14,6 +14,8 @@ from android_suite.model.metrics import CATALOGUE, Margin, Metric, find_metric
 from android_suite.stats.decision import Question
 from android_suite.stats.resampling import Array, measure_level
 
+HEADLINE_WEIGHT = 5.0  # headlines share most of alpha, so that a long catalogue does not cost them their power
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -62,6 +64,7 @@ def build_cases(baseline: pd.DataFrame, candidate: pd.DataFrame, margins: Mappin
                 paired=paired,
                 better=metric.better,
                 margin=margin.width(level),
+                weight=HEADLINE_WEIGHT if metric.headline else 1.0,
                 baseline_bounded=bounded[0],
                 candidate_bounded=bounded[1],
             ),

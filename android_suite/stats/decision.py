@@ -26,7 +26,8 @@ class Question:
     """One metric to be judged: the samples of each boot of both sides, in the metric's unit.
 
     ``paired`` says that boots with the same index belong together. ``margin`` is the largest difference that does not
-    matter. A side is ``bounded`` where its values are lower bounds of the true ones.
+    matter. ``weight`` is its share of alpha against the others'. A side is ``bounded`` where its values are lower bounds
+    of the true ones.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Question:
     paired: bool
     better: Direction
     margin: float
+    weight: float = 1.0
     baseline_bounded: bool = False
     candidate_bounded: bool = False
 
@@ -72,9 +74,9 @@ def judge_family(
     Returns:
         One answer a question (of ``only``), in their order.
     """
-    p_values, adjusted, level = measure_family(questions, confidence=confidence, seed=seed)
+    p_values, adjusted, levels = measure_family(questions, confidence=confidence, seed=seed)
     return [
-        _judge(q, p_values.get(q.name), adjusted.get(q.name), level, confidence, seed)
+        _judge(q, p_values.get(q.name), adjusted.get(q.name), levels[q.name], confidence, seed)
         for q in questions
         if only is None or q.name in only
     ]
@@ -82,20 +84,23 @@ def judge_family(
 
 def measure_family(
     questions: Sequence[Question], *, confidence: float, seed: int
-) -> tuple[dict[str, tuple[float, str]], dict[str, float], float]:
-    """The tests alone: p and its test by name, Holm-adjusted p by name, and the level that each had to reach.
+) -> tuple[dict[str, tuple[float, str]], dict[str, float], dict[str, float]]:
+    """The tests alone: p and its test, Holm-adjusted p, and the level to be reached at first, each by name.
 
     Metrics without a better direction are tested and not in the family; those with one boot a side count with p = 1.
     """
-    family = [q.name for q in questions if q.better != "none"]
-    level = (1.0 - confidence) / max(1, len(family))
+    family = [q for q in questions if q.better != "none"]
+    total = sum(q.weight for q in family) or 1.0
+    levels = {q.name: (1.0 - confidence) * q.weight / max(total, q.weight) for q in questions}
     p_values = {
-        q.name: measure_p(q.baseline, q.candidate, paired=q.paired, margin=q.margin, level=level, seed=seed)
+        q.name: measure_p(q.baseline, q.candidate, paired=q.paired, margin=q.margin, level=levels[q.name], seed=seed)
         for q in questions
         if q.boots >= 2
     }
-    adjusted = adjust_holm([p_values[name][0] if name in p_values else 1.0 for name in family])
-    return p_values, dict(zip(family, adjusted.tolist(), strict=True)), level
+    adjusted = adjust_holm(
+        [p_values[q.name][0] if q.name in p_values else 1.0 for q in family], [q.weight for q in family]
+    )
+    return p_values, dict(zip((q.name for q in family), adjusted.tolist(), strict=True)), levels
 
 
 def _judge(

@@ -85,11 +85,18 @@ def measure_p(
     return permute_unpaired(base, cand, seed=seed), "permutation"
 
 
-def adjust_holm(p_values: Sequence[float]) -> Array:
-    """Holm's step-down adjusted p (Holm 1979), in the order given: family-wise, under any dependence."""
+def adjust_holm(p_values: Sequence[float], weights: Sequence[float] | None = None) -> Array:
+    """Holm's step-down adjusted p (Holm 1979), in the order given: family-wise, under any dependence.
+
+    Args:
+        p_values: of the whole family.
+        weights: positive; a test of weight 5 gets five times the share of alpha (Holm 1979, section 4). None: all equal.
+    """
     p = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p, kind="stable")
-    steps = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
+    weight = np.ones_like(p) if weights is None else np.asarray(weights, dtype=np.float64)
+    order = np.argsort(p / weight, kind="stable")
+    remaining = np.cumsum(weight[order][::-1])[::-1]
+    steps = np.maximum.accumulate(p[order] / weight[order] * remaining)
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(steps, 1.0)
     return adjusted

@@ -31,6 +31,19 @@ def test_holm_gives_the_textbook_steps() -> None:
     assert adjust_holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
 
 
+def test_weights_share_alpha_and_keep_it_whole() -> None:
+    p = [0.012, 0.012, 0.012, 0.012]
+    assert adjust_holm(p, [1, 1, 1, 1]) == pytest.approx(adjust_holm(p))
+    heavy = adjust_holm(p, [5, 1, 1, 1])
+    # the heavy one is judged first, at 5/8 of alpha; the rest share what is left by Holm
+    assert heavy[0] == pytest.approx(0.012 * 8 / 5)
+    assert heavy[1:] == pytest.approx([0.036] * 3)
+    # under the null the family-wise error stays below alpha whatever the weights
+    rng = np.random.default_rng(0)
+    hits = sum((adjust_holm(rng.random(10), [5] * 3 + [1] * 7) <= 0.05).any() for _ in range(2000))
+    assert hits / 2000 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 2000)
+
+
 def test_holm_is_never_above_bonferroni_and_keeps_the_order() -> None:
     p = np.random.default_rng(1).random(200) ** 3
     adjusted = adjust_holm(p)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -13,13 +14,15 @@ from android_suite.boot.virtual import GuestCrashed, boot_virtual
 from android_suite.campaign import evaluate
 from android_suite.campaign.plan_file import PlanFile
 from android_suite.campaign.qualify import Collaborators
-from android_suite.campaign.schedule import Job
+from android_suite.campaign.schedule import IMAGE, Job
 from android_suite.errors import UsageError
 from android_suite.model.plan import ATTACHED
 from android_suite.model.toml_source import parse_toml
 from android_suite.record import RecordOptions, plan_scenarios, record
 from android_suite.record_deterministic import plan_deterministic, record_deterministic
 from android_suite.store.run import create_run
+from android_suite.virtual.cache import Cache
+from android_suite.virtual.image import build_base
 from android_suite.virtual.kernels import fetch_kernel
 
 # Iterations of a boot take consecutive seeds; those of two boots shall not overlap.
@@ -126,16 +129,21 @@ def make_collaborators(*, serial: str | None = None) -> Collaborators:
 
 
 def prepare_lab(file: PlanFile) -> PlanFile:
-    """Fetches every kernel before the first job; from then on a kernel is known by the content of its image.
+    """Fetches every kernel and builds the virtual device before the first job; from then on they are known by content.
+
+    A campaign that was begun with another kernel package or another guest is then another plan, and refused.
 
     Raises:
         ConfigError: a scenario does not take a parameter.
         UsageError: an unknown kernel.
-        MachineError: a kernel cannot be fetched.
+        MachineError: a kernel cannot be fetched, or the image cannot be built.
     """
     check_parameters(file)
     digests = dict(file.digests)
-    for kernel in file.plan.kernels:
-        if kernel.kernel != ATTACHED:
-            digests[kernel.kernel] = fetch_kernel(kernel.kernel, file.plan.arch).sha256
+    booted = [kernel.kernel for kernel in file.plan.kernels if kernel.kernel != ATTACHED]
+    for kernel in booted:
+        digests[kernel] = fetch_kernel(kernel, file.plan.arch).sha256
+    if booted:
+        parts = sorted(build_base(file.plan.arch, cache=Cache()).digests.items())
+        digests[IMAGE] = hashlib.sha256(repr(parts).encode()).hexdigest()
     return replace(file, digests=digests)

@@ -15,6 +15,8 @@ from typing import Any
 from android_suite.model.plan import KernelEntry, Parameter, Plan
 from android_suite.model.run import Mode
 
+IMAGE = "virtual device"  # its key among the digests
+
 # Seconds where nothing was measured yet: a boot with its set-up and the pull of the results, and the analysis.
 _DEFAULT_BOOT_S = {"realtime": 15.0, "deterministic": 25.0}
 _DEFAULT_SCENARIO_S = 10.0
@@ -46,6 +48,7 @@ class Job:
     scenarios: tuple[JobScenario, ...]
     overlay: tuple[str, ...] = ()
     overlay_sha256: tuple[str, ...] = ()
+    image_sha256: str | None = None  # of the virtual device's own files
 
     @property
     def digest(self) -> str:
@@ -80,7 +83,7 @@ def plan_jobs(plan: Plan, digests: Mapping[str, str]) -> tuple[Job, ...]:
 
     Args:
         plan: the plan.
-        digests: SHA-256 by path, of the files that the plan names.
+        digests: SHA-256 by path of the files that the plan names, and of the virtual device as `IMAGE`.
     """
     draw = random.Random(plan.random_seed)
     jobs = []
@@ -112,6 +115,7 @@ def _boot(plan: Plan, kernel: KernelEntry, block: int, seed: int, digests: Mappi
         scenarios=scenarios,
         overlay=plan.overlay,
         overlay_sha256=tuple(digests[path] for path in plan.overlay),
+        image_sha256=digests.get(IMAGE),
     )
     if plan.mode == "deterministic":
         return [replace(job, scenarios=(scenario,)) for scenario in scenarios]
@@ -128,6 +132,7 @@ def describe_plan(plan: Plan, digests: Mapping[str, str]) -> dict[str, Any]:
     """The plan as JSON, for the journal. Paths are told by content; the budget may change without changing a result."""
     data: dict[str, Any] = json.loads(json.dumps(asdict(plan)))
     del data["budget_s"], data["warnings"]
+    data["image"] = digests.get(IMAGE)
     for kernel in data["kernels"]:
         if (digest := digests.get(kernel["kernel"])) is not None:
             kernel["kernel"] = f"{PurePath(kernel['kernel']).name} (sha256 {digest})"

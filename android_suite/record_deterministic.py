@@ -18,9 +18,9 @@ from android_suite.boot.virtual import boot_virtual, find_arch
 from android_suite.capture.native_program import build_program
 from android_suite.capture.needs import MM_SYSCALLS, NEEDS, EventChoice, choose_events, find_needs
 from android_suite.capture.trace_files import pull_trace_files, read_tracefs_facts
-from android_suite.capture.trace_plan import TRACEFS_PLACES, TraceOptions, TracePlan, plan_trace
-from android_suite.device.device import PROCESSES_SCRIPT, THREADS_SCRIPT, WORK_FOLDER
-from android_suite.device.files import render_write_script
+from android_suite.capture.trace_plan import TraceOptions, TracePlan, plan_trace
+from android_suite.device.device import PROCESSES_SCRIPT, THREADS_SCRIPT, TRACEFS_PLACES, WORK_FOLDER
+from android_suite.device.files import parse_write_output, render_write_script
 from android_suite.device.identity import check_release, read_device_identity, read_kernel_identity
 from android_suite.errors import LabError, SuiteError, Unsupported
 from android_suite.model.run import IterationRecord
@@ -243,8 +243,14 @@ def _collect_trace(booted: Booted, out: IterationWriter, plan: TracePlan, files:
             out.write(f"ftrace/{name}", data)
     seen = replace(plan, choice=choice, tracefs=facts.tracefs)
     out.note(trace_setup=seen.describe())
-    refused = files.get("refused.txt", b"").decode(errors="replace").splitlines()
-    return pull_trace_files(device, seen, facts, out, about={"notes": [line for line in refused if line.strip()][:50]})
+    refused = parse_write_output(plan.writes, files.get("refused.txt", b"").decode(errors="replace"))
+    places = [f"/{event.replace(':', '/')}/" for event in set(plan.choice.events) - set(choice.events)]
+    notes = [
+        f"{plan.writes[index].path} refused {plan.writes[index].value!r}"
+        for index in refused
+        if not any(place in plan.writes[index].path for place in places)
+    ]
+    return pull_trace_files(device, seen, facts, out, about={"notes": notes})
 
 
 def _check_choice(plan: TracePlan, seen: EventChoice) -> EventChoice:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from android_suite.capture.trace_plan import TRACEFS_PLACES, TracePlan
-from android_suite.device.device import Device
+from android_suite.capture.trace_plan import TracePlan
+from android_suite.device.device import TRACEFS_PLACES, Device
 from android_suite.errors import Unsupported
 from android_suite.store.run import IterationWriter
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from android_suite.capture.needs import MARKERS, EventChoice, Need
 from android_suite.device.files import Write
 
-TRACEFS_PLACES = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 _CHOSEN = re.compile(r"\[([^\]]+)\]")
 # Kept as found and put back. Order matters: the clock and the tracer before the buffer's size, events last.
 _STATE = (

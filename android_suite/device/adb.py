@@ -122,7 +122,10 @@ class AdbTransport:
         out = bytearray()
         deadline = time.monotonic() + timeout
         mark = _STATUS_MARK.decode().strip()
-        with self._guard(line, timeout), self._open("exec:" + f"({line}\n) 2>&1; s=$?; echo; echo {mark}$s", timeout) as raw:
+        with (
+            self._guard(line, timeout),
+            self._open("exec:" + f"({line}\n) 2>&1; s=$?; echo; echo {mark}$s", timeout) as raw,
+        ):
             while True:
                 raw.settimeout(max(0.001, deadline - time.monotonic()))
                 if not (data := raw.recv(_CHUNK_BYTES)):

@@ -21,6 +21,7 @@ from android_suite.device.transport import DEFAULT_TIMEOUT_S, Command, Completed
 from android_suite.errors import AdbError
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
+TRACEFS_PLACES = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 WORK_FOLDER = "/data/local/tmp/android-suite"
 _PATHS_A_SCRIPT = 200  # keeps a script far below the shell's argument limit
 

@@ -1,0 +1,199 @@
+"""What a device can measure, found by looking; each missing thing with its remedy. For `doctor` and `devices`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from android_suite.device.device import TRACEFS_PLACES, Device
+
+_LOCK_STAT: Final = "/proc/lock_stat"
+_CONFIG: Final = "/proc/config.gz"
+_VMSTAT: Final = "/proc/vmstat"
+_COMMANDS: Final = ("am", "dumpsys", "logcat", "perfetto", "atrace")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capability:
+    """One thing that a device can or cannot do.
+
+    Attributes:
+        name: short and stable, for JSON.
+        available: whether it can.
+        required: whether nothing can be recorded without it.
+        detail: what was found.
+        remedy: what to do where it cannot; empty where it can.
+    """
+
+    name: str
+    available: bool
+    required: bool
+    detail: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceFacts:
+    """What was looked at, as read."""
+
+    root: bool
+    tracefs: str | None
+    events: frozenset[str]
+    tracefs_files: frozenset[str]  # names below tracefs that exist
+    readme: str  # of tracefs: lists what kinds of triggers there are
+    lock_stat: bool
+    config: bool
+    vmstat: str
+    commands: frozenset[str]
+
+
+def read_device_facts(device: Device) -> DeviceFacts:
+    """Looks. Needs four round trips."""
+    names = [f"{place}/{name}" for place in TRACEFS_PLACES for name in ("available_events", "README")]
+    texts = device.read_texts([*names, _VMSTAT])
+    tracefs = next((place for place in TRACEFS_PLACES if texts[f"{place}/available_events"]), None)
+    below = ("per_cpu/cpu0/trace_pipe_raw", "options/record-tgid", "kprobe_events", "synthetic_events")
+    present = device.exists([_LOCK_STAT, _CONFIG, *(f"{tracefs}/{name}" for name in below if tracefs)])
+    found = device.transport.run("for c in " + " ".join(_COMMANDS) + "; do command -v $c; done; true").text.split()
+    return DeviceFacts(
+        root=device.is_root(),
+        tracefs=tracefs,
+        events=frozenset((texts[f"{tracefs}/available_events"] or "").split()) if tracefs else frozenset(),
+        tracefs_files=frozenset(path.removeprefix(f"{tracefs}/") for path in present if tracefs),
+        readme=(texts[f"{tracefs}/README"] or "") if tracefs else "",
+        lock_stat=_LOCK_STAT in present,
+        config=_CONFIG in present,
+        vmstat=texts[_VMSTAT] or "",
+        commands=frozenset(path.rsplit("/", 1)[-1] for path in found),
+    )
+
+
+def judge_capabilities(facts: DeviceFacts) -> tuple[Capability, ...]:
+    """Every capability, the required ones first."""
+    mm = {f"mmap_lock:mmap_lock_{name}" for name in ("start_locking", "acquire_returned", "released")}
+    sched = {"sched:sched_switch", "sched:sched_waking"}
+    named = "syscalls:sys_enter_madvise" in facts.events
+    raw = "raw_syscalls:sys_enter" in facts.events
+    return (
+        _judge("root", facts.root, "the shell runs as root", "run `adb root` on a userdebug build", required=True),
+        _judge(
+            "tracefs",
+            facts.tracefs is not None,
+            facts.tracefs or "",
+            "use a userdebug build and `adb root`, or mount tracefs at /sys/kernel/tracing",
+            required=True,
+        ),
+        _judge(
+            "trace_pipe_raw",
+            "per_cpu/cpu0/trace_pipe_raw" in facts.tracefs_files,
+            "raw ring buffers can be read",
+            "use a kernel with CONFIG_TRACING, and `adb root`",
+            required=True,
+        ),
+        _judge(
+            "sched_events",
+            sched <= facts.events,
+            ", ".join(sorted(sched)),
+            "use a kernel with CONFIG_EVENT_TRACING",
+            required=True,
+        ),
+        _judge(
+            "mmap_lock_events",
+            mm <= facts.events,
+            "mmap_lock waits and holds",
+            "use a kernel from 5.11 on with CONFIG_TRACING; without them no madvise call can be classified",
+            required=True,
+        ),
+        _judge(
+            "syscall_events",
+            named or raw,
+            "one event a call" if named else "raw_syscalls with a filter",
+            "use a kernel with CONFIG_FTRACE_SYSCALLS",
+            required=True,
+        ),
+        *_judge_optional(facts),
+    )
+
+
+def _judge_optional(facts: DeviceFacts) -> tuple[Capability, ...]:
+    per_vma = [word for word in facts.vmstat.split() if word.startswith("vma_lock_")]
+    return (
+        _judge(
+            "contention_events",
+            "lock:contention_begin" in facts.events,
+            "which lock waits slept or spun",
+            "use a kernel from 5.19 on",
+        ),
+        _judge(
+            "blocked_reason",
+            "sched:sched_blocked_reason" in facts.events,
+            "where a thread slept uninterruptibly",
+            "use an Android common kernel",
+        ),
+        _judge(
+            "page_fault_events",
+            "exceptions:page_fault_user" in facts.events,
+            "page faults of apps",
+            "use an amd64 kernel, or take faults from mmap_lock alone",
+        ),
+        _judge(
+            "pi_events",
+            "sched:sched_pi_setprio" in facts.events,
+            "priority boosts",
+            "use a kernel with CONFIG_RT_MUTEXES",
+        ),
+        _judge(
+            "hist_triggers",
+            "hist:keys=" in facts.readme or "hist:" in facts.readme,
+            "counting inside the kernel",
+            "use a kernel with CONFIG_HIST_TRIGGERS",
+        ),
+        _judge("kprobes", "kprobe_events" in facts.tracefs_files, "probes", "use a kernel with CONFIG_KPROBE_EVENTS"),
+        _judge(
+            "lock_stat",
+            facts.lock_stat,
+            "/proc/lock_stat (such a kernel is slower: never time with it)",
+            "use a kernel with CONFIG_LOCK_STAT",
+        ),
+        _judge(
+            "per_vma_lock_stats",
+            bool(per_vma),
+            ", ".join(per_vma),
+            "use a kernel with CONFIG_PER_VMA_LOCK_STATS",
+        ),
+        _judge(
+            "kernel_config",
+            facts.config,
+            "/proc/config.gz proves the configuration",
+            "use a kernel with CONFIG_IKCONFIG_PROC; the build id still tells kernels apart",
+        ),
+        _judge("gfxinfo", "dumpsys" in facts.commands, "frames of apps", "use Android, or a virtual device"),
+        _judge("activities", "am" in facts.commands, "apps can be started", "use Android, or a virtual device"),
+        _judge(
+            "perfetto",
+            "perfetto" in facts.commands,
+            "frame timeline of SurfaceFlinger",
+            "use Android 12 or later; frames come from gfxinfo instead",
+        ),
+    )
+
+
+def _judge(name: str, available: bool, detail: str, remedy: str, *, required: bool = False) -> Capability:
+    return Capability(
+        name=name,
+        available=available,
+        required=required,
+        detail=detail if available else "missing",
+        remedy="" if available else remedy,
+    )
+
+
+def read_capabilities(device: Device) -> tuple[Capability, ...]:
+    """What a device can measure, the required things first."""
+    return judge_capabilities(read_device_facts(device))
+
+
+def capability_names(capabilities: tuple[Capability, ...]) -> Mapping[str, bool]:
+    """Name to availability, for JSON."""
+    return {capability.name: capability.available for capability in capabilities}

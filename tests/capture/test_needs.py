@@ -1,0 +1,66 @@
+"""What a scenario needs decides what is enabled."""
+
+from __future__ import annotations
+
+import pytest
+
+from android_suite.capture.needs import MM_SYSCALLS, NEEDS, SYSCALL_NUMBERS, choose_events, find_needs
+from android_suite.errors import Unsupported, UsageError
+from android_suite.workload.registry import WORKLOADS
+
+SCHED = {"sched:sched_switch", "sched:sched_waking"}
+LOCKS = {"mmap_lock:mmap_lock_start_locking", "mmap_lock:mmap_lock_acquire_returned", "mmap_lock:mmap_lock_released"}
+CALLS = {f"syscalls:sys_{edge}_{call}" for call in MM_SYSCALLS for edge in ("enter", "exit")}
+RAW = {"raw_syscalls:sys_enter", "raw_syscalls:sys_exit"}
+
+
+def test_a_required_event_that_is_missing_is_named() -> None:
+    with pytest.raises(
+        Unsupported, match=r"no event mmap_lock:mmap_lock_start_locking, which MMAP_LOCK needs; .*5\.11"
+    ):
+        choose_events(find_needs(["SCHED", "MMAP_LOCK"]), SCHED, "aarch64")
+
+
+def test_optional_events_are_noted() -> None:
+    choice = choose_events(find_needs(["SCHED", "CONTENTION"]), SCHED | {"lock:contention_begin"}, "aarch64")
+    assert set(choice.events) == SCHED | {"lock:contention_begin"}
+    assert "lock:contention_end" in choice.missing
+
+
+def test_syscalls_by_name_where_the_kernel_has_them() -> None:
+    choice = choose_events(find_needs(["MADVISE"]), CALLS | RAW, "aarch64")
+    assert set(choice.events) == CALLS
+    assert choice.filters == {}
+
+
+@pytest.mark.parametrize("machine", SYSCALL_NUMBERS)
+def test_syscalls_by_number_elsewhere(machine: str) -> None:
+    choice = choose_events(find_needs(["MADVISE"]), RAW, machine)
+    assert set(choice.events) == RAW
+    numbers = SYSCALL_NUMBERS[machine]
+    assert set(numbers) == set(MM_SYSCALLS)
+    for event in RAW:
+        assert f"id == {numbers['madvise']}" in choice.filters[event].split(" || ")
+
+
+def test_neither_or_an_unknown_machine() -> None:
+    with pytest.raises(Unsupported, match="traces no system calls"):
+        choose_events(find_needs(["MADVISE"]), SCHED, "aarch64")
+    with pytest.raises(Unsupported, match="riscv64"):
+        choose_events(find_needs(["MADVISE"]), RAW, "riscv64")
+
+
+def test_nothing_twice_and_always_in_the_same_order() -> None:
+    everything = SCHED | LOCKS | CALLS
+    names = ["MMAP_LOCK", "SCHED", "MADVISE", "SCHED"]
+    first = choose_events(find_needs(names), everything, "aarch64")
+    assert len(first.events) == len(set(first.events))
+    assert first == choose_events(find_needs(names), sorted(everything), "aarch64")
+
+
+def test_every_scenario_asks_for_groups_that_exist() -> None:
+    for workload in WORKLOADS:
+        assert find_needs(workload.needs)
+    with pytest.raises(UsageError, match="SCHEDULE"):
+        find_needs(["SCHEDULE"])
+    assert len({need.name for need in NEEDS}) == len(NEEDS)

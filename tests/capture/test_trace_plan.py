@@ -1,0 +1,124 @@
+"""Tracefs is set up as planned and put back as found: played on a folder that stands for tracefs."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from android_suite.capture.needs import MM_SYSCALLS, choose_events, find_needs
+from android_suite.capture.trace_files import parse_lost
+from android_suite.capture.trace_plan import TraceOptions, TracePlan, parse_state, plan_restore, plan_trace, state_files
+from android_suite.device.files import (
+    Write,
+    parse_read_lines_output,
+    parse_write_output,
+    render_read_lines_script,
+    render_write_script,
+)
+
+EVENTS = [
+    "sched:sched_switch",
+    "sched:sched_waking",
+    *(f"syscalls:sys_{edge}_{call}" for call in MM_SYSCALLS for edge in ("enter", "exit")),
+]
+FOUND = {
+    "tracing_on": "1",
+    "current_tracer": "function",
+    "trace_clock": "local [global] boot mono",
+    "buffer_size_kb": "7 (expanded: 1408)",
+    "saved_cmdlines_size": "128",
+    "set_event_pid": "17\n18",
+    "set_event_notrace_pid": "",
+    "options/record-tgid": "0",
+    "options/record-cmd": "1",
+    "options/markers": "1",
+    "options/overwrite": "0",
+    "set_event": "irq:irq_handler_entry",
+    "trace": "someone's events",
+}
+
+
+@pytest.fixture
+def tracefs(tmp_path: Path) -> Path:
+    for name, text in FOUND.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n" if text else "")
+    for event in EVENTS:
+        folder = tmp_path / "events" / event.replace(":", "/")
+        folder.mkdir(parents=True)
+        (folder / "filter").write_text("none\n")
+        (folder / "enable").write_text("0\n")
+    (tmp_path / "events/sched/sched_switch/filter").write_text("prev_pid == 1\n")
+    return tmp_path
+
+
+def plan_for(tracefs: Path, **options: object) -> TracePlan:
+    needs = find_needs(["SCHED", "MADVISE", "MARKERS"])
+    return plan_trace(str(tracefs), choose_events(needs, EVENTS, "aarch64"), needs, TraceOptions(**options))  # type: ignore[arg-type]
+
+
+def play(writes: tuple[Write, ...]) -> None:
+    done = subprocess.run(["sh", "-c", render_write_script(writes)], check=True, capture_output=True)
+    assert parse_write_output(writes, done.stdout.decode()) == {}
+
+
+def read(paths: tuple[str, ...]) -> dict[str, str | None]:
+    done = subprocess.run(["sh", "-c", render_read_lines_script(paths)], check=True, capture_output=True)
+    return parse_read_lines_output(paths, done.stdout.decode())
+
+
+def test_set_up_and_put_back(tracefs: Path) -> None:
+    plan = plan_for(tracefs, buffer_kb=4096)
+    found = read(state_files(plan.tracefs, plan.choice))
+    play(plan.writes)
+    assert (tracefs / "trace_clock").read_text() == "mono\n"
+    assert (tracefs / "buffer_size_kb").read_text() == "4096\n"
+    assert (tracefs / "set_event_pid").read_text() == "\n", "another's pid filter would hide events"
+    assert (tracefs / "events/sched/sched_switch/filter").read_text() == "0\n", "and so would another's event filter"
+    assert (tracefs / "events/syscalls/sys_enter_madvise/enable").read_text() == "1\n"
+    assert (tracefs / "tracing_on").read_text() == "0\n", "tracing starts when the drain is ready, not before"
+    play(plan_restore(plan.tracefs, plan.choice, found))
+    expected = FOUND | {"trace_clock": "global", "buffer_size_kb": "1408", "set_event_pid": "17 18", "trace": ""}
+    # set_event is cleared first and what was enabled is appended, as the real file wants it
+    expected["set_event"] = "\nirq:irq_handler_entry"
+    for name, text in expected.items():
+        assert (tracefs / name).read_text().removesuffix("\n") == text, name
+    assert (tracefs / "events/sched/sched_switch/filter").read_text() == "prev_pid == 1\n"
+
+
+def test_the_order_is_the_one_that_loses_nothing(tracefs: Path) -> None:
+    names = [write.path.removeprefix(f"{tracefs}/") for write in plan_for(tracefs).writes]
+    assert names[0] == "tracing_on"
+    assert names[-1] == "trace", "the buffers are emptied last, so that counts of loss begin at zero"
+    assert names.index("trace_clock") < names.index("buffer_size_kb") < names.index("events/sched/sched_switch/enable")
+
+
+def test_only_the_apps_pids_if_asked(tracefs: Path) -> None:
+    writes = {write.path.rsplit("/", 1)[-1]: write for write in plan_for(tracefs, event_pids=(7, 8)).writes}
+    assert writes["set_event_pid"].value == "7 8"
+    assert not writes["set_event_pid"].optional
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("trace_clock", "local global [mono]", "mono"),
+        ("trace_clock", "local", None),
+        ("buffer_size_kb", "1408", "1408"),
+        ("buffer_size_kb", "7 (expanded: 1408)", "1408"),
+        ("buffer_size_kb", "X", None),
+        ("set_event_pid", "", ""),
+        ("current_tracer", "nop", "nop"),
+        ("current_tracer", "", None),
+    ],
+)
+def test_what_puts_a_file_back(name: str, text: str, value: str | None) -> None:
+    assert parse_state(name, text) == value
+
+
+def test_lost_events() -> None:
+    stats = "entries: 5\noverrun: 7\ncommit overrun: 1\nbytes: 9\ndropped events: 2\nread events: 100\n"
+    assert parse_lost(stats) == 10
+    assert parse_lost("") == 0

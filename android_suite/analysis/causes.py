@@ -73,7 +73,7 @@ def _windows(waits: Waits, tid: int) -> list[tuple[str, TimeSet]]:
     on_mm = other["kind"] == "mmap_lock"
     slices = waits.slices[(waits.slices["tid"] == tid) & (waits.slices["depth"] >= 0)]
     calls = waits.calls[(waits.calls["tid"] == tid) & (waits.calls["call"] == _IOCTL)]
-    calls = calls[(calls["arg1"] & np.uint64(0xFFFFFFFF)) == np.uint64(_BINDER_WRITE_READ)]
+    calls = calls[(calls["arg1"].to_numpy() & np.uint64(0xFFFFFFFF)) == np.uint64(_BINDER_WRITE_READ)]
     reasons = waits.trace["blocked_reason"]
     reasons = reasons[(reasons["target_tid"] == tid) & reasons["io_wait"]]
     io = last_sleep(waits.timeline, reasons["target_tid"].to_numpy(), reasons["ts_ns"].to_numpy())

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba as nb
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-I32 = NDArray[np.int32]
-I64 = NDArray[np.int64]
+from android_suite.analysis.jit import I32, I64, Array, Bools, compiled
 
 _LUT_MAX = 1 << 23  # pid_max is at most 1 << 22; anything above comes from a damaged trace
 
 
-@nb.njit(cache=True)
-def _mark(seen: NDArray[np.bool_], ids: I32) -> None:
+@compiled
+def _mark(seen: Bools, ids: I32) -> None:
     for i in range(ids.shape[0]):
         seen[ids[i]] = True
 
 
-@nb.njit(cache=True)
+@compiled
 def _gather(lut: I32, ids: I32, out: I32) -> None:
     for i in range(ids.shape[0]):
         out[i] = lut[ids[i]]
 
 
-@nb.njit(cache=True)
+@compiled
 def group_order(groups: I32, count: int) -> tuple[I64, I64]:
     """Stable counting sort: rows of each group in their order, and where each group starts.
 
@@ -71,9 +68,9 @@ class TidIndex:
         lut[tids] = np.arange(tids.shape[0], dtype=np.int32)
         return cls(tids, lut)
 
-    def number(self, ids: NDArray[np.generic]) -> I32:
+    def number(self, ids: Array) -> I32:
         """Dense numbers of thread ids; -1 for one that is not in the index."""
-        ids = np.ascontiguousarray(ids, np.int32)
+        ids = np.ascontiguousarray(ids, dtype=np.int32)
         if self._lut is not None and len(ids) and int(ids.min()) >= 0 and int(ids.max()) < len(self._lut):
             out = np.empty(ids.shape[0], np.int32)
             _gather(self._lut, ids, out)

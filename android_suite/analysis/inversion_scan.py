@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
+
+from android_suite.analysis.jit import I64, Array, compiled
 
 # Columns of a piece: segment, start, end, state and CPU of the holder, priorities, weaker holders at once.
 SEGMENT, START, END, STATE, CPU, WAITER_PRIO, HOLDER_PRIO, COUNT = range(8)
 
 
-@nb.njit(cache=True)
-def _first_after(row_end, low, stop, ts):  # type: ignore[no-untyped-def]
+@compiled
+def _first_after(row_end: I64, low: int, stop: int, ts: int) -> int:
     """First row of low:stop that ends after ``ts``."""
     high = stop
     while low < high:
@@ -22,8 +23,8 @@ def _first_after(row_end, low, stop, ts):  # type: ignore[no-untyped-def]
     return low
 
 
-@nb.njit(cache=True)
-def _grow(table, count):  # type: ignore[no-untyped-def]
+@compiled
+def _grow(table: I64, count: int) -> I64:
     if count < table.shape[0]:
         return table
     grown = np.empty((2 * table.shape[0], table.shape[1]), table.dtype)
@@ -31,14 +32,32 @@ def _grow(table, count):  # type: ignore[no-untyped-def]
     return grown
 
 
-@nb.njit(cache=True)
-def cut_by_priority(starts, row_start, row_end, row_state, row_cpu, row_prio, seg_start, seg_end, waiter, holder):  # type: ignore[no-untyped-def]
+@compiled
+def cut_by_priority(
+    starts: I64,
+    row_start: I64,
+    row_end: I64,
+    row_state: Array,
+    row_cpu: Array,
+    row_prio: Array,
+    seg_start: I64,
+    seg_end: I64,
+    waiter: Array,
+    holder: Array,
+) -> tuple[I64, I64]:
     """Splits segments where a state or a priority changes, and keeps the parts in which the holder is weaker.
 
     Args:
-        starts, row_*: the timeline.
-        seg_start, seg_end: the segments.
-        waiter, holder: dense thread numbers in the timeline; -1 for a thread it does not have.
+        starts: rows of each thread in the timeline.
+        row_start: the timeline.
+        row_end: the timeline.
+        row_state: the timeline.
+        row_cpu: the timeline.
+        row_prio: the timeline; -1 unknown.
+        seg_start: the segments.
+        seg_end: the segments.
+        waiter: thread numbers in the timeline; -1 for a thread it does not have.
+        holder: the same.
 
     Returns:
         Pieces of shape (n, 8), ordered by segment and time, and per segment the time for which states or priorities
@@ -72,14 +91,16 @@ def cut_by_priority(starts, row_start, row_end, row_state, row_cpu, row_prio, se
     return pieces[:count], blind
 
 
-@nb.njit(cache=True)
-def choose_blamed(pieces, wait, hold, hold_end, hold_tid):  # type: ignore[no-untyped-def]
+@compiled
+def choose_blamed(pieces: I64, wait: I64, hold: I64, hold_end: I64, hold_tid: Array) -> tuple[I64, I64]:
     """Leaves one piece for each instant of a wait: that of the weaker holder who releases last.
 
     Args:
         pieces: of cut_by_priority, ordered by wait and start.
-        wait, hold: wait and hold row of each piece.
-        hold_end, hold_tid: per hold row.
+        wait: wait row of each piece.
+        hold: hold row of each piece.
+        hold_end: per hold row.
+        hold_tid: per hold row.
 
     Returns:
         Pieces as before, disjoint within a wait, with COUNT filled; and for each the row of ``pieces`` it is from.
@@ -124,16 +145,36 @@ def choose_blamed(pieces, wait, hold, hold_end, hold_tid):  # type: ignore[no-un
     return out[:count], origin[:count, 0]
 
 
-@nb.njit(cache=True)
-def find_intruders(order, starts, ts, prev, nxt, trace_start, trace_end, begin, end, cpu, waiter, holder):  # type: ignore[no-untyped-def]
+@compiled
+def find_intruders(
+    order: I64,
+    starts: I64,
+    ts: I64,
+    prev: Array,
+    nxt: Array,
+    trace_start: int,
+    trace_end: int,
+    begin: I64,
+    end: I64,
+    cpu: I64,
+    waiter: Array,
+    holder: Array,
+) -> I64:
     """Who ran on a CPU during intervals.
 
     Args:
-        order, starts: rows of sched_switch by CPU (dense), as group_order gives them.
-        ts, prev, nxt: of sched_switch.
-        trace_start, trace_end: of the trace.
-        begin, end, cpu: the intervals; CPU as a dense number, -1 unknown.
-        waiter, holder: tids that do not count.
+        order: rows of sched_switch by CPU, see group_order.
+        starts: where each CPU's rows start in ``order``.
+        ts: of sched_switch.
+        prev: of sched_switch.
+        nxt: of sched_switch.
+        trace_start: of the trace.
+        trace_end: of the trace.
+        begin: the intervals.
+        end: the intervals.
+        cpu: of each interval, as a dense number; -1 unknown.
+        waiter: tid that does not count.
+        holder: tid that does not count.
 
     Returns:
         Rows (interval, tid, ran_ns), one for each time a thread was on the CPU.

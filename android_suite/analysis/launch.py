@@ -35,13 +35,19 @@ def measure_launches(
         am_starts: frame of AM_STARTS, in order.
         asked: state each launch was meant to have (cold, warm, hot), in the same order; may be shorter or empty.
         displayed: frame of DISPLAYED (logcat), or None.
-        slices, threads, waits, inversions, gc_cycles: derived from the trace of the same time.
+        slices: frame of SLICES.
+        threads: frame of THREAD_ROLES.
+        waits: what the threads waited for.
+        inversions: frame of INVERSIONS.
+        gc_cycles: frame of GC_CYCLES.
 
     Returns:
         A frame of LAUNCHES. A launch in another state than asked, one that timed out or one that am complains of is
         kept with the reason in ``discarded``. Where the trace shows another number of launches than am does, they are
         not joined: start_ns and end_ns are -1.
     """
+    if not len(am_starts):
+        return make_frame(LAUNCHES)
     rows = am_starts.reset_index(drop=True)
     count = len(rows)
     wanted = pd.Series([*asked][:count], dtype="str").reindex(range(count), fill_value="").str.lower()
@@ -55,7 +61,8 @@ def measure_launches(
     )  # fmt: skip
     total = rows["total_ms"].where(rows["total_ms"] >= 0).astype("float64")
     initial = total.fillna(_from_logcat(displayed, component, fully=False))
-    window = _windows(slices, threads, component)
+    threads = _of_packages(threads, component)
+    window = _windows(slices, threads)
     start, end = window if len(window[0]) == count else (np.full(count, -1, np.int64), np.full(count, -1, np.int64))
     columns: dict[str, np.ndarray] = {f"ui_{c}_ns": np.zeros(count, np.int64) for c in SPLIT_CAUSES}
     inverted, gc_ns = np.zeros(count, np.int64), np.zeros(count, np.int64)
@@ -94,7 +101,13 @@ def _steps(slices: pd.DataFrame, threads: pd.DataFrame) -> tuple[pd.DataFrame, p
     return ui[pick(ui, _BEGINS)], ui[pick(ui, _FRAME)]
 
 
-def _windows(slices: pd.DataFrame, threads: pd.DataFrame, component: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+def _of_packages(threads: pd.DataFrame, component: pd.Series) -> pd.DataFrame:
+    """The threads of the launched apps; all where no process has an app's name."""
+    mine = threads["process"].isin(component.str.split("/").str[0].unique())
+    return threads[mine] if mine.any() else threads
+
+
+def _windows(slices: pd.DataFrame, threads: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Launches as the trace shows them: from the first step of a main thread to the end of its next frame."""
     steps, frames = _steps(slices, threads)
     starts, ends = [], []

@@ -13,12 +13,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
-from numpy.typing import NDArray
 
-I8, I32, I64 = NDArray[np.int8], NDArray[np.int32], NDArray[np.int64]
-Bools = NDArray[np.bool_]
+from android_suite.analysis.jit import I8, I32, I64, Bools, compiled
 
 SLOTS = 4  # locks that one thread may wait for or hold at once: fork takes two, no path more than three
 _FREE, _WAITING, _HOLDING = 0, 1, 2
@@ -103,21 +100,27 @@ class Calls(NamedTuple):
     lock_wait_ns: I64
 
 
+def _long(rows: int) -> I64:
+    return np.zeros(rows, np.int64)
+
+
 def new_waits(rows: int) -> Waits:
     """Room for ``rows`` waits."""
-    i64 = [np.zeros(rows, np.int64) for _ in range(4)]
     return Waits(
-        np.zeros(rows, np.int32), np.zeros(rows, np.int32), np.zeros(rows, np.bool_), *i64, np.zeros(rows, np.int8),
-        np.zeros(rows, np.bool_), np.full(rows, -1, np.int32), np.zeros(rows, np.bool_),
+        tidx=np.zeros(rows, np.int32), mmx=np.zeros(rows, np.int32), write=np.zeros(rows, np.bool_),
+        start_ns=_long(rows), end_ns=_long(rows), start_seq=_long(rows), end_seq=_long(rows),
+        outcome=np.zeros(rows, np.int8), damaged=np.zeros(rows, np.bool_), call=np.full(rows, -1, np.int32),
+        contended=np.zeros(rows, np.bool_),
     )  # fmt: skip
 
 
 def new_holds(rows: int) -> Holds:
     """Room for ``rows`` holds."""
-    i64 = [np.zeros(rows, np.int64) for _ in range(4)]
     return Holds(
-        np.zeros(rows, np.int32), np.zeros(rows, np.int32), np.zeros(rows, np.bool_), *i64, np.full(rows, -1, np.int64),
-        np.zeros(rows, np.int8), np.zeros(rows, np.bool_), np.full(rows, -1, np.int32), np.full(rows, -1, np.int64),
+        tidx=np.zeros(rows, np.int32), mmx=np.zeros(rows, np.int32), write=np.zeros(rows, np.bool_),
+        start_ns=_long(rows), end_ns=_long(rows), start_seq=_long(rows), end_seq=_long(rows),
+        downgrade_ns=np.full(rows, -1, np.int64), how=np.zeros(rows, np.int8), damaged=np.zeros(rows, np.bool_),
+        call=np.full(rows, -1, np.int32), wait=np.full(rows, -1, np.int64),
     )  # fmt: skip
 
 
@@ -129,7 +132,7 @@ def new_calls(rows: int) -> Calls:
     )  # fmt: skip
 
 
-@nb.njit(cache=True)
+@compiled
 def _unlink(nxt: I64, prv: I64, head: I64, tail: I64, which: int, slot: int) -> None:
     before, after = prv[slot], nxt[slot]
     if before >= 0:
@@ -145,7 +148,7 @@ def _unlink(nxt: I64, prv: I64, head: I64, tail: I64, which: int, slot: int) -> 
     nxt[slot] = prv[slot] = -1
 
 
-@nb.njit(cache=True)
+@compiled
 def _append(nxt: I64, prv: I64, head: I64, tail: I64, which: int, slot: int) -> None:
     nxt[slot], prv[slot] = -1, tail[which]
     if tail[which] >= 0:
@@ -155,8 +158,19 @@ def _append(nxt: I64, prv: I64, head: I64, tail: I64, which: int, slot: int) -> 
     tail[which] = slot
 
 
-@nb.njit(cache=True)
-def _emit(segments, count, last_segment, nxt, head, mode, row, mmx, since, now):  # type: ignore[no-untyped-def]
+@compiled
+def _emit(
+    segments: I64,
+    count: int,
+    last_segment: I64,
+    nxt: I64,
+    head: I64,
+    mode: Bools,
+    row: I64,
+    mmx: int,
+    since: int,
+    now: int,
+) -> tuple[I64, int]:
     """Writes who stood in front of whom on this mm between ``since`` and ``now``."""
     writer = -1  # wait row of the writer that queues first
     waiting = head[2 * mmx]
@@ -188,17 +202,36 @@ def _emit(segments, count, last_segment, nxt, head, mode, row, mmx, since, now):
     return segments, count
 
 
-@nb.njit(cache=True)
-def scan(locks, calls_in, cons, n_tids, n_mms, born_seq, gaps, start_ns, end_ns, waits, holds, calls):  # type: ignore[no-untyped-def]
+@compiled
+def scan(
+    locks: LockEvents,
+    calls_in: CallEvents,
+    cons: ContentionEvents,
+    n_tids: int,
+    n_mms: int,
+    born_seq: I64,
+    gaps: I64,
+    start_ns: int,
+    end_ns: int,
+    waits: Waits,
+    holds: Holds,
+    calls: Calls,
+) -> tuple[int, int, int, I64, I64]:
     """Fills ``waits``, ``holds`` and ``calls``.
 
     Args:
-        locks, calls_in, cons: LockEvents, CallEvents, ContentionEvents.
-        n_tids, n_mms: how many dense numbers there are.
+        locks: mmap_lock events.
+        calls_in: syscall events.
+        cons: contention events.
+        n_tids: how many threads there are.
+        n_mms: how many mms there are.
         born_seq: per thread, seq of an event that proves it did not wait for a lock at the trace's start.
         gaps: ascending times at which a gap begins or ends; between an even and the next odd one the trace is blind.
-        start_ns, end_ns: of the trace.
-        waits, holds, calls: room for the results.
+        start_ns: of the trace.
+        end_ns: of the trace.
+        waits: room for the results.
+        holds: room for the results.
+        calls: room for the results.
 
     Returns:
         Rows of waits, holds and calls, the segments (wait row, hold row, start, end, wait row of the writer between

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from android_suite.analysis import lock_scan
 from android_suite.analysis.ids import TidIndex
+from android_suite.analysis.jit import Array
 from android_suite.analysis.loss import Losses
 from android_suite.analysis.sched import Timeline, ran_through
 from android_suite.tables import events
@@ -54,7 +55,7 @@ class Locks:
     lock_offset: int | None
 
 
-def _np(frame: pd.DataFrame, column: str) -> NDArray[np.generic]:
+def _np(frame: pd.DataFrame, column: str) -> Array:
     return np.ascontiguousarray(frame[column].to_numpy())
 
 

@@ -97,7 +97,7 @@ def _is_own_mm(
         return np.where(found >= 0, found, -1 - thread.astype(np.int64))  # a thread of no known process is its own
 
     counts["process"] = process_of(counts["tid"].to_numpy())
-    counts = counts.groupby(["process", "mm"], as_index=False)["n"].sum().sort_values("n", kind="stable")
+    counts = counts.groupby(["process", "mm"])["n"].sum().reset_index().sort_values("n", kind="stable")
     pairs = pd.concat([counts.drop_duplicates(k, keep="last")[["process", "mm"]] for k in ("process", "mm")])
     own = pd.MultiIndex.from_frame(pairs.drop_duplicates())
     return np.asarray(pd.MultiIndex.from_arrays([process_of(tids), mms]).isin(own), np.bool_)

@@ -61,9 +61,9 @@ def _from_contention(trace: Trace, locks: Locks, losses: Losses) -> pd.DataFrame
     closing = runs[runs["after"]].drop_duplicates("run").set_index("run")
     flags = runs[begins[used]].groupby("run")["flags"].last()
     closed = first.index.isin(closing.index)
-    end = closing["ts_ns"].reindex(first.index).fillna(trace.source.end_ns).astype("int64")
+    end = closing["ts_ns"].reindex(first.index).fillna(trace.source.end_ns).to_numpy(dtype=np.int64)
     quality = np.where(closed, EXACT, LOWER_BOUND)
-    touched = losses.any_cpu.touch(first["ts_ns"].to_numpy(), end.to_numpy())
+    touched = losses.any_cpu.touch(first["ts_ns"].to_numpy(), end)
     kinds = _kind_of(flags.to_numpy())
     if locks.lock_offset is not None:
         mms = first["lock_addr"].to_numpy() - np.uint64(locks.lock_offset)

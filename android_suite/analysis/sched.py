@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba as nb
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from android_suite.analysis.ids import TidIndex, group_order
+from android_suite.analysis.jit import I8, I32, I64, Array, Bools, compiled
 from android_suite.analysis.loss import Losses
 from android_suite.tables import events
 from android_suite.tables.derived import DEAD, DISK, RUNNABLE, RUNNING, SLEEPING, STOPPED, THREAD_STATES
 from android_suite.tables.schema import make_frame
-
-I32 = NDArray[np.int32]
-I64 = NDArray[np.int64]
 
 _BY_LETTER = {
     "R": RUNNABLE, "R+": RUNNABLE, "S": SLEEPING, "I": SLEEPING, "P": SLEEPING, "D": DISK, "K": DISK, "W": DISK,
@@ -34,8 +30,8 @@ class Timeline:
     tid: I32
     start_ns: I64
     end_ns: I64
-    state: NDArray[np.int8]
-    preempted: NDArray[np.bool_]
+    state: I8
+    preempted: Bools
     cpu: I32
     prio: I32
 
@@ -44,11 +40,13 @@ class Timeline:
         return make_frame(THREAD_STATES, {c: getattr(self, c) for c in THREAD_STATES.dtypes})
 
 
-@nb.njit(cache=True)
+@compiled
 def _scan(
-    sw_seq, sw_ts, sw_cpu, prev, prev_prio, prev_state, nxt, next_prio, wk_seq, wk_ts, wk_kind, wk_to, wk_prio, wk_cpu,
-    pi_seq, pi_ts, pi_of, pi_new, n_tids, end_ns, o_tidx, o_start, o_end, o_state, o_pre, o_cpu, o_prio,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+    sw_seq: Array, sw_ts: Array, sw_cpu: Array, prev: Array, prev_prio: Array, prev_state: Array, nxt: Array,
+    next_prio: Array, wk_seq: Array, wk_ts: Array, wk_kind: Array, wk_to: Array, wk_prio: Array, wk_cpu: Array,
+    pi_seq: Array, pi_ts: Array, pi_of: Array, pi_new: Array, n_tids: int, end_ns: int, o_tidx: Array, o_start: Array,
+    o_end: Array, o_state: Array, o_pre: Array, o_cpu: Array, o_prio: Array,
+) -> int:  # fmt: skip
     state, since = np.full(n_tids, -1, np.int8), np.zeros(n_tids, np.int64)
     pre = np.zeros(n_tids, np.bool_)
     cpu, prio = np.full(n_tids, -1, np.int32), np.zeros(n_tids, np.int32)
@@ -86,13 +84,13 @@ def _scan(
                 state[t], pre[t], since[t], prio[t] = 1, False, ts, wk_prio[j]
                 if wk_cpu[j] >= 0:
                     cpu[t] = wk_cpu[j]
-            elif t >= 0 and state[t] == 1 and wk_kind[j] != 0 and not pre[t] and wk_cpu[j] >= 0:
-                if wk_cpu[j] != cpu[t]:  # sched_wakeup knows the CPU that was chosen; sched_waking the one before
-                    if ts > since[t]:
-                        o_tidx[n], o_start[n], o_end[n], o_state[n] = t, since[t], ts, 1
-                        o_pre[n], o_cpu[n], o_prio[n] = False, cpu[t], prio[t]
-                        n += 1
-                    cpu[t], since[t] = wk_cpu[j], ts
+            elif t >= 0 and state[t] == 1 and wk_kind[j] != 0 and not pre[t] and wk_cpu[j] >= 0 and wk_cpu[j] != cpu[t]:
+                # sched_wakeup knows the CPU that was chosen; sched_waking only the one before.
+                if ts > since[t]:
+                    o_tidx[n], o_start[n], o_end[n], o_state[n] = t, since[t], ts, 1
+                    o_pre[n], o_cpu[n], o_prio[n] = False, cpu[t], prio[t]
+                    n += 1
+                cpu[t], since[t] = wk_cpu[j], ts
             j += 1
         else:
             t, ts = pi_of[k], pi_ts[k]
@@ -117,7 +115,9 @@ def measure_thread_states(
     """Makes the timeline of every thread but the idle ones.
 
     Args:
-        switches, wakes, pi: frames of SCHED_SWITCH, SCHED_WAKE and PI_SETPRIO.
+        switches: frame of SCHED_SWITCH.
+        wakes: frame of SCHED_WAKE.
+        pi: frame of PI_SETPRIO.
         losses: where the trace is blind; states are unknown there until the thread is seen again.
         end_ns: the trace's end.
     """
@@ -130,14 +130,14 @@ def measure_thread_states(
     cpu, prio = np.empty(rows, np.int32), np.empty(rows, np.int32)
     letters = np.clip(switches["prev_state"].to_numpy(), 0, len(_STATE_OF) - 1)
     n = _scan(
-        *(_array(switches[c]) for c in ("seq", "ts_ns", "cpu")), index.number(_array(switches["prev_tid"])),
+        _array(switches["seq"]), _array(switches["ts_ns"]), _array(switches["cpu"]), index.number(_array(switches["prev_tid"])),
         _array(switches["prev_prio"]), _STATE_OF[letters], index.number(_array(switches["next_tid"])),
-        _array(switches["next_prio"]), *(_array(wakes[c]) for c in ("seq", "ts_ns", "kind")),
+        _array(switches["next_prio"]), _array(wakes["seq"]), _array(wakes["ts_ns"]), _array(wakes["kind"]),
         index.number(_array(wakes["target_tid"])), _array(wakes["target_prio"]), _array(wakes["target_cpu"]),
         _array(pi["seq"]), _array(pi["ts_ns"]), index.number(_array(pi["target_tid"])), _array(pi["new_prio"]),
         len(index), end_ns, tidx, start, end, state, pre, cpu, prio,
     )  # fmt: skip
-    parts = [tidx[:n], start[:n], end[:n], state[:n], pre[:n], cpu[:n], prio[:n]]
+    parts: list[Array] = [tidx[:n], start[:n], end[:n], state[:n], pre[:n], cpu[:n], prio[:n]]
     if losses and n:
         parts = _clip(parts, losses)
     order, starts = group_order(parts[0], len(index))
@@ -145,7 +145,7 @@ def measure_thread_states(
     return Timeline(index, starts, index.tids[tidx], start, end, state, pre, cpu, prio)
 
 
-def _clip(parts: list[NDArray[np.generic]], losses: Losses) -> list[NDArray[np.generic]]:
+def _clip(parts: list[Array], losses: Losses) -> list[Array]:
     """Ends each row where the trace turns blind for it.
 
     Who runs on a CPU is known as long as that CPU loses nothing; that a thread does not run, only while none does.
@@ -170,12 +170,14 @@ def _clip(parts: list[NDArray[np.generic]], losses: Losses) -> list[NDArray[np.g
     return [b[order] for b in both]
 
 
-def _array(column: pd.Series) -> NDArray[np.generic]:
+def _array(column: pd.Series) -> Array:
     return np.ascontiguousarray(column.to_numpy())
 
 
-@nb.njit(cache=True)
-def _sum_states(starts, row_start, row_end, row_state, tidx, t0, t1, out):  # type: ignore[no-untyped-def]
+@compiled
+def _sum_states(
+    starts: I64, row_start: I64, row_end: I64, row_state: I8, tidx: I32, t0: I64, t1: I64, out: I64
+) -> None:
     for q in range(tidx.shape[0]):
         if tidx[q] < 0:
             continue
@@ -197,7 +199,9 @@ def states_in(timeline: Timeline, tids: I32, start_ns: I64, end_ns: I64) -> I64:
 
     Args:
         timeline: of the whole trace.
-        tids, start_ns, end_ns: one interval a position.
+        tids: thread of each interval.
+        start_ns: start of each interval.
+        end_ns: end of each interval.
 
     Returns:
         int64 nanoseconds of shape (intervals, 6), columns as STATES; what is missing to the length is unknown.
@@ -209,7 +213,7 @@ def states_in(timeline: Timeline, tids: I32, start_ns: I64, end_ns: I64) -> I64:
     return out
 
 
-def ran_through(timeline: Timeline, tids: I32, start_ns: I64, end_ns: I64) -> NDArray[np.bool_]:
+def ran_through(timeline: Timeline, tids: I32, start_ns: I64, end_ns: I64) -> Bools:
     """Whether each thread provably ran, on CPUs that lost nothing, during its whole interval."""
     ran = states_in(timeline, tids, start_ns, end_ns)[:, RUNNING] == np.asarray(end_ns) - np.asarray(start_ns)
     at = np.maximum(start_ns + 0, 0)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from android_suite.analysis.jit import I64, Array, Bools, compiled
 from android_suite.analysis.loss import Losses
 from android_suite.tables.derived import COUNTERS, SLICES
 from android_suite.tables.schema import make_frame
@@ -17,8 +17,10 @@ _DEEPEST = 512  # a stack deeper than that is a marker bug: what is above it is 
 WHOLE, OPEN = 0, 2
 
 
-@nb.njit(cache=True)
-def _match(tidx, ts, is_begin, gap_from, gap_to, n_tids, deepest, end_ns):  # type: ignore[no-untyped-def]
+@compiled
+def _match(
+    tidx: I64, ts: I64, is_begin: Bools, gap_from: I64, n_tids: int, deepest: int, end_ns: int
+) -> tuple[I64, Array, Array]:
     n = tidx.shape[0]
     stack, depth = np.empty((n_tids, deepest), np.int64), np.zeros(n_tids, np.int64)
     touched = np.zeros(n_tids, np.int64)  # gap that the thread's stack was built after
@@ -80,9 +82,7 @@ def _nested(base: pd.DataFrame, losses: Losses, end_ns: int) -> pd.DataFrame:
     tidx, tids = pd.factorize(rows["tid"].to_numpy())
     begin = (rows["kind"] == "B").to_numpy()
     windows = losses.any_cpu
-    ends, cut, depth = _match(
-        tidx, rows["ts_ns"].to_numpy(), begin, windows.from_ns, windows.to_ns, len(tids), _DEEPEST, end_ns
-    )
+    ends, cut, depth = _match(tidx, rows["ts_ns"].to_numpy(), begin, windows.from_ns, len(tids), _DEEPEST, end_ns)
     kept = begin & (ends >= 0)
     found = rows[kept]
     return pd.DataFrame(

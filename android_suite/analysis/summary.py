@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -69,10 +70,14 @@ def _nobody(tid: int) -> dict[str, Any]:
     return {"process": None, "role": "other", "thread": str(tid), "tid": tid}
 
 
+def _groups(table: pd.DataFrame, by: str | list[str]) -> Iterator[tuple[Any, pd.DataFrame]]:
+    yield from table.groupby(by)
+
+
 def _madvise(analysis: Analysis) -> list[dict[str, Any]]:
     who, rows = _threads(analysis), []
     table = of_process(analysis, analysis["madvise"])
-    for tid, calls in table.groupby("tid"):
+    for tid, calls in _groups(table, "tid"):
         path = np.bincount(calls["path"], minlength=len(PATHS))
         reason = np.bincount(calls["reason"], minlength=len(REASONS))
         rows.append(
@@ -127,8 +132,8 @@ def _other_waits(analysis: Analysis) -> list[dict[str, Any]]:
     table = table[table["quality"] != UNKNOWN].assign(ns=lambda t: t["end_ns"] - t["start_ns"])
     who, rows = _threads(analysis), []
     names = ("contention", "blocked_reason")
-    for (tid, kind, evidence), group in table.groupby(["tid", "kind", "evidence"]):
-        rows.append(  # noqa: PERF401 - a comprehension of this shape reads worse
+    for (tid, kind, evidence), group in _groups(table, ["tid", "kind", "evidence"]):
+        rows.append(
             {
                 **who.get(int(tid), _nobody(int(tid))), "lock": kind, "evidence": names[int(evidence) - 1],
                 "waits": len(group), "wait_total_ns": int(group["ns"].sum()), "wait_max_ns": int(group["ns"].max()),
@@ -155,7 +160,8 @@ def _inversions(analysis: Analysis) -> dict[str, Any]:
 
 
 def _chain(analysis: Analysis, row: int, *, drawn: bool) -> dict[str, Any]:
-    one, who = analysis["inversions"].loc[row], _threads(analysis)
+    one: Any = analysis["inversions"].loc[row]
+    who = _threads(analysis)
 
     def thread(tid: int, prio: int | None = None) -> dict[str, Any]:
         return {**who.get(tid, _nobody(tid)), **({} if prio is None else {"prio": prio})}
@@ -191,7 +197,7 @@ def _holder_segments(analysis: Analysis, tid: int, start: int, end: int) -> list
         {
             "start_ns": max(int(begin[i]), start),
             "duration_ns": min(int(stop[i]), end) - max(int(begin[i]), start),
-            "state": STATES[state[i]] if state[i] < 2 else "blocked",  # noqa: PLR2004 - running, runnable, asleep
+            "state": STATES[state[i]] if state[i] < 2 else "blocked",
         }
         for i in range(first, min(last, first + 400))
     ]
@@ -243,7 +249,7 @@ def _gc(analysis: Analysis) -> list[dict[str, Any]]:
     who, rows = _threads(analysis), []
     table = of_process(analysis, analysis["gc_cycles"])
     table = table.assign(ns=table["end_ns"] - table["start_ns"])
-    for (tid, collector, cause), group in table.groupby(["tid", "collector", "cause"]):
+    for (tid, collector, cause), group in _groups(table, ["tid", "collector", "cause"]):
         whole = group[group["quality"] == 0]
         sums = ("running_ns", "runnable_ns", "lock_wait_ns", "madvise_calls", "madvise_bytes")
         rows.append(
@@ -258,4 +264,4 @@ def _gc(analysis: Analysis) -> list[dict[str, Any]]:
 
 
 def _number(value: float) -> float | None:
-    return None if pd.isna(value) else float(value)
+    return None if np.isnan(value) else float(value)

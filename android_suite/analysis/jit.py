@@ -1,0 +1,27 @@
+"""One door to numba: compiled loops over columns, cached on disk.
+
+Their input went through the trace readers and TidIndex, so that indexes are in range by construction; the tests run the
+kernels once more with ``NUMBA_BOUNDSCHECK=1``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Bools = NDArray[np.bool_]
+I8 = NDArray[np.int8]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+
+_F = TypeVar("_F", bound=Callable[..., object])
+
+
+def compiled(function: _F) -> _F:
+    """Compiles ``function`` on its first call (nopython, no GIL) and keeps the code on disk."""
+    return cast(_F, numba.njit(cache=True, nogil=True)(function))

@@ -1,0 +1,71 @@
+"""Whose fault the end of a device was."""
+
+from __future__ import annotations
+
+import pytest
+
+from android_suite.boot import attached
+from android_suite.boot.attached import probe_reboot
+from android_suite.boot.virtual import describe_end
+from android_suite.device.device import BOOT_ID
+from android_suite.device.files import render_read_lines_script
+from android_suite.device.scripted import Exchange, ScriptedTransport
+from android_suite.errors import NotReady
+from android_suite.virtual.console import GuestCrash
+from android_suite.virtual.machine import ExitReport
+
+PSTORE = "cat /sys/fs/pstore/console-ramoops* /sys/fs/pstore/dmesg-ramoops* 2>/dev/null"
+CRASH = GuestCrash(kind="panic", title="Kernel panic - not syncing: x", excerpt="...", fatal=True)
+
+
+def test_a_crashed_guest_is_a_result() -> None:
+    found = describe_end(ExitReport(kind="crashed", crash=CRASH), "console")
+    assert found is not None
+    assert (found.kind, found.summary) == ("panic", CRASH.title)
+
+
+@pytest.mark.parametrize("kind", ["restarted", "powered_off"])
+def test_a_guest_that_goes_away_by_itself_is_a_result(kind: str) -> None:
+    found = describe_end(ExitReport(kind=kind, detail="the guest restarted"), "last words")
+    assert found is not None
+    assert (found.kind, found.console) == ("reboot", "last words")
+
+
+@pytest.mark.parametrize("kind", ["running", "stopped", "killed"])
+def test_the_rest_is_the_labs(kind: str) -> None:
+    assert describe_end(ExitReport(kind=kind), "") is None
+    assert describe_end(ExitReport(kind="running", crash=CRASH), "") is None, "a warning is not an end"
+
+
+def answer_boot_id(boot: str) -> Exchange:
+    line = render_read_lines_script([BOOT_ID])
+    return Exchange(command=line, stdout=f"=android-suite-end-of-file= {BOOT_ID}\n{BOOT_ID}:{boot}\n".encode())
+
+
+def test_another_boot_id_is_a_reboot(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = ScriptedTransport(
+        [
+            answer_boot_id("new"),
+            Exchange(command="getprop", stdout=b"[ro.boot.bootreason]: [kernel_panic]\n"),
+            Exchange(command=PSTORE, stdout=b"Kernel panic - not syncing\n"),
+        ]
+    )
+    monkeypatch.setattr(attached, "connect", lambda *_, **__: script)
+    found = probe_reboot("scripted", boot_before="old")
+    assert found is not None
+    assert "ro.boot.bootreason=kernel_panic" in found.summary
+    assert "not syncing" in found.console
+    script.finish()
+
+
+def test_the_same_boot_is_the_cables_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attached, "connect", lambda *_, **__: ScriptedTransport([answer_boot_id("old")]))
+    assert probe_reboot("scripted", boot_before="old") is None
+
+
+def test_a_device_that_stays_away_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stay_away(*_: object, **__: object) -> ScriptedTransport:
+        raise NotReady("absent")
+
+    monkeypatch.setattr(attached, "connect", stay_away)
+    assert probe_reboot("scripted", boot_before="old") is None

@@ -1,0 +1,81 @@
+"""Scenarios and their parameters, checked before any device is touched."""
+
+from __future__ import annotations
+
+import pytest
+
+from android_suite.errors import UsageError
+from android_suite.record import plan_scenarios
+from android_suite.workload.registry import WORKLOADS, find_workload, find_workloads, scenario_names
+from android_suite.workload.workload import complete_parameters
+
+
+def test_names_are_found() -> None:
+    assert scenario_names() == ("app_launch", "gc_stress", "command")
+    assert [workload.name for workload in find_workloads(["command", "gc_stress"])] == ["command", "gc_stress"]
+
+
+def test_a_wrong_name_lists_the_right_ones() -> None:
+    with pytest.raises(UsageError, match=r"no scenario 'gc-stress'; did you mean gc_stress\? .*app_launch"):
+        find_workload("gc-stress")
+    with pytest.raises(UsageError, match="name a scenario"):
+        find_workloads([])
+
+
+def test_defaults_are_sound() -> None:
+    for workload in WORKLOADS:
+        if workload.name != "command":
+            assert complete_parameters(workload, {}) == workload.defaults
+
+
+@pytest.mark.parametrize(
+    ("scenario", "given", "name", "value"),
+    [
+        ("gc_stress", {"duration_ms": "5000"}, "duration_ms", 5000),
+        ("gc_stress", {"duration_ms": 5000.0}, "duration_ms", 5000),
+        ("gc_stress", {"planted": "spans_vmas,userfaultfd"}, "planted", "spans_vmas,userfaultfd"),
+        ("app_launch", {"states": "cold"}, "states", "cold"),
+        ("command", {"run": "true", "timeout_s": "1.5"}, "timeout_s", 1.5),
+    ],
+)
+def test_values_get_the_type_of_their_default(
+    scenario: str, given: dict[str, object], name: str, value: object
+) -> None:
+    found = complete_parameters(find_workload(scenario), given)[name]
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "given", "says"),
+    [
+        ("gc_stress", {"durationms": 1}, "no parameter 'durationms'.*duration_ms"),
+        ("gc_stress", {"duration_ms": "5 s"}, "must be a whole number, not '5 s'"),
+        ("gc_stress", {"duration_ms": 1.5}, "must be a whole number"),
+        ("gc_stress", {"duration_ms": True}, "must be a whole number"),
+        ("gc_stress", {"duration_ms": float("nan")}, "must be a whole number"),
+        ("gc_stress", {"duration_ms": float("inf")}, "must be a whole number"),
+        ("gc_stress", {"duration_ms": 1}, "100 to 86400000"),
+        ("gc_stress", {"profile": "lazy"}, "steady, inversion"),
+        ("gc_stress", {"planted": "gremlins"}, "no planted fallback 'gremlins'"),
+        ("app_launch", {"package": "a b"}, "not a package name"),
+        ("app_launch", {"activity": "$(reboot)"}, "not an activity"),
+        ("app_launch", {"states": "cold,lukewarm"}, "no launch state 'lukewarm'"),
+        ("app_launch", {"launches": 0}, "1 to 1000"),
+        ("app_launch", {"settle_ms": -1}, "0 to 60000"),
+        ("command", {}, "--run 'SHELL COMMAND'"),
+        ("command", {"run": "a\0b"}, "NUL"),
+        ("command", {"run": "true", "timeout_s": float("nan")}, "up to a week"),
+    ],
+)
+def test_what_makes_no_sense_is_said(scenario: str, given: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        complete_parameters(find_workload(scenario), given)
+
+
+def test_each_scenario_takes_its_own_of_the_given() -> None:
+    planned = plan_scenarios(["gc_stress", "app_launch"], {"duration_ms": 500, "launches": 1})
+    assert planned[0][1]["duration_ms"] == 500
+    assert planned[1][1]["launches"] == 1
+    with pytest.raises(UsageError, match="no parameter 'lunches'"):
+        plan_scenarios(["gc_stress", "app_launch"], {"lunches": 1})

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def test_launches_reach_the_state_that_was_asked_for(record) -> None:
     result = record("app_launch")
-    assert {launch["state"] for launch in result.launches} == {"COLD", "WARM", "HOT"}
+    assert {launch["got"] for launch in result.launches} == {"cold", "warm", "hot"}
 
 
 def test_the_ui_thread_is_not_held_up_by_weaker_threads(record) -> None:

@@ -1,1 +1,74 @@
-"""Options, fixtures and hooks for pytest."""
+"""pytest as a way to run scenarios: the fixtures ``device`` and ``record``, and whose fault a failure is.
+
+A test body only asserts; recording and analysis are in the fixture. In JUnit the kernel's fault is a failure, the lab's
+fault an error, and a kernel that cannot do what was asked a skip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from android_suite.errors import LabError, Unsupported
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of the suite."""
+    group = parser.getgroup("android-suite")
+    group.addoption(
+        "--serial", default=None, help="Device to run scenarios on (default: ANDROID_SERIAL, or the only one)."
+    )
+    group.addoption("--kernel-label", default="", help="What to call this kernel in comparisons.")
+    group.addoption("--iterations", type=int, default=1, help="Iterations of each scenario (default: 1).")
+    group.addoption(
+        "--run-dir", type=Path, default=None, help="Where run directories go (default: a temporary folder)."
+    )
+
+
+# The imports stand in the fixtures: this plugin is loaded by every pytest of the environment, the suite only by scenarios.
+@pytest.fixture(scope="session")
+def _booted(request: pytest.FixtureRequest, record_testsuite_property: Callable[[str, object], None]) -> Iterator[Any]:
+    from android_suite.boot.attached import attach
+
+    with attach(request.config.getoption("--serial")) as booted:
+        record_testsuite_property("serial", booted.device.serial)
+        yield booted
+
+
+@pytest.fixture
+def device(_booted: Any) -> Any:
+    """The device under test, ready."""
+    return _booted.device
+
+
+@pytest.fixture
+def record(
+    _booted: Any, request: pytest.FixtureRequest, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> Callable[..., Any]:
+    """``record(scenario, **parameters)``: records and analyzes one scenario, returns a `result.Recorded`.
+
+    A crash of the tested kernel or app fails the test with its console text.
+    """
+    from android_suite.pytest_plugin.recording import make_record
+
+    return make_record(_booted, request, tmp_path, record_property)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tells whose fault it is: the lab's is an error, an incapable kernel a skip."""
+    report = yield
+    error = call.excinfo.value if call.excinfo is not None else None
+    if isinstance(error, Unsupported):
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {error}")
+    elif isinstance(error, LabError) and report.when == "call":
+        # pytest and its JUnit writer call a failure outside the test body an error; the recording is such a thing,
+        # even where a test starts it with a call.
+        report.when = "setup"
+    return report

@@ -1,0 +1,56 @@
+"""The fixtures ``device`` and ``record``. Apart from the options, so that a pytest that runs no scenario loads none of this."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from android_suite.analyze import load_run
+from android_suite.boot.booted import Booted
+from android_suite.model.identity import CrashRecord
+from android_suite.pytest_plugin.result import Recorded
+from android_suite.record import RecordOptions, plan_scenarios
+from android_suite.record import record as record_scenarios
+from android_suite.store.run import create_run
+
+Record = Callable[..., Recorded]
+
+
+def make_record(
+    booted: Booted, request: pytest.FixtureRequest, folder: Path, record_property: Callable[[str, object], None]
+) -> Record:
+    """The function behind the fixture ``record``."""
+    base: Path = request.config.getoption("--run-dir") or folder
+    test = re.sub(r"[^A-Za-z0-9_]+", "-", request.node.name)[:60]
+    names = (f"{test}-{number}" for number in itertools.count(1))
+    label = request.config.getoption("--kernel-label")
+    iterations = request.config.getoption("--iterations")
+
+    def run(scenario: str, **parameters: object) -> Recorded:
+        plan_scenarios((scenario,), parameters)
+        path = next(p for p in (base / name for name in names) if not p.exists())
+        writer = create_run(path, label=label, mode="realtime")
+        options = RecordOptions(iterations=iterations, parameters=parameters, accel=booted.accel)
+        try:
+            record_scenarios((scenario,), booted.device, writer, options, crash_probe=booted.crash_probe)
+        finally:
+            writer.seal()
+        analysis = load_run(path)
+        record_property("run", str(path))
+        for each in analysis.iterations:
+            for metric in each.summary["metrics"] if each.record.status == "complete" else ():
+                record_property(f"{each.record.index}.{metric['name']}", metric["value"])
+        crash = next((i.record.crash for i in analysis.iterations if i.record.crash), None)
+        if crash is not None:
+            pytest.fail(_describe(crash), pytrace=False)
+        return Recorded(analysis)
+
+    return run
+
+
+def _describe(crash: CrashRecord) -> str:
+    return f"the tested kernel or app crashed ({crash.kind}): {crash.summary}\n{crash.console}"

@@ -1,0 +1,68 @@
+"""What a scenario's test asserts on."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from android_suite.analyze import RunAnalysis
+from android_suite.errors import EvidenceError, UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathCounts:
+    """Madvise calls by path, added up over the complete iterations."""
+
+    calls: int
+    per_vma: int
+    mmap_lock: int
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One recording, analyzed. Only complete iterations count."""
+
+    analysis: RunAnalysis
+
+    @property
+    def summaries(self) -> list[dict[str, Any]]:
+        """``android-suite/analysis`` objects of the complete iterations.
+
+        Raises:
+            EvidenceError: no iteration is complete.
+        """
+        found = [dict(i.summary) for i in self.analysis.iterations if i.record.status == "complete"]
+        if not found:
+            reasons = "; ".join(i.record.reason for i in self.analysis.iterations)
+            raise EvidenceError(f"no iteration is complete ({reasons}); record again.")
+        return found
+
+    @property
+    def launches(self) -> Sequence[dict[str, Any]]:
+        """Every launch that was not discarded."""
+        return [launch for summary in self.summaries for launch in summary["launches"] if not launch["discarded"]]
+
+    def madvise(self, *, role: str) -> PathCounts:
+        """Calls of the app's threads of that role."""
+        rows = [row for summary in self.summaries for row in summary["madvise"] if row["role"] == role]
+        total = {name: sum(row[name] for row in rows) for name in ("calls", "per_vma", "mmap_lock", "unknown")}
+        return PathCounts(**total)
+
+    def metric(self, name: str) -> float:
+        """Median of a metric over the iterations.
+
+        Raises:
+            UsageError: there is no such metric.
+            EvidenceError: it is unknown in an iteration.
+        """
+        rows = [m for summary in self.summaries for m in summary["metrics"] if m["name"] == name]
+        if not rows:
+            known = ", ".join(sorted({m["name"] for summary in self.summaries for m in summary["metrics"]}))
+            raise UsageError(f"there is no metric {name!r} here; known: {known}.")
+        values = [row["value"] for row in rows]
+        if any(value is None for value in values):
+            raise EvidenceError(f"{name} is unknown in {values.count(None)} of {len(values)} iterations; record again.")
+        return statistics.median(float(value) for value in values)

@@ -10,6 +10,7 @@ import numpy as np
 
 from android_suite.errors import TraceError, UsageError
 from android_suite.trace.perfetto_scan import Array, Columns, read_columns, scan_packets
+from android_suite.trace.perfetto_wire import write_varint
 from android_suite.trace.unpack import bound_bytes, unpack_zlib, unpack_zstd
 
 # Field numbers of TracePacket, which are ABI; a test compares them with the perfetto package's descriptors.
@@ -110,9 +111,4 @@ def _unpack_all(buf: Array, starts: Array, ends: Array, columns: Columns, packed
 
 
 def _packet(body: bytes) -> bytes:
-    length, head = len(body), bytearray([0x0A])
-    while length > 0x7F:
-        head.append(length & 0x7F | 0x80)
-        length >>= 7
-    head.append(length)
-    return bytes(head) + body
+    return b"\x0a" + write_varint(len(body)) + body

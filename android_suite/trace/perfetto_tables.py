@@ -201,7 +201,7 @@ def _named_syscalls(ftrace: FtraceEvents) -> list[Part]:
         if not (entered or left):
             continue
         call = call_of_name(name.split("_", 2)[2])
-        fields = _ARGUMENTS.get(events.SYSCALLS[call], ()) if entered else ("ret",)
+        fields = ARGUMENTS.get(events.SYSCALLS[call], ()) if entered else ("ret",)
         rows, found = ftrace.named(name, fields or ("__syscall_nr",))
         part: Part = {
             "event": rows, "kind": np.full(len(rows), int(left)), "call": np.full(len(rows), call),
@@ -215,7 +215,7 @@ def _named_syscalls(ftrace: FtraceEvents) -> list[Part]:
 
 
 # Arguments in order, by the names the kernel gives them in its trace events.
-_ARGUMENTS: dict[str, tuple[str, ...]] = {
+ARGUMENTS: dict[str, tuple[str, ...]] = {
     "madvise": ("start", "len_in", "behavior"),
     "process_madvise": ("pidfd", "vec", "vlen", "behavior", "flags"),
     "mmap": ("addr", "len", "prot", "flags", "fd", "off"),

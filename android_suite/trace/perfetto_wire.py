@@ -85,3 +85,13 @@ def _begins_message(start: bytes) -> bool:
         and len(start) > 64
         and b"\0" in start
     )
+
+
+def write_varint(value: int) -> bytes:
+    """A number of 64 bits as a varint."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)

@@ -15,6 +15,7 @@ import pandas as pd
 from android_suite import __version__
 from android_suite.analysis.pipeline import Analysis, Evidence, analyze_trace
 from android_suite.analysis.summary import summarize_analysis
+from android_suite.errors import UsageError
 from android_suite.evidence.am_start import parse_am_starts
 from android_suite.evidence.framestats import parse_framestats_polls
 from android_suite.evidence.lock_stat import parse_lock_stat
@@ -23,13 +24,15 @@ from android_suite.evidence.maps import parse_smaps
 from android_suite.evidence.vmstat import measure_vmstat_change, parse_vmstat
 from android_suite.model.run import IterationRecord
 from android_suite.store import layout
-from android_suite.store.run import Run, open_run, write_atomic, write_json
+from android_suite.store.run import Run, is_run, open_run, write_atomic, write_json
 from android_suite.tables.evidence import LOCK_MODES
 from android_suite.tables.samples import SAMPLES
 from android_suite.tables.schema import check_frame, make_frame
 from android_suite.tables.trace import Trace, TraceSource, fill_missing
-from android_suite.trace.detect import open_trace
+from android_suite.trace.detect import find_capture, open_trace
+from android_suite.trace.export_perfetto import write_perfetto
 from android_suite.trace.raw_capture import read_raw_capture
+from android_suite.trace.trace_dat_write import write_trace_dat
 
 _SUMMARY = "analysis.json"
 _BESIDE = "beside.json"  # lock_stat and vmstat of the iteration, as the report shows them
@@ -133,6 +136,53 @@ def write_tables(analysis: Analysis, folder: Path) -> None:
     for name in (*analysis.tables, "thread_states"):
         _write_parquet(analysis[name], folder / f"{name}.parquet")
     write_json(folder / _SUMMARY, summarize_analysis(analysis))
+
+
+def export_perfetto(path: Path, target: Path, *, iteration: int | None = None, process: str | None = None) -> None:
+    """Writes the trace at ``path`` (a run directory or any trace) as a Perfetto trace with the suite's own tracks.
+
+    Raises:
+        UsageError: there is no trace, or several and none chosen.
+        TraceError: it is damaged.
+    """
+    if is_run(path):
+        run = open_run(path)
+        record = choose_iteration(run, iteration)
+        trace = read_raw_capture(run.raw(record) / layout.FTRACE)
+        analysis = analyze_trace(trace, process=process or record.process or None, evidence=read_evidence(run, record))
+    else:
+        trace = open_trace(path)
+        analysis = analyze_trace(trace, process=process)
+    write_perfetto(trace, analysis.tables, target)
+
+
+def export_trace_dat(path: Path, target: Path, *, iteration: int | None = None) -> None:
+    """Writes the raw capture of a run directory (or a folder that is one) as trace.dat.
+
+    Raises:
+        UsageError: there is no raw capture, or several and none chosen.
+        TraceError: it is damaged.
+    """
+    if is_run(path):
+        run = open_run(path)
+        write_trace_dat(run.raw(choose_iteration(run, iteration)) / layout.FTRACE, target)
+    else:
+        write_trace_dat(find_capture(path), target)
+
+
+def choose_iteration(run: Run, index: int | None) -> IterationRecord:
+    """The traced iteration of that index, or the only one.
+
+    Raises:
+        UsageError: there is none, or several and none chosen.
+    """
+    traced = {i.index: i for i in run.manifest.iterations if any((run.raw(i) / layout.FTRACE).glob("cpu*.raw"))}
+    if index is None and len(traced) == 1:
+        return next(iter(traced.values()))
+    if index not in traced:
+        known = ", ".join(f"{i} ({record.scenario})" for i, record in traced.items()) or "none"
+        raise UsageError(f"{run.path}: choose a traced iteration with --iteration; there is {known}.")
+    return traced[index]
 
 
 def make_samples(run: Run, iterations: Sequence[IterationAnalysis]) -> pd.DataFrame:

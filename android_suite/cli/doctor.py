@@ -1,0 +1,112 @@
+"""`android-suite doctor`: what this host and this device can measure."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import click
+
+from android_suite.cli.output import print_json, print_table, say
+from android_suite.device.capabilities import Capability, judge_capabilities, read_device_facts
+from android_suite.device.connect import choose_serial, connect, list_devices
+from android_suite.device.device import Device
+from android_suite.errors import LabError, SuiteError
+from android_suite.virtual.packages import read_mirror
+from android_suite.virtual.qemu import read_qemu_version
+
+# What the host runs, and which Debian package has it.
+_PROGRAMS = (
+    ("adb", "adb", True, "drives devices"),
+    ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", True, "compiles what runs on arm64 devices"),
+    ("gcc", "gcc", False, "compiles what runs on amd64 devices"),
+    ("trace-cmd", "trace-cmd", False, "reads the trace.dat files that `export` writes"),
+)
+
+
+@click.command("doctor")
+@click.option("--serial", help="Look at this device, too (default: the attached one, if there is one).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(serial: str | None, as_json: bool) -> int:
+    """Tell what this host and this device can measure, each missing thing with its remedy.
+
+    Exit code 3: something without which nothing can be recorded is missing.
+    """
+    host = list(check_host())
+    device, told = _look_at_device(serial)
+    if as_json:
+        print_json(
+            {
+                "schema": "android-suite/doctor",
+                "version": 1,
+                "host": [_describe(c) for c in host],
+                "device": None if device is None else [_describe(c) for c in device],
+            }
+        )
+    else:
+        _print("this host", host)
+        if device is not None:
+            _print(told, device)
+        else:
+            say(told)
+    # Without a device the host is judged alone: virtual devices need nothing else.
+    return 3 if any(c.required and not c.available for c in (*host, *(device or ()))) else 0
+
+
+def check_host() -> Iterator[Capability]:
+    """What the host offers for devices of both kinds."""
+    for program, package, required, what in _PROGRAMS:
+        path = shutil.which(program)
+        yield _capability(program, path, required, what, f"run `make setup`, or apt-get install {package}")
+    for arch in ("arm64", "amd64"):
+        yield _try(f"qemu {arch}", partial(_find_qemu, arch), arch == "arm64")
+    yield _try("debian packages", lambda: f"kernels come from {read_mirror().split('/')[2]}", False)
+
+
+def _find_qemu(arch: str) -> str:
+    return f"QEMU {read_qemu_version(arch)}: virtual devices"
+
+
+def _look_at_device(serial: str | None) -> tuple[tuple[Capability, ...] | None, str]:
+    try:
+        name = choose_serial(serial, list_devices())
+        device = Device(connect(name))
+        return judge_capabilities(read_device_facts(device)), f"device {name}"
+    except SuiteError as error:
+        if serial is not None:
+            raise
+        return None, f"no device was looked at: {error}"
+
+
+def _try(name: str, look: Callable[[], str], required: bool) -> Capability:
+    try:
+        return Capability(name=name, available=True, required=required, detail=look(), remedy="")
+    except LabError as error:
+        return Capability(name=name, available=False, required=required, detail="", remedy=str(error))
+
+
+def _capability(name: str, found: str | None, required: bool, what: str, remedy: str) -> Capability:
+    return Capability(
+        name=name, available=found is not None, required=required, detail=what, remedy="" if found else remedy
+    )
+
+
+def _describe(one: Capability) -> dict[str, object]:
+    return {name: getattr(one, name) for name in ("name", "available", "required", "detail", "remedy")}
+
+
+def _print(title: str, rows: list[Capability] | tuple[Capability, ...]) -> None:
+    click.echo(title)
+    marks = {True: "yes", False: "no"}
+    print_table(
+        ["", "what", "found, or what to do"],
+        [
+            [
+                marks[c.available] + ("" if c.available or not c.required else " (needed)"),
+                c.name,
+                c.detail if c.available else c.remedy,
+            ]
+            for c in rows
+        ],
+    )

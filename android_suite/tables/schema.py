@@ -45,22 +45,23 @@ def make_frame(table: Table, columns: Mapping[str, object] | None = None) -> pd.
     Raises:
         SchemaError: a column is missing, unknown, or cannot have its declared dtype.
     """
-    given = dict(columns or {})
-    if columns is None:
-        return pd.DataFrame({c.name: pd.Series(dtype=c.dtype) for c in table.columns})
+    given: Mapping[str, object] = {c.name: () for c in table.columns} if columns is None else columns
     wrong = set(given) ^ set(table.dtypes)
     if wrong:
         raise SchemaError(f"table {table.name}: columns {sorted(wrong)} are missing or not declared; fix the reader.")
     try:
-        made = {
-            c.name: pd.Series(given[c.name], dtype=c.dtype, copy=False)
-            if not isinstance(given[c.name], pd.Series)
-            else given[c.name].astype(c.dtype).reset_index(drop=True)
-            for c in table.columns
-        }
+        # Arrays, not Series: a frame of Series compares their indexes one by one, which costs more than most tables' data.
+        made = {c.name: _as_array(given[c.name], c.dtype) for c in table.columns}
+        return pd.DataFrame(made, copy=False)
     except (TypeError, ValueError, OverflowError) as error:
         raise SchemaError(f"table {table.name}: {error}; fix the reader.") from error
-    return pd.DataFrame(made, copy=False)
+
+
+def _as_array(values: object, dtype: str) -> object:
+    if isinstance(values, np.ndarray) and values.dtype.name == dtype:
+        return values
+    made = values.astype(dtype) if isinstance(values, pd.Series) else pd.Series(values, dtype=dtype, copy=False)  # type: ignore[call-overload]
+    return made.array if dtype == "str" else made.to_numpy()
 
 
 def check_frame(table: Table, frame: pd.DataFrame) -> pd.DataFrame:

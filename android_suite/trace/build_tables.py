@@ -29,7 +29,7 @@ Array = npt.NDArray[Any]
 CLONE_THREAD = 0x10000
 _LETTER_INDEX = {letter: index for index, letter in enumerate(events.TASK_STATES)}
 _UNKNOWN_STATE = _LETTER_INDEX["?"]
-_STATE_TABLE = 4096
+_STATE_TABLE = 1 << 14  # the highest bit that any kernel has used here is 4096
 _MARKER_TEXT = "text"
 
 
@@ -213,7 +213,12 @@ def make_state_lookup(print_fmt: str) -> Array:
     letters: StateLetters | None = parse_state_letters(print_fmt)
     if letters is None:
         return np.full(_STATE_TABLE, _UNKNOWN_STATE, np.int8)
-    return np.array([_LETTER_INDEX.get(letters.letter(v), _UNKNOWN_STATE) for v in range(_STATE_TABLE)], np.int8)
+    states = np.arange(_STATE_TABLE)
+    index = np.where(states & letters.preempted, _LETTER_INDEX["R+"], _LETTER_INDEX["R"]).astype(np.int8)
+    for value, letter in reversed(letters.flags):  # the first flag that is set has the last word
+        if value:
+            index[states & value == value] = _LETTER_INDEX.get(letter[:1], _UNKNOWN_STATE)
+    return index
 
 
 def event_counts(id_counts: Array, formats: Sequence[EventFormat]) -> Mapping[str, int]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import pandas as pd
+
 from android_suite.tables import events
 from android_suite.tables.trace import Trace, TraceSource, fill_missing
 from android_suite.trace.batches import ScanSummary, count_ids, iter_batches
@@ -73,9 +75,11 @@ def read_ring_buffer_trace(opened: RingBufferTrace) -> Trace:
     return Trace(source=source, tables=fill_missing(tables), decode_event=lambda name: decode_whole_event(opened, name))
 
 
-def _new_thread_tgids(tables: Mapping[str, object], known: Mapping[int, int]) -> dict[int, int]:
+def _new_thread_tgids(tables: Mapping[str, pd.DataFrame], known: Mapping[int, int]) -> dict[int, int]:
     """Processes of threads that only task_newtask tells of: with CLONE_THREAD the caller's, else their own."""
-    tasks = fill_missing({k: v for k, v in tables.items() if k == events.TASK.name})[events.TASK.name]  # type: ignore[misc]
+    tasks = tables.get(events.TASK.name)
+    if tasks is None:
+        return {}
     made = tasks[tasks["kind"] == events.TASK_KINDS.index("newtask")]
     found: dict[int, int] = {}
     for tid, parent, shares in zip(made["target_tid"], made["tid"], made["thread_of_caller"], strict=True):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from android_suite.errors import TraceError
+from android_suite.tables.events import TASK_STATES
+from android_suite.trace.build_tables import make_state_lookup
 from android_suite.trace.event_format import evaluate_int, parse_event_format, parse_header_page, parse_state_letters
 from tests.trace.captures import FORMATS
 from tests.trace.pages import header_page_text, make_layout
@@ -79,6 +81,8 @@ def test_a_malformed_format_is_refused_or_read_as_empty(text: str, expected: str
         ('{ 1, "S"} , { 2, "D" }, { 4, "T" }, { 128, "W" }', None, {0: "R", 1: "S", 2: "D", 130: "D", 128: "W"}),
         # 4.4
         ('{ 1, "S"} , { 2, "D" }, { 64, "x" }', "1024", {0: "R", 1024: "R+", 2: "D", 1026: "D", 64: "x"}),
+        # 4.14
+        ('{ 0x1, "S" }, { 0x80, "K" }', "4096", {4096: "R+", 1: "S", 4097: "S", 0x80: "K"}),
     ],
 )
 def test_state_letters_come_from_the_format(flags: str, plus: str | None, states: dict[int, str]) -> None:
@@ -88,6 +92,8 @@ def test_state_letters_come_from_the_format(flags: str, plus: str | None, states
     letters = parse_state_letters(fmt)
     assert letters is not None
     assert {value: letters.letter(value) for value in states} == states
+    lookup = make_state_lookup(fmt)
+    assert {value: TASK_STATES[lookup[value]] for value in states} == states
 
 
 def test_state_letters_of_a_present_kernel() -> None:

@@ -63,9 +63,35 @@ def made_analysis(draw: int, *, patched: bool, process: str = "com.androidsuite.
             "janky": 9 if patched else 49,
             "overrun_ms": {"p50": -7.1, "p90": -2.0, "p95": 3.1, "p99": 9.8},
             "janky_from_inversion": 0 if patched else 31,
+            "late_time_ns": {
+                "ui": {"running": 91_000_000, "mmap_lock": 3_000 if patched else 81_000_000, "io": 0},
+                "render": {"running": 40_000_000, "mmap_lock": 0 if patched else 11_000_000, "io": 0},
+            },
         },
-        "launches": [],
-        "gc": [],
+        "launches": [
+            {
+                "component": f"{process}/.LaunchActivity",
+                "asked": "COLD",
+                "got": "COLD",
+                "timeToInitialDisplayMs": 256.0,
+                "timeToFullDisplayMs": None,
+                "discarded": None,
+                "gc_ns": 12_000_000,
+                "inverted_ns": 0,
+            }
+        ],
+        "gc": [
+            {
+                "process": process,
+                "collector": "young concurrent copying",
+                "cause": None,
+                "cycles": 12,
+                "duration_median_ns": 412_000_000,
+                "running_ns": 3_000_000_000,
+                "runnable_ns": 900_000_000,
+                "lock_wait_ns": 51_000_000,
+            }
+        ],
         "metrics": [
             {"name": "frameCount", "unit": "count", "better": "higher", "value": 472, "quality": "exact"},
             {"name": "frameOverrunMs_p95", "unit": "ms", "better": "lower", "value": 3.1, "quality": "exact"},

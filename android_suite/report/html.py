@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from android_suite.model.comparison import Comparison, MetricComparison
+from android_suite.model.comparison import MetricComparison
 from android_suite.model.verdict import Verdict
 from android_suite.report import charts, phrases
 from android_suite.report.interval import draw_interval
@@ -24,6 +24,7 @@ from android_suite.report.summary import (
     collect_paths,
     conclude,
     describe_metric,
+    find_common_reason,
     name_kernel,
     rank_metrics,
 )
@@ -66,7 +67,10 @@ def render_html(model: ReportModel) -> str:
         "comparison": comparison,
         "crashes": collect_crashes(model),
         "frames": collect_frames(model.runs),
+        "late_time": collect_late_time(model.runs),
         "runs": model.runs,
+        "counters": collect_counters(model.runs),
+        "names": {id(run): _name_run(run) for run in model.runs},
         "chains": _chains(model.runs),
         "style": Markup(_read("report.css")),
     }
@@ -77,11 +81,12 @@ def render_html(model: ReportModel) -> str:
         context |= {
             "verdict": verdict,
             "sentence": sentence,
+            "common_reason": find_common_reason(comparison),
             "views": views,
             "scenarios": _by_scenario(views),
             "paths": paths,
             "paths_chart": _paths_chart(paths),
-            "kernels": _kernels(comparison),
+            "kernels": {"baseline": comparison.baseline, "candidate": comparison.candidate},
         }
     else:
         paths = _lone_paths(model.runs)
@@ -111,6 +116,34 @@ def collect_frames(runs: Sequence[AnalyzedRun]) -> list[FrameRow]:
     ]
 
 
+def collect_late_time(runs: Sequence[AnalyzedRun]) -> tuple[list[tuple[str, str]], dict[str, list[int]]]:
+    """What the threads of late frames spent their time on, added up over analyses.
+
+    Returns:
+        The columns (side, thread), and per cause the time in ns in each column; causes without any time are left out.
+    """
+    totals: dict[tuple[str, str], dict[str, int]] = {}
+    for run in runs:
+        split = (run.analysis.get("frames") or {}).get("late_time_ns") or {}
+        for thread, causes in split.items():
+            column = totals.setdefault((run.side, str(thread)), {})
+            for cause, spent in causes.items():
+                column[cause] = column.get(cause, 0) + int(spent)
+    causes = dict.fromkeys(cause for column in totals.values() for cause in column)
+    rows = {cause: [column.get(cause, 0) for column in totals.values()] for cause in causes}
+    return list(totals), {cause: spent for cause, spent in rows.items() if any(spent)}
+
+
+def collect_counters(runs: Sequence[AnalyzedRun]) -> list[str]:
+    """Names of the vmstat counters that any run has, in the order they were first seen; at most eight fit a page."""
+    return list(dict.fromkeys(name for run in runs for name in run.vmstat))[:8]
+
+
+def _name_run(run: AnalyzedRun) -> str:
+    seed = "" if run.seed is None else f", seed {run.seed}"
+    return phrases.show_foreign(run.name, longest=80) + seed
+
+
 def _view(metric: MetricComparison) -> MetricView:
     values = {v for side in (metric.baseline, metric.candidate) for boot in side.distribution for v in boot.values}
     drawn = bool(metric.baseline.samples and metric.candidate.samples) and len(values) > 1
@@ -132,10 +165,6 @@ def _by_scenario(views: Sequence[MetricView]) -> dict[str, list[MetricView]]:
         if view.boots is not None:
             grouped.setdefault(view.metric.scenario, []).append(view)
     return dict(sorted(grouped.items()))
-
-
-def _kernels(comparison: Comparison) -> dict[str, Mapping[str, Any]]:
-    return {"baseline": comparison.baseline, "candidate": comparison.candidate}
 
 
 def _lone_paths(runs: Sequence[AnalyzedRun]) -> list[PathRow]:
@@ -162,7 +191,7 @@ def _paths_chart(rows: Sequence[PathRow]) -> Markup | None:
 def _chains(runs: Sequence[AnalyzedRun]) -> list[tuple[str, list[Chain]]]:
     found = []
     for side in ("baseline", "candidate", ""):
-        chosen = [(run.name, run.analysis) for run in runs if run.side == side]
+        chosen = [(_name_run(run), run.analysis) for run in runs if run.side == side]
         if chosen:
             found.append((side, list_chains(chosen, most=CHAINS)))
     return found
@@ -203,6 +232,7 @@ def _environment() -> jinja2.Environment:
         "lines": phrases.show_foreign_lines,
         "symbol": SYMBOLS.__getitem__,
         "kernel": name_kernel,
+        "identity": id,
     }
     environment.filters.update(filters)
     return environment

@@ -104,7 +104,15 @@ def conclude(comparison: Comparison) -> tuple[Verdict, str]:
         return Verdict.BETTER, f"The candidate is better, and nothing got worse. {sentence}"
     if headline and all(metric.verdict is Verdict.SAME for metric in headline):
         return Verdict.SAME, f"No difference that matters. {sentence}"
-    return Verdict.UNDECIDED, f"Not decided. {sentence}"
+    why = find_common_reason(comparison)
+    return Verdict.UNDECIDED, f"Not decided{f': {why}' if why else ''}. {sentence}"
+
+
+def find_common_reason(comparison: Comparison) -> str:
+    """The reason that every metric is undecided for (too few boots, say), or nothing."""
+    reasons = {metric.reason for metric in comparison.metrics}
+    undecided = comparison.count(Verdict.UNDECIDED) == len(comparison.metrics)
+    return reasons.pop() if undecided and len(reasons) == 1 else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

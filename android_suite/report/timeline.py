@@ -26,7 +26,7 @@ class Chain:
 
 
 def list_chains(sources: Sequence[tuple[str, Mapping[str, Any]]], *, most: int) -> list[Chain]:
-    """The longest chains of several analyses.
+    """The longest chains of several analyses; where several threads wait behind one hold, the longest wait.
 
     Args:
         sources: name of each analysis, and the analysis.
@@ -39,7 +39,23 @@ def list_chains(sources: Sequence[tuple[str, Mapping[str, Any]]], *, most: int) 
         if (chain.get("duration_ns") or 0) > 0
     ]
     found.sort(key=lambda item: -int(item[1]["duration_ns"]))
-    return [_chain(where, chain) for where, chain in found[:most]]
+    chosen: list[tuple[str, Mapping[str, Any]]] = []
+    for where, chain in found:
+        if len(chosen) == most:
+            break
+        if not any(where == other and _overlap(chain, shown) for other, shown in chosen):
+            chosen.append((where, chain))
+    return [_chain(where, chain) for where, chain in chosen]
+
+
+def _overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """The same hold seen by two waiters: one picture of it is enough."""
+    if one.get("start_ns") is None or other.get("start_ns") is None or one.get("holder") != other.get("holder"):
+        return False
+    return bool(
+        one["start_ns"] < other["start_ns"] + other["duration_ns"]
+        and other["start_ns"] < one["start_ns"] + one["duration_ns"]
+    )
 
 
 def name_thread(thread: object) -> str:
@@ -118,6 +134,8 @@ def _draw(chain: Mapping[str, Any], duration: int) -> str:
     # intruders ran while the holder was runnable; of each only the total is known, so they fill those gaps in turn
     gaps = [(start, end) for start, end, kind in pieces if kind == "runnable"]
     for name, ran in _intruders(chain)[:4]:
+        if ran is not None and ran < duration / 100:
+            continue
         left = ran if ran is not None else sum(end - start for start, end in gaps)
         while left > 0 and gaps:
             start, end = gaps.pop(0)

@@ -27,6 +27,7 @@ from android_suite.report import (
     render_terminal,
 )
 from android_suite.report.markdown import LONGEST, escape
+from android_suite.report.timeline import list_chains
 
 HOSTILE = "<script>alert(1)</script>\"'&]]>\x00\x1b[2J\u202e\ud800@everyone [x](javascript:1) `a` |b|" + "y" * 3000
 GATES = (
@@ -177,3 +178,39 @@ def test_html_is_the_same_bytes_each_time(good: Comparison) -> None:
 def test_html_from_saved_json_equals_the_direct_one(good: Comparison) -> None:
     saved = Comparison.from_json(json.loads(json.dumps(good.to_json())))
     assert render_html(model(saved)) == render_html(model(good))
+
+
+def test_html_of_a_lone_analysis_tells_what_was_found() -> None:
+    runs = made_analyses()[:1]
+    text = render_html(ReportModel(title="trace.dat", runs=runs, notes=("read from a file",)))
+    for words in ("Launches", "Garbage collections", "Waits for mmap_lock", "What the threads of late frames spent"):
+        assert words in text
+    assert "Verdicts" not in text
+    assert "read from a file" in text
+
+
+def test_html_of_next_to_nothing() -> None:
+    bare = {"schema": "android-suite/analysis", "version": 1, "source": {"format": "ftrace_text", "events": 0}}
+    text = render_html(ReportModel(title="empty", runs=(AnalyzedRun(name="empty.txt", analysis=bare),)))
+    assert "empty.txt" in text
+    assert "unknown" in text
+    render_markdown(ReportModel(title="empty", runs=(AnalyzedRun(name="empty.txt", analysis=bare),)))
+    to_terminal(ReportModel(title="empty", runs=(AnalyzedRun(name="empty.txt", analysis=bare),)))
+    assert render_html(ReportModel(title="nothing at all"))
+    empty = Comparison(baseline={}, candidate={}, metrics=(), paths={})
+    shown = ReportModel(title="no metric", comparison=empty)
+    assert "No metric was measured" in render_html(shown)
+    render_junit(shown)
+    render_markdown(shown)
+    to_terminal(shown)
+
+
+def test_one_hold_is_drawn_once() -> None:
+    analysis = made_analysis(1, patched=False)
+    chains = analysis["inversions"]["chains"]
+    twin = {**chains[0], "waiter": {"thread": "Binder:1", "role": "binder", "prio": 120}}
+    twin["duration_ns"] -= 1000
+    chains.append(twin)
+    shown = list_chains([("a", analysis)], most=10)
+    assert len(shown) == 6
+    assert all("Binder:1 " not in chain.sentence for chain in shown)

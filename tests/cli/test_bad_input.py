@@ -1,0 +1,135 @@
+"""A wrong word on the command line: one clear sentence with the next step, the right exit code, nothing touched."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from android_suite.cli.main import run
+
+
+def ends(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    capsys.readouterr()
+    status = run(arguments)
+    return status, capsys.readouterr().err
+
+
+def test_wrong_scenario(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    status, said = ends(["record", "gc_stres", "--kernel", "6.17.13", "-o", str(tmp_path / "r")], capsys)
+    assert status == 2
+    assert "gc_stress" in said
+    assert not (tmp_path / "r").exists()
+
+
+def test_wrong_parameter(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends(["record", "gc_stress", "--kernel", "6.17.13", "--set", "duration=5"], capsys)[0] == 2
+    assert ends(["record", "gc_stress", "--kernel", "6.17.13", "--set", "duration_ms=soon"], capsys)[0] == 2
+    assert ends(["record", "gc_stress", "--kernel", "6.17.13", "--set", "nonsense"], capsys)[0] == 2
+
+
+def test_folder_in_use(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("x")
+    status, said = ends(["record", "gc_stress", "--kernel", "6.17.13", "-o", str(tmp_path)], capsys)
+    assert status == 2
+    assert "exists already" in said
+
+
+def test_port_in_use(capsys: pytest.CaptureFixture[str], lab_kernels: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        kernel = str(lab_kernels / "linux-7.3.4-lab-per-vma.arm64.Image.gz")
+        status, said = ends(["vdev", "start", "--kernel", kernel, "--port", str(taken.getsockname()[1])], capsys)
+    assert status == 2
+    assert "in use" in said
+
+
+def test_no_qemu(
+    capsys: pytest.CaptureFixture[str], lab_kernels: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    status, said = ends(
+        ["vdev", "start", "--kernel", str(lab_kernels / "linux-7.3.4-lab-per-vma.arm64.Image.gz")], capsys
+    )
+    assert status == 4
+    assert "make setup" in said
+
+
+def test_a_kernel_that_is_none(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    fake = tmp_path / "Image"
+    fake.write_bytes(b"not a kernel" * 100)
+    assert ends(["record", "gc_stress", "--kernel", str(fake), "-o", str(tmp_path / "r")], capsys)[0] == 2
+    assert (
+        ends(["record", "gc_stress", "--kernel", str(tmp_path / "absent/Image"), "-o", str(tmp_path / "r")], capsys)[0]
+        == 2
+    )
+    assert not (tmp_path / "r").exists()
+
+
+def test_no_network_for_the_first_fetch(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ANDROID_SUITE_CACHE", str(tmp_path))
+    monkeypatch.setenv("ANDROID_SUITE_DEBIAN_MIRROR", "http://127.0.0.1:9/none")
+    status, said = ends(["kernels", "fetch", "6.17.13"], capsys)
+    assert status == 4
+    assert "check the network" in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_full_cache_disk(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lab_kernels: Path
+) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(tmp_path)], check=True)
+    try:
+        (tmp_path / "filler").write_bytes(b"\0" * 40_000)
+        monkeypatch.setenv("ANDROID_SUITE_CACHE", str(tmp_path))
+        status, said = ends(["kernels", "fetch", "6.17.13"], capsys)
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+    assert status == 4
+    assert "disk full" in said
+    assert "ANDROID_SUITE_CACHE" in said
+
+
+def test_analyze_answers_usefully_to_anything(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    lines = [
+        f"  app-{100 + i % 3}   [000] d..3.   12.{i:06d}: sched_switch: prev_comm=a prev_pid={100 + i % 3} prev_prio=120 "
+        f"prev_state=S ==> next_comm=b next_pid={100 + (i + 1) % 3} next_prio=120"
+        for i in range(20)
+    ]
+    text = "# tracer: nop\n#\n" + "\n".join(lines) + "\n"
+    (tmp_path / "small.txt").write_text(text)
+    (tmp_path / "packed.gz").write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "picture").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 100)
+    (tmp_path / "folder").mkdir()
+    for name in ("small.txt", "packed.gz"):
+        capsys.readouterr()
+        assert run(["analyze", str(tmp_path / name), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["source"]["events"] == 20
+    for name, code in {"empty": 5, "picture": 2, "folder": 2, "absent": 2}.items():
+        status, said = ends(["analyze", str(tmp_path / name)], capsys)
+        assert status == code, name
+        assert said.startswith("android-suite: ")
+        assert len(said.splitlines()) <= 3
+
+
+def test_compare_refuses_what_is_no_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    status, said = ends(["compare", str(tmp_path), str(tmp_path)], capsys)
+    assert status == 2
+    assert "record" in said
+
+
+def test_report_refuses_what_is_no_result(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"schema": "else"}')
+    (tmp_path / "y.json").write_text("{")
+    assert ends(["report", str(tmp_path / "x.json")], capsys)[0] == 5
+    assert ends(["report", str(tmp_path / "y.json")], capsys)[0] == 5
+    assert ends(["report", str(tmp_path / "z.json")], capsys)[0] == 2

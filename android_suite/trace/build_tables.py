@@ -65,6 +65,7 @@ class TableBuilder:
             [none, *(none if p.table is None else self._tables.index(p.table) for p in self._plans)], np.int32
         )
         self._rows = rows
+        self._index_of = {table.name: at for at, table in enumerate(self._tables)}
         self._used = np.zeros(none + 1, np.int64)
         # Where a column has a default, every row gets it from here; rows of other kinds overwrite it.
         self._columns = {
@@ -98,8 +99,11 @@ class TableBuilder:
                 self._add_kind(batch, plan, order[a:b], row[a:b], int(self._used[at]), int(rows[at]), texts)
         self.threads.end_batch()
         self._used += rows
-        for key, parts in texts.items():
-            self._texts[key].append(parts if not isinstance(parts, np.ndarray) else pa.array(parts, pa.large_string()))
+        for (table_name, column), chunks in self._texts.items():
+            # A kernel may have renamed the text's field: then its rows say nothing.
+            count = int(rows[self._index_of[table_name]])
+            parts = texts.get((table_name, column), np.full(count, "", object))
+            chunks.append(parts if not isinstance(parts, np.ndarray) else pa.array(parts, pa.large_string()))
 
     def _add_kind(
         self, batch: Batch, plan: EventPlan, chosen: Array, row: Array, base: int, table_rows: int,

@@ -6,21 +6,20 @@ for them. Threads have one name each over the whole trace.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from android_suite.trace.batches import Batch, ScanSummary, iter_batches
-from android_suite.trace.bprint import render_bprint
+from android_suite.trace.batches import Batch, Gap, ScanSummary, iter_batches
 from android_suite.trace.event_format import EventFormat
-from android_suite.trace.print_fmt import Record, parse_print_fmt
+from android_suite.trace.event_text import Render, choose_render
 from android_suite.trace.ring_buffer_trace import RingBufferTrace
 from android_suite.trace.whole_events import decode_records
 
-Render = Callable[[Record], str]
-
-_PLUGIN_STATES = "SDTtZXxW"  # trace-cmd's plugin knows these bits only, whatever the kernel means by them
+# Clocks that trace-cmd 3.1 knows to count ns; all others, boot among them, it prints as bare numbers.
+_CLOCKS_IN_US = frozenset({"local", "global", "uptime", "perf", "mono", "mono_raw", "tai", "unknown"})
 
 
 def render_text(opened: RingBufferTrace, comms: Mapping[int, str], *, plugins: bool = True) -> Iterator[str]:
@@ -34,89 +33,72 @@ def render_text(opened: RingBufferTrace, comms: Mapping[int, str], *, plugins: b
     Raises:
         TraceError: a page or record that cannot be decoded.
     """
-    forms = [f for f in opened.formats if f.id < 1 << 16]
-    dense = np.zeros(1 << 16, np.int32)
-    for number, form in enumerate(forms, start=1):
-        dense[form.id] = number
-    renders: dict[int, Render] = {}
-    for batch in iter_batches(opened.streams, opened.layout, dense, ScanSummary()):
+    renderer = _Renderer(opened, comms, plugins)
+    summary = ScanSummary()
+    for batch in iter_batches(opened.streams, opened.layout, renderer.dense, summary):
+        for line in renderer.render(batch, summary.gaps):
+            # An event with line breaks inside is several lines, as it is in the report.
+            yield from line.split("\n")
+
+
+class _Renderer:
+    """Batches to lines; remembers what was made ready for each kind of event."""
+
+    def __init__(self, opened: RingBufferTrace, comms: Mapping[int, str], plugins: bool) -> None:
+        self._opened, self._comms, self._plugins = opened, comms, plugins
+        self._forms = [f for f in opened.formats if f.id < 1 << 16]
+        self.dense: Any = np.zeros(1 << 16, np.int32)
+        for number, form in enumerate(self._forms, start=1):
+            self.dense[form.id] = number
+        self._renders: dict[int, Render] = {}
+        self._in_us = opened.scaled or opened.clock in _CLOCKS_IN_US
+        self._told: set[int] = set()  # gaps, by their place in the summary
+
+    def render(self, batch: Batch, gaps: list[Gap]) -> list[str]:
+        """The lines of one batch; several in one text where something was lost before the event."""
         lines: list[str] = [""] * batch.ts.size
         for kind in np.unique(batch.kind).tolist():
             rows = np.flatnonzero(batch.kind == kind)
             if kind == 0:
                 for row in rows.tolist():
-                    lines[row] = f"{_head(batch, row, 0, comms)} [UNKNOWN EVENT]"
+                    lines[row] = f"{self._head(batch, row, 0)} [UNKNOWN EVENT]"
                 continue
-            form = forms[kind - 1]
-            if kind not in renders:
-                renders[kind] = _choose_render(form, opened, plugins)
-            _render_kind(form, batch, rows, opened, comms, renders[kind], lines)
-        for line in lines:
-            # An event with line breaks inside is several lines, as it is in the report.
-            yield from line.split("\n")
+            if kind not in self._renders:
+                self._renders[kind] = choose_render(self._forms[kind - 1], self._opened, plugins=self._plugins)
+            self._render_kind(self._forms[kind - 1], batch, rows, self._renders[kind], lines)
+        for number, gap in enumerate(gaps):
+            if number not in self._told and gap.to_ns is not None:
+                after = np.flatnonzero((batch.stream == gap.stream) & (batch.ts == gap.to_ns))
+                if after.size:
+                    self._told.add(number)
+                    row = int(after[0])
+                    count = f"{gap.events} " if gap.events >= 0 else ""
+                    lines[row] = f"CPU:{int(batch.cpu[row])} [{count}EVENTS DROPPED]\n{lines[row]}"
+        return lines
+
+    def _render_kind(self, form: EventFormat, batch: Batch, rows: Any, render: Render, lines: list[str]) -> None:
+        frame = decode_records(form, batch, rows, self._opened)
+        title = f"{form.name}: " + " " * (20 - len(form.name))
+        tids = frame["tid"].tolist()
+        values = {f.name: _column(frame, f.name) for f in form.own_fields}
+        for i, row in enumerate(rows.tolist()):
+            record = {name: column[i] for name, column in values.items() if column}
+            lines[row] = f"{self._head(batch, row, tids[i])} {title}{render(record)}".rstrip("\n")
+
+    def _head(self, batch: Batch, row: int, tid: int) -> str:
+        comm = "<idle>" if tid == 0 else self._comms.get(tid) or "<...>"
+        ns = int(batch.ts[row])
+        us = (ns + 500) // 1000
+        time = f" {us // 1_000_000:5d}.{us % 1_000_000:06d}" if self._in_us else f"{ns:12d}"
+        return f"{comm:>16}-{tid:<5d} [{int(batch.cpu[row]):03d}]{time}:"
 
 
-def _render_kind(
-    form: EventFormat, batch: Batch, rows: Any, opened: RingBufferTrace, comms: Mapping[int, str], render: Render,
-    lines: list[str],
-) -> None:  # fmt: skip
-    frame = decode_records(form, batch, rows, opened)
-    title = f"{form.name}: " + " " * (20 - len(form.name))
-    tids = frame["tid"].tolist()
-    names = [f.name for f in form.own_fields]
-    # An array of integers is one column an element: it becomes one tuple again.
-    values = {
-        name: frame[name].tolist() if name in frame else list(zip(*_element_columns(frame, name), strict=True))
-        for name in names
-    }
-    for i, row in enumerate(rows.tolist()):
-        record = {name: column[i] for name, column in values.items() if i < len(column)}
-        lines[row] = f"{_head(batch, row, tids[i], comms)} {title}{render(record)}".rstrip("\n")
-
-
-def _element_columns(frame: Any, name: str) -> list[list[int]]:
-    found, i = [], 0
-    while f"{name}{i}" in frame:
-        found.append(frame[f"{name}{i}"].tolist())
-        i += 1
-    return found
-
-
-def _head(batch: Batch, row: int, tid: int, comms: Mapping[int, str]) -> str:
-    comm = "<idle>" if tid == 0 else comms.get(tid) or "<...>"
-    us = (int(batch.ts[row]) + 500) // 1000
-    return f"{comm:>16}-{tid:<5d} [{int(batch.cpu[row]):03d}] {us // 1_000_000:5d}.{us % 1_000_000:06d}:"
-
-
-def _choose_render(form: EventFormat, opened: RingBufferTrace, plugins: bool) -> Render:
-    if plugins and form.full_name == "sched:sched_switch":
-        return _render_switch
-    if plugins and form.full_name in ("sched:sched_wakeup", "sched:sched_wakeup_new"):
-        return _render_wakeup
-    if form.full_name == "ftrace:print":
-        return lambda r: f"{_function(opened, r)}: {r.get('buf', '')}"
-    if form.full_name in ("ftrace:bprint", "ftrace:bputs"):
-        return lambda r: f"{_function(opened, r)}: {render_bprint(r, opened.printk, opened.layout)}"
-    return parse_print_fmt(form.print_fmt) or _render_fields
-
-
-def _function(opened: RingBufferTrace, record: Record) -> str:
-    found = opened.symbols.find(int(record.get("ip", 0)))
-    return found[0] if found else f"0x{int(record.get('ip', 0)):x}"
-
-
-def _render_fields(record: Record) -> str:
-    return " ".join(f"{name}={value}" for name, value in record.items())
-
-
-def _render_switch(r: Record) -> str:
-    state = "|".join(s for i, s in enumerate(_PLUGIN_STATES) if r["prev_state"] >> i & 1) or "R"
-    return (
-        f"{r['prev_comm']}:{r['prev_pid']} [{r['prev_prio']}] {state} ==> "
-        f"{r['next_comm']}:{r['next_pid']} [{r['next_prio']}]"
-    )
-
-
-def _render_wakeup(r: Record) -> str:
-    success = f" success={r['success']}" if "success" in r else ""
-    return f"{r['comm']}:{r['pid']} [{r['prio']}]{success} CPU:{r['target_cpu']:03d}"
+def _column(frame: pd.DataFrame, name: str) -> list[Any]:
+    """A field's values; an array of integers, which is one column an element, as one tuple again."""
+    if name in frame:
+        values: list[Any] = frame[name].tolist()
+        return values
+    elements: list[list[int]] = []
+    while f"{name}{len(elements)}" in frame:
+        elements.append(frame[f"{name}{len(elements)}"].tolist())
+    return list(zip(*elements, strict=True))

@@ -30,6 +30,7 @@ class RingBufferTrace:
     layout: PageLayout
     formats: tuple[EventFormat, ...]
     clock: str
+    scaled: bool = False  # the times of a counter, made ns by the file's own factor
     cpu_count: int = 0  # of the machine, where the trace says it; some may have no events
     kernel: str | None = None
     machine: str | None = None

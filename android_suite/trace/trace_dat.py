@@ -244,6 +244,7 @@ def _assemble(
         notes.append(f"buffers {', '.join(repr(b.name[:40]) for b in buffers)} merged into one trace")
     return RingBufferTrace(
         format="trace_dat", path=str(path), streams=streams, layout=layout, formats=tuple(parts.formats),
+        scaled=options.tsc is not None,
         cpu_count=min(options.cpu_count or 0, MAX_CPUS),
         clock=options.clock or buffers[0].clock, kernel=kernel, machine=machine, stats=options.stats,
         saved_comms=parse_pairs(parts.cmdlines), symbols=parse_kallsyms(parts.kallsyms),

@@ -257,6 +257,7 @@ def make_dat_v7(
     for buffer in buffers:
         places = []
         for cpu, data in buffer.cpus.items():
+            out += bytes(-len(out) % layout.page_bytes)
             at = len(out)
             step = chunk_pages * layout.page_bytes
             chunks = [data[i : i + step] for i in range(0, len(data), step)]

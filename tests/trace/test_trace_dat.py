@@ -166,6 +166,39 @@ def test_trace_cmd_prints_a_written_file_as_we_do(tmp_path: Path, big_endian: bo
     assert list(render_text(open_raw_capture(folder), comms)) == report.splitlines()[1:]
 
 
+@pytest.mark.skipif(shutil.which("trace-cmd") is None, reason="trace-cmd is the oracle of this test")
+@pytest.mark.parametrize("clock", ["local", "mono", "boot", "tai", "counter", "x86-tsc"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        [(7, b"-5000000\0")],
+        [(7, b"0x3b9aca00\0")],
+        [(14, struct.pack("<IIQ", 3 << 20, 21, 1_000_000_000)), (7, b"2000000000\0")],
+    ],
+)  # fmt: skip
+def test_trace_cmd_reads_times_and_losses_as_we_do(
+    tmp_path: Path, clock: str, options: list[tuple[int, bytes]]
+) -> None:
+    layout = make_layout()
+    writer = PageWriter(layout)
+    for ts, lost in ((10**10, 0), (12 * 10**9, 5), (14 * 10**9 + 500, None), (10**15, 0), (10**16, 0)):
+        if lost != 0:
+            writer.lose(lost)
+        writer.add(ts, make_record("print", 10, buf="x"))
+        writer.add(ts + 499, make_record("sys_enter", 11, id=4))
+    path = tmp_path / "t.dat"
+    options = [(4, f"local global [{clock}]\0".encode()), *options]
+    path.write_bytes(
+        make_dat_v7(layout, [DatBuffer(cpus={0: writer.finish()}, clock=clock)], options=options, cmdlines="10 foo\n")
+    )
+    report = subprocess.run(
+        ["trace-cmd", "report", "-i", path], check=True, capture_output=True, text=True, timeout=60
+    ).stdout
+    opened = open_trace_dat(path)
+    assert list(render_text(opened, opened.saved_comms)) == report.splitlines()[1:]
+
+
 def test_a_cut_page_is_not_written(tmp_path: Path) -> None:
     folder = make_own(tmp_path)
     raw = folder / "ftrace" / "cpu0.raw"

@@ -58,6 +58,7 @@ struct parameters {
     int64_t duration_ms;
     bool planted[PLANTS];
     uint64_t ui_spin, ui_maps, ui_map_bytes, ui_alloc_bytes, render_spin;
+    uint64_t gpu_us;                                   /* from the last command to the frame's end: RenderThread sleeps */
     uint64_t binder_spin, binder_phase_us, binder_every; /* every so many vsyncs */
     uint64_t gc_trigger_bytes, gc_calls, gc_copy_bytes, gc_continuous;
     uint64_t planted_per_cycle;

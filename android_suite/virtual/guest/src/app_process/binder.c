@@ -18,7 +18,7 @@ static void sleep_until(int64_t ns) {
 }
 
 static void work_at_vsync(const struct parameters *p, uint64_t turn) {
-    int64_t period = VSYNC_NS * (int64_t)(p->binder_every ? p->binder_every : 1);
+    int64_t period = VSYNC_NS * (int64_t)p->binder_every;
     sleep_until((now_ns() / period + 1) * period + (int64_t)p->binder_phase_us * 1000);
     if (turn % 8 == 0 && !p->gc_continuous) { /* a parcel's buffer */
         char *parcel = mem_map(ROLE_BINDER, 32 * KIB, PROT_READ | PROT_WRITE, NULL);
@@ -41,7 +41,7 @@ static void *worker(void *number) {
         work_at_vsync(p, turn);
         pthread_mutex_lock(&lock);
         active--;
-        pthread_cond_broadcast(&changed);
+        if (!work) pthread_cond_broadcast(&changed); /* somebody waits for the end of the work */
     }
     return NULL;
 }

@@ -22,7 +22,7 @@ static uint64_t ring_count; /* frames ever put in; under `lock` like the rest */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static int64_t frame[COLUMNS]; /* the one being drawn */
-static uint64_t render_work;
+static uint64_t render_work, gpu_us;
 static bool queued, synced;
 static pid_t render_tid;
 static char *surface;
@@ -56,7 +56,9 @@ static void *render_thread(void *unused) {
         spin(render_work);
         frame[SWAP] = now_ns();
         mem_touch(surface, SURFACE_BYTES, 3);
-        frame[SWAP_COMPLETED] = frame[SUBMITTED] = frame[GPU_COMPLETED] = frame[COMPLETED] = now_ns(); /* there is no GPU */
+        frame[SWAP_COMPLETED] = frame[SUBMITTED] = now_ns();
+        if (gpu_us) nanosleep(&(struct timespec){0, (long)gpu_us * 1000}, NULL); /* the fence of a GPU that is not there */
+        frame[GPU_COMPLETED] = frame[COMPLETED] = now_ns();
         pthread_mutex_lock(&lock);
         atrace_end();
         account();
@@ -117,6 +119,7 @@ void frames_draw(int64_t vsync_ns, const struct parameters *p) {
     next[SYNC_QUEUED] = now_ns();
     memcpy(frame, next, sizeof frame);
     render_work = p->render_spin;
+    gpu_us = p->gpu_us;
     queued = true;
     synced = false;
     pthread_cond_broadcast(&changed);

@@ -11,11 +11,13 @@ static const struct parameters steady = {
     .ui_spin = 600000, .ui_maps = 1, .ui_map_bytes = 64 * KIB, .ui_alloc_bytes = 512 * KIB, .render_spin = 600000,
     .binder_spin = 200000, .binder_every = 1, .gc_trigger_bytes = 24 * MIB, .gc_calls = 800, .gc_copy_bytes = 4 * MIB, .planted_per_cycle = 5};
 
-/* The bench for priority inversion on one CPU in virtual time: the collector never rests, and at every third vsync two binder threads
- * of middle priority want the CPU. A frame takes 6 ms and binder work 9: only one that has to wait behind both is late. */
+/* The bench for priority inversion on one CPU in virtual time. The collector never rests; at each vsync two binder threads of middle
+ * priority want the CPU for 2.4 ms each. A frame needs 3 ms of CPU and 7.5 ms of the GPU, so it is late if it waits for the collector
+ * while both of them run before it, and else in time. */
 static const struct parameters inversion = {
-    .ui_spin = 1000000, .ui_maps = 6, .ui_map_bytes = 64 * KIB, .render_spin = 20000, .binder_spin = 1100000, .binder_every = 3,
-    .gc_trigger_bytes = 24 * MIB, .gc_calls = 4, .gc_copy_bytes = 8 * MIB, .gc_continuous = 1, .planted_per_cycle = 1};
+    .ui_spin = 300000, .ui_maps = 6, .ui_map_bytes = 64 * KIB, .render_spin = 20000, .gpu_us = 7500, .binder_spin = 600000,
+    .binder_every = 1, .gc_trigger_bytes = 24 * MIB, .gc_calls = 4, .gc_copy_bytes = 8 * MIB, .gc_continuous = 1,
+    .planted_per_cycle = 1};
 
 static uint64_t vary(uint64_t value, uint64_t percent, uint64_t *rng) {
     return value * (100 - percent + random_next(rng) % (2 * percent + 1)) / 100;
@@ -49,9 +51,10 @@ static const struct setting settings[] = {
     SETTING(ui_maps, 0, 1000),                  SETTING(ui_map_bytes, PAGE, 16 * MIB),
     SETTING(ui_alloc_bytes, 0, 64 * MIB),       SETTING(render_spin, 0, 1000000000),
     SETTING(binder_spin, 0, 1000000000),        SETTING(binder_phase_us, 0, 16000),
-    SETTING(binder_every, 1, 3600),             SETTING(gc_trigger_bytes, PAGE, 256 * MIB),
-    SETTING(gc_calls, 1, 100000),               SETTING(gc_copy_bytes, 4 * PAGE, 64 * MIB),
-    SETTING(gc_continuous, 0, 1),               SETTING(planted_per_cycle, 0, 10000)};
+    SETTING(binder_every, 1, 3600),             SETTING(gpu_us, 0, 16000),
+    SETTING(gc_trigger_bytes, PAGE, 256 * MIB), SETTING(gc_calls, 1, 100000),
+    SETTING(gc_copy_bytes, 4 * PAGE, 64 * MIB), SETTING(gc_continuous, 0, 1),
+    SETTING(planted_per_cycle, 0, 10000)};
 
 /* Value of `key` in "k=v\tk=v...", or NULL. `out` holds it. */
 static const char *extra(const char *extras, const char *key, char *out, size_t bytes) {

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_runs import AFTER, BEFORE, DEVICE, PATCHED, World, made_pair, made_side
 
 from android_suite.compare import RunSet, compare_runs
 from android_suite.errors import NotComparable, SchemaError, UsageError
@@ -16,6 +15,7 @@ from android_suite.model.gate import Gate
 from android_suite.model.identity import CrashRecord
 from android_suite.model.metrics import Margin
 from android_suite.model.verdict import GateOutcome, Verdict
+from tests.made_runs import AFTER, BEFORE, DEVICE, PATCHED, World, made_pair, made_side
 
 SMALL = World(boots=5, iterations=1)
 

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_analyses import made_analyses
-from made_runs import PATCHED, World, made_pair
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -20,6 +18,8 @@ from android_suite.compare import compare_runs
 from android_suite.model.gate import Gate
 from android_suite.model.identity import CrashRecord
 from android_suite.report import ReportModel, render_html
+from tests.made_analyses import made_analyses
+from tests.made_runs import PATCHED, World, made_pair
 
 pytestmark = pytest.mark.browser
 

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from android_suite.capture.atrace import AtraceCapture
 from android_suite.capture.framestats import FramestatsCapture
 from android_suite.capture.ftrace import FtraceCapture
 from android_suite.capture.logcat import LogcatCapture
-from android_suite.capture.needs import find_needs
+from android_suite.capture.needs import choose_events, find_needs
 from android_suite.capture.proc_files import LOCK_STAT, LockStatCapture, MapsCapture, VmstatCapture
 from android_suite.capture.session import run_session
 from android_suite.capture.source import Source
@@ -112,6 +113,9 @@ def record(
     identity = read_device_identity(device, accel=options.accel)
     run.set_identity(kernel, identity)
     facts = read_tracefs_facts(device) if options.trace else None
+    for workload, _ in planned:
+        if facts:  # what the kernel cannot do is told before anything is recorded
+            choose_events(find_needs(workload.needs), facts.available, facts.machine)
     boot = device.boot_id()
     done: list[IterationRecord] = []
     total = options.iterations * len(planned)
@@ -213,6 +217,7 @@ def choose_sources(
         sources.append(FramestatsCapture(device, package, refresh_rate_hz=step.identity.refresh_rate_hz))
     if step.facts is None:
         return tuple(sources), None
+    sources.append(AtraceCapture(device, package))
     ftrace = FtraceCapture(device, find_needs(step.workload.needs), facts=step.facts, options=step.options.tracing)
     return (*sources, ftrace), ftrace
 

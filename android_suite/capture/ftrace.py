@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from android_suite.capture.demux import FrameDemux
@@ -31,6 +33,7 @@ from android_suite.store.run import IterationWriter
 AS_FOUND = f"{WORK_FOLDER}/tracefs-as-found.json"
 _READ_TIMEOUT_S = 5.0
 _READY_TIMEOUT_S = 30.0
+_ALONE_TIMEOUT_S = 3.0
 _STOP_TIMEOUT_S = 120.0  # the rest of full buffers over a slow link
 
 
@@ -62,6 +65,7 @@ class FtraceCapture:
         self._out = out
         device, plan = self._device, self.plan
         self._program = device.push_program(build_program("ftrace_drain", self._facts.machine), "ftrace_drain")
+        self._wait_alone()
         names = state_files(plan.tracefs, plan.choice)
         found = dict(device.read_texts([*names, AS_FOUND, BOOT_ID]))
         left, boot = found.pop(AS_FOUND), (found.pop(BOOT_ID) or "").strip()
@@ -69,6 +73,17 @@ class FtraceCapture:
         device.transport.push(json.dumps({"boot": boot, "files": dict(self._found)}).encode(), AS_FOUND)
         refused = device.write_files(plan.writes)
         self._notes += [f"{write.path} refused {write.value!r}" for write in refused]
+
+    def _wait_alone(self) -> None:
+        """Refuses a device that is being recorded: there is one top-level buffer, and the other's drain empties it."""
+        deadline = time.monotonic() + _ALONE_TIMEOUT_S
+        while others := self._device.pidof(PurePosixPath(self._program).name):
+            if time.monotonic() > deadline:
+                raise LabError(
+                    f"{self._device.serial}: another recording runs there (ftrace_drain, pid {others[0]}); wait for its "
+                    "end, or take another device."
+                )
+            time.sleep(0.2)  # the drain of a killed suite ends as soon as adbd has closed its input
 
     def _merge_left(self, found: Mapping[str, str | None], left: str | None, boot: str) -> Mapping[str, str | None]:
         """Prefers what a killed predecessor found in the same boot."""

@@ -1,0 +1,66 @@
+"""Switches on the slices that Android's framework and an app write into the trace, where a device can.
+
+A phone's processes write their slices (frames, launches, collections) only for tags that a property names; each process
+reads it when it starts. A device without that property writes its slices always, or never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from android_suite.device.device import Device
+from android_suite.store.run import IterationWriter
+
+TAGS: Final = "debug.atrace.tags.enableflags"
+_APP_COUNT: Final = "debug.atrace.app_number"
+_APP: Final = "debug.atrace.app_0"
+# bits of the platform's trace header: graphics, input, view, window manager, activity manager, dalvik
+WANTED_TAGS: Final = sum(1 << bit for bit in (1, 2, 3, 5, 6, 14))
+
+
+class AtraceCapture:
+    """A :class:`~android_suite.capture.source.Source` that fetches nothing: what it switches on is in the trace."""
+
+    name = "atrace"
+
+    def __init__(self, device: Device, package: str | None) -> None:
+        self._device, self._package = device, package
+        self._found: dict[str, str] = {}
+
+    def prepare(self, out: IterationWriter) -> None:
+        """Remembers the properties, and sets them before the app under test starts."""
+        properties = self._device.read_properties()
+        if TAGS not in properties:
+            return
+        self._found = {name: properties.get(name, "") for name in (TAGS, _APP_COUNT, _APP)}
+        wanted = {TAGS: hex(WANTED_TAGS | _parse_flags(properties[TAGS]))}
+        if self._package:
+            wanted |= {_APP_COUNT: "1", _APP: self._package}
+        self._set(wanted)
+
+    def _set(self, properties: Mapping[str, str]) -> None:
+        for name, value in properties.items():
+            self._device.run(["setprop", name, value])
+
+    def start(self) -> None:
+        """Done before."""
+
+    def stop(self) -> None:
+        """Done at the end."""
+
+    def pull(self) -> None:
+        """All is in the trace."""
+
+    def restore(self) -> None:
+        """The properties as found."""
+        found, self._found = self._found, {}
+        self._set(found)
+
+
+def _parse_flags(text: str) -> int:
+    """A number as the property has it, decimal or hexadecimal; 0 for anything else."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        return 0

@@ -1,0 +1,242 @@
+"""Recording on real virtual devices: real adbd, real tracefs, real panics."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from android_suite.boot.booted import Booted
+from android_suite.boot.virtual import boot_virtual
+from android_suite.capture.ftrace import FtraceCapture
+from android_suite.capture.needs import choose_events, find_needs
+from android_suite.capture.session import run_session
+from android_suite.capture.trace_files import read_tracefs_facts
+from android_suite.capture.trace_plan import TraceOptions, state_files
+from android_suite.device.device import Device
+from android_suite.errors import DeviceLost, LabError, UsageError
+from android_suite.model.run import IterationRecord
+from android_suite.record import RecordOptions, record
+from android_suite.record_deterministic import record_deterministic
+from android_suite.store.run import RunWriter, create_run
+from android_suite.trace.raw_capture import read_raw_capture
+from android_suite.virtual.registry import Registry
+from android_suite.workload.workload import ALL_NEEDS
+
+KERNEL = "6.17.13"
+SHORT = {"duration_ms": 2500}
+
+
+@pytest.fixture(scope="module")
+def booted() -> Iterator[Booted]:
+    with boot_virtual(KERNEL) as device:
+        yield device
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunWriter:
+    return create_run(tmp_path / "run", label="test", mode="realtime")
+
+
+def read_tracefs(device: Device) -> dict[str, str | None]:
+    facts = read_tracefs_facts(device)
+    choice = choose_events(find_needs(ALL_NEEDS), facts.available, facts.machine)
+    found = dict(device.read_texts(state_files(facts.tracefs, choice)))
+    # a buffer that was never used says "7 (expanded: 1408)" once and can never say so again
+    found.pop(f"{facts.tracefs}/buffer_size_kb")
+    return found
+
+
+def test_faults_of_the_caller_are_told_before_the_device_is_asked(run: RunWriter) -> None:
+    class Untouchable:
+        def __getattr__(self, name: str) -> object:
+            raise AssertionError(f"the device was asked for {name}")
+
+    device = Device(Untouchable())  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="no scenario"):
+        record(["gcstress"], device, run, RecordOptions())
+    with pytest.raises(UsageError, match="no parameter"):
+        record(["gc_stress"], device, run, RecordOptions(parameters={"duration": 1}))
+    assert run.manifest.iterations == ()
+
+
+@pytest.mark.vdev
+def test_the_trace_agrees_with_the_apps_own_count(booted: Booted, run: RunWriter) -> None:
+    before = read_tracefs(booted.device)
+    options = RecordOptions(parameters=SHORT, seed=5, expect_release=booted.release, accel=booted.accel)
+    (iteration,) = record(["gc_stress"], booted.device, run, options, crash_probe=booted.crash_probe)
+    assert (iteration.status, iteration.reason, iteration.lost_events, iteration.seed) == ("complete", "", 0, 5)
+    assert iteration.trace_digest
+    assert read_tracefs(booted.device) == before
+    folder = run.seal().raw(iteration)
+    result = json.loads((folder / "app_result.json").read_text())
+    trace = read_raw_capture(folder)
+    assert trace.source.lost_events == 0
+    threads = trace["threads"]
+    gc = set(threads[(threads.comm == "HeapTaskDaemon") & (threads.tgid == result["pid"])].tid)
+    calls = trace.decode_event("sys_enter_madvise") if trace.decode_event else None
+    assert calls is not None
+    assert calls.tid.isin(gc).sum() == result["madvise"]["gc.dontneed"] > 0
+    for name in ("framestats.txt", "smaps.txt", "vmstat_before.txt", "vmstat_after.txt", "logcat.txt", "am_start.txt"):
+        assert (folder / name).stat().st_size > 0, name
+    kernel = run.manifest.kernel
+    assert kernel is not None
+    assert kernel.release.startswith(KERNEL)
+    assert len(kernel.build_id or "") == 40
+    assert run.manifest.device is not None
+    assert run.manifest.device.virtual
+
+
+@pytest.mark.vdev
+def test_launches_get_their_states_and_a_command_its_output(booted: Booted, run: RunWriter) -> None:
+    options = RecordOptions(parameters={"launches": 1, "run": "echo out; echo err >&2; exit 3"}, trace=False)
+    launch, command = record(["app_launch", "command"], booted.device, run, options)
+    opened = run.seal()
+    rows = json.loads((opened.raw(launch) / "launches.json").read_text())
+    assert [(row["asked"], row["got"], row["discarded"]) for row in rows] == [
+        ("cold", "COLD", ""),
+        ("warm", "WARM", ""),
+        ("hot", "HOT", ""),
+    ]
+    assert all(row["fully_drawn"].startswith("+") for row in rows)
+    assert (command.status, command.traced, command.trace_digest) == ("complete", False, None)
+    assert (opened.raw(command) / "command_stdout.txt").read_text() == "out\n"
+    assert json.loads((opened.raw(command) / "command.json").read_text())["status"] == 3
+
+
+@pytest.mark.vdev
+def test_what_a_killed_recording_left_is_put_back_by_the_next(booted: Booted, run: RunWriter) -> None:
+    device = booted.device
+    before = read_tracefs(device)
+    killed = FtraceCapture(device, find_needs(["SCHED", "MMAP_LOCK"]), facts=read_tracefs_facts(device))
+    killed.prepare(run.begin_iteration("x", seed=1, boot="b", traced=True, parameters={}))
+    assert read_tracefs(device) != before
+    (iteration,) = record(["command"], device, run, RecordOptions(parameters={"run": "true"}))
+    assert iteration.status == "complete"
+    assert read_tracefs(device) == before
+
+
+@pytest.mark.vdev
+def test_two_recordings_of_one_device_do_not_mix(booted: Booted, run: RunWriter) -> None:
+    device = booted.device
+    facts = read_tracefs_facts(device)
+    first, second = (FtraceCapture(device, find_needs(["SCHED"]), facts=facts) for _ in range(2))
+    with run_session([first], run.begin_iteration("a", seed=1, boot="b", traced=True, parameters={})):
+        out = run.begin_iteration("b", seed=1, boot="b", traced=True, parameters={})
+        with pytest.raises(LabError, match="another recording runs there"), run_session([second], out):
+            pass
+        first.check()
+    assert first.lost_events == 0
+
+
+@pytest.mark.vdev
+def test_events_that_do_not_fit_are_counted(booted: Booted, run: RunWriter) -> None:
+    # 16 KiB a CPU and a drain that comes once: most of it has to be lost, and said to be
+    options = RecordOptions(parameters=SHORT, tracing=TraceOptions(buffer_kb=16, period_ms=60_000))
+    (iteration,) = record(["gc_stress"], booted.device, run, options)
+    assert iteration.lost_events is not None
+    assert iteration.lost_events > 100
+    assert read_raw_capture(run.seal().raw(iteration)).source.lost_events
+
+
+@pytest.mark.vdev
+def test_another_kernel_than_asked_for_is_refused(booted: Booted, run: RunWriter) -> None:
+    options = RecordOptions(parameters=SHORT, expect_release="6.16.12")
+    with pytest.raises(LabError, match=r"6\.16\.12 was asked for and the device runs 6\.17\.13"):
+        record(["gc_stress"], booted.device, run, options)
+    assert run.manifest.iterations == ()
+
+
+def strike_in_mid_scenario(run: RunWriter, strike: Callable[[], None]) -> threading.Thread:
+    """Runs ``strike`` when trace data arrives."""
+
+    def wait_and_strike() -> None:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            if any(file.stat().st_size for file in run.path.glob("raw/*/ftrace/cpu*.raw")):
+                time.sleep(1)
+                strike()
+                return
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=wait_and_strike)
+    thread.start()
+    return thread
+
+
+@pytest.mark.vdev
+def test_a_killed_qemu_is_the_labs_fault_and_leaves_its_evidence(run: RunWriter) -> None:
+    with pytest.raises(LabError) as caught, boot_virtual(KERNEL) as booted:  # noqa: PT012 - the fault leaves the block
+        (pid,) = (r.pid for r in Registry().list_devices() if r.serial == booted.device.serial)
+        striker = strike_in_mid_scenario(run, lambda: os.kill(pid, signal.SIGKILL))
+        try:
+            record(["gc_stress"], booted.device, run, RecordOptions(), crash_probe=booted.crash_probe)
+        finally:
+            striker.join()
+    assert caught.value.exit_code == 4
+    assert isinstance(caught.value, DeviceLost)
+    assert "signal 9" in "".join(caught.value.__notes__)
+    (iteration,) = run.manifest.iterations
+    assert (iteration.status, iteration.crash) == ("incomplete", None)
+    assert "went away" in iteration.reason
+    assert iteration.trace_digest is not None, "what had arrived is kept"
+
+
+@pytest.mark.vdev
+def test_a_panic_is_a_result(run: RunWriter) -> None:
+    with boot_virtual(KERNEL) as booted:
+
+        def panic() -> None:
+            with pytest.raises(LabError):
+                booted.device.transport.run("echo c > /proc/sysrq-trigger", timeout=10)
+
+        striker = strike_in_mid_scenario(run, panic)
+        (iteration,) = record(["gc_stress"], booted.device, run, RecordOptions(), crash_probe=booted.crash_probe)
+        striker.join()
+    assert iteration.status == "incomplete"
+    assert iteration.crash is not None
+    assert iteration.crash.kind == "panic"
+    assert "sysrq" in iteration.crash.summary
+    assert "Call trace" in iteration.crash.console
+
+
+@pytest.mark.vdev
+def test_a_lab_kernel_adds_lock_stat_and_per_vma_counts(lab_kernels: Path, run: RunWriter) -> None:
+    image = next(lab_kernels.glob("*per-vma*arm64*"))
+    with boot_virtual(str(image)) as booted:
+        (iteration,) = record(["gc_stress"], booted.device, run, RecordOptions(parameters=SHORT))
+    folder = run.seal().raw(iteration)
+    assert iteration.status == "complete"
+    assert "&mm->mmap_lock-R" in (folder / "lock_stat.txt").read_text()
+    assert "vma_lock_success" in (folder / "vmstat_after.txt").read_text()
+
+
+def record_twice(tmp_path: Path, **options: object) -> list[IterationRecord]:
+    found: list[IterationRecord] = []
+    for name in ("first", "second"):
+        run = create_run(tmp_path / name, label=name, mode="deterministic")
+        found += record_deterministic(["gc_stress"], run, kernel=KERNEL, **options)  # type: ignore[arg-type]
+        run.seal()
+    return found
+
+
+@pytest.mark.vdev
+@pytest.mark.slow
+def test_a_deterministic_run_repeats_to_the_byte(tmp_path: Path) -> None:
+    first, second = record_twice(tmp_path, seed=3, parameters={"duration_ms": 1000})
+    assert first.status == second.status == "complete"
+    assert first.lost_events == 0
+    assert first.boot == "seed-3"
+    assert first.trace_digest == second.trace_digest is not None
+    folder = tmp_path / "first/raw" / first.directory
+    again = tmp_path / "second/raw" / second.directory
+    for name in ("app_result.json", "framestats.txt", "smaps.txt", "ftrace/threads.txt"):
+        assert (folder / name).read_bytes() == (again / name).read_bytes(), name
+    trace = read_raw_capture(folder)
+    assert trace.source.event_counts["syscalls:sys_enter_madvise"] > 50

@@ -11,17 +11,16 @@ from numpy.typing import NDArray
 from android_suite.analysis import lock_scan
 from android_suite.analysis.ids import TidIndex
 from android_suite.analysis.jit import Array
+from android_suite.analysis.lock_edges import list_edge_segments
 from android_suite.analysis.loss import Losses
 from android_suite.analysis.sched import Timeline, ran_through
 from android_suite.tables import events
 from android_suite.tables.derived import (
     EXACT,
-    HOW,
     LOCK_HOLDS,
     LOCK_WAITS,
     LOWER_BOUND,
     OUTCOMES,
-    QUALITIES,
     SYSCALL_CALLS,
     UNKNOWN,
 )
@@ -30,8 +29,6 @@ from android_suite.tables.trace import Trace
 
 I64 = NDArray[np.int64]
 CUT, LOST = OUTCOMES.index("cut"), OUTCOMES.index("lost")
-TAKEN_UNKNOWN = HOW.index("unknown")
-_TRUE_TO_THE_EDGE = QUALITIES.index("lower_bound")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +91,7 @@ def measure_locks(trace: Trace, timeline: Timeline, losses: Losses) -> Locks:
     if losses:
         for frame in (calls_frame, wait_frame, hold_frame):
             _distrust(frame, timeline, losses)
+    segments = np.concatenate([segments, list_edge_segments(wait_frame, hold_frame)])
     good_wait, good_hold = (f["quality"].to_numpy() != UNKNOWN for f in (wait_frame, hold_frame))
     via = segments[:, 4]
     trusted = good_wait[segments[:, 0]] & good_hold[segments[:, 1]] & ((via < 0) | good_wait[via])

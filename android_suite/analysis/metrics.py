@@ -50,12 +50,22 @@ def _locks(analysis: Analysis) -> Iterator[_Value]:
             yield "mmapLockWaitMaxMs_ui", float(length.max(initial=0.0)) if there else None, quality
 
 
+def sees_all_inversions(analysis: Analysis) -> bool:
+    """Whether nothing about the mms that the app waited for is missing; else what is found is true and may not be all."""
+    waits, holds = analysis["lock_waits"], analysis["lock_holds"]
+    own = waits[waits["tid"].isin(_app_tids(analysis))]
+    mms = own["mm"].unique()
+    on = holds[holds["mm"].isin(mms)]
+    beside = waits[waits["mm"].isin(mms)]
+    doubtful = (on["quality"] != EXACT).any() or (on["how"] == _UNKNOWN_HOW).any() or (beside["quality"] != EXACT).any()
+    return not analysis.blind_ns and not doubtful and not (analysis["inversions"]["quality"] != EXACT).any()
+
+
 def _inversions(analysis: Analysis) -> Iterator[_Value]:
     table = analysis["inversions"]
     table = table[table["waiter_tid"].isin(_app_tids(analysis))]
     length = (table["end_ns"] - table["start_ns"]).to_numpy() / 1e6
-    # An interval that is not whole is a true part of one: sums and the longest are at least what is seen.
-    quality = int(bool(analysis.blind_ns) or bool((table["quality"] != EXACT).any()))
+    quality = int(not sees_all_inversions(analysis))
     known = {"sched", "mmap_lock"} <= analysis.recorded
     threads = analysis["thread_roles"]
     gc = table["holder_tid"].isin(threads.loc[threads["role"] == ROLES.index("gc"), "tid"])

@@ -46,8 +46,10 @@ def _scan(
     next_prio: Array, wk_seq: Array, wk_ts: Array, wk_kind: Array, wk_to: Array, wk_prio: Array, wk_cpu: Array,
     pi_seq: Array, pi_ts: Array, pi_of: Array, pi_new: Array, n_tids: int, end_ns: int, o_tidx: Array, o_start: Array,
     o_end: Array, o_state: Array, o_pre: Array, o_cpu: Array, o_prio: Array,
+    o_seen: Array,
 ) -> int:  # fmt: skip
     state, since = np.full(n_tids, -1, np.int8), np.zeros(n_tids, np.int64)
+    seen = np.zeros(n_tids, np.int64)  # when the state was last told; a priority alone says nothing of it
     pre = np.zeros(n_tids, np.bool_)
     cpu, prio = np.full(n_tids, -1, np.int32), np.zeros(n_tids, np.int32)
     top = np.iinfo(np.int64).max
@@ -66,45 +68,45 @@ def _scan(
                 fits = state[t] == 0 and cpu[t] == sw_cpu[i] if side == 0 else state[t] > 0
                 if fits and ts > since[t]:
                     o_tidx[n], o_start[n], o_end[n], o_state[n] = t, since[t], ts, state[t]
-                    o_pre[n], o_cpu[n], o_prio[n] = pre[t], cpu[t], prio[t]
+                    o_pre[n], o_cpu[n], o_prio[n], o_seen[n] = pre[t], cpu[t], prio[t], seen[t]
                     n += 1
                 if side == 0:
                     state[t], pre[t], prio[t] = prev_state[i], prev_state[i] == 1, prev_prio[i]
                 else:
                     state[t], pre[t], prio[t] = 0, False, next_prio[i]
-                cpu[t], since[t] = sw_cpu[i], ts
+                cpu[t], since[t], seen[t] = sw_cpu[i], ts, ts
             i += 1
         elif b < c:
             t, ts = wk_to[j], wk_ts[j]
             if t >= 0 and state[t] != 0 and state[t] != 1:
                 if state[t] >= 0 and ts > since[t]:
                     o_tidx[n], o_start[n], o_end[n], o_state[n] = t, since[t], ts, state[t]
-                    o_pre[n], o_cpu[n], o_prio[n] = pre[t], cpu[t], prio[t]
+                    o_pre[n], o_cpu[n], o_prio[n], o_seen[n] = pre[t], cpu[t], prio[t], seen[t]
                     n += 1
-                state[t], pre[t], since[t], prio[t] = 1, False, ts, wk_prio[j]
+                state[t], pre[t], since[t], seen[t], prio[t] = 1, False, ts, ts, wk_prio[j]
                 if wk_cpu[j] >= 0:
                     cpu[t] = wk_cpu[j]
             elif t >= 0 and state[t] == 1 and wk_kind[j] != 0 and not pre[t] and wk_cpu[j] >= 0 and wk_cpu[j] != cpu[t]:
                 # sched_wakeup knows the CPU that was chosen; sched_waking only the one before.
                 if ts > since[t]:
                     o_tidx[n], o_start[n], o_end[n], o_state[n] = t, since[t], ts, 1
-                    o_pre[n], o_cpu[n], o_prio[n] = False, cpu[t], prio[t]
+                    o_pre[n], o_cpu[n], o_prio[n], o_seen[n] = False, cpu[t], prio[t], seen[t]
                     n += 1
-                cpu[t], since[t] = wk_cpu[j], ts
+                cpu[t], since[t], seen[t] = wk_cpu[j], ts, ts
             j += 1
         else:
             t, ts = pi_of[k], pi_ts[k]
             if t >= 0 and state[t] >= 0 and prio[t] != pi_new[k]:
                 if ts > since[t]:
                     o_tidx[n], o_start[n], o_end[n], o_state[n] = t, since[t], ts, state[t]
-                    o_pre[n], o_cpu[n], o_prio[n] = pre[t], cpu[t], prio[t]
+                    o_pre[n], o_cpu[n], o_prio[n], o_seen[n] = pre[t], cpu[t], prio[t], seen[t]
                     n += 1
                 prio[t], since[t] = pi_new[k], ts
             k += 1
     for t in range(n_tids):
         if state[t] >= 0 and state[t] != 5 and end_ns > since[t]:
             o_tidx[n], o_start[n], o_end[n], o_state[n] = t, since[t], end_ns, state[t]
-            o_pre[n], o_cpu[n], o_prio[n] = pre[t], cpu[t], prio[t]
+            o_pre[n], o_cpu[n], o_prio[n], o_seen[n] = pre[t], cpu[t], prio[t], seen[t]
             n += 1
     return n
 
@@ -127,7 +129,7 @@ def measure_thread_states(
     rows = 2 * len(switches) + len(wakes) + len(pi) + len(index)
     tidx, start, end = np.empty(rows, np.int32), np.empty(rows, np.int64), np.empty(rows, np.int64)
     state, pre = np.empty(rows, np.int8), np.empty(rows, np.bool_)
-    cpu, prio = np.empty(rows, np.int32), np.empty(rows, np.int32)
+    cpu, prio, seen = np.empty(rows, np.int32), np.empty(rows, np.int32), np.empty(rows, np.int64)
     letters = np.clip(switches["prev_state"].to_numpy(), 0, len(_STATE_OF) - 1)
     n = _scan(
         _array(switches["seq"]), _array(switches["ts_ns"]), _array(switches["cpu"]), index.number(_array(switches["prev_tid"])),
@@ -135,17 +137,17 @@ def measure_thread_states(
         _array(switches["next_prio"]), _array(wakes["seq"]), _array(wakes["ts_ns"]), _array(wakes["kind"]),
         index.number(_array(wakes["target_tid"])), _array(wakes["target_prio"]), _array(wakes["target_cpu"]),
         _array(pi["seq"]), _array(pi["ts_ns"]), index.number(_array(pi["target_tid"])), _array(pi["new_prio"]),
-        len(index), end_ns, tidx, start, end, state, pre, cpu, prio,
+        len(index), end_ns, tidx, start, end, state, pre, cpu, prio, seen,
     )  # fmt: skip
     parts: list[Array] = [tidx[:n], start[:n], end[:n], state[:n], pre[:n], cpu[:n], prio[:n]]
     if losses and n:
-        parts = _clip(parts, losses)
+        parts = _clip(parts, seen[:n], losses)
     order, starts = group_order(parts[0], len(index))
     tidx, start, end, state, pre, cpu, prio = (p[order] for p in parts)
     return Timeline(index, starts, index.tids[tidx], start, end, state, pre, cpu, prio)
 
 
-def _clip(parts: list[Array], losses: Losses) -> list[Array]:
+def _clip(parts: list[Array], seen: I64, losses: Losses) -> list[Array]:
     """Ends each row where the trace turns blind for it.
 
     Who runs on a CPU is known as long as that CPU loses nothing; that a thread does not run, only while none does.
@@ -154,13 +156,13 @@ def _clip(parts: list[Array], losses: Losses) -> list[Array]:
     tidx, start, end, state, pre, cpu, prio = parts
     until = np.array(end)
     known = np.array(end)  # until then the priority holds
-    at = losses.any_cpu.first_touching(start, end)
+    at = losses.any_cpu.first_touching(seen, end)
     known[at >= 0] = np.maximum(start, losses.any_cpu.from_ns[at])[at >= 0]
     until[state != RUNNING] = known[state != RUNNING]
     for number in np.unique(cpu):
         windows, here = losses.on(int(number)), (cpu == number) & (state == RUNNING)
         if len(windows) and here.any():
-            at = windows.first_touching(start[here], end[here])
+            at = windows.first_touching(seen[here], end[here])
             until[here] = np.where(at >= 0, np.maximum(start[here], windows.from_ns[at]), end[here])
     known = np.minimum(known, until)
     first = [tidx, start, known, state, pre, cpu, prio]

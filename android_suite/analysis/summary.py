@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from android_suite.analysis.metrics import list_metrics
+from android_suite.analysis.metrics import list_metrics, sees_all_inversions
 from android_suite.analysis.pipeline import Analysis
 from android_suite.tables.derived import (
     INVERSION_KINDS,
@@ -154,7 +154,7 @@ def _inversions(analysis: Analysis) -> dict[str, Any]:
         "longest_ns": int(length.max()) if len(table) else 0,
         **{kind: int((table["kind"] == i).sum()) for i, kind in enumerate(INVERSION_KINDS)},
         "state_ns": {s: int(table[f"{s}_ns"].sum()) for s in ("running", "runnable", "blocked")},
-        "quality": QUALITIES[1 if analysis.blind_ns or (table["quality"] != 0).any() else 0],
+        "quality": QUALITIES[0 if sees_all_inversions(analysis) else 1],
         "chains": [_chain(analysis, int(i), drawn=n < _DRAWN_CHAINS) for n, i in enumerate(longest)],
     }
 

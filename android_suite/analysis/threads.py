@@ -95,7 +95,8 @@ def _from_mm(trace: Trace, tgid: pd.Series, comm: pd.Series) -> pd.Series:
 def _process_names(tgid: pd.Series, comm: pd.Series, given: pd.Series) -> pd.Series:
     known = given[given != ""].groupby(tgid[given != ""]).first()
     main = comm[comm.index == tgid.to_numpy()]
-    return tgid.map(known.drop(index=-1, errors="ignore")).fillna(tgid.map(main)).fillna("").astype("str")
+    names = {**dict(main.items()), **dict(known.drop(index=-1, errors="ignore").items()), -1: ""}
+    return pd.Series([names.get(t, "") for t in tgid.tolist()], index=tgid.index, dtype="str")
 
 
 def _roles(trace: Trace, tgid: pd.Series, comm: pd.Series, name: pd.Series, process: str | None) -> np.ndarray:

@@ -9,6 +9,11 @@ import time
 from tests.simulator.worlds import BATCH, check_batch
 
 
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulator", description=__doc__)
     parser.add_argument("--worlds", type=int, default=1000, help="how many, each whole, cut and with lost events")
@@ -19,11 +24,11 @@ def main() -> int:
     batches = -(-options.worlds // BATCH)
     for number in range(options.first, options.first + batches):
         for problem in check_batch(number):
-            print(f"batch {number}: {problem}"[:1000], flush=True)
+            say(f"batch {number}: {problem}"[:1000])
             wrong += 1
         done = number - options.first + 1
         if done % 25 == 0 or done == batches:
-            print(f"{done * BATCH} worlds, {wrong} differences, {time.monotonic() - began:.0f} s", flush=True)
+            say(f"{done * BATCH} worlds, {wrong} differences, {time.monotonic() - began:.0f} s")
         if wrong >= options.most:
             break
     return 1 if wrong else 0

@@ -1,0 +1,1 @@
+"""Tests of android_suite.analysis."""

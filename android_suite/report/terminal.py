@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from android_suite.model.comparison import Comparison, MadvisePaths
+from android_suite.model.comparison import Comparison, MadvisePaths, MetricComparison
 from android_suite.model.verdict import GateOutcome, Verdict
 from android_suite.report.model import AnalyzedRun, ReportModel
 from android_suite.report.phrases import (
@@ -33,6 +33,7 @@ from android_suite.report.summary import (
     rank_metrics,
 )
 
+WIDE = 128  # columns from which intervals, p and boots fit beside the effect
 STYLES = {Verdict.BETTER: "green", Verdict.WORSE: "bold red", Verdict.SAME: "cyan", Verdict.UNDECIDED: "yellow"}
 
 
@@ -49,7 +50,7 @@ def render_terminal(model: ReportModel, console: Console) -> None:
 
 
 def _table(title: str, *columns: tuple[str, str]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for name, justify in columns:
         table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     return table
@@ -91,40 +92,45 @@ def _print_paths(rows: list[PathRow], console: Console) -> None:
 
 
 def _print_metrics(comparison: Comparison, console: Console) -> None:
+    """One table a scenario; a narrow terminal gets verdict and effect only."""
     baseline, candidate = (
         name_kernel(identity, side)
         for side, identity in (("baseline", comparison.baseline), ("candidate", comparison.candidate))
     )
     console.print(Text(f"baseline {baseline}, candidate {candidate}"))
-    table = _table(
-        "",
-        ("verdict", "left"),
-        ("scenario", "left"),
-        ("metric", "left"),
-        ("baseline", "right"),
-        ("candidate", "right"),
-        ("effect", "right"),
-        (f"{format_percent(comparison.confidence)} interval", "right"),
-        ("p adj.", "right"),
-        ("boots", "right"),
-    )
-    for metric in rank_metrics(comparison.metrics):
-        texts = describe_metric(metric)
-        boots = f"{metric.baseline.boots}+{metric.candidate.boots}"
-        if metric.boots_to_decide:
-            boots += f" (needs {metric.boots_to_decide})"
-        table.add_row(
-            Text(metric.verdict, style=STYLES[metric.verdict]),
-            Text(show_foreign(metric.scenario)),
-            Text(show_foreign(metric.name), style="bold" if metric.headline else ""),
-            texts.baseline,
-            texts.candidate,
-            texts.effect,
-            texts.interval,
-            format_p(metric.p_adjusted),
-            boots,
+    ranked = rank_metrics(comparison.metrics)
+    wide = console.width >= WIDE
+    for scenario in sorted({metric.scenario for metric in ranked}):
+        table = _table(
+            show_foreign(scenario),
+            ("verdict", "left"),
+            ("metric", "left"),
+            ("baseline", "right"),
+            ("candidate", "right"),
+            ("effect", "right"),
         )
-    console.print(table)
+        if wide:
+            table.add_column(f"{format_percent(comparison.confidence)} interval", justify="right", no_wrap=True)
+            table.add_column("p adj.", justify="right", no_wrap=True)
+            table.add_column("boots", justify="right", no_wrap=True)
+        table.columns[0].no_wrap = True
+        for metric in ranked:
+            if metric.scenario == scenario:
+                table.add_row(*_metric_row(metric, wide=wide))
+        console.print(table)
+
+
+def _metric_row(metric: MetricComparison, *, wide: bool) -> list[Text | str]:
+    texts = describe_metric(metric)
+    name = Text(show_foreign(metric.name), style="bold" if metric.headline else "")
+    verdict = Text(metric.verdict, style=STYLES[metric.verdict])
+    row: list[Text | str] = [verdict, name, texts.baseline, texts.candidate, texts.effect]
+    if not wide:
+        return row
+    boots = f"{metric.baseline.boots}+{metric.candidate.boots}"
+    if metric.boots_to_decide:
+        boots += f" (needs {metric.boots_to_decide})"
+    return [*row, texts.interval, format_p(metric.p_adjusted), boots]
 
 
 def _print_analysis(run: AnalyzedRun, console: Console) -> None:

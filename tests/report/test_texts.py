@@ -215,3 +215,12 @@ def test_one_hold_is_drawn_once() -> None:
     shown = list_chains([("a", analysis)], most=10)
     assert len(shown) == 6
     assert all("Binder:1 " not in chain.sentence for chain in shown)
+
+
+@pytest.mark.parametrize("width", [40, 80, 128, 200])
+def test_terminal_cuts_no_name_at_any_usual_width(good: Comparison, width: int) -> None:
+    text = to_terminal(model(good), width)
+    assert all(len(line) <= width for line in text.splitlines())
+    if width >= 80:
+        assert "timeToInitialDisplayMs_cold" in text
+        assert ("95" in text.split("app_launch")[1].split("\n")[2]) == (width >= 128)

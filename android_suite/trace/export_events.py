@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as compute
 from google.protobuf import descriptor_pb2
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
 from android_suite.tables import events
 from android_suite.tables.trace import Trace
 from android_suite.trace.export_encode import NUMBERS, TEXTS, Array, EventColumns
+from android_suite.trace.perfetto_events import FIRST_DESCRIBED
 from android_suite.trace.perfetto_tables import ARGUMENTS
 
-_FIRST_GENERIC = 0x10000  # Perfetto numbers events that it does not know from here
 # The states' numbers in kernels since 4.14 (x, dead, of older ones is X there). States without one
 # there are written as a bit that no letter has.
 _STATE_BITS = {"R": 0, "R+": 256, "S": 1, "D": 2, "T": 4, "t": 8, "X": 16, "x": 16, "Z": 32, "P": 64, "I": 128}
@@ -139,7 +140,9 @@ class EventWriter:
 def _joined(texts: pd.Series) -> tuple[Array, Array]:
     """The bytes of all texts, and where each begins (one more than texts)."""
     array = pa.array(texts, type=pa.large_string())
-    encoded = pa.compute.binary_length(array).to_numpy(zero_copy_only=False)
+    if isinstance(array, pa.ChunkedArray):  # tables that were read in pieces
+        array = array.combine_chunks()
+    encoded = compute.binary_length(array).to_numpy(zero_copy_only=False)
     at = np.concatenate([[0], np.cumsum(encoded)]).astype(np.int64)
     data = array.buffers()[2]
     first = array.offset and np.frombuffer(array.buffers()[1], np.int64)[array.offset]
@@ -199,7 +202,7 @@ def _add_sched(out: EventWriter, trace: Trace) -> None:
 
 
 def _generic(index: int, name: str, *fields: str) -> Kind:
-    return Kind(number=_FIRST_GENERIC + index, fields=tuple(range(1, len(fields) + 1)), generic=(name, fields))
+    return Kind(number=FIRST_DESCRIBED + index, fields=tuple(range(1, len(fields) + 1)), generic=(name, fields))
 
 
 def _add_locks(out: EventWriter, trace: Trace) -> None:

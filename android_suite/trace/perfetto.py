@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import DecodeError
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
 from android_suite.errors import UsageError
@@ -128,10 +130,7 @@ class _Decoder:
             number = next(n for n, known in _EVENT_NAMES.items() if known == bare)
             rows = ftrace.rows(number)
             kind = protos.FtraceEvent.DESCRIPTOR.fields_by_number[number].message_type.name
-            bodies = [
-                MessageToDict(getattr(protos, kind).FromString(self._bytes(row)), preserving_proto_field_name=True)
-                for row in rows
-            ]
+            bodies = [self._typed(row, getattr(protos, kind)) for row in rows]
         else:
             raise UsageError(f"no event {name!r} here; the trace has {', '.join(sorted(_counts(ftrace)))}.")
         head = {"seq": ftrace.rank, "ts_ns": ftrace.ts_ns, "cpu": ftrace.cpu, "tid": ftrace.tid}
@@ -143,6 +142,13 @@ class _Decoder:
     def _bytes(self, row: int) -> bytes:
         return self._ftrace.buf[self._ftrace.start[row] : self._ftrace.end[row]].tobytes()
 
+    def _typed(self, row: int, kind: Any) -> dict[str, object]:
+        """Fields of one event; none where it is malformed."""
+        try:
+            return MessageToDict(kind.FromString(self._bytes(row)), preserving_proto_field_name=True)
+        except DecodeError:
+            return {}
+
     def _generic(self, row: int, fields: dict[str, int] | None) -> dict[str, object]:
         if fields is not None:
             span = np.array([self._ftrace.start[row]]), np.array([self._ftrace.end[row]])
@@ -152,5 +158,8 @@ class _Decoder:
                 else self._ftrace.buf[found.value[0, k] : found.value[0, k] + found.size[0, k]].tobytes().decode(errors="replace")
                 for k, name in enumerate(fields)
             }  # fmt: skip
-        event = protos.GenericFtraceEvent.FromString(self._bytes(row))
+        try:
+            event = protos.GenericFtraceEvent.FromString(self._bytes(row))
+        except DecodeError:
+            return {}
         return {f.name: getattr(f, f.WhichOneof("value") or "int_value") for f in event.field}

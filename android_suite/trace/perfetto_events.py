@@ -23,6 +23,7 @@ from android_suite.trace.text_jit import copy_spans
 
 MAX_CPUS = 4096
 GENERIC = 327
+FIRST_DESCRIBED = 0x10000  # events that Perfetto does not know are numbered from here, and described in the trace
 _BUNDLE = {"cpu": 1, "lost": 3, "compact": 4, "clock": 5, "ftrace_ts": 6, "boot_ts": 7}
 _CLOCKS = ("boot", "unknown", "global", "local", "mono_raw")
 # compact_sched: packed columns of switches and of wakings; times and nothing else are deltas.
@@ -221,10 +222,14 @@ def _generic_names(
             found[name] = rows[codes == code], None
     _, at, to = expand_field(buf, starts, ends, 11)
     described = read_columns(buf, at, to, (1, 2))
+    numbered: set[int] = set()
     for i in range(len(at)):
         number = int(described.value[i, 0])
+        if number < FIRST_DESCRIBED or number in numbered or described.size[i, 1] < 0:
+            continue
+        numbered.add(number)
         rows = np.flatnonzero(kind == number)
-        if described.size[i, 1] >= 0 and len(rows):
+        if len(rows):
             first = int(described.value[i, 1])
             name, fields = _descriptor(buf[first : first + int(described.size[i, 1])])
             if name and name not in found:

@@ -13,6 +13,7 @@ from android_suite.errors import TraceError, UsageError
 from android_suite.tables import events
 from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace, TraceSource
+from android_suite.trace.text_jit import line_end
 from android_suite.trace.text_lines import (
     ANNOUNCED_CPUS,
     BAD_TIME,
@@ -80,12 +81,7 @@ def _chunks(buf: np.ndarray) -> list[tuple[int, int]]:
     bounds, begin = [], 0
     while begin < len(buf):
         end = min(begin + _CHUNK_BYTES, len(buf))
-        while end < len(buf):
-            newline = np.flatnonzero(buf[end : end + _CHUNK_BYTES] == 10)
-            if len(newline):
-                end += int(newline[0]) + 1
-                break
-            end = min(end + _CHUNK_BYTES, len(buf))
+        end = line_end(buf, end, len(buf))
         bounds.append((begin, end))
         begin = end
     return bounds

@@ -28,6 +28,16 @@ def count_newlines(buf: np.ndarray, start: int, end: int) -> int:
 
 
 @compiled
+def line_end(buf: np.ndarray, at: int, end: int) -> int:
+    """Position after the newline of the line that ``at`` stands in; ``end`` if it has none."""
+    while at < end:
+        at += 1
+        if buf[at - 1] == 10:
+            break
+    return at
+
+
+@compiled
 def find(buf: np.ndarray, start: int, end: int, wanted: np.ndarray) -> int:
     """Position after the first ``wanted`` in the span, or -1."""
     size = len(wanted)

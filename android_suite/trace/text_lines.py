@@ -21,9 +21,8 @@ MAX_GAPS = 1 << 16
 FUNCTION, OVERFLOW, FIRST_NAME = 0, 1, 2  # ids of function-tracer lines and of names beyond MAX_NAMES
 
 # Indexes into ScanState.counts.
-UNPARSED, BAD_TIME, IN_BUFFER, WRITTEN, HEADERS, GAPS, NAMES, DIGITS, UNSORTED, LAST_TS, ANNOUNCED_CPUS, SYNCS = range(
-    12
-)
+UNPARSED, BAD_TIME, IN_BUFFER, WRITTEN, HEADERS, GAPS, NAMES, DIGITS, UNSORTED, LAST_TS = range(10)
+ANNOUNCED_CPUS, SYNCS, LARGEST_TID = range(10, 13)
 # How the event's name ends: "name:", "name(" (a system call entered) or "name ->" (left).
 DELIM_COLON, DELIM_ENTER, DELIM_EXIT = 0, 1, 2
 
@@ -42,7 +41,7 @@ class ScanState:
     Offsets are positions in the whole buffer plus one (0: none), so that untouched pages of these large arrays cost nothing.
     """
 
-    counts: np.ndarray = field(default_factory=lambda: np.zeros(12, np.int64))
+    counts: np.ndarray = field(default_factory=lambda: np.zeros(13, np.int64))
     name_slots: np.ndarray = field(default_factory=lambda: np.zeros(4 * MAX_NAMES, np.int32))
     name_start: np.ndarray = field(default_factory=lambda: np.zeros(MAX_NAMES, np.int64))
     name_size: np.ndarray = field(default_factory=lambda: np.zeros(MAX_NAMES, np.int64))
@@ -154,6 +153,7 @@ def _scan(
             cpu_gap[cpu] = -1
         cpu_last[cpu] = ts
         seen[tid] = 1
+        counts[LARGEST_TID] = max(counts[LARGEST_TID], tid)
         if tgid >= 0:
             tgids[tid] = tgid + 1
         size = comm_end - start

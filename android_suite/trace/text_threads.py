@@ -11,13 +11,17 @@ import pandas as pd
 from android_suite.tables import events
 from android_suite.tables.schema import make_frame
 from android_suite.trace.syscalls import call_lookup
-from android_suite.trace.text_lines import MAX_TID
+from android_suite.trace.text_lines import LARGEST_TID, MAX_TID
 
 if TYPE_CHECKING:
     from android_suite.trace.text_tables import TableBuilder
 
 _PROC_LINE = re.compile(rb"^/?proc/(\d{1,8})/task/(\d{1,8})\s*$", re.MULTILINE)
 _MACHINES = ("arm64", "x86_64")
+_THREAD_COLUMNS = (
+    (events.TASK.name, ("target_tid",)), (events.BLOCKED_REASON.name, ("target_tid",)), (events.PI_SETPRIO.name, ("target_tid",)),
+    (events.SCHED_WAKE.name, ("target_tid",)), (events.SCHED_SWITCH.name, ("prev_tid", "next_tid")),
+)  # fmt: skip
 _ON_ALIGNED_MEMORY = [events.SYSCALLS.index(call) for call in ("munmap", "mprotect", "mremap")]
 _PAGE_MASK = np.uint64(4095)
 _ADVICES = np.array([*range(26), 100, 101, 102, 103], dtype=np.uint64)
@@ -98,12 +102,13 @@ def thread_table(builder: TableBuilder, tables: dict[str, pd.DataFrame], process
     for child, parent, shares in zip(made["target_tid"], made["tid"], made["thread_of_caller"], strict=True):
         if tgids[child] == 0:
             tgids[child] = (tgids[parent] or builder.marker_tgid[parent]) if shares else child + 1
-    state.seen[task["target_tid"].to_numpy()] = 1
-    for name in (events.BLOCKED_REASON.name, events.PI_SETPRIO.name, events.SCHED_WAKE.name):
-        state.seen[tables[name]["target_tid"].to_numpy()] = 1
-    for column in ("prev_tid", "next_tid"):
-        state.seen[tables[events.SCHED_SWITCH.name][column].to_numpy()] = 1
-    tids = np.flatnonzero(state.seen)
+    largest = int(state.counts[LARGEST_TID])
+    for name, columns in _THREAD_COLUMNS:
+        for column in columns:
+            tid = tables[name][column].to_numpy()
+            state.seen[tid] = 1
+            largest = max(largest, int(tid.max(initial=0)))
+    tids = np.flatnonzero(state.seen[: largest + 1])
     known = np.where(tgids[tids] > 0, tgids[tids], builder.marker_tgid[tids]) - 1
     known[tids == 0] = 0
     names = [_comm(builder, int(tid), comms) for tid in tids]

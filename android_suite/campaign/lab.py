@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -128,7 +129,7 @@ def make_collaborators(*, serial: str | None = None) -> Collaborators:
     )
 
 
-def prepare_lab(file: PlanFile) -> PlanFile:
+def prepare_lab(file: PlanFile, *, say: Callable[[str], None] = lambda _: None) -> PlanFile:
     """Fetches every kernel and builds the virtual device before the first job; from then on they are known by content.
 
     A campaign that was begun with another kernel package or another guest is then another plan, and refused.
@@ -137,6 +138,7 @@ def prepare_lab(file: PlanFile) -> PlanFile:
         ConfigError: a scenario does not take a parameter.
         UsageError: an unknown kernel.
         MachineError: a kernel cannot be fetched, or the image cannot be built.
+        NotReady: an image given by path does not boot.
     """
     check_parameters(file)
     digests = dict(file.digests)
@@ -146,4 +148,15 @@ def prepare_lab(file: PlanFile) -> PlanFile:
     if booted:
         parts = sorted(build_base(file.plan.arch, cache=Cache()).digests.items())
         digests[IMAGE] = hashlib.sha256(repr(parts).encode()).hexdigest()
+    if file.plan.mode == "deterministic":
+        for kernel in booted:
+            if "/" in kernel:
+                say(f"trying to boot {kernel}")
+                _try_boot(kernel, file.plan.arch)
     return replace(file, digests=digests)
+
+
+def _try_boot(kernel: str, arch: str) -> None:
+    """Boots in real time, where a kernel that hangs is known as such in two minutes; in virtual time it takes longer."""
+    with contextlib.suppress(GuestCrashed), boot_virtual(kernel, arch=arch):
+        pass  # a crash is a result, for the jobs to record

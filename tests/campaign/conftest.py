@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from scripted import ScriptedAnalyzer, ScriptedRecorder
-from scripted_compare import compare_scripted, render_scripted
 
 from android_suite.campaign.plan_file import PlanFile, read_plan
 from android_suite.campaign.qualify import Collaborators
+from tests.campaign.scripted import ScriptedAnalyzer, ScriptedRecorder
+from tests.campaign.scripted_compare import compare_scripted, render_scripted
 
 PLAN = """\
 [plan]

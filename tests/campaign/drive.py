@@ -5,15 +5,17 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from scripted import ScriptedAnalyzer, ScriptedRecorder
-
 from android_suite.campaign.plan_file import read_plan
 from android_suite.campaign.qualify import Collaborators, qualify
 from android_suite.errors import SuiteError
+from tests.campaign.scripted import ScriptedAnalyzer, ScriptedRecorder
 
 
 def main() -> int:
-    from scripted_compare import compare_scripted, render_scripted  # not in the jobs: pandas takes a second
+    from tests.campaign.scripted_compare import (  # not in the jobs: pandas takes a second
+        compare_scripted,
+        render_scripted,
+    )
 
     plan, out, faults, seconds = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4])
     collaborators = Collaborators(

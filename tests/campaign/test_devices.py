@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from android_suite.virtual.kernels import fetch_kernel
+
 # Files that tell when and how it ran. Everything else that is a result must be equal.
 RESULTS = ("comparison.json", "summary.json", "report.html", "report.md", "junit.xml", "plan.toml")
 PLAN = """\
@@ -103,3 +105,19 @@ def test_a_kernel_against_itself_is_equal_to_the_byte(tmp_path: Path) -> None:
     for name, (digest,) in digests(tmp_path / "out").items():
         by_seed.setdefault(name.split("-seed")[1][0], set()).add(digest)
     assert {seed: len(found) for seed, found in by_seed.items()} == {"1": 1, "2": 1}
+
+
+@pytest.mark.vdev
+@pytest.mark.slow
+def test_a_kernel_that_does_not_boot_is_told_before_the_first_job(tmp_path: Path) -> None:
+    image = bytearray(fetch_kernel("6.17.13", "arm64").path.read_bytes())
+    third = len(image) // 3
+    image[third : third + third // 2] = bytes(third // 2)
+    (tmp_path / "Image").write_bytes(image)
+    plan = tmp_path / "plan.toml"
+    plan.write_text(PLAN.replace('"6.17.13"', '"./Image"'))
+    process = start(plan, tmp_path / "out")
+    _, said = process.communicate(timeout=550)
+    assert process.returncode == 4, said
+    assert "did not come up within" in said
+    assert not (tmp_path / "out").exists()

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from scripted import ScriptedRecorder
 
 from android_suite.campaign.journal import open_campaign, read_journal
 from android_suite.campaign.plan_file import PlanFile
@@ -15,6 +14,7 @@ from android_suite.campaign.runner import Progress
 from android_suite.errors import ConfigError, EvidenceError, LabError, Unsupported, UsageError
 from android_suite.model.verdict import Verdict
 from android_suite.store.run import open_run
+from tests.campaign.scripted import ScriptedRecorder
 
 MakePlan = Callable[..., PlanFile]
 

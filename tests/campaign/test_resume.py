@@ -22,8 +22,8 @@ OF_TIME = {"journal.jsonl", "provenance.json", ".lock", ".workers", "manifest.js
 
 
 def start(plan: PlanFile, out: Path, faults: Path, seconds: float) -> subprocess.Popen[bytes]:
-    argv = [sys.executable, str(HERE / "drive.py"), str(plan.path), str(out), str(faults), str(seconds)]
-    return subprocess.Popen(argv, stderr=subprocess.PIPE)
+    argv = [sys.executable, "-m", "tests.campaign.drive", str(plan.path), str(out), str(faults), str(seconds)]
+    return subprocess.Popen(argv, stderr=subprocess.PIPE, cwd=HERE.parent.parent)
 
 
 def finish(process: subprocess.Popen[bytes]) -> tuple[int, bytes]:
@@ -87,7 +87,7 @@ def test_ctrl_c_leaves_no_process_and_a_state_to_go_on_from(
     children = read_children(process)
     process.send_signal(how)
     assert finish(process) == (130, b"")
-    assert not any(map(alive, children))
+    wait_gone(children)
     assert read_journal(out / "journal.jsonl")[-1]["event"] == "interrupted"
     assert finish(start(plan, out, faults, 0.0)) == (0, b"")
 
@@ -101,16 +101,20 @@ def test_a_killed_campaign_takes_its_jobs_with_it(
     children = read_children(process)
     process.kill()
     finish(process)
-    deadline = time.monotonic() + 10
-    while any(map(alive, children)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_gone(children)
 
 
 def read_children(process: subprocess.Popen[bytes]) -> list[int]:
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     assert children
     return [int(child) for child in children]
+
+
+def wait_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + 10
+    while any(map(alive, pids)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def alive(pid: int) -> bool:

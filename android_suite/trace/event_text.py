@@ -30,12 +30,17 @@ def choose_render(form: EventFormat, opened: RingBufferTrace, *, plugins: bool) 
         return lambda r: f"{_function(opened, r)}: {r.get('buf', '')}"
     if form.full_name in ("ftrace:bprint", "ftrace:bputs"):
         return lambda r: f"{_function(opened, r)}: {render_bprint(r, opened.printk, opened.layout)}"
-    return parse_print_fmt(form.print_fmt) or render_fields
+    return parse_print_fmt(form.print_fmt) or (lambda r: render_fields(form, r))
 
 
-def render_fields(record: Record) -> str:
-    """All fields, where the print format is beyond us."""
-    return " ".join(f"{name}={value}" for name, value in record.items())
+def render_fields(form: EventFormat, record: Record) -> str:
+    """All fields one by one, where the print format is outside the grammar; addresses and unsigned longs in hexadecimal."""
+    parts = []
+    for field in form.own_fields:
+        value = record.get(field.name, 0)
+        as_hex = isinstance(value, int) and not field.signed and ("long" in field.type or field.type.endswith("*"))
+        parts.append(f"{field.name}={value:#x}" if as_hex else f"{field.name}={value}")
+    return " ".join(("[FAILED TO PARSE]", *parts))
 
 
 def render_switch(r: Record) -> str:

@@ -269,7 +269,10 @@ class _Parser:
             self.need("{")
             value = _int(self.ternary()({}))
             self.need(",")
-            found.append((value, self.strings()))
+            if self._at < len(self._tokens) and self._tokens[self._at][0] == "string":
+                found.append((value, self.strings()))
+            else:
+                self.ternary()  # a null pointer ends the lists of newer kernels
             self.need("}")
         self.need(")")
         return found

@@ -40,6 +40,11 @@ def render(fmt: str, **record: Any) -> str:
         ('"%s", __print_flags(REC->f, "|", { (1U << 0), "A" }, { (1U << 1), "B" })', {"f": 7}, "A|B|0x4"),
         ('"%s", __print_flags(REC->f, "|", { 0x0, "NONE" }, { 1, "A" })', {"f": 0}, "NONE"),
         ('"%s", __print_flags(REC->f, "|", { 1, "A" })', {"f": 0}, ""),
+        (
+            '"%s", __print_flags(REC->f, "|", { (unsigned long)(( gfp_t)((1UL) << (3))), "A" }, { 0, ((void *)0) } )',
+            {"f": 8},
+            "A",
+        ),
         ('"%s %s", __print_symbolic(REC->f, { 1, "one" }), __print_symbolic(9, { 1, "one" })', {"f": 1}, "one 0x9"),
         ('"%s %d", __get_str(n), REC->args[1]', {"n": "path", "args": (4, 5)}, "path 5"),
         ('"%d", REC->args[9]', {"args": (4, 5)}, "0"),

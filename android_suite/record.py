@@ -180,7 +180,7 @@ def _record_one(
                 outcome = step.workload.run_once(context)
         except DeviceLost:
             raise
-        except SuiteError:
+        except BaseException:
             _clean_up(step.workload, context)
             raise
         _clean_up(step.workload, context)

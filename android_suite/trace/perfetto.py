@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from android_suite.trace.perfetto_about import About, read_about, thread_table, 
 from android_suite.trace.perfetto_events import GENERIC, FtraceEvents, decode_bundles
 from android_suite.trace.perfetto_frames import decode_frame_timeline
 from android_suite.trace.perfetto_packets import Packets, read_packets
-from android_suite.trace.perfetto_scan import read_columns
+from android_suite.trace.perfetto_scan import expand_field, read_columns
 from android_suite.trace.perfetto_symbols import read_symbols
 from android_suite.trace.perfetto_tables import Context, build_tables
+from android_suite.trace.text import read_text
 
 _EVENT_NAMES: dict[int, str] = {f.number: f.name for f in protos.FtraceEvent.DESCRIPTOR.fields}
 
@@ -43,6 +45,9 @@ def read_perfetto(source: Path | str | bytes, *, name: str = "trace") -> Trace:
     where = Path(source) if isinstance(source, str) else source
     called = name if isinstance(where, bytes) else str(where)
     packets = read_packets(where, called)
+    if (text := _systrace_inside(packets)) is not None:
+        inner = read_text(text, name=called)
+        return replace(inner, source=replace(inner.source, format="perfetto"))
     ftrace = decode_bundles(packets, called)
     about = read_about(packets)
     context = Context(machine=about.machine, kernel=about.kernel, symbols=read_symbols(packets))
@@ -59,6 +64,15 @@ def read_perfetto(source: Path | str | bytes, *, name: str = "trace") -> Trace:
         notes=_notes(packets, ftrace, about, int((~known).sum())),
     )  # fmt: skip
     return Trace(source=trace, tables=fill_missing(tables), decode_event=_Decoder(ftrace).decode)
+
+
+def _systrace_inside(packets: Packets) -> bytes | None:
+    """Ftrace text of older recorders (ChromeEventBundle.legacy_ftrace_output), where there are no ftrace bundles."""
+    _, start, end = packets.of("chrome_events")
+    _, first, last = expand_field(packets.buf, start, end, 4)
+    if not len(first) or len(packets.of("ftrace_events")[0]):
+        return None
+    return b"".join(packets.buf[a:b].tobytes() for a, b in zip(first.tolist(), last.tolist(), strict=True))
 
 
 def _range(ftrace: FtraceEvents, frames: pd.DataFrame) -> tuple[int, int]:

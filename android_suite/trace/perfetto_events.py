@@ -205,7 +205,7 @@ def _clock(bundle: dict[str, Array]) -> tuple[Array, str, tuple[str, ...]]:
         notes = ("times of another ftrace clock were moved to boottime",) if (clocks > 0).any() else ()
         return shift, "boot", notes
     number = int(clocks[~known][0])
-    name = _CLOCKS[number] if number < len(_CLOCKS) else "unknown"
+    name = _CLOCKS[number] if 0 <= number < len(_CLOCKS) else "unknown"
     return np.zeros(len(clocks), np.int64), name, ("ftrace ran on a clock that the trace does not relate to boottime",)
 
 

@@ -15,8 +15,8 @@ from android_suite.trace.unpack import bound_bytes, unpack_zlib, unpack_zstd
 
 # Field numbers of TracePacket, which are ABI; a test compares them with the perfetto package's descriptors.
 PACKET_FIELDS = {
-    "ftrace_events": 1, "process_tree": 2, "clock_snapshot": 6, "timestamp": 8, "trusted_packet_sequence_id": 10,
-    "interned_data": 12, "sequence_flags": 13,
+    "ftrace_events": 1, "process_tree": 2, "chrome_events": 5, "clock_snapshot": 6, "timestamp": 8,
+    "trusted_packet_sequence_id": 10, "interned_data": 12, "sequence_flags": 13,
     "trace_config": 33, "ftrace_stats": 34, "trace_stats": 35, "previous_packet_dropped": 42,
     "system_info": 45, "compressed_packets": 50, "timestamp_clock_id": 58, "trace_packet_defaults": 59,
     "frame_timeline_event": 76, "zstd_compressed_packets": 133,

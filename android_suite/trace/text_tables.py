@@ -11,6 +11,7 @@ import pandas as pd
 from android_suite.tables import events
 from android_suite.tables.schema import Table, make_frame
 from android_suite.trace import text_fields as fields
+from android_suite.trace import text_sched_fields as sched_fields
 from android_suite.trace.jit import compiled
 from android_suite.trace.syscalls import call_of_name
 from android_suite.trace.text_column import strings_from
@@ -160,13 +161,13 @@ def _kinds(builder: TableBuilder, lines: Lines, kinds: Sequence[str]) -> np.ndar
 
 
 def _switch(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
-    out = fields.parse_switch(builder.buf, lines.start, lines.end, builder.sched_comm_at, builder.sched_comm_size)
+    out = sched_fields.parse_switch(builder.buf, lines.start, lines.end, builder.sched_comm_at, builder.sched_comm_size)
     names = ("prev_tid", "prev_prio", "prev_state", "next_tid", "next_prio")
     return dict(zip(names, out[:-1], strict=True)), out[-1]
 
 
 def _wake(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
-    tid, prio, cpu, good = fields.parse_wake(
+    tid, prio, cpu, good = sched_fields.parse_wake(
         builder.buf, lines.start, lines.end, builder.sched_comm_at, builder.sched_comm_size
     )
     kind = _kinds(builder, lines, events.WAKE_KINDS)
@@ -218,7 +219,7 @@ def _blocked(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object], np
 
 def _setprio(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
     binder = np.array([n == "binder_set_priority" for n in builder.names])[lines.name]
-    tid, old, new, good = fields.parse_setprio(builder.buf, lines.start, lines.end, binder)
+    tid, old, new, good = sched_fields.parse_setprio(builder.buf, lines.start, lines.end, binder)
     return {"target_tid": tid, "old_prio": old, "new_prio": new}, good
 
 

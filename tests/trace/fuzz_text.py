@@ -219,7 +219,10 @@ def run_batch(reader: str, numbers: Sequence[int], seed: int, file: Path) -> dic
     refused = 0
     for number in numbers:
         data = make_input(reader, case_random(seed, number))
-        body = unwrap(reader, data)
+        try:
+            body = unwrap(reader, data)
+        except Exception as error:
+            raise AssertionError(f"reader {reader}, seed {seed}, case {number}: {error!r}") from error
         refused += body is None
         joined.append(body or b"")
     if len(numbers) > 1 and reader in ("text", "packed", "perfetto"):

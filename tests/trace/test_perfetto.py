@@ -224,6 +224,16 @@ def test_another_ftrace_clock_is_moved_to_boottime() -> None:
     assert trace.source.clock == "boot"
 
 
+def test_systrace_text_inside() -> None:
+    def build(raw: protos.Trace) -> None:
+        for piece in ("# tracer: nop\n   x-1 [000] 1.0000", "00: tracing_mark_write: B|1|a\n"):
+            raw.packet.add().chrome_events.legacy_ftrace_output.append(piece)
+
+    trace = read(build)
+    assert trace["marker"]["text"].tolist() == ["B|1|a"]
+    assert trace.source.format == "perfetto"
+
+
 def test_compressed_packets() -> None:
     inner = protos.Trace()
     bundle(inner, 0).event.add(timestamp=10, pid=1).print.buf = "x"

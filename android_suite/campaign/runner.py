@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -148,7 +149,8 @@ class Runner:
         self.folder.append("start", job=job.name, attempt=attempt, record=recording)
         arguments = (far, os.getpid(), self.folder.path, job, self.recorder, self.analyzer)
         process = context.Process(target=work, args=arguments, name=job.name)
-        # Blocked until the job is ready to clean up after itself: see `work`.
+        # Blocked until the job is ready to clean up after itself: see `work`. The tracker comes first: its start unblocks.
+        resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process.start()

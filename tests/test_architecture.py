@@ -25,6 +25,7 @@ MAY: dict[str, set[str]] = {
     "capture": GROUND | {"device"},
     "workload": GROUND | {"device"},
     "record": GROUND | {"device", "boot", "capture", "workload"},
+    "record_deterministic": GROUND | {"device", "boot", "capture", "workload"},
     # offline: reads files
     "tables": {"errors", "model"},
     "trace": {"errors", "model", "tables"},
@@ -35,13 +36,25 @@ MAY: dict[str, set[str]] = {
     "compare": GROUND | {"tables", "stats"},
     "report": {"errors", "model"},
     # doors: know both halves, measure nothing
-    "campaign": GROUND | {"virtual", "boot", "device", "workload", "record", "tables", "analyze", "compare", "report"},
+    "campaign": GROUND
+    | {
+        "virtual",
+        "boot",
+        "device",
+        "workload",
+        "record",
+        "record_deterministic",
+        "tables",
+        "analyze",
+        "compare",
+        "report",
+    },
     "cli": GROUND
-    | {"device", "virtual", "boot", "capture", "workload", "record", "campaign"}
+    | {"device", "virtual", "boot", "capture", "workload", "record", "record_deterministic", "campaign"}
     | {"tables", "trace", "evidence", "analyze", "compare", "report"},
     "pytest_plugin": GROUND | {"device", "boot", "workload", "record", "analyze"},
 }
-ONLINE = {"device", "virtual", "boot", "capture", "workload", "record"}
+ONLINE = {"device", "virtual", "boot", "capture", "workload", "record", "record_deterministic"}
 OFFLINE = {"tables", "trace", "evidence", "analysis", "stats", "analyze", "compare", "report"}
 # third-party package -> rooms that may know it
 ONLY_IN: dict[str, set[str]] = {

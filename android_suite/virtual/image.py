@@ -52,6 +52,9 @@ def build_base(arch: str, *, cache: Cache, guest: Path = GUEST) -> Entry:
             programs = compile_guest(arch, guest / "src", Path(scratch))
         nodes |= {f"system/bin/{name}": file_node(content, executable=True) for name, content in programs.items()}
         nodes |= read_tree(guest / "rootfs")
+        # The build's number is the digest of what it was made from: runs on different images are told apart by it.
+        properties = nodes["system/build.prop"].content.replace(b"@BUILD@", measure_guest(guest)[:12].encode())
+        nodes["system/build.prop"] = file_node(properties)
         applets = guest / "busybox-applets.txt"
         for applet in applets.read_text().split() if applets.is_file() else ():
             nodes.setdefault(f"system/bin/{applet}", link_node("/usr/bin/busybox"))
@@ -82,6 +85,8 @@ def read_initrd(
     }
     order = "".join(f"{name}.ko\n" for name in kernel.module_names)
     modules["lib/modules/order"] = file_node(order.encode())
+    if kernel.config is not None:
+        modules[f"boot/config-{kernel.release}"] = file_node(kernel.config.read_bytes())
     run = {path.lstrip("/"): _executable_or_not(content) for path, content in (run_files or {}).items()}
     return join_archives(
         [base.files["base"].read_bytes(), render_cpio(modules), *map(read_overlay, overlays), render_cpio(run)]

@@ -37,7 +37,9 @@ class KernelImage:
         path: the image, as QEMU takes it.
         sha256: digest of the image.
         modules: modules of the virtual network card in load order; empty where the driver is built in.
-        config_sha256: digest of the kernel's configuration file; None where it is not known.
+        config: the kernel's configuration file, put into the guest as ``/boot/config-RELEASE``; None where there is none
+            or the kernel tells its configuration itself.
+        config_sha256: digest of the configuration; None where it is not known.
         package: Debian package, None for an image given by path.
         version: version of the package.
     """
@@ -49,6 +51,7 @@ class KernelImage:
     sha256: str
     modules: tuple[Path, ...] = ()
     module_names: tuple[str, ...] = ()
+    config: Path | None = None
     config_sha256: str | None = None
     package: str | None = None
     version: str | None = None
@@ -127,6 +130,7 @@ def fetch_kernel(name: str, arch: str | None = None, *, cache: Cache | None = No
         sha256=entry.digests["vmlinuz"],
         modules=tuple(entry.files[f"{module}.ko"] for module in order),
         module_names=tuple(order),
+        config=entry.files["config"],
         config_sha256=entry.digests["config"],
         package=package,
         version=entry.meta["version"],

@@ -49,6 +49,7 @@ class TableBuilder:
         calls: Array | None, symbol: Callable[[int], str],
     ) -> None:  # fmt: skip
         self._streams, self._calls, self._symbol = streams, calls, symbol
+        self.id_counts = id_counts
         self.threads = ThreadNames()
         self._plans = plan_events(formats)
         self.dense: Array = np.zeros(1 << 16, np.int32)  # kind 0: an id without format
@@ -133,7 +134,8 @@ class TableBuilder:
             gather.put_values(tid, row, base, out["tid"])
         for column, value in plan.spec.defaults.items():
             if value:
-                out[column][base + row] = value
+                target = out[column]
+                gather.put_constant(value, row, base, target.view(np.int8) if target.dtype == np.bool_ else target)
         for column, field in plan.integers:
             self._put_integers(plan, batch, where, column, field, row, base, out[column])
         for column, field in plan.texts:

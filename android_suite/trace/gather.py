@@ -117,6 +117,13 @@ def put_values(values: Array, row: Array, base: int, out: Array) -> None:
 
 
 @compiled
+def put_constant(value: int, row: Array, base: int, out: Array) -> None:
+    """``out[base + row[i]] = value``."""
+    for i in range(row.size):
+        out[base + row[i]] = value
+
+
+@compiled
 def gather_text_spans(
     words: Array, where: Array, begin: Array, limit: Array, big: bool, strip_newline: bool, out_length: Array
 ) -> None:

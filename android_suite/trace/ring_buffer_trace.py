@@ -60,7 +60,7 @@ def read_ring_buffer_trace(opened: RingBufferTrace) -> Trace:
         saved_comms=opened.saved_comms, tgids={**opened.tgids, **_new_thread_tgids(tables, opened.tgids)},
         processes=opened.processes,
     )  # fmt: skip
-    counts = event_counts(summary.id_counts, opened.formats)
+    counts = event_counts(builder.id_counts, opened.formats)
     source = TraceSource(
         format=opened.format, path=opened.path, events=summary.events, lost_events=lost.total, clock=opened.clock,
         start_ns=summary.first_ns or 0, end_ns=summary.last_ns or 0,

@@ -24,6 +24,7 @@ Array = npt.NDArray[Any]
 
 SLOT_BYTES = 1 << 20  # measured: smaller costs calls, larger leaves the processor's cache
 ARENA_BYTES = 64 << 20
+MAX_ARENA_BYTES = 128 << 20  # one page of each CPU at least; kernels make pages of up to 512 KiB
 MAX_STREAMS = 4096
 
 
@@ -89,6 +90,12 @@ def iter_batches(
     if len(streams) > MAX_STREAMS:
         raise TraceError(streams[0].file, None, f"at most {MAX_STREAMS} CPU buffers, found {len(streams)}")
     page = layout.page_bytes
+    if page * len(streams) > MAX_ARENA_BYTES:
+        raise TraceError(
+            streams[0].file,
+            None,
+            f"{len(streams)} CPU buffers with pages of at most {MAX_ARENA_BYTES // len(streams)} bytes",
+        )
     largest = max(s.bytes for s in streams)
     slot_pages = max(1, min(slot_bytes, ARENA_BYTES // len(streams), largest) // page)
     loader = _Loader(streams, layout, slot_pages, summary)
@@ -151,8 +158,6 @@ class _Loader:
         capacity = max(1, slot_pages * ((page - layout.data_offset) // 8))
         self._slot_words = slot_pages * (page // 4)
         self.words: Array = np.zeros(n * self._slot_words, np.uint32)
-        if self.words.size >= 1 << 32:
-            raise TraceError(streams[0].file, None, "pages that fit into the reader's memory")
         self._bytes = self.words.view(np.uint8)
         self.ts: Array = np.zeros((n, capacity), np.int64)
         self.kind: Array = np.zeros((n, capacity), np.uint16)

@@ -195,3 +195,9 @@ def test_many_cpus_merge_like_two() -> None:
         expected += [(t, cpu, n) for n, (t, _, _) in enumerate(events)]
     found, _ = decode(streams, layout, slot_bytes=1024)
     assert [(t, c) for t, c, _, _ in found] == [(t, c) for t, c, _ in sorted(expected)]
+
+
+def test_pages_of_absurd_size_take_no_memory() -> None:
+    streams = [memory_stream(cpu, b"") for cpu in range(100)]
+    with pytest.raises(TraceError, match="100 CPU buffers with pages of at most"):
+        decode(streams, make_layout(page_bytes=1 << 24))

@@ -3,7 +3,7 @@
 ::
 
     ftrace/cpuN.raw               pages as trace_pipe_raw gave them
-    ftrace/meta.json              page_size, clock, long_size, endian, kernel, machine, events (what was switched on)
+    ftrace/meta.json              page_size, clock, long_size, endian, kernel, machine, enabled_events
     ftrace/header_page, header_event, formats/SYSTEM/EVENT
     ftrace/saved_cmdlines, saved_tgids, threads.txt, processes.txt, kallsyms, printk_formats, stats/cpuN.txt   (optional)
 
@@ -124,7 +124,7 @@ def _read_meta(path: Path) -> CaptureMeta:
         raise TraceError(path, None, f"page_size between 64 bytes and 16 MiB, found {page!r:.40}")
     if endian not in ("little", "big"):
         raise TraceError(path, None, f"endian 'little' or 'big', found {endian!r:.40}")
-    enabled = raw.get("events")
+    enabled = raw.get("enabled_events")
     return CaptureMeta(
         page_bytes=page, clock=str(raw.get("clock") or "unknown")[:64], big_endian=endian == "big",
         kernel=_name(raw.get("kernel")), machine=_name(raw.get("machine")),

@@ -222,6 +222,12 @@ def test_events_without_a_format_are_counted(tmp_path: Path) -> None:
     assert any("no format file" in note for note in trace.source.notes)
 
 
+def test_what_was_switched_on_is_known(tmp_path: Path) -> None:
+    assert capture(tmp_path / "a", {0: []}).source.enabled_events is None
+    trace = capture(tmp_path / "b", {0: []}, meta={"enabled_events": ["sched:sched_switch"]})
+    assert trace.source.enabled_events == {"sched:sched_switch", "ftrace:print"}
+
+
 def test_a_capture_of_nothing(tmp_path: Path) -> None:
     trace = capture(tmp_path, {0: [], 1: []})
     assert (trace.source.events, trace.source.duration_ns) == (0, 0)

@@ -17,8 +17,3 @@ _F = TypeVar("_F", bound=Callable[..., object])
 def compiled(function: _F) -> _F:
     """Compiles ``function`` on its first call (nopython, no GIL) and keeps the code on disk."""
     return cast(_F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
-
-
-def inlined(function: _F) -> _F:
-    """Compiles ``function`` for use inside other kernels."""
-    return cast(_F, numba.njit(cache=True, nogil=True, inline="always", error_model="numpy")(function))

@@ -41,6 +41,8 @@ class Batch:
     kind: Array  # int32, small number that the caller gave to the event id
     where: Array  # uint32, word of the record
     size: Array  # int32, bytes of the record
+    slot_words: int  # words of a stream's slot in the arena
+    slot_offsets: tuple[int, ...]  # where in its file the bytes in each stream's slot stood
 
 
 @dataclass(slots=True, kw_only=True)
@@ -125,6 +127,7 @@ def iter_batches(
         yield Batch(
             first_seq=seq, words=loader.words, big=layout.big_endian, ts=ts, stream=out["stream"][:n],
             cpu=out["cpu"][:n], kind=out["kind"][:n], where=out["where"][:n], size=out["size"][:n],
+            slot_words=loader.slot_words, slot_offsets=tuple(loader.slot_offsets),
         )  # fmt: skip
         seq += n
 
@@ -156,8 +159,8 @@ class _Loader:
         page = layout.page_bytes
         # The smallest event is 8 bytes.
         capacity = max(1, slot_pages * ((page - layout.data_offset) // 8))
-        self._slot_words = slot_pages * (page // 4)
-        self.words: Array = np.zeros(n * self._slot_words, np.uint32)
+        self.slot_words = slot_pages * (page // 4)
+        self.words: Array = np.zeros(n * self.slot_words, np.uint32)
         self._bytes = self.words.view(np.uint8)
         self.ts: Array = np.zeros((n, capacity), np.int64)
         self.kind: Array = np.zeros((n, capacity), np.uint16)
@@ -170,6 +173,7 @@ class _Loader:
         self._page_lost: Array = np.zeros(slot_pages, np.int64)
         self._readers: list[PageReader | None] = [None] * n
         self._read_bytes = [0] * n
+        self.slot_offsets = [s.offset for s in streams]
         self._last_ns: list[int | None] = [None] * n
         self._open_gap: list[Gap | None] = [None] * n
 
@@ -185,8 +189,8 @@ class _Loader:
         reader = self._readers[s]
         if reader is None:
             reader = self._readers[s] = stream.open_reader()
-        start = s * self._slot_words
-        target = self._bytes[start * 4 : (start + self._slot_words) * 4]
+        start = s * self.slot_words
+        target = self._bytes[start * 4 : (start + self.slot_words) * 4]
         got = reader.read_into(target)
         whole = got // page
         if got < target.size:
@@ -196,10 +200,10 @@ class _Loader:
                 self._summary.cut_bytes[s] = got % page
         if self._layout.big_endian != _HOST_BIG:
             self.words[start : start + whole * (page // 4)].byteswap(inplace=True)
+        self.slot_offsets[s] = stream.offset + self._read_bytes[s]
         n, fault, word = self._scan(s, start, whole)
         if fault:
-            at = stream.offset + self._read_bytes[s] + (word - start) * 4
-            raise TraceError(stream.file, at, ring_buffer.FAULTS[fault])
+            raise TraceError(stream.file, self.slot_offsets[s] + (word - start) * 4, ring_buffer.FAULTS[fault])
         self._read_bytes[s] += whole * page
         ts = self.ts[s, :n]
         if stream.adjust_ns is not None and n:
@@ -239,6 +243,8 @@ class _Loader:
 _HOST_BIG = bool(np.frombuffer(b"\0\1", np.uint16)[0] == 1)
 
 
-def locate(streams: Sequence[PageStream], batch: Batch, event: int) -> Path:
-    """The file that an event of the batch came from, for errors."""
-    return streams[int(batch.stream[event])].file
+def locate(streams: Sequence[PageStream], batch: Batch, event: int) -> tuple[Path, int]:
+    """File and offset of an event's record, for errors; of packed pages the offset counts unpacked bytes."""
+    stream = int(batch.stream[event])
+    inside = (int(batch.where[event]) - stream * batch.slot_words) * 4
+    return streams[stream].file, batch.slot_offsets[stream] + inside

@@ -117,7 +117,7 @@ class TableBuilder:
         if size[shortest] < plan.needed_bytes:
             event = int(chosen[shortest])
             raise TraceError(
-                locate(self._streams, batch, event), None,
+                *locate(self._streams, batch, event),
                 f"records of {plan.form.full_name} with at least {plan.needed_bytes} bytes, found "
                 f"{int(size[shortest])} at {int(batch.ts[event])} ns",
             )  # fmt: skip

@@ -71,7 +71,7 @@ def decode_records(form: EventFormat, batch: Batch, rows: Array, opened: RingBuf
     if rows.size and int(size.min()) < needed:
         event = int(rows[int(np.argmin(size))])
         raise TraceError(
-            locate(opened.streams, batch, event), None,
+            *locate(opened.streams, batch, event),
             f"records of {form.full_name} with at least {needed} bytes, found {int(size.min())} at {int(batch.ts[event])} ns",
         )  # fmt: skip
     columns: dict[str, Any] = {

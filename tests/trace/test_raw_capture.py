@@ -266,10 +266,13 @@ def test_a_malformed_side_file_is_named(tmp_path: Path, name: str, content: str,
 def test_a_record_shorter_than_its_format_is_refused(tmp_path: Path) -> None:
     layout = make_layout()
     writer = PageWriter(layout)
+    writer.add(70, make_record("print", 1, buf="x"))
+    writer.new_page(77)
     writer.add(77, make_record("sched_switch", 1)[:40])
-    write_capture(tmp_path, layout, {0: writer.finish()})
-    with pytest.raises(TraceError, match="at least 64 bytes, found 40 at 77 ns"):
+    write_capture(tmp_path, layout, {0: b"", 1: writer.finish()})
+    with pytest.raises(TraceError, match="at least 64 bytes, found 40 at 77 ns") as caught:
         read_raw_capture(tmp_path)
+    assert (caught.value.file.name, caught.value.offset) == ("cpu1.raw", 4096 + 20)
 
 
 def test_a_folder_without_pages(tmp_path: Path) -> None:

@@ -196,14 +196,24 @@ def _thread_of(threads: pd.DataFrame, tgid: int, role: int) -> int:
     return int(found.iloc[0]) if len(found) else -1
 
 
-def _waited_for(inversions: pd.DataFrame, threads: pd.DataFrame, tid: int, start: I64, end: I64) -> NDArray[np.object_]:
-    own = inversions[inversions["waiter_tid"] == tid]
-    comm = threads.set_index("tid")["comm"]
+def _waited_for(
+    inversions: pd.DataFrame, threads: pd.DataFrame, tid: int, start: I64, end: I64
+) -> NDArray[np.object_]:
+    """For each window the holder and operation that the thread waited behind for longest; empty where for none."""
     out = np.full(len(start), "", object)
-    for i in range(len(start) if len(own) else 0):  # late frames only
-        inside = np.minimum(own["end_ns"], end[i]) - np.maximum(own["start_ns"], start[i])
-        blamed = inside[inside > 0].groupby([own["holder_tid"], own["operation"]]).sum()
-        if len(blamed):
-            holder, operation = blamed.idxmax()
-            out[i] = f"{comm.get(holder, holder)} in {operation}"
+    own = inversions[inversions["waiter_tid"] == tid].sort_values("start_ns", kind="stable")
+    begin, until = own["start_ns"].to_numpy(), own["end_ns"].to_numpy()
+    # The inverted intervals of one thread are disjoint: those that meet a window follow each other.
+    low, high = np.searchsorted(until, start, side="right"), np.searchsorted(begin, end, side="left")
+    count = np.maximum(high - low, 0)
+    window = np.repeat(np.arange(len(start)), count)
+    row = low[window] + np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    inside = np.minimum(until[row], end[window]) - np.maximum(begin[row], start[window])
+    blamed = pd.DataFrame({"window": window, "ns": inside, "holder": own["holder_tid"].to_numpy()[row]})
+    blamed["operation"] = own["operation"].to_numpy()[row]
+    total = blamed.groupby(["window", "holder", "operation"])["ns"].sum().reset_index().sort_values("ns", kind="stable")
+    top = total.drop_duplicates("window", keep="last")
+    comm = dict(zip(threads["tid"].tolist(), threads["comm"].tolist(), strict=True))
+    for at, holder, operation in zip(top["window"], top["holder"], top["operation"], strict=True):
+        out[at] = f"{comm.get(holder, holder)} in {operation}"
     return out

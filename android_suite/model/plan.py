@@ -28,6 +28,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -38,9 +39,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict
 
 from android_suite.model.gate import Gate, read_gate_tables
-from android_suite.model.metrics import Margin, find_metric, parse_margin
+from android_suite.model.metrics import CATALOGUE, Margin, find_metric, parse_margin
 from android_suite.model.run import Mode
-from android_suite.model.toml_source import TomlSource, expected_name, parse_toml, validate_source
+from android_suite.model.toml_source import KeyPath, TomlSource, expected_name, parse_toml, validate_source
 
 Role = Literal["baseline", "candidate"]
 Arch = Literal["arm64", "amd64"]
@@ -263,14 +264,23 @@ def _seeds(source: TomlSource, plan: PlanTable) -> tuple[int, ...]:
 def _check_gates(source: TomlSource, document: _Document, gates: tuple[Gate, ...]) -> None:
     names = {scenario.name for scenario in document.scenario}
     for index, gate in enumerate(gates):
+        _check_metric(source, ("gate", index, "metric"), gate.metric)
         if gate.scenario is not None and gate.scenario not in names:
             expected = f"a scenario of this plan ({', '.join(sorted(names))})"
             raise source.fault(("gate", index, "scenario"), expected, repr(gate.scenario))
 
 
+def _check_metric(source: TomlSource, path: KeyPath, name: str) -> None:
+    """Refuses what looks like a misspelt metric. Another name may be one of a scenario of the user's own."""
+    known = [metric.name for metric in CATALOGUE]
+    if name not in known and difflib.get_close_matches(name, known, n=1, cutoff=0.8):
+        raise source.fault(path, expected_name(name, known), repr(name))
+
+
 def _margins(source: TomlSource, document: _Document) -> dict[str, Margin]:
     margins = {}
     for name, text in document.margin.items():
+        _check_metric(source, ("margin", name), name)
         metric = find_metric(name)
         margin = parse_margin(text, metric.unit) if isinstance(text, str) else None
         if margin is None:

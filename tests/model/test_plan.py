@@ -90,6 +90,8 @@ FAULTS = {
     "gate on an absent scenario": (
         'margin = "0.5 ms"', 'scenario = "app_launch"', 24, "gate[0].scenario", "of this plan", "'app_launch'"
     ),
+    "misspelt metric": ("frameOverrunMs_p95", "frameOverunMs_p95", 23, "gate[0].metric", "'frameOverrunMs_p95'", ""),
+    "misspelt metric of a margin": ("invertedMs =", "invertdMs =", 27, "margin.invertdMs", "'invertedMs' (did", ""),
     "attached and deterministic": ('"6.17.13"', '"attached"', 14, "kernel[1].kernel", "only virtual", "'attached'"),
 }  # fmt: skip
 

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PY := .venv/bin/python
 SUITE := .venv/bin/android-suite
-MODE ?= realtime
+MODE ?= deterministic
 
 .PHONY: help setup system demo test fast check format lint types bench clean
 

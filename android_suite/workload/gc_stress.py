@@ -59,6 +59,8 @@ class GcStress:
             "render_spin",
             "binder_spin",
             "binder_phase_us",
+            "binder_every",
+            "gpu_us",
             "gc_trigger_bytes",
             "gc_calls",
             "gc_copy_bytes",

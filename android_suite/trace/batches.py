@@ -120,9 +120,10 @@ def iter_batches(
             out["ts"], out["cpu"], out["kind"], out["where"], out["size"],
         )  # fmt: skip
         ts = out["ts"][:n]
-        if summary.first_ns is None:
-            summary.first_ns = int(ts[0])
-        summary.last_ns = int(ts[-1])
+        # Not the first and the last event: a CPU's clock may have run backwards.
+        first, last = int(ts.min()), int(ts.max())
+        summary.first_ns = first if summary.first_ns is None else min(summary.first_ns, first)
+        summary.last_ns = last if summary.last_ns is None else max(summary.last_ns, last)
         summary.events += n
         yield Batch(
             first_seq=seq, words=loader.words, big=layout.big_endian, ts=ts, stream=out["stream"][:n],

@@ -15,6 +15,9 @@ from android_suite.errors import TraceError, Unsupported
 from android_suite.trace.dat_cursor import MAX_BLOCK_BYTES, Cursor
 
 MAX_CHUNK_BYTES = 64 << 20
+# Pages shrink 5 to 25 times, nearly empty ones up to 140. A CPU that grows beyond both of these is a bomb.
+MAX_PLAIN_BYTES = 256 << 20
+MAX_RATIO = 100
 _ALGORITHMS = ("none", "zlib", "zstd")
 
 
@@ -112,9 +115,13 @@ def _iter_chunks(path: Path, offset: int, nbytes: int, algorithm: str, big_endia
         # The size that the buffer states leaves out the number of chunks.
         cursor = Cursor(file, path, offset + 4 + nbytes, big_endian=big_endian)
         cursor.seek(offset, "packed pages")
+        budget = max(MAX_PLAIN_BYTES, MAX_RATIO * nbytes)
         for _ in range(cursor.number(4, "the number of chunks")):
             start = cursor.at
             packed, plain = cursor.number(4, "a packed size"), cursor.number(4, "an unpacked size")
             if not 0 < plain <= MAX_CHUNK_BYTES:
                 raise cursor.fail(f"a chunk of 1 to {MAX_CHUNK_BYTES} bytes, found {plain}")
+            budget -= plain
+            if budget < 0:
+                raise cursor.fail(f"pages that unpack to at most {MAX_RATIO} times their packed size")
             yield unpack(algorithm, cursor.take(packed, "packed pages"), plain, path, start)

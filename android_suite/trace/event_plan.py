@@ -56,8 +56,9 @@ def plan_event(form: EventFormat) -> EventPlan | None:
 
 
 def plan_events(formats: Sequence[EventFormat]) -> tuple[EventPlan, ...]:
-    """Plans every event whose id fits into a record's 16 bits."""
-    return tuple(p for form in formats if form.id < 1 << 16 and (p := plan_event(form)) is not None)
+    """Plans every event whose id fits into a record's 16 bits; of two with one id the last counts."""
+    by_id = {form.id: form for form in formats if form.id < 1 << 16}
+    return tuple(p for form in by_id.values() if (p := plan_event(form)) is not None)
 
 
 def _is_integer(field: Field) -> bool:

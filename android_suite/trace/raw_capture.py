@@ -24,7 +24,7 @@ from android_suite.trace.event_format import EventFormat, PageLayout, parse_even
 from android_suite.trace.lost import CpuStats, parse_cpu_stats
 from android_suite.trace.page_stream import file_stream
 from android_suite.trace.ring_buffer_trace import RingBufferTrace, read_ring_buffer_trace
-from android_suite.trace.side_files import parse_kallsyms, parse_pairs
+from android_suite.trace.side_files import Symbols, parse_pairs
 
 MAX_SIDE_FILE_BYTES = 64 << 20
 MAX_FORMATS = 20_000
@@ -92,7 +92,7 @@ def open_raw_capture(folder: Path) -> RingBufferTrace:
         clock=meta.clock, kernel=meta.kernel, machine=meta.machine, stats=_read_stats(place / "stats"),
         proc_comms=proc_comms, saved_comms=parse_pairs(_read_text(place / "saved_cmdlines")),
         tgids={**tgids, **proc_tgids}, processes=parse_pairs(_read_text(place / "processes.txt")),
-        symbols=parse_kallsyms(_read_text(place / "kallsyms")), enabled_events=meta.enabled_events, notes=notes,
+        symbols=Symbols(_read_text(place / "kallsyms")), enabled_events=meta.enabled_events, notes=notes,
     )  # fmt: skip
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bisect
 import re
-from dataclasses import dataclass
 
 
 def parse_pairs(text: str) -> dict[int, str]:
@@ -16,17 +15,28 @@ def parse_pairs(text: str) -> dict[int, str]:
     }
 
 
-@dataclass(frozen=True, slots=True)
 class Symbols:
-    """Kernel symbols by address."""
+    """Kernel symbols by address, from ``/proc/kallsyms``: 200,000 lines that few traces need, so read on first use.
 
-    addresses: tuple[int, ...] = ()
-    names: tuple[str, ...] = ()
+    Addresses of 0 (hidden by kptr_restrict) name nothing.
+    """
+
+    __slots__ = ("_addresses", "_names", "_text")
+
+    def __init__(self, text: str = "") -> None:
+        self._text: str | None = text
+        self._addresses: list[int] = []
+        self._names: list[str] = []
 
     def find(self, address: int) -> tuple[str, int] | None:
         """Symbol and offset in it; None if no symbol is below ``address``."""
-        at = bisect.bisect_right(self.addresses, address) - 1
-        return (self.names[at], address - self.addresses[at]) if at >= 0 else None
+        if self._text is not None:
+            lines = re.finditer(r"^([0-9a-fA-F]{1,16}) \S (\S+)", self._text, re.MULTILINE)
+            pairs = sorted((value, m[2]) for m in lines if (value := int(m[1], 16)))
+            self._addresses, self._names = [a for a, _ in pairs], [n for _, n in pairs]
+            self._text = None
+        at = bisect.bisect_right(self._addresses, address) - 1
+        return (self._names[at], address - self._addresses[at]) if at >= 0 else None
 
     def name_caller(self, address: int) -> str:
         """``symbol+0xoffset``; a bare hexadecimal number where no symbol is near; empty for 0."""
@@ -37,16 +47,6 @@ class Symbols:
         if found is None or found[1] > 1 << 20:
             return f"0x{address:x}"
         return f"{found[0]}+0x{found[1]:x}"
-
-
-def parse_kallsyms(text: str) -> Symbols:
-    """``/proc/kallsyms``; addresses of 0 (hidden by kptr_restrict) name nothing."""
-    pairs = sorted(
-        (int(m[1], 16), m[2])
-        for m in re.finditer(r"^([0-9a-fA-F]{1,16}) \S (\S+)", text, re.MULTILINE)
-        if int(m[1], 16)
-    )
-    return Symbols(tuple(a for a, _ in pairs), tuple(n for _, n in pairs))
 
 
 def parse_printk_formats(text: str) -> dict[int, str]:

@@ -16,7 +16,7 @@ from android_suite.trace.dat_options import Buffer, Options, read_option
 from android_suite.trace.event_format import EventFormat, PageLayout, parse_event_format, parse_header_page
 from android_suite.trace.page_stream import PageStream, file_stream
 from android_suite.trace.ring_buffer_trace import RingBufferTrace, read_ring_buffer_trace
-from android_suite.trace.side_files import parse_kallsyms, parse_pairs, parse_printk_formats
+from android_suite.trace.side_files import Symbols, parse_pairs, parse_printk_formats
 
 MAGIC = b"\x17\x08\x44tracing"
 MAX_FORMATS = 20_000
@@ -247,7 +247,7 @@ def _assemble(
         scaled=options.tsc is not None,
         cpu_count=min(options.cpu_count or 0, MAX_CPUS),
         clock=options.clock or buffers[0].clock, kernel=kernel, machine=machine, stats=options.stats,
-        saved_comms=parse_pairs(parts.cmdlines), symbols=parse_kallsyms(parts.kallsyms),
+        saved_comms=parse_pairs(parts.cmdlines), symbols=Symbols(parts.kallsyms),
         printk=parse_printk_formats(parts.printk), notes=tuple(notes),
     )  # fmt: skip
 

@@ -228,6 +228,17 @@ def test_what_was_switched_on_is_known(tmp_path: Path) -> None:
     assert trace.source.enabled_events == {"sched:sched_switch", "ftrace:print"}
 
 
+def test_of_two_formats_with_one_id_the_last_counts(tmp_path: Path) -> None:
+    capture(tmp_path, EVERYTHING)
+    formats = tmp_path / "ftrace/formats/sched"
+    (formats / "sched_zwitch").write_text(
+        (formats / "sched_switch").read_text().replace("sched_switch", "sched_zwitch")
+    )
+    trace = read_raw_capture(tmp_path)
+    assert trace.source.event_counts["sched:sched_zwitch"] == 1
+    assert len(trace["sched_switch"]) == 0
+
+
 def test_a_capture_of_nothing(tmp_path: Path) -> None:
     trace = capture(tmp_path, {0: [], 1: []})
     assert (trace.source.events, trace.source.duration_ns) == (0, 0)
@@ -240,7 +251,9 @@ def test_times_that_run_backwards_on_a_cpu_keep_their_order(tmp_path: Path) -> N
         writer.new_page(ts)
         writer.add(ts, make_record("print", 1, buf=str(ts)))
     write_capture(tmp_path, layout, {0: writer.finish()})
-    assert read_raw_capture(tmp_path)["marker"]["text"].tolist() == ["100", "50", "70"]
+    trace = read_raw_capture(tmp_path)
+    assert trace["marker"]["text"].tolist() == ["100", "50", "70"]
+    assert (trace.source.start_ns, trace.source.end_ns) == (50, 100)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 import zstandard
 
 from android_suite.errors import TraceError, Unsupported
+from android_suite.trace import dat_compression
 from android_suite.trace.dat_compression import unpack
 from android_suite.trace.raw_capture import open_raw_capture, read_raw_capture
 from android_suite.trace.render_text import render_text
@@ -245,15 +246,20 @@ def test_what_is_not_supported_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("compression", ["zlib", "zstd"])
-def test_a_bomb_stops_at_its_bound(compression: str, tmp_path: Path) -> None:
+def test_a_bomb_stops_at_its_bound(compression: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     layout = make_layout()
-    bomb = make_dat_v7(layout, [DatBuffer(cpus={0: bytes(256 << 20)})], compression=compression, chunk_pages=1 << 16)
+    bomb = make_dat_v7(layout, [DatBuffer(cpus={0: bytes(65 << 20)})], compression=compression, chunk_pages=1 << 16)
     assert len(bomb) < 1 << 20
     (tmp_path / "t.dat").write_bytes(bomb)
     with pytest.raises(TraceError, match="a chunk of 1 to"):
         read_trace_dat(tmp_path / "t.dat")
+    monkeypatch.setattr(dat_compression, "MAX_PLAIN_BYTES", 8 << 20)
+    slow = make_dat_v7(layout, [DatBuffer(cpus={0: bytes(64 << 20)})], compression=compression, chunk_pages=1 << 12)
+    (tmp_path / "t.dat").write_bytes(slow)
+    with pytest.raises(TraceError, match="at most 100 times"):
+        read_trace_dat(tmp_path / "t.dat")
     squeeze = zlib.compress if compression == "zlib" else zstandard.ZstdCompressor().compress
-    small = squeeze(bytes(256 << 20))
+    small = squeeze(bytes(64 << 20))
     tracemalloc.start()
     try:
         with pytest.raises(TraceError, match="at byte 77: expected"):

@@ -122,7 +122,7 @@ def compare_locks(witnessed: Witnessed, looked: Looked) -> list[Finding]:
     released = holds.assign(
         start_ns=holds["start_ns"].where(~down, holds["downgrade_ns"]), write=holds["write"] & ~down
     )
-    slept = pair_contention(looked.trace)
+    slept = pair_contention(looked.trace["contention"])
     slept = slept[slept["tid"].isin(tids)]
     late = find_late_stamps(looked.trace)
     found = []
@@ -153,9 +153,8 @@ def compare_switches(witnessed: Witnessed, looked: Looked) -> list[Finding]:
     ]
 
 
-def pair_contention(trace: Trace) -> pd.DataFrame:
-    """One row a contended taking of an rwsem: tid, lock_addr, start_ns, end_ns."""
-    con = trace["contention"]
+def pair_contention(con: pd.DataFrame) -> pd.DataFrame:
+    """Contention events to one row a contended taking of an rwsem: tid, lock_addr, start_ns, end_ns."""
     con = con[(con["kind"] == 1) | con["flags"].isin([_READ, _WRITE])].sort_values(["tid", "lock_addr", "seq"])
     keys = ["tid", "lock_addr"]
     begins = con[con["kind"] == 0].index

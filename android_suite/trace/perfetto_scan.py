@@ -46,8 +46,8 @@ class Columns:
 
 def read_columns(buf: Array, starts: Array, ends: Array, numbers: Sequence[int]) -> Columns:
     """Reads the fields ``numbers`` of each message ``buf[starts[i]:ends[i]]``; the last one of a kind counts, as in protobuf."""
-    column = np.full(max(numbers) + 1, -1, np.int16)
-    column[list(numbers)] = np.arange(len(numbers))
+    column = np.full(max(numbers, default=0) + 1, -1, np.int16)  # a described event may have no fields
+    column[np.array(numbers, np.int64)] = np.arange(len(numbers))
     value = np.zeros((len(starts), len(numbers)), np.int64)
     size = np.full((len(starts), len(numbers)), -1, np.int64)
     good = np.zeros(len(starts), np.bool_)

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
+from android_suite.analysis.pipeline import analyze_trace
+from android_suite.analysis.summary import summarize_analysis
 from android_suite.errors import UsageError
 from android_suite.tables import derived, events
 from android_suite.tables.schema import make_frame
@@ -142,3 +144,13 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         write_perfetto(read_text(TEXT), {}, tmp_path / "no" / "such")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_analysis_of_an_export_is_that_of_the_trace(tmp_path: Path, shared_data: Path) -> None:
+    trace = read_text(shared_data / "own_capture/inversion-6.16.12.txt.gz")
+    found = analyze_trace(trace)
+    write_perfetto(trace, found.tables, tmp_path / "t.pftrace")
+    first, second = summarize_analysis(found), summarize_analysis(analyze_trace(read_perfetto(tmp_path / "t.pftrace")))
+    for part in ("madvise", "locks", "inversions", "frames", "gc"):
+        assert first[part] == second[part], part
+    assert first["inversions"]["count"] == 6

@@ -29,6 +29,9 @@ def measure_level(boots: Boots) -> float:
 
 def summarize_boots(boots: Boots) -> Array:
     """Median of each boot; shape (boots,)."""
+    if len({len(boot) for boot in boots}) == 1:
+        medians: Array = np.median(np.array(boots, dtype=np.float64), axis=1)
+        return medians
     return np.array([np.median(boot) for boot in boots])
 
 

@@ -1,0 +1,108 @@
+"""One measurement in a process of its own: ``python -m benchmarks.child STEP FOLDER WARM_FOLDER``, a line of JSON out.
+
+The step runs once on a small trace first: what it then takes is the work itself, without imports and compilation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from android_suite.analysis.pipeline import analyze_trace
+from android_suite.tables.trace import Trace
+from android_suite.trace.perfetto import read_perfetto
+from android_suite.trace.raw_capture import read_raw_capture
+from android_suite.trace.text import read_text
+from android_suite.trace.trace_dat import read_trace_dat
+
+Found = tuple[Trace, dict[str, float]]
+FILES = {"raw": "raw", "dat": "trace.dat", "text": "trace.txt", "perfetto": "trace.perfetto", "analyze": "raw"}
+
+
+def _reads(read: Callable[[Path], Trace]) -> Callable[[Path], Found]:
+    return lambda path: (read(path), {})
+
+
+def _analyze(path: Path) -> Found:
+    start = time.perf_counter()
+    trace = read_raw_capture(path)
+    decoded = time.perf_counter()
+    analysis = analyze_trace(trace)
+    return trace, {
+        "decode_s": decoded - start,
+        "inversions": len(analysis["inversions"]),
+        "madvise": len(analysis["madvise"]),
+        "lock_waits": len(analysis["lock_waits"]),
+    }
+
+
+STEPS: dict[str, Callable[[Path], Found]] = {
+    "raw": _reads(read_raw_capture),
+    "dat": _reads(read_trace_dat),
+    "text": _reads(read_text),
+    "perfetto": _reads(read_perfetto),
+    "analyze": _analyze,
+}
+
+
+def measure_step(step: str, folder: Path, warm: Path) -> dict[str, object]:
+    """Runs a step on the trace in ``folder`` and says what it took.
+
+    Args:
+        step: of STEPS.
+        folder: as benchmarks.generate writes it.
+        warm: another one, small.
+
+    Returns:
+        events, rows of each table of events, wall_s, cpu_s, peak_bytes (the process's high-water mark), started_bytes, warm_s,
+        and what the step itself tells.
+    """
+    run, file = STEPS[step], FILES[step]
+    begin = time.perf_counter()
+    run(warm / file)
+    warm_s = time.perf_counter() - begin
+    started = _status_bytes("VmRSS")
+    before, begin = _cpu_s(), time.perf_counter()
+    trace, told = run(folder / file)
+    wall, cpu = time.perf_counter() - begin, _cpu_s() - before
+    return {
+        "events": trace.source.events,
+        "rows": {name: len(frame) for name, frame in trace.tables.items() if len(frame) and "seq" in frame},
+        "wall_s": wall,
+        "cpu_s": cpu,
+        "peak_bytes": _status_bytes("VmHWM"),
+        "started_bytes": started,
+        "warm_s": warm_s,
+        **told,
+    }
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _status_bytes(name: str) -> int:
+    """From the process's own status: getrusage would count what the parent had before exec."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.child", description=__doc__)
+    parser.add_argument("step", choices=STEPS)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("warm", type=Path)
+    options = parser.parse_args()
+    print(json.dumps(measure_step(options.step, options.folder, options.warm)))
+
+
+if __name__ == "__main__":
+    main()

@@ -251,8 +251,10 @@ def read_evidence(run: Run, record: IterationRecord) -> Evidence:
     raw = run.raw(record)
     device = run.manifest.device
     framestats = parse_framestats_polls(text)[0] if (text := _read(raw / "framestats.txt")) else None
-    displayed = parse_displayed(parse_logcat(text)) if (text := _read(raw / "logcat.txt")) else None
     launches = json.loads(_read(raw / "launches.json") or "[]")
+    # The recorder noted which line of the log belongs to which launch; the log itself also has those it did not measure.
+    said = [f"I/ActivityTaskManager(0): Fully drawn {each['component']}: {each['fully_drawn']}" for each in launches]
+    displayed = parse_displayed(parse_logcat("\n".join(said) or _read(raw / "logcat.txt")))
     maps = {}
     if (text := _read(raw / "smaps.txt")) and (tgid := _tgid_of(record.process, raw)) is not None:
         maps[tgid] = (parse_smaps(text),)

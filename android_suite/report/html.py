@@ -46,6 +46,11 @@ class MetricView:
     ecdf: Markup | None
     differences: Markup | None
 
+    @property
+    def main(self) -> bool:
+        """Stands in the first table: a headline, or something got worse."""
+        return self.metric.headline or self.metric.verdict is Verdict.WORSE
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameRow:
@@ -76,13 +81,15 @@ def render_html(model: ReportModel) -> str:
     }
     if comparison is not None:
         verdict, sentence = conclude(comparison)
-        views = [_view(metric) for metric in rank_metrics(comparison.metrics)]
+        known = [m for m in comparison.metrics if m.baseline.samples or m.candidate.samples]
+        views = [_view(metric) for metric in rank_metrics(known)]
         paths = collect_paths(comparison)
         context |= {
             "verdict": verdict,
             "sentence": sentence,
             "common_reason": find_common_reason(comparison),
             "views": views,
+            "unmeasured": [f"{m.scenario} {m.name}" for m in comparison.metrics if m not in known],
             "scenarios": _by_scenario(views),
             "paths": paths,
             "paths_chart": _paths_chart(paths),

@@ -105,7 +105,9 @@ def _compare_account(witnessed: Witnessed, own: pd.DataFrame) -> list[Finding]:
     per_vma = int((own["path"] == PATHS.index("per_vma")).sum())
     walked = sum(n for (tid, name), n in counts.walked.items() if tid in tids and name != "madvise_lock")
     looked = sum(n for tid, n in (*counts.vma_found.items(), *counts.vma_missed.items()) if tid in tids)
-    found.append(Finding(what="per-VMA calls: VMA locks looked up less those given up", suite=per_vma, witness=looked - walked))
+    found.append(
+        Finding(what="per-VMA calls: VMA locks looked up less those given up", suite=per_vma, witness=looked - walked)
+    )
     return found
 
 
@@ -139,7 +141,9 @@ def compare_locks(witnessed: Witnessed, looked: Looked) -> list[Finding]:
     mms = set(waits["mm"].tolist())
     for tid in sorted(tids):
         contended = int(waits[waits["tid"] == tid]["contended"].eq(1).sum())
-        near = sum(n for (t, lock), (n, _) in counts.slept.items() if t == tid and any(0 <= lock - mm < 4096 for mm in mms))
+        near = sum(
+            n for (t, lock), (n, _) in counts.slept.items() if t == tid and any(0 <= lock - mm < 4096 for mm in mms)
+        )
         found.append(Finding(what=f"{names[tid]}: contended waits for mmap_lock", suite=contended, witness=near))
     return found
 
@@ -183,7 +187,11 @@ def find_late_stamps(trace: Trace) -> pd.DataFrame:
 
 def disagreements(found: Iterable[Finding]) -> list[str]:
     """What does not agree and is not explained, a line each."""
-    return [f"{f.what}: the suite says {f.suite}, the witness {f.witness}" for f in found if not f.agrees and not f.explained]
+    return [
+        f"{f.what}: the suite says {f.suite}, the witness {f.witness}"
+        for f in found
+        if not f.agrees and not f.explained
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +209,8 @@ class _Sum:
 def _sums(frame: pd.DataFrame, keys: list[str], late: pd.DataFrame) -> dict[tuple[object, ...], _Sum]:
     slack = late.set_index(["tid", "ts_ns"])["slack_ns"]
     edges = {
-        edge: slack.reindex(pd.MultiIndex.from_frame(frame[["tid", f"{edge}_ns"]])).to_numpy() for edge in ("start", "end")
+        edge: slack.reindex(pd.MultiIndex.from_frame(frame[["tid", f"{edge}_ns"]])).to_numpy()
+        for edge in ("start", "end")
     }
     rows = frame[keys].assign(ns=frame["end_ns"] - frame["start_ns"], **edges)
     found = {}

@@ -81,7 +81,7 @@ def find_madvise_code(kallsyms: str) -> tuple[int, int]:
     """First address of mm/madvise.c's code, and the address of its last function, which takes no lock of interest."""
     addresses: dict[str, int] = {}
     for line in kallsyms.splitlines():
-        address, _, name = (line.split() + ["", ""])[:3]
+        address, _, name = [*line.split(), "", ""][:3]
         if _MADVISE.match(name.partition(".")[0]) or _MADVISE.match(name):
             addresses.setdefault(name, int(address, 16))
     middle = addresses["do_madvise"]
@@ -93,7 +93,9 @@ def plan_counters(kallsyms: str) -> tuple[Write, ...]:
     """Everything written to tracefs to make the kernel count; for a freshly booted device."""
     low, high = find_madvise_code(kallsyms)
     inside = f"if caller >= {low:#x} && caller < {high:#x}"
-    caught = "hist:keys=common_pid:{0}=$asked:onmatch(witness.sys_madvise).trace(witness_took,common_pid,${0},caller) {1}"
+    caught = (
+        "hist:keys=common_pid:{0}=$asked:onmatch(witness.sys_madvise).trace(witness_took,common_pid,${0},caller) {1}"
+    )
     summed = "hist:keys=common_pid,{key}:{name}=common_timestamp-${since}:clock=mono:onmatch({of}).trace({to})"
     lock = "mmap_lock.mmap_lock"
     top = {

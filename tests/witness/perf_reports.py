@@ -87,7 +87,9 @@ def compare_perf(witnessed: Witnessed, looked: Looked) -> tuple[list[Finding], M
             Finding(what=f"{name}: switched to, perf sched", suite=int(ours.get(tid, 0)), witness=switched.get(tid, 0))
         )
         found.append(
-            Finding(what=f"{name}: locks, in order", suite=mine["lock_addr"].tolist(), witness=theirs["lock_addr"].tolist())
+            Finding(
+                what=f"{name}: locks, in order", suite=mine["lock_addr"].tolist(), witness=theirs["lock_addr"].tolist()
+            )
         )
         if len(mine) != len(theirs) or not len(mine):
             continue
@@ -107,4 +109,3 @@ def compare_perf(witnessed: Witnessed, looked: Looked) -> tuple[list[Finding], M
             typical_ns=int(pd.Series(abs(each)).median()),
         )
     return found, shifts
-

@@ -13,7 +13,7 @@ from typing import Any
 
 from android_suite.capture.trace_plan import TraceOptions
 from android_suite.device.connect import connect
-from android_suite.device.device import WORK_FOLDER, Device
+from android_suite.device.device import Device
 from android_suite.errors import LabError
 from android_suite.record import RecordOptions, record
 from android_suite.store.run import Run, create_run
@@ -85,7 +85,11 @@ def run_witnessed(kernel: str, folder: Path, *, calls: int, seed: int = 1, perf:
         device = Device(connect(machine.serial))
         program = shlex.join([device.push_program(build_calls(folder), "calls"), str(calls), str(seed)])
         start_counting(device)
-        command = f"{_PERF} record -q -a -k mono -c 1 -m 4M -e {_PERF_EVENTS} -o {_PERF_DATA} -- {program}" if perf else program
+        command = (
+            f"{_PERF} record -q -a -k mono -c 1 -m 4M -e {_PERF_EVENTS} -o {_PERF_DATA} -- {program}"
+            if perf
+            else program
+        )
         writer = create_run(folder / "run", label=f"witness {kernel}", mode="realtime")
         parameters = {"run": command, "timeout_s": 120.0 + calls / 20, "process": "calls"}
         record(["command"], device, writer, RecordOptions(parameters=parameters, tracing=TraceOptions(buffer_kb=65536)))

@@ -28,9 +28,11 @@ print(len(trace.sched_switch.data_frame), len(trace.sched_waking.data_frame))
 _LISA = f"""
 import sys
 from lisa.trace import Trace
-with Trace(sys.argv[1], events={list(_EVENTS)!r}) as trace:
-    print(*(len(trace.df_event(event)) for event in {list(_EVENTS)!r}))
+trace = Trace(sys.argv[1], events={list(_EVENTS)!r})
+print(*(len(trace.df_event(event)) for event in {list(_EVENTS)!r}))
 """
+# The newest on PyPI (3.1.0) uses names that numpy 2 has no more, and a package that it does not ask for.
+_LISA_PACKAGES = ("lisa-linux", "numpy<2", "pyarrow<20", "nest_asyncio")
 _TIMEOUT_S = 1800
 
 
@@ -74,7 +76,7 @@ def find_peers(install_in: Path | None) -> tuple[list[Peer], list[str]]:
         return found, notes
     for name, packages, script in (
         ("trappy, sched events into DataFrames", ("trappy",), _TRAPPY),
-        ("LISA into DataFrames", ("lisa-linux", "numpy<2"), _LISA),  # it uses names that numpy 2 has no more
+        ("LISA into DataFrames", _LISA_PACKAGES, _LISA),
     ):
         python, why = _install(install_in / packages[0], packages)
         if python is None:

@@ -196,9 +196,7 @@ def _thread_of(threads: pd.DataFrame, tgid: int, role: int) -> int:
     return int(found.iloc[0]) if len(found) else -1
 
 
-def _waited_for(
-    inversions: pd.DataFrame, threads: pd.DataFrame, tid: int, start: I64, end: I64
-) -> NDArray[np.object_]:
+def _waited_for(inversions: pd.DataFrame, threads: pd.DataFrame, tid: int, start: I64, end: I64) -> NDArray[np.object_]:
     """For each window the holder and operation that the thread waited behind for longest; empty where for none."""
     out = np.full(len(start), "", object)
     own = inversions[inversions["waiter_tid"] == tid].sort_values("start_ns", kind="stable")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from android_suite.analysis.jit import I32, I64, Array, Bools, compiled
+from android_suite.analysis.jit import I32, I64, Array, Bools, compiled, frozen
 
 _LUT_MAX = 1 << 23  # pid_max is at most 1 << 22; anything above comes from a damaged trace
 
@@ -24,13 +24,17 @@ def _gather(lut: I32, ids: I32, out: I32) -> None:
         out[i] = lut[ids[i]]
 
 
-@compiled
 def group_order(groups: I32, count: int) -> tuple[I64, I64]:
     """Stable counting sort: rows of each group in their order, and where each group starts.
 
     Returns:
         ``order`` of shape (rows,) and ``starts`` of shape (count + 1,): group g is ``order[starts[g]:starts[g + 1]]``.
     """
+    return _count_sort(frozen(np.asarray(groups, np.int32)), count)
+
+
+@compiled
+def _count_sort(groups: I32, count: int) -> tuple[I64, I64]:
     starts = np.zeros(count + 1, np.int64)
     for i in range(groups.shape[0]):
         starts[groups[i] + 1] += 1
@@ -55,7 +59,7 @@ class TidIndex:
     @classmethod
     def of(cls, columns: list[I32]) -> TidIndex:
         """Numbers every thread that occurs in any of the columns."""
-        columns = [np.ascontiguousarray(c, np.int32) for c in columns if len(c)]
+        columns = [frozen(np.asarray(c, np.int32)) for c in columns if len(c)]
         if not columns:
             return cls(np.empty(0, np.int32), np.empty(0, np.int32))
         if min(int(c.min()) for c in columns) < 0 or max(int(c.max()) for c in columns) >= _LUT_MAX:
@@ -70,7 +74,7 @@ class TidIndex:
 
     def number(self, ids: Array) -> I32:
         """Dense numbers of thread ids; -1 for one that is not in the index."""
-        ids = np.ascontiguousarray(ids, dtype=np.int32)
+        ids = frozen(np.asarray(ids, np.int32))
         if self._lut is not None and len(ids) and int(ids.min()) >= 0 and int(ids.max()) < len(self._lut):
             out = np.empty(ids.shape[0], np.int32)
             _gather(self._lut, ids, out)

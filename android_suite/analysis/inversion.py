@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from android_suite.analysis import inversion_scan as scan
 from android_suite.analysis.ids import group_order
+from android_suite.analysis.jit import frozen
 from android_suite.analysis.locks import Locks
 from android_suite.analysis.operations import name_operations
 from android_suite.analysis.sched import Timeline
@@ -40,7 +41,7 @@ def measure_inversions(trace: Trace, timeline: Timeline, locks: Locks) -> tuple[
     wait_tid, hold_tid = waits["tid"].to_numpy(), holds["tid"].to_numpy()
     pieces, blind = scan.cut_by_priority(
         timeline.starts, timeline.start_ns, timeline.end_ns, timeline.state, timeline.cpu, timeline.prio,
-        np.ascontiguousarray(segments[:, 2]), np.ascontiguousarray(segments[:, 3]),
+        frozen(segments[:, 2]), frozen(segments[:, 3]),
         timeline.index.number(wait_tid[segments[:, 0]]), timeline.index.number(hold_tid[segments[:, 1]]),
     )  # fmt: skip
     if not len(pieces):
@@ -49,7 +50,7 @@ def measure_inversions(trace: Trace, timeline: Timeline, locks: Locks) -> tuple[
     pieces = pieces[order]
     on = segments[pieces[:, scan.SEGMENT]]
     pieces, _ = scan.choose_blamed(
-        pieces, np.ascontiguousarray(on[:, 0]), np.ascontiguousarray(on[:, 1]), holds["end_ns"].to_numpy(), hold_tid
+        frozen(pieces), frozen(on[:, 0]), frozen(on[:, 1]), frozen(holds["end_ns"].to_numpy()), frozen(hold_tid)
     )
     blind_waits = np.unique(segments[blind > 0, 0])
     return _assemble(trace, locks, pieces, segments[pieces[:, scan.SEGMENT]], blind_waits)
@@ -109,11 +110,11 @@ def _intruders(trace: Trace, inversions: pd.DataFrame, pieces: I64, number: I64)
     dense = np.where(cpus[at] == wanted, at, -1) if len(cpus) else np.full(len(ready), -1)
     of = number[ready]
     found = scan.find_intruders(
-        order, starts, switches["ts_ns"].to_numpy(), switches["prev_tid"].to_numpy(), switches["next_tid"].to_numpy(),
+        order, starts, frozen(switches["ts_ns"].to_numpy()), frozen(switches["prev_tid"].to_numpy()),
+        frozen(switches["next_tid"].to_numpy()),
         trace.source.start_ns, trace.source.end_ns,
-        np.ascontiguousarray(pieces[ready, scan.START]), np.ascontiguousarray(pieces[ready, scan.END]),
-        dense.astype(np.int64),
-        inversions["waiter_tid"].to_numpy()[of], inversions["holder_tid"].to_numpy()[of],
+        frozen(pieces[ready, scan.START]), frozen(pieces[ready, scan.END]), frozen(dense.astype(np.int64)),
+        frozen(inversions["waiter_tid"].to_numpy()[of]), frozen(inversions["holder_tid"].to_numpy()[of]),
     )  # fmt: skip
     rows = pd.DataFrame({"inversion": of[found[:, 0]], "tid": found[:, 1], "ran_ns": found[:, 2]})
     rows = rows.groupby(["inversion", "tid"], as_index=False).sum()

@@ -25,3 +25,14 @@ _F = TypeVar("_F", bound=Callable[..., object])
 def compiled(function: _F) -> _F:
     """Compiles ``function`` on its first call (nopython, no GIL) and keeps the code on disk."""
     return cast(_F, numba.njit(cache=True, nogil=True)(function))
+
+
+def frozen(values: Array) -> Array:
+    """A contiguous read-only view.
+
+    pandas hands out its columns now read-only, now not; to numba these are two types, and every mixture of them would
+    be compiled anew for seconds. Columns therefore go into the kernels through here, and arrays to be filled do not.
+    """
+    view = np.ascontiguousarray(values).view()
+    view.flags.writeable = False
+    return view

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from android_suite.analysis import lock_scan
 from android_suite.analysis.ids import TidIndex
-from android_suite.analysis.jit import Array
+from android_suite.analysis.jit import Array, frozen
 from android_suite.analysis.lock_edges import list_edge_segments
 from android_suite.analysis.loss import Losses
 from android_suite.analysis.sched import Timeline, ran_through
@@ -53,7 +53,7 @@ class Locks:
 
 
 def _np(frame: pd.DataFrame, column: str) -> Array:
-    return np.ascontiguousarray(frame[column].to_numpy())
+    return frozen(frame[column].to_numpy())
 
 
 def measure_locks(trace: Trace, timeline: Timeline, losses: Losses) -> Locks:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from android_suite.analysis.ids import TidIndex, group_order
-from android_suite.analysis.jit import I8, I32, I64, Array, Bools, compiled
+from android_suite.analysis.jit import I8, I32, I64, Array, Bools, compiled, frozen
 from android_suite.analysis.loss import Losses
 from android_suite.tables import events
 from android_suite.tables.derived import DEAD, DISK, RUNNABLE, RUNNING, SLEEPING, STOPPED, THREAD_STATES
@@ -173,7 +173,7 @@ def _clip(parts: list[Array], seen: I64, losses: Losses) -> list[Array]:
 
 
 def _array(column: pd.Series) -> Array:
-    return np.ascontiguousarray(column.to_numpy())
+    return frozen(column.to_numpy())
 
 
 @compiled
@@ -210,8 +210,8 @@ def states_in(timeline: Timeline, tids: I32, start_ns: I64, end_ns: I64) -> I64:
     """
     out = np.zeros((len(tids), 6), np.int64)
     tidx = timeline.index.number(tids)
-    starts = np.ascontiguousarray(start_ns, np.int64), np.ascontiguousarray(end_ns, np.int64)
-    _sum_states(timeline.starts, timeline.start_ns, timeline.end_ns, timeline.state, tidx, *starts, out)
+    begin, end = (frozen(np.asarray(a, np.int64)) for a in (start_ns, end_ns))
+    _sum_states(timeline.starts, timeline.start_ns, timeline.end_ns, timeline.state, tidx, begin, end, out)
     return out
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from android_suite.analysis.jit import I64, Array, Bools, compiled
+from android_suite.analysis.jit import I64, Array, Bools, compiled, frozen
 from android_suite.analysis.loss import Losses
 from android_suite.tables.derived import COUNTERS, SLICES
 from android_suite.tables.schema import make_frame
@@ -82,7 +82,15 @@ def _nested(base: pd.DataFrame, losses: Losses, end_ns: int) -> pd.DataFrame:
     tidx, tids = pd.factorize(rows["tid"].to_numpy())
     begin = (rows["kind"] == "B").to_numpy()
     windows = losses.any_cpu
-    ends, cut, depth = _match(tidx, rows["ts_ns"].to_numpy(), begin, windows.from_ns, len(tids), _DEEPEST, end_ns)
+    ends, cut, depth = _match(
+        frozen(tidx),
+        frozen(rows["ts_ns"].to_numpy()),
+        frozen(begin),
+        frozen(windows.from_ns),
+        len(tids),
+        _DEEPEST,
+        end_ns,
+    )
     kept = begin & (ends >= 0)
     found = rows[kept]
     return pd.DataFrame(

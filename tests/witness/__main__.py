@@ -16,6 +16,7 @@ from tests.witness.comparing import (
     compare_switches,
     disagreements,
 )
+from tests.witness.perf_overlay import write_perf_overlay
 from tests.witness.perf_reports import compare_perf
 from tests.witness.recording import run_witnessed
 from tests.witness.trace_cmd import compare_trace_cmd
@@ -44,7 +45,10 @@ def main() -> int:
 def check_kernel(kernel: str, folder: Path, asked: argparse.Namespace) -> int:
     """Records on one kernel and prints the comparison; returns how many numbers disagree without a reason."""
     began = time.monotonic()
-    witnessed = run_witnessed(kernel, folder, calls=asked.calls, seed=asked.seed, perf=asked.perf)
+    perf = folder / "perf.cpio" if asked.perf else None
+    if perf:
+        write_perf_overlay(perf)
+    witnessed = run_witnessed(kernel, folder, calls=asked.calls, seed=asked.seed, perf=perf)
     looked = analyze_witnessed(witnessed)
     say(f"{witnessed.release}: {asked.calls} calls, {looked.trace.source.events} events, "
           f"{looked.trace.source.lost_events} lost, {time.monotonic() - began:.0f} s")  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -134,7 +135,7 @@ def compare_locks(witnessed: Witnessed, looked: Looked) -> list[Finding]:
         ("slept", slept, counts.slept, ["tid", "lock_addr"]),
     ):
         ours = _sums(frame, keys, late)
-        theirs = {key: value for key, value in told.items() if key[0] in tids}
+        theirs: dict[tuple[Any, ...], tuple[int, int]] = {key: n for key, n in told.items() if key[0] in tids}
         for key in sorted(ours.keys() | theirs.keys()):
             mode = {True: " write", False: " read"}[key[2]] if len(key) > 2 else ""
             found.append(_weigh(f"{names[key[0]]} {what}{mode}: number, ns", ours.get(key), theirs.get(key)))
@@ -206,14 +207,14 @@ class _Sum:
     more_ns: int
 
 
-def _sums(frame: pd.DataFrame, keys: list[str], late: pd.DataFrame) -> dict[tuple[object, ...], _Sum]:
+def _sums(frame: pd.DataFrame, keys: list[str], late: pd.DataFrame) -> dict[tuple[Any, ...], _Sum]:
     slack = late.set_index(["tid", "ts_ns"])["slack_ns"]
     edges = {
         edge: slack.reindex(pd.MultiIndex.from_frame(frame[["tid", f"{edge}_ns"]])).to_numpy()
         for edge in ("start", "end")
     }
     rows = frame[keys].assign(ns=frame["end_ns"] - frame["start_ns"], **edges)
-    found = {}
+    found: dict[tuple[Any, ...], _Sum] = {}
     for key, group in rows.groupby(keys):
         found[tuple(k.item() if hasattr(k, "item") else k for k in key)] = _Sum(
             number=len(group),

@@ -20,7 +20,6 @@ from android_suite.store.run import Run, create_run
 from android_suite.virtual import VirtualDevice, fetch_kernel
 from tests.witness.kernel_counts import KernelCounts, read_counts, start_counting
 from tests.witness.perf_overlay import FOLDER as PERF_FOLDER
-from tests.witness.perf_overlay import write_perf_overlay
 
 _PERF = f"/{PERF_FOLDER}/ld-linux-aarch64.so.1 --library-path /{PERF_FOLDER} /{PERF_FOLDER}/perf"
 _PERF_DATA = "/data/local/tmp/perf.data"
@@ -66,7 +65,7 @@ def build_calls(folder: Path) -> bytes:
     return program.read_bytes()
 
 
-def run_witnessed(kernel: str, folder: Path, *, calls: int, seed: int = 1, perf: bool = False) -> Witnessed:
+def run_witnessed(kernel: str, folder: Path, *, calls: int, seed: int = 1, perf: Path | None = None) -> Witnessed:
     """Boots a kernel, counts and records ``calls`` madvise calls, and shuts the device down.
 
     Args:
@@ -74,12 +73,9 @@ def run_witnessed(kernel: str, folder: Path, *, calls: int, seed: int = 1, perf:
         folder: for the run directory and what lies beside it.
         calls: exactly so many, from three threads.
         seed: of sizes and pauses.
-        perf: Debian's perf records beside it, in the same guest.
+        perf: archive of Debian's perf, which then records beside it in the same guest.
     """
-    overlays = []
-    if perf:
-        overlays.append(folder / "perf.cpio")
-        write_perf_overlay(overlays[0])
+    overlays = [perf] if perf else []
     with VirtualDevice(kernel=fetch_kernel(kernel, "arm64"), memory_mb=2048, overlays=overlays) as machine:
         machine.start()
         device = Device(connect(machine.serial))

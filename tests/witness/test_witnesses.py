@@ -16,6 +16,7 @@ from tests.witness.comparing import (
     compare_switches,
     disagreements,
 )
+from tests.witness.perf_overlay import write_perf_overlay
 from tests.witness.perf_reports import compare_perf
 from tests.witness.recording import Witnessed, run_witnessed
 from tests.witness.trace_cmd import compare_trace_cmd
@@ -25,11 +26,18 @@ pytestmark = pytest.mark.vdev
 CALLS = 3000
 
 
+@pytest.fixture(scope="module")
+def perf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    archive = tmp_path_factory.mktemp("perf") / "perf.cpio"
+    write_perf_overlay(archive)
+    return archive
+
+
 @pytest.fixture(scope="module", params=["6.16.12", "6.17.13"])
-def witnessed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Witnessed, Looked]:
-    folder = tmp_path_factory.mktemp("witness")
-    # perf on one of the two: its archive is 50 MB, and what it adds is the same on both.
-    found = run_witnessed(request.param, folder, calls=CALLS, perf=request.param == "6.17.13")
+def witnessed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, perf: Path
+) -> tuple[Witnessed, Looked]:
+    found = run_witnessed(request.param, tmp_path_factory.mktemp("witness"), calls=CALLS, perf=perf)
     return found, analyze_witnessed(found)
 
 
@@ -67,8 +75,6 @@ def test_trace_cmd_reads_the_same(witnessed: tuple[Witnessed, Looked], tmp_path:
 
 
 def test_perf_saw_the_same(witnessed: tuple[Witnessed, Looked]) -> None:
-    if not witnessed[0].perf:
-        return
     found, shifts = compare_perf(*witnessed)
     assert disagreements(found) == []
     assert shifts.keys() >= {"HeapTaskDaemon", "advisor", "mapper"}

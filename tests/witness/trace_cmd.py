@@ -29,7 +29,8 @@ def compare_trace_cmd(looked: Looked, path: Path) -> list[Finding]:
     comms = dict(zip(threads["tid"].tolist(), threads["comm"].tolist(), strict=True))
     ours = render_text(open_raw_capture(looked.raw), comms)
     counted: Counter[str] = Counter()
-    lines, different = 0, []
+    lines = 0
+    different: list[tuple[str | None, str | None]] = []
     for mine, theirs in itertools.zip_longest(ours, _read_report(path)):
         lines += 1
         if mine != theirs and len(different) < 3:

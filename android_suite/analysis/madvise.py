@@ -15,6 +15,8 @@ from android_suite.tables.derived import EXACT, MADVISE, PATHS, REASONS, UNKNOWN
 from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace
 
+# What only ever locks the caller's own address space; madvise itself does, too, but it is what is judged here.
+_OWN_MM_CALLS = tuple(events.SYSCALLS.index(n) for n in ("mmap", "munmap", "mprotect", "mremap", "brk"))
 _MADVISE, _PROCESS_MADVISE = (events.SYSCALLS.index(n) for n in ("madvise", "process_madvise"))
 _PER_VMA, _MMAP_LOCK, _PATH_UNKNOWN = (PATHS.index(n) for n in ("per_vma", "mmap_lock", "unknown"))
 _EINVAL = -22
@@ -56,7 +58,7 @@ def measure_madvise(
     advice = np.where(entered, raw_advice.astype(np.int32), np.int32(-1))
     tgid = threads.set_index("tid")["tgid"].reindex(picked["tid"].to_numpy(), fill_value=-1).to_numpy()
     lock_mm = picked["lock_mm"].to_numpy()
-    own = _is_own_mm(trace, threads, picked["tid"].to_numpy(), lock_mm)
+    own = _is_own_mm(locks.lockers, calls, threads, picked["tid"].to_numpy(), lock_mm)
     locked = lock_mm != 0
     nothing_done = (length == 0) & ~remote_call | (ret == _EINVAL) | np.isin(advice, _TAKES_NO_LOCK)
     blind = (picked["quality"].to_numpy() != EXACT) | (not records_locks(trace))
@@ -86,20 +88,26 @@ def records_locks(trace: Trace) -> bool:
 
 
 def _is_own_mm(
-    trace: Trace, threads: pd.DataFrame, tids: NDArray[np.int32], mms: NDArray[np.uint64]
+    lockers: pd.DataFrame, calls: pd.DataFrame, threads: pd.DataFrame, tids: NDArray[np.int32], mms: NDArray[np.uint64]
 ) -> NDArray[np.bool_]:
-    """Whether each mm is that of the thread's process: the one it locks most, or one that is mostly locked by it."""
-    counts = trace["mmap_lock"].groupby(["tid", "mm"], sort=False, observed=True).size().reset_index(name="n")
+    """Whether each mm is that of the thread's process.
+
+    Calls like mmap and munmap only ever lock the caller's own, so they tell. For a process that made none it is the mm
+    that it locks most, or one that is mostly locked by it: a guess, since process_madvise and /proc lock those of others.
+    """
     tgid = threads.set_index("tid")["tgid"]
 
     def process_of(thread: NDArray[np.int32]) -> NDArray[np.int64]:
         found = tgid.reindex(thread, fill_value=-1).to_numpy().astype(np.int64)
         return np.where(found >= 0, found, -1 - thread.astype(np.int64))  # a thread of no known process is its own
 
-    counts["process"] = process_of(counts["tid"].to_numpy())
+    local = calls[calls["call"].isin(_OWN_MM_CALLS) & (calls["lock_mm"] != 0)]
+    told = pd.DataFrame({"process": process_of(local["tid"].to_numpy()), "mm": local["lock_mm"].to_numpy()})
+    counts = lockers.assign(process=process_of(lockers["tid"].to_numpy()))
     counts = counts.groupby(["process", "mm"])["n"].sum().reset_index().sort_values("n", kind="stable")
-    pairs = pd.concat([counts.drop_duplicates(k, keep="last")[["process", "mm"]] for k in ("process", "mm")])
-    own = pd.MultiIndex.from_frame(pairs.drop_duplicates())
+    guessed = pd.concat([counts.drop_duplicates(k, keep="last")[["process", "mm"]] for k in ("process", "mm")])
+    guessed = guessed[~guessed["process"].isin(told["process"])]
+    own = pd.MultiIndex.from_frame(pd.concat([told, guessed]).drop_duplicates())
     return np.asarray(pd.MultiIndex.from_arrays([process_of(tids), mms]).isin(own), np.bool_)
 
 

@@ -91,6 +91,16 @@ def _madvise(analysis: Analysis) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: -row["calls"])
 
 
+def _remote_calls(analysis: Analysis) -> pd.DataFrame:
+    """process_madvise calls of other processes that took the lock of the app's address space."""
+    calls = analysis["syscall_calls"]
+    own = of_process(analysis, calls)
+    mms = own.loc[own["lock_mm"] != 0, "lock_mm"].unique()
+    table = analysis["madvise"]
+    table = table[table["remote_call"] & ~table.index.isin(of_process(analysis, table).index)]
+    return table[calls["lock_mm"].reindex(table["call"]).isin(mms).to_numpy()]
+
+
 def _locks(analysis: Analysis) -> list[dict[str, Any]]:
     """One row a thread and mode. A hold that was downgraded counts in both modes, each for its own time."""
     waits = of_process(analysis, analysis["lock_waits"])

@@ -9,6 +9,7 @@ import pandas as pd
 
 from android_suite.analysis.jit import I32, I64, Array, Bools, compiled, frozen
 
+_DENSE_PAIRS = 1 << 24
 _LUT_MAX = 1 << 23  # pid_max is at most 1 << 22; anything above comes from a damaged trace
 
 
@@ -86,3 +87,27 @@ class TidIndex:
 
     def __len__(self) -> int:
         return len(self.tids)
+
+
+def count_lockers(mmap_lock: pd.DataFrame) -> pd.DataFrame:
+    """How often each thread has to do with the lock of each mm.
+
+    Args:
+        mmap_lock: frame of MMAP_LOCK.
+
+    Returns:
+        Columns tid, mm and n (events), ascending by n.
+    """
+    index = TidIndex.of([mmap_lock["tid"].to_numpy()])
+    mmx, mms = pd.factorize(mmap_lock["mm"].to_numpy())
+    pair = index.number(mmap_lock["tid"].to_numpy()).astype(np.int64) * max(len(mms), 1) + mmx
+    if len(index) * len(mms) <= _DENSE_PAIRS:
+        count = np.bincount(pair, minlength=1)
+        pairs = np.flatnonzero(count)
+        count = count[pairs]
+    else:
+        pairs, count = np.unique(pair, return_counts=True)
+    found = pd.DataFrame(
+        {"tid": index.tids[pairs // max(len(mms), 1)], "mm": mms[pairs % max(len(mms), 1)], "n": count}
+    )
+    return found.sort_values("n", kind="stable", ignore_index=True)

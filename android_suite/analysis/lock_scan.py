@@ -105,11 +105,11 @@ def _long(rows: int) -> I64:
 
 
 def new_waits(rows: int) -> Waits:
-    """Room for ``rows`` waits."""
+    """Room for ``rows`` waits. Zeros take no memory until they are written over."""
     return Waits(
         tidx=np.zeros(rows, np.int32), mmx=np.zeros(rows, np.int32), write=np.zeros(rows, np.bool_),
         start_ns=_long(rows), end_ns=_long(rows), start_seq=_long(rows), end_seq=_long(rows),
-        outcome=np.zeros(rows, np.int8), damaged=np.zeros(rows, np.bool_), call=np.full(rows, -1, np.int32),
+        outcome=np.zeros(rows, np.int8), damaged=np.zeros(rows, np.bool_), call=np.zeros(rows, np.int32),
         contended=np.zeros(rows, np.bool_),
     )  # fmt: skip
 
@@ -119,16 +119,15 @@ def new_holds(rows: int) -> Holds:
     return Holds(
         tidx=np.zeros(rows, np.int32), mmx=np.zeros(rows, np.int32), write=np.zeros(rows, np.bool_),
         start_ns=_long(rows), end_ns=_long(rows), start_seq=_long(rows), end_seq=_long(rows),
-        downgrade_ns=np.full(rows, -1, np.int64), how=np.zeros(rows, np.int8), damaged=np.zeros(rows, np.bool_),
-        call=np.full(rows, -1, np.int32), wait=np.full(rows, -1, np.int64),
+        downgrade_ns=_long(rows), how=np.zeros(rows, np.int8), damaged=np.zeros(rows, np.bool_),
+        call=np.zeros(rows, np.int32), wait=_long(rows),
     )  # fmt: skip
 
 
 def new_calls(rows: int) -> Calls:
     """Room for ``rows`` calls."""
     return Calls(
-        np.zeros(rows, np.int32), np.full(rows, -1, np.int64), np.full(rows, -1, np.int64), np.zeros(rows, np.bool_),
-        np.full(rows, -1, np.int32), np.zeros(rows, np.int64),
+        np.zeros(rows, np.int32), _long(rows), _long(rows), np.zeros(rows, np.bool_), np.zeros(rows, np.int32), _long(rows),
     )  # fmt: skip
 
 
@@ -265,7 +264,7 @@ def scan(
             if calls_in.kind[j] == 0:
                 if call_of[t] >= 0:
                     calls.damaged[call_of[t]] = True
-                calls.tidx[n_call], calls.enter[n_call] = t, j
+                calls.tidx[n_call], calls.enter[n_call], calls.exit[n_call], calls.lock_mmx[n_call] = t, j, -1, -1
                 call_of[t] = n_call
                 n_call += 1
             else:
@@ -275,7 +274,7 @@ def scan(
                 else:
                     if c >= 0:
                         calls.damaged[c] = True
-                    calls.tidx[n_call], calls.exit[n_call] = t, j
+                    calls.tidx[n_call], calls.enter[n_call], calls.exit[n_call], calls.lock_mmx[n_call] = t, -1, j, -1
                     n_call += 1
                 call_of[t] = -1
             seen_epoch[t] = called_epoch[t] = gap  # the gap of the last lock event: never later than the true one
@@ -375,7 +374,7 @@ def scan(
                 holds.tidx[n_hold], holds.mmx[n_hold], holds.write[n_hold] = t, m, write
                 holds.start_ns[n_hold], holds.start_seq[n_hold] = ts, seq
                 holds.end_seq[n_hold], holds.how[n_hold] = -1, how
-                holds.call[n_hold], holds.wait[n_hold] = in_call, wait
+                holds.call[n_hold], holds.wait[n_hold], holds.downgrade_ns[n_hold] = in_call, wait, -1
                 state[free], mm_of[free], mode[free], row[free] = _HOLDING, m, write, n_hold
                 if gap % 2 == 0:
                     _append(nxt, prv, head, tail, 2 * m + 1, free)
@@ -394,6 +393,7 @@ def scan(
             holds.start_ns[n_hold], holds.end_ns[n_hold] = start_ns, ts
             holds.start_seq[n_hold], holds.end_seq[n_hold] = -1, seq
             holds.how[n_hold] = BY_CUT
+            holds.call[n_hold], holds.wait[n_hold], holds.downgrade_ns[n_hold] = NO_WORD, -1, -1
             holds.damaged[n_hold] = seen_epoch[t] >= 0 or slot >= 0
             n_hold += 1
         tried[t] = m if kind == _ACQUIRE and not locks.success[i] and not waited else -1

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from android_suite.analysis import lock_scan
-from android_suite.analysis.ids import TidIndex
+from android_suite.analysis.ids import TidIndex, count_lockers
 from android_suite.analysis.jit import Array, frozen
 from android_suite.analysis.lock_edges import list_edge_segments
 from android_suite.analysis.loss import Losses
@@ -41,6 +41,7 @@ class Locks:
         segments: int64 of shape (n, 5): wait row, hold row, start_ns, end_ns, and the wait row of the writer that a
             reader queues behind (-1: the hold itself keeps the waiter out). Only waits and holds that can be trusted.
         contention_wait: per contention event the wait row it lies in, or -1.
+        lockers: how often each thread touched each lock, see ids.count_lockers.
         lock_offset: ``lock_addr - mm`` of this kernel (modulo 2**64), or None where the trace does not show it.
     """
 
@@ -50,6 +51,7 @@ class Locks:
     segments: I64
     contention_wait: I64
     lock_offset: int | None
+    lockers: pd.DataFrame
 
 
 def _np(frame: pd.DataFrame, column: str) -> Array:
@@ -102,6 +104,7 @@ def measure_locks(trace: Trace, timeline: Timeline, losses: Losses) -> Locks:
         segments=segments[trusted & (segments[:, 3] > segments[:, 2])],
         contention_wait=con_wait,
         lock_offset=_lock_offset(con, con_wait, wait_frame),
+        lockers=count_lockers(lock),
     )
 
 

@@ -105,7 +105,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
         trace["sched_switch"], trace["sched_wake"], trace["pi_setprio"], losses, trace.source.end_ns
     )
     locks = measure_locks(trace, timeline, losses)
-    threads = measure_threads(trace, process)
+    threads = measure_threads(trace, process, locks.lockers)
     madvise = measure_madvise(trace, locks, threads, evidence.maps)
     inversions, intruders = measure_inversions(trace, timeline, locks)
     other = measure_other_waits(trace, timeline, locks, losses)

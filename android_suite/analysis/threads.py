@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from android_suite.analysis.ids import TidIndex, count_lockers
 from android_suite.tables import events
 from android_suite.tables.derived import ROLES, THREAD_ROLES
 from android_suite.tables.schema import make_frame
@@ -16,7 +17,7 @@ _KERNEL_LOCKERS = r"khugepaged|ksmd|kswapd|kcompactd|kworker/|oom_reaper|kthread
 _COMM_MAX = 15  # TASK_COMM_LEN - 1: longer names are cut, those of Android processes at the front
 
 
-def measure_threads(trace: Trace, process: str | None = None) -> pd.DataFrame:
+def measure_threads(trace: Trace, process: str | None = None, lockers: pd.DataFrame | None = None) -> pd.DataFrame:
     """Gives every thread its process and its role.
 
     A missing tgid is inferred, in this order of trust: from the thread's own markers (``B|tgid|name``), from task
@@ -25,6 +26,7 @@ def measure_threads(trace: Trace, process: str | None = None) -> pd.DataFrame:
 
     Args:
         trace: tables threads, marker, task and mmap_lock are read.
+        lockers: as ids.count_lockers gives them, where they were counted already.
         process: name of the app's process. A process whose cmdline is unknown matches by its last 15 characters.
 
     Returns:
@@ -35,8 +37,14 @@ def measure_threads(trace: Trace, process: str | None = None) -> pd.DataFrame:
     tgid = known["tgid"].reindex(tids, fill_value=-1).astype("int32")
     given = tgid >= 0
     comm = known["comm"].reindex(tids, fill_value="").astype("str")
-    for source in (_from_markers, _from_tasks, _from_mm):
-        guess = source(trace, tgid, comm)
+    counts = count_lockers(trace["mmap_lock"]) if lockers is None else lockers
+    for source in ("marker", "task", "mm"):
+        if (tgid >= 0).all():
+            break
+        if source == "marker":
+            guess = _from_markers(trace)
+        else:
+            guess = _from_tasks(trace, tgid) if source == "task" else _from_mm(counts, tgid, comm)
         missing = tgid.index[tgid < 0].intersection(guess.index)
         tgid.loc[missing] = guess.loc[missing].astype("int32")
         mains = tgid.index[tgid < 0].intersection(
@@ -60,10 +68,10 @@ def measure_threads(trace: Trace, process: str | None = None) -> pd.DataFrame:
 def _seen(trace: Trace) -> np.ndarray:
     columns = [trace[t]["tid"] for t in ("mmap_lock", "syscall", "marker", "contention")]
     columns += [trace["sched_switch"]["prev_tid"], trace["sched_switch"]["next_tid"]]
-    return np.unique(np.concatenate([pd.unique(c.to_numpy()) for c in columns]))
+    return TidIndex.of([c.to_numpy() for c in columns]).tids
 
 
-def _from_markers(trace: Trace, tgid: pd.Series, comm: pd.Series) -> pd.Series:
+def _from_markers(trace: Trace) -> pd.Series:
     first = trace["marker"].loc[:, ["tid", "text"]]
     first = first[first["text"].str.match(_MARKER)].drop_duplicates("tid") if len(first) else first
     written = first["text"].str.extract(_MARKER, expand=False).astype("float64")
@@ -71,7 +79,7 @@ def _from_markers(trace: Trace, tgid: pd.Series, comm: pd.Series) -> pd.Series:
     return found[found > 0].astype("int64")
 
 
-def _from_tasks(trace: Trace, tgid: pd.Series, comm: pd.Series) -> pd.Series:
+def _from_tasks(trace: Trace, tgid: pd.Series) -> pd.Series:
     made = trace["task"]
     made = made[made["kind"] == events.TASK_KINDS.index("newtask")].drop_duplicates("target_tid", keep="last")
     parent = tgid.reindex(made["tid"].to_numpy(), fill_value=-1).to_numpy()
@@ -80,8 +88,7 @@ def _from_tasks(trace: Trace, tgid: pd.Series, comm: pd.Series) -> pd.Series:
     return found[found >= 0]
 
 
-def _from_mm(trace: Trace, tgid: pd.Series, comm: pd.Series) -> pd.Series:
-    counts = trace["mmap_lock"].groupby(["tid", "mm"], sort=False, observed=True).size().reset_index(name="n")
+def _from_mm(counts: pd.DataFrame, tgid: pd.Series, comm: pd.Series) -> pd.Series:
     kernel = comm.index[comm.str.match(_KERNEL_LOCKERS)]
     own = counts[~counts["tid"].isin(kernel)].sort_values("n", kind="stable").drop_duplicates("tid", keep="last")
     own = own.assign(tgid=tgid.reindex(own["tid"].to_numpy(), fill_value=-1).to_numpy())

@@ -77,6 +77,8 @@ def _groups(table: pd.DataFrame, by: str | list[str]) -> Iterator[tuple[Any, pd.
 def _madvise(analysis: Analysis) -> list[dict[str, Any]]:
     who, rows = _threads(analysis), []
     table = of_process(analysis, analysis["madvise"])
+    if analysis.process is not None:
+        table = pd.concat([table, _remote_calls(analysis)], ignore_index=True)
     for tid, calls in _groups(table, "tid"):
         path = np.bincount(calls["path"], minlength=len(PATHS))
         reason = np.bincount(calls["reason"], minlength=len(REASONS))

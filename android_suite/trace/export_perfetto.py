@@ -17,6 +17,7 @@ from android_suite.trace.export_events import EventWriter, collect_events
 from android_suite.trace.export_frames import encode_frames
 from android_suite.trace.export_tracks import encode_tracks, make_tracks
 from android_suite.trace.perfetto_wire import write_varint
+from android_suite.trace.syscalls import find_machine
 
 _SEQUENCE_ID = 1
 _EVENTS_A_BUNDLE = 4096
@@ -53,8 +54,14 @@ def write_perfetto(trace: Trace, derived: Mapping[str, pd.DataFrame], path: Path
 
 def _encode_system(trace: Trace) -> bytes:
     out = protos.Trace()
-    if trace.source.kernel:
-        out.packet.add().system_info.utsname.release = trace.source.kernel
+    calls = trace["syscall"]
+    machine = find_machine(calls["call"].to_numpy(), calls["nr"].to_numpy())
+    if trace.source.kernel or machine:
+        about = out.packet.add().system_info.utsname
+        about.release, about.machine = (
+            trace.source.kernel or "",
+            machine or "",
+        )  # the machine says what call a number is
     tree = out.packet.add().process_tree
     threads = trace["threads"]
     named = threads[threads["process"] != ""].drop_duplicates("tgid")

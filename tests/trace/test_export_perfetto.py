@@ -17,6 +17,7 @@ from android_suite.tables.trace import Trace
 from android_suite.trace.export_perfetto import write_perfetto
 from android_suite.trace.export_tracks import Slice, split_lanes
 from android_suite.trace.perfetto import read_perfetto
+from android_suite.trace.syscalls import find_machine
 from android_suite.trace.text import read_text
 
 STATES = events.TASK_STATES
@@ -54,8 +55,10 @@ def test_events_come_back(tmp_path: Path) -> None:
     write_perfetto(trace, {}, tmp_path / "t.pftrace")
     again = read_perfetto(tmp_path / "t.pftrace")
     assert again.source.events == trace.source.events
-    # Text numbers raw calls by a machine that Perfetto is told nothing of; a gap has no count there.
+    # A gap has no count there.
     same_tables(trace, again, but=frozenset({"syscall", "lost"}))
+    # Perfetto has numbers only; the machine is written so that they keep their names.
+    assert again["syscall"]["call"].tolist() == trace["syscall"]["call"].tolist()
     assert again["lost"][["cpu", "from_ns", "to_ns"]].values.tolist() == [[0, 1_000010000, 1_000011000]]
     columns = ["seq", "kind", "nr", "arg0", "arg1", "arg2", "arg5", "ret"]
     pd.testing.assert_frame_equal(trace["syscall"][columns], again["syscall"][columns])
@@ -92,6 +95,23 @@ def frame_of(table: derived.Table, **columns: list[object]) -> pd.DataFrame:
     zero = {"str": "", "bool": False}
     full = {c.name: columns.get(c.name, [zero.get(c.dtype, 0)] * size) for c in table.columns}
     return make_frame(table, {c.name: pd.Series(full[c.name], dtype=c.dtype) for c in table.columns})
+
+
+@pytest.mark.parametrize(
+    ("calls", "machine"),
+    [
+        ([("madvise", 233), ("mmap", 222), ("other", 63)], "aarch64"),
+        ([("madvise", 28), ("madvise", -1)], "x86_64"),
+        ([("madvise", 28), ("mmap", 222)], None),  # of two machines
+        ([("madvise", 28), ("other", 9)], None),  # 9 is mmap where 28 is madvise
+        ([("other", 28), ("other", 2000)], None),
+        ([("madvise", 233), ("other", 5000)], "aarch64"),
+        ([], None),
+    ],
+)
+def test_machine_of_call_numbers(calls: list[tuple[str, int]], machine: str | None) -> None:
+    call = np.array([events.SYSCALLS.index(name) for name, _ in calls], np.int8)
+    assert find_machine(call, np.array([nr for _, nr in calls], np.int32)) == machine
 
 
 def test_tracks(tmp_path: Path) -> None:

@@ -64,7 +64,12 @@ def test_all_formats_hold_the_same_events(tmp_path: Path) -> None:
     for name in ("raw", "trace.dat", "trace.txt", "trace.perfetto"):
         trace = open_trace(tmp_path / name)
         assert trace.source.events == events
-        rows.append({table: len(frame) for table, frame in trace.tables.items() if "seq" in frame})
+        found = analyze_trace(trace)
+        derived = ("lock_waits", "lock_holds", "inversions", "madvise", "frames", "slices")
+        rows.append(
+            {table: len(frame) for table, frame in trace.tables.items() if "seq" in frame}
+            | {table: len(found[table]) for table in derived}
+        )
         assert (trace["sched_switch"]["ts_ns"].diff().dropna() >= 0).all()
     assert rows[0] == rows[1] == rows[2] == rows[3]
 

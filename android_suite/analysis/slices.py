@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as compute
 from numpy.typing import NDArray
 
 from android_suite.analysis.jit import I64, Array, Bools, compiled, frozen
@@ -12,7 +14,7 @@ from android_suite.tables.derived import COUNTERS, SLICES
 from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace
 
-_MARKER = r"^([BESFC])(?:\|(\d{1,9}))?(?:\|(.*))?$"
+_MARKER = r"^(?P<kind>[BESFC])(?:\|(?P<tgid>\d{1,9}))?(?:\|(?P<rest>.*))?\n?$"
 _DEEPEST = 512  # a stack deeper than that is a marker bug: what is above it is not followed
 WHOLE, OPEN = 0, 2
 
@@ -63,18 +65,25 @@ def measure_slices(trace: Trace, losses: Losses) -> tuple[pd.DataFrame, pd.DataF
     marker = trace["marker"]
     if not len(marker):
         return make_frame(SLICES), make_frame(COUNTERS)
-    parts = marker["text"].str.extract(_MARKER)
-    kind = parts[0].fillna("").to_numpy(dtype=object)
-    base = pd.DataFrame(
-        {
-            "tid": marker["tid"], "ts_ns": marker["ts_ns"], "kind": kind,
-            "tgid": pd.to_numeric(parts[1], errors="coerce").fillna(-1).astype("int32"),
-            "rest": parts[2].fillna("").astype("str"),
-        },
-    )  # fmt: skip
+    base = _split(marker)
     slices = pd.concat([_nested(base, losses, trace.source.end_ns), _asynchronous(base, trace.source.end_ns)])
     slices = slices.sort_values("start_ns", kind="stable")
     return make_frame(SLICES, {c: slices[c] for c in SLICES.dtypes}), _counters(base)
+
+
+def _split(marker: pd.DataFrame) -> pd.DataFrame:
+    """The parts of each marker's text: kind ('' for what is none), tgid (-1 not said) and the rest."""
+    # Arrow's regular expressions are ten times as fast as a Python call a row, and markers are many.
+    parts = compute.extract_regex(pa.array(marker["text"], pa.large_string()), _MARKER)
+    kind, tgid, rest = (compute.fill_null(compute.struct_field(parts, name), "") for name in ("kind", "tgid", "rest"))
+    number = compute.if_else(compute.equal(tgid, ""), "-1", tgid)
+    return pd.DataFrame(
+        {
+            "tid": marker["tid"], "ts_ns": marker["ts_ns"],
+            "kind": kind.to_numpy(zero_copy_only=False), "tgid": number.cast(pa.int32()).to_numpy(zero_copy_only=False),
+            "rest": pd.array(rest, dtype="str"),
+        },
+    )  # fmt: skip
 
 
 def _nested(base: pd.DataFrame, losses: Losses, end_ns: int) -> pd.DataFrame:

@@ -45,16 +45,14 @@ def device(_booted: Any) -> Any:
 
 
 @pytest.fixture
-def record(
-    _booted: Any, request: pytest.FixtureRequest, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> Callable[..., Any]:
+def record(_booted: Any, request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Any]:
     """``record(scenario, **parameters)``: records and analyzes one scenario, returns a `result.Recorded`.
 
     A crash of the tested kernel or app fails the test with its console text.
     """
     from android_suite.pytest_plugin.recording import make_record
 
-    return make_record(_booted, request, tmp_path, record_property)
+    return make_record(_booted, request, tmp_path)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as compute
 from numpy.typing import NDArray
 
 from android_suite.analysis.causes import Waits, inverted_set, split_windows
@@ -77,9 +79,9 @@ def measure_choreographer_frames(
     nested = (work["tid"] == work["tid"].shift()) & (work["start_ns"] < work["end_ns"].shift())
     work = work[~nested]
     tgid = ui.reindex(work["tid"].to_numpy()).to_numpy()
-    frame_id = pd.to_numeric(work["name"].str.extract(r"(\d{1,18})", expand=False), errors="coerce").fillna(-1)
+    frame_id = _numbers_in(work["name"])
     start, woken = _vsync_wakes(waits, work)
-    end = _draw_ends(slices, threads, tgid, frame_id.to_numpy(), work["end_ns"].to_numpy())
+    end = _draw_ends(slices, threads, tgid, frame_id, work["end_ns"].to_numpy())
     apart = np.diff(start, append=np.iinfo(np.int64).max)
     steady = apart[(np.append(tgid[1:], -1) == tgid) & (apart > 0) & (apart < _SLOWEST_NS)]
     period = 1e9 / refresh_hz if refresh_hz else (float(np.median(steady)) if len(steady) >= _FEW else 0.0)
@@ -88,7 +90,7 @@ def measure_choreographer_frames(
     process = threads.set_index("tid")["process"].reindex(work["tid"].to_numpy()).to_numpy()
     return pd.DataFrame(
         {
-            "tgid": tgid, "layer": process, "frame_id": frame_id.astype("int64").to_numpy(),
+            "tgid": tgid, "layer": process, "frame_id": frame_id,
             "expected_start_ns": start, "deadline_ns": deadline, "start_ns": start, "end_ns": end, "jank_type": "",
             "source": "choreographer", "quality": quality.astype(np.int8),
         },
@@ -123,15 +125,11 @@ def _vsync_wakes(waits: Waits, work: pd.DataFrame) -> tuple[I64, NDArray[np.bool
     return start, woken
 
 
-def _draw_ends(
-    slices: pd.DataFrame, threads: pd.DataFrame, tgid: NDArray[np.int32], frame_id: NDArray[np.float64], end: I64
-) -> I64:
+def _draw_ends(slices: pd.DataFrame, threads: pd.DataFrame, tgid: NDArray[np.int32], frame_id: I64, end: I64) -> I64:
     """The end of each frame's DrawFrame on RenderThread, matched by the id in its name; doFrame's own end without one."""
     render = threads[threads["role"] == RENDER].set_index("tid")["tgid"]
     draws = slices[pick(slices, _DRAW_FRAME) & slices["tid"].isin(render.index).to_numpy()]
-    number = (
-        pd.to_numeric(draws["name"].str.extract(r"(\d{1,18})", expand=False), errors="coerce").fillna(-1).to_numpy()
-    )
+    number = _numbers_in(draws["name"])
     owner = render.reindex(draws["tid"].to_numpy()).to_numpy()
     last = (
         pd.Series(draws["end_ns"].to_numpy(), index=pd.MultiIndex.from_arrays([owner, number]))
@@ -141,6 +139,13 @@ def _draw_ends(
     found = last.reindex(pd.MultiIndex.from_arrays([tgid, frame_id])).to_numpy(dtype=np.float64)
     matched = ~np.isnan(found) & (frame_id >= 0)
     return np.where(matched, np.maximum(np.where(matched, found, 0).astype(np.int64), end), end)
+
+
+def _numbers_in(names: pd.Series) -> I64:
+    """The first number in each name; -1 where there is none."""
+    parts = compute.extract_regex(pa.array(names, pa.large_string()), r"(?P<number>[0-9]{1,18})")
+    number = compute.fill_null(compute.struct_field(parts, "number"), "-1")
+    return np.asarray(number.cast(pa.int64()).to_numpy(zero_copy_only=False), np.int64)
 
 
 def measure_frames(
@@ -164,7 +169,8 @@ def measure_frames(
     late = overrun > 0
     words = frames["jank_type"].astype("str")
     typed = (frames["source"] == "frametimeline").to_numpy()
-    smooth = words.str.split(", ").map(lambda each: all(word in _NOT_JANK for word in each)).to_numpy(dtype=bool)
+    harmless = [each for each in words.unique() if all(word in _NOT_JANK for word in each.split(", "))]
+    smooth = words.isin(harmless).to_numpy(dtype=bool)
     columns: dict[str, NDArray[np.generic]] = {
         f"{side}_{cause}_ns": np.zeros(len(frames), np.int64) for side in ("ui", "render") for cause in SPLIT_CAUSES
     }

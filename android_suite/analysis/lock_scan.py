@@ -100,34 +100,46 @@ class Calls(NamedTuple):
     lock_wait_ns: I64
 
 
+# Room for results is not cleared: the kernel writes every field of a row when it begins it.
 def _long(rows: int) -> I64:
-    return np.zeros(rows, np.int64)
+    return np.empty(rows, np.int64)
+
+
+def _int(rows: int) -> I32:
+    return np.empty(rows, np.int32)
+
+
+def _small(rows: int) -> I8:
+    return np.empty(rows, np.int8)
+
+
+def _flag(rows: int) -> Bools:
+    return np.empty(rows, np.bool_)
 
 
 def new_waits(rows: int) -> Waits:
-    """Room for ``rows`` waits. Zeros take no memory until they are written over."""
+    """Room for ``rows`` waits."""
     return Waits(
-        tidx=np.zeros(rows, np.int32), mmx=np.zeros(rows, np.int32), write=np.zeros(rows, np.bool_),
-        start_ns=_long(rows), end_ns=_long(rows), start_seq=_long(rows), end_seq=_long(rows),
-        outcome=np.zeros(rows, np.int8), damaged=np.zeros(rows, np.bool_), call=np.zeros(rows, np.int32),
-        contended=np.zeros(rows, np.bool_),
+        tidx=_int(rows), mmx=_int(rows), write=_flag(rows), start_ns=_long(rows), end_ns=_long(rows),
+        start_seq=_long(rows), end_seq=_long(rows), outcome=_small(rows), damaged=_flag(rows), call=_int(rows),
+        contended=_flag(rows),
     )  # fmt: skip
 
 
 def new_holds(rows: int) -> Holds:
     """Room for ``rows`` holds."""
     return Holds(
-        tidx=np.zeros(rows, np.int32), mmx=np.zeros(rows, np.int32), write=np.zeros(rows, np.bool_),
-        start_ns=_long(rows), end_ns=_long(rows), start_seq=_long(rows), end_seq=_long(rows),
-        downgrade_ns=_long(rows), how=np.zeros(rows, np.int8), damaged=np.zeros(rows, np.bool_),
-        call=np.zeros(rows, np.int32), wait=_long(rows),
+        tidx=_int(rows), mmx=_int(rows), write=_flag(rows), start_ns=_long(rows), end_ns=_long(rows),
+        start_seq=_long(rows), end_seq=_long(rows), downgrade_ns=_long(rows), how=_small(rows), damaged=_flag(rows),
+        call=_int(rows), wait=_long(rows),
     )  # fmt: skip
 
 
 def new_calls(rows: int) -> Calls:
     """Room for ``rows`` calls."""
     return Calls(
-        np.zeros(rows, np.int32), _long(rows), _long(rows), np.zeros(rows, np.bool_), np.zeros(rows, np.int32), _long(rows),
+        tidx=_int(rows), enter=_long(rows), exit=_long(rows), damaged=_flag(rows), lock_mmx=_int(rows),
+        lock_wait_ns=_long(rows),
     )  # fmt: skip
 
 
@@ -265,6 +277,7 @@ def scan(
                 if call_of[t] >= 0:
                     calls.damaged[call_of[t]] = True
                 calls.tidx[n_call], calls.enter[n_call], calls.exit[n_call], calls.lock_mmx[n_call] = t, j, -1, -1
+                calls.damaged[n_call], calls.lock_wait_ns[n_call] = False, 0
                 call_of[t] = n_call
                 n_call += 1
             else:
@@ -275,6 +288,7 @@ def scan(
                     if c >= 0:
                         calls.damaged[c] = True
                     calls.tidx[n_call], calls.enter[n_call], calls.exit[n_call], calls.lock_mmx[n_call] = t, -1, j, -1
+                    calls.damaged[n_call], calls.lock_wait_ns[n_call] = False, 0
                     n_call += 1
                 call_of[t] = -1
             seen_epoch[t] = called_epoch[t] = gap  # the gap of the last lock event: never later than the true one
@@ -336,7 +350,8 @@ def scan(
                 calls.lock_mmx[in_call] = m
             waits.tidx[n_wait], waits.mmx[n_wait], waits.write[n_wait] = t, m, write
             waits.start_ns[n_wait], waits.start_seq[n_wait] = ts, seq
-            waits.end_seq[n_wait], waits.call[n_wait] = -1, in_call
+            waits.end_ns[n_wait], waits.end_seq[n_wait], waits.outcome[n_wait] = end_ns, -1, CUT
+            waits.call[n_wait], waits.contended[n_wait], waits.damaged[n_wait] = in_call, False, False
             state[free], mm_of[free], mode[free], row[free] = _WAITING, m, write, n_wait
             last_segment[free] = -1
             if gap % 2 == 0:
@@ -373,7 +388,8 @@ def scan(
             if take:
                 holds.tidx[n_hold], holds.mmx[n_hold], holds.write[n_hold] = t, m, write
                 holds.start_ns[n_hold], holds.start_seq[n_hold] = ts, seq
-                holds.end_seq[n_hold], holds.how[n_hold] = -1, how
+                holds.end_ns[n_hold], holds.end_seq[n_hold], holds.how[n_hold] = end_ns, -1, how
+                holds.damaged[n_hold] = False
                 holds.call[n_hold], holds.wait[n_hold], holds.downgrade_ns[n_hold] = in_call, wait, -1
                 state[free], mm_of[free], mode[free], row[free] = _HOLDING, m, write, n_hold
                 if gap % 2 == 0:
@@ -402,9 +418,4 @@ def scan(
     for m in range(n_mms):
         if since[m] < end_ns and head[2 * m] >= 0 and head[2 * m + 1] >= 0:
             segments, n_seg = _emit(segments, n_seg, last_segment, nxt, head, mode, row, m, since[m], end_ns)
-    for s in range(n_slots):
-        if state[s] == _WAITING:
-            waits.outcome[row[s]], waits.end_ns[row[s]] = CUT, end_ns
-        elif state[s] == _HOLDING:
-            holds.end_ns[row[s]] = end_ns
     return n_wait, n_hold, n_call, segments[:n_seg], con_wait

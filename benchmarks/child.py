@@ -19,25 +19,37 @@ from android_suite.trace.raw_capture import read_raw_capture
 from android_suite.trace.text import read_text
 from android_suite.trace.trace_dat import read_trace_dat
 
-Found = tuple[Trace, dict[str, float]]
+Found = tuple[int, dict[str, int], dict[str, float]]  # events, rows of each table of events, what else there is to tell
 FILES = {"raw": "raw", "dat": "trace.dat", "text": "trace.txt", "perfetto": "trace.perfetto", "analyze": "raw"}
 
 
 def _reads(read: Callable[[Path], Trace]) -> Callable[[Path], Found]:
-    return lambda path: (read(path), {})
+    return lambda path: (*_count(read(path)), {})
+
+
+def _count(trace: Trace) -> tuple[int, dict[str, int]]:
+    rows = {name: len(frame) for name, frame in trace.tables.items() if len(frame) and "seq" in frame}
+    return trace.source.events, rows
 
 
 def _analyze(path: Path) -> Found:
     start = time.perf_counter()
     trace = read_raw_capture(path)
     decoded = time.perf_counter()
-    analysis = analyze_trace(trace)
-    return trace, {
-        "decode_s": decoded - start,
-        "inversions": len(analysis["inversions"]),
-        "madvise": len(analysis["madvise"]),
-        "lock_waits": len(analysis["lock_waits"]),
-    }
+    events, rows = _count(trace)
+    kept = [trace]
+    del trace
+    analysis = analyze_trace(kept.pop())  # nobody else has it: the analysis lets go of what it is done with
+    return (
+        events,
+        rows,
+        {
+            "decode_s": decoded - start,
+            "inversions": len(analysis["inversions"]),
+            "madvise": len(analysis["madvise"]),
+            "lock_waits": len(analysis["lock_waits"]),
+        },
+    )
 
 
 STEPS: dict[str, Callable[[Path], Found]] = {
@@ -67,11 +79,11 @@ def measure_step(step: str, folder: Path, warm: Path) -> dict[str, object]:
     warm_s = time.perf_counter() - begin
     started = _status_bytes("VmRSS")
     before, begin = _cpu_s(), time.perf_counter()
-    trace, told = run(folder / file)
+    events, rows, told = run(folder / file)
     wall, cpu = time.perf_counter() - begin, _cpu_s() - before
     return {
-        "events": trace.source.events,
-        "rows": {name: len(frame) for name, frame in trace.tables.items() if len(frame) and "seq" in frame},
+        "events": events,
+        "rows": rows,
         "wall_s": wall,
         "cpu_s": cpu,
         "peak_bytes": _status_bytes("VmHWM"),

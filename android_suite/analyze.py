@@ -237,9 +237,14 @@ def _launch_values(metric: str, launches: Sequence[Mapping[str, Any]]) -> list[f
 def _analyze_iteration(run: Run, record: IterationRecord, process: str | None) -> IterationAnalysis:
     raw, derived = run.raw(record), run.derived(record)
     capture = raw / layout.FTRACE
+    evidence = read_evidence(run, record)
     # An untraced iteration goes the same way with an empty trace: frames and launches come from what Android says.
-    trace = read_raw_capture(capture) if any(capture.glob("cpu*.raw")) else _empty_trace(raw)
-    analysis = analyze_trace(trace, process=process or record.process or None, evidence=read_evidence(run, record))
+    # No variable holds the trace, so that the analysis can let go of what it is done with.
+    analysis = analyze_trace(
+        read_raw_capture(capture) if any(capture.glob("cpu*.raw")) else _empty_trace(raw),
+        process=process or record.process or None,
+        evidence=evidence,
+    )
     write_tables(analysis, derived)
     beside: dict[str, Any] = {"lock_stat": _lock_stat(raw), "vmstat": _vmstat(raw)}
     write_json(derived / _BESIDE, beside)

@@ -6,6 +6,8 @@ The bound: 256 MiB plus 100 times the packed size, and never over 8 GiB. ftrace 
 from __future__ import annotations
 
 import io
+import lzma
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -15,6 +17,11 @@ import zstandard
 from android_suite.errors import TraceError
 
 GZIP_MAGIC, ZSTD_MAGIC, ZIP_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
+# What zipfile and its decompressors raise for damaged archives.
+_ZIP_FAULTS = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError, RuntimeError, ValueError,
+    OSError, LookupError, ArithmeticError,
+)  # fmt: skip
 _CHUNK_BYTES = 1 << 20
 _SMALLEST_BOUND_BYTES, _LARGEST_BOUND_BYTES, _RATIO = 256 << 20, 8 << 30, 100
 
@@ -78,7 +85,7 @@ def unpack_zip(data: bytes | memoryview, file: Path | str) -> bytes:
     limit = bound_bytes(len(data))
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = [m for m in archive.infolist() if not m.is_dir()]
+            members = [m for m in archive.infolist() if not m.filename.endswith("/")]
             if not members:
                 raise TraceError(file, 0, "a trace inside the archive, it is empty", hint="Pack the trace again.")
             member = max(members, key=lambda m: m.file_size)
@@ -88,7 +95,7 @@ def unpack_zip(data: bytes | memoryview, file: Path | str) -> bytes:
                     out += piece
                     _check_bound(len(out), limit, file)
             return bytes(out)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+    except _ZIP_FAULTS as error:
         raise TraceError(file, 0, f"a whole zip archive ({error})", hint="Copy the file again.") from error
 
 

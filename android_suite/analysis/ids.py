@@ -10,6 +10,7 @@ import pandas as pd
 from android_suite.analysis.jit import I32, I64, Array, Bools, compiled, frozen
 
 _DENSE_PAIRS = 1 << 24
+_TABLE = 1 << 14
 _LUT_MAX = 1 << 23  # pid_max is at most 1 << 22; anything above comes from a damaged trace
 
 
@@ -89,25 +90,61 @@ class TidIndex:
         return len(self.tids)
 
 
-def count_lockers(mmap_lock: pd.DataFrame) -> pd.DataFrame:
+def count_lockers(index: TidIndex, tidx: I32, mmx: I32, mms: Array) -> pd.DataFrame:
     """How often each thread has to do with the lock of each mm.
 
     Args:
-        mmap_lock: frame of MMAP_LOCK.
+        index: of the threads.
+        tidx: dense number of the thread of each mmap_lock event.
+        mmx: dense number of its mm.
+        mms: the mms by dense number.
 
     Returns:
         Columns tid, mm and n (events), ascending by n.
     """
-    index = TidIndex.of([mmap_lock["tid"].to_numpy()])
-    mmx, mms = pd.factorize(mmap_lock["mm"].to_numpy())
-    pair = index.number(mmap_lock["tid"].to_numpy()).astype(np.int64) * max(len(mms), 1) + mmx
     if len(index) * len(mms) <= _DENSE_PAIRS:
-        count = np.bincount(pair, minlength=1)
-        pairs = np.flatnonzero(count)
-        count = count[pairs]
+        count = np.zeros((len(index), len(mms)), np.int64)
+        _count_pairs(tidx, mmx, count)
+        thread, mm = np.nonzero(count)
+        n = count[thread, mm]
     else:
-        pairs, count = np.unique(pair, return_counts=True)
-    found = pd.DataFrame(
-        {"tid": index.tids[pairs // max(len(mms), 1)], "mm": mms[pairs % max(len(mms), 1)], "n": count}
-    )
+        pairs, n = np.unique(tidx.astype(np.int64) * len(mms) + mmx, return_counts=True)
+        thread, mm = pairs // len(mms), pairs % len(mms)
+    found = pd.DataFrame({"tid": index.tids[thread], "mm": mms[mm], "n": n})
     return found.sort_values("n", kind="stable", ignore_index=True)
+
+
+def number_mms(mm: Array) -> tuple[I32, Array]:
+    """Dense numbers of addresses, in order of appearance, and the addresses by number."""
+    numbers = np.empty(len(mm), np.int32)
+    keys, slots = np.zeros(_TABLE, np.uint64), np.full(_TABLE, -1, np.int32)
+    found = _number(frozen(np.asarray(mm, np.uint64)), keys, slots, numbers)
+    if found < 0:  # more processes than the small table has room for
+        codes, distinct = pd.factorize(mm)
+        return codes.astype(np.int32), distinct
+    mms = np.empty(found, np.uint64)
+    mms[slots[slots >= 0]] = keys[slots >= 0]
+    return numbers, mms
+
+
+@compiled
+def _number(mm: Array, keys: Array, slots: I32, out: I32) -> int:
+    mask, found = keys.shape[0] - 1, 0
+    for i in range(mm.shape[0]):
+        key = mm[i]
+        at = int(((key >> np.uint64(6)) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(48)) & mask
+        while slots[at] >= 0 and keys[at] != key:
+            at = (at + 1) & mask
+        if slots[at] < 0:
+            if 2 * found > mask:
+                return -1
+            keys[at], slots[at] = key, found
+            found += 1
+        out[i] = slots[at]
+    return found
+
+
+@compiled
+def _count_pairs(tidx: I32, mmx: I32, count: I64) -> None:
+    for i in range(tidx.shape[0]):
+        count[tidx[i], mmx[i]] += 1

@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from android_suite.analysis import lock_scan
-from android_suite.analysis.ids import TidIndex, count_lockers
-from android_suite.analysis.jit import Array, frozen
+from android_suite.analysis.ids import TidIndex, count_lockers, number_mms
+from android_suite.analysis.jit import I8, Array, Bools, frozen
 from android_suite.analysis.lock_edges import list_edge_segments
 from android_suite.analysis.loss import Losses
 from android_suite.analysis.sched import Timeline, ran_through
@@ -68,26 +68,10 @@ def measure_locks(trace: Trace, timeline: Timeline, losses: Losses) -> Locks:
     """
     lock, call, con = trace["mmap_lock"], trace["syscall"], trace["contention"]
     index = TidIndex.of([lock["tid"].to_numpy(), call["tid"].to_numpy(), con["tid"].to_numpy()])
-    mmx, mms = pd.factorize(lock["mm"].to_numpy())
-    locks = lock_scan.LockEvents(
-        _np(lock, "seq"), _np(lock, "ts_ns"), index.number(_np(lock, "tid")), mmx.astype(np.int32), _np(lock, "kind"),
-        _np(lock, "write"), _np(lock, "success"),
-    )  # fmt: skip
-    entries = lock_scan.CallEvents(
-        _np(call, "seq"), index.number(_np(call, "tid")), _np(call, "kind"), _np(call, "call")
-    )
-    cons = lock_scan.ContentionEvents(
-        _np(con, "seq"), index.number(_np(con, "tid")), _np(con, "kind"), _np(con, "flags")
-    )
-    kinds = np.bincount(locks.kind, minlength=3)
-    waits, calls = lock_scan.new_waits(int(kinds[0])), lock_scan.new_calls(len(call))
-    holds = lock_scan.new_holds(int(kinds[1] + kinds[2]))
-    gaps = np.column_stack([losses.any_cpu.from_ns, losses.any_cpu.to_ns]).ravel().astype(np.int64)
-    start_ns, end_ns = trace.source.start_ns, trace.source.end_ns
-    n_wait, n_hold, n_call, segments, con_wait = lock_scan.scan(
-        locks, entries, cons, len(index), len(mms), _born(trace, index), gaps, start_ns, end_ns, waits, holds, calls
-    )
+    mms, waits, holds, calls, rows, segments, con_wait, lockers = _scan(trace, index, losses)
+    n_wait, n_hold, n_call = rows
     calls_frame = _calls_frame(trace, index, mms, calls, n_call)
+    del calls  # large, and not part of the frame
     wait_frame = _wait_frame(index, mms, waits, n_wait, has_contention=len(con) > 0)
     hold_frame = _hold_frame(index, mms, holds, n_hold)
     if losses:
@@ -104,8 +88,43 @@ def measure_locks(trace: Trace, timeline: Timeline, losses: Losses) -> Locks:
         segments=segments[trusted & (segments[:, 3] > segments[:, 2])],
         contention_wait=con_wait,
         lock_offset=_lock_offset(con, con_wait, wait_frame),
-        lockers=count_lockers(lock),
+        lockers=lockers,
     )
+
+
+def _scan(
+    trace: Trace, index: TidIndex, losses: Losses
+) -> tuple[
+    NDArray[np.uint64], lock_scan.Waits, lock_scan.Holds, lock_scan.Calls, tuple[int, int, int], I64, I64, pd.DataFrame
+]:  # fmt: skip
+    """Runs the kernel; what it reads is let go with the return, before the frames are built.
+
+    Returns:
+        The mms by their numbers, room for waits, holds and calls, how many of them there are, segments, the wait row of
+        each contention event, and Locks.lockers.
+    """
+    lock, call, con = trace["mmap_lock"], trace["syscall"], trace["contention"]
+    mmx, mms = number_mms(lock["mm"].to_numpy())
+    locks = lock_scan.LockEvents(
+        _np(lock, "seq"), _np(lock, "ts_ns"), index.number(_np(lock, "tid")), mmx, _np(lock, "kind"),
+        _np(lock, "write"), _np(lock, "success"),
+    )  # fmt: skip
+    entries = lock_scan.CallEvents(
+        _np(call, "seq"), index.number(_np(call, "tid")), _np(call, "kind"), _np(call, "call")
+    )
+    cons = lock_scan.ContentionEvents(
+        _np(con, "seq"), index.number(_np(con, "tid")), _np(con, "kind"), _np(con, "flags")
+    )
+    kinds = np.bincount(locks.kind, minlength=3)
+    waits, calls = lock_scan.new_waits(int(kinds[0])), lock_scan.new_calls(len(call))
+    holds = lock_scan.new_holds(int(kinds[1] + kinds[2]))
+    gaps = np.column_stack([losses.any_cpu.from_ns, losses.any_cpu.to_ns]).ravel().astype(np.int64)
+    start_ns, end_ns = trace.source.start_ns, trace.source.end_ns
+    n_wait, n_hold, n_call, segments, con_wait = lock_scan.scan(
+        locks, entries, cons, len(index), len(mms), _born(trace, index), gaps, start_ns, end_ns, waits, holds, calls
+    )
+    lockers = count_lockers(index, locks.tidx, locks.mmx, mms)
+    return mms, waits, holds, calls, (n_wait, n_hold, n_call), segments, con_wait, lockers
 
 
 def _born(trace: Trace, index: TidIndex) -> I64:
@@ -122,19 +141,21 @@ def _born(trace: Trace, index: TidIndex) -> I64:
     return born
 
 
+def _quality(wrong: Bools, cut: Bools) -> I8:
+    return np.where(wrong, np.int8(UNKNOWN), np.where(cut, np.int8(LOWER_BOUND), np.int8(EXACT)))
+
+
 def _wait_frame(
     index: TidIndex, mms: NDArray[np.uint64], waits: lock_scan.Waits, rows: int, *, has_contention: bool
 ) -> pd.DataFrame:
     cut = waits.outcome[:rows] == CUT
-    quality = np.where(
-        waits.damaged[:rows] | (waits.outcome[:rows] == LOST), UNKNOWN, np.where(cut, LOWER_BOUND, EXACT)
-    )
+    quality = _quality(waits.damaged[:rows] | (waits.outcome[:rows] == LOST), cut)
     return make_frame(
         LOCK_WAITS,
         {
             "tid": index.tids[waits.tidx[:rows]],
             "mm": mms[waits.mmx[:rows]] if rows else np.empty(0, np.uint64),
-            "quality": quality.astype(np.int8),
+            "quality": quality,
             "contended": waits.contended[:rows].astype(np.int8) if has_contention else np.full(rows, -1, np.int8),
             **{c: getattr(waits, c)[:rows] for c in ("write", "start_ns", "end_ns", "start_seq", "end_seq")},
             "outcome": waits.outcome[:rows],
@@ -145,7 +166,7 @@ def _wait_frame(
 
 def _hold_frame(index: TidIndex, mms: NDArray[np.uint64], holds: lock_scan.Holds, rows: int) -> pd.DataFrame:
     edge = (holds.start_seq[:rows] < 0) | (holds.end_seq[:rows] < 0)
-    quality = np.where(holds.damaged[:rows], UNKNOWN, np.where(edge, LOWER_BOUND, EXACT)).astype(np.int8)
+    quality = _quality(holds.damaged[:rows], edge)
     plain = ("write", "start_ns", "end_ns", "start_seq", "end_seq", "downgrade_ns", "how", "call", "wait")
     return make_frame(
         LOCK_HOLDS,
@@ -168,9 +189,11 @@ def _calls_frame(
 
     def at(column: str, row: I64, seen: NDArray[np.bool_], missing: int) -> NDArray[np.generic]:
         values = table[column].to_numpy()
+        if seen.all():
+            return values[row]
         return np.where(seen, values[row], values.dtype.type(missing)) if rows else values[:0]
 
-    quality = np.where(calls.damaged[:rows], UNKNOWN, np.where(entered & left, EXACT, LOWER_BOUND)).astype(np.int8)
+    quality = _quality(calls.damaged[:rows], ~(entered & left))
     locked = calls.lock_mmx[:rows]
     return make_frame(
         SYSCALL_CALLS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from android_suite.analysis.ids import TidIndex, count_lockers
+from android_suite.analysis.ids import TidIndex, count_lockers, number_mms
 from android_suite.tables import events
 from android_suite.tables.derived import ROLES, THREAD_ROLES
 from android_suite.tables.schema import make_frame
@@ -37,14 +37,18 @@ def measure_threads(trace: Trace, process: str | None = None, lockers: pd.DataFr
     tgid = known["tgid"].reindex(tids, fill_value=-1).astype("int32")
     given = tgid >= 0
     comm = known["comm"].reindex(tids, fill_value="").astype("str")
-    counts = count_lockers(trace["mmap_lock"]) if lockers is None else lockers
+    if lockers is None:
+        lock = trace["mmap_lock"]
+        mmx, mms = number_mms(lock["mm"].to_numpy())
+        index = TidIndex.of([lock["tid"].to_numpy()])
+        lockers = count_lockers(index, index.number(lock["tid"].to_numpy()), mmx, mms)
     for source in ("marker", "task", "mm"):
         if (tgid >= 0).all():
             break
         if source == "marker":
             guess = _from_markers(trace)
         else:
-            guess = _from_tasks(trace, tgid) if source == "task" else _from_mm(counts, tgid, comm)
+            guess = _from_tasks(trace, tgid) if source == "task" else _from_mm(lockers, tgid, comm)
         missing = tgid.index[tgid < 0].intersection(guess.index)
         tgid.loc[missing] = guess.loc[missing].astype("int32")
         mains = tgid.index[tgid < 0].intersection(

@@ -43,9 +43,7 @@ class UsageError(SuiteError):
 class ConfigError(UsageError):
     """A settings or plan file is not as it should be."""
 
-    def __init__(
-        self, file: Path | str, key: str, expected: str, found: object, *, line: int | None = None
-    ) -> None:
+    def __init__(self, file: Path | str, key: str, expected: str, found: object, *, line: int | None = None) -> None:
         self.file, self.key, self.expected, self.found, self.line = Path(file), key, expected, found, line
         where = f"{file}:{line}" if line else f"{file}"
         super().__init__(f"{where}: {key}: expected {expected}, found {found}")

@@ -78,7 +78,10 @@ def _assemble(trace: Trace, locks: Locks, pieces: I64, on: I64, blind_waits: I64
     downgraded = holds["downgrade_ns"].to_numpy()[h]
     writes = holds["write"].to_numpy()[h] & ((downgraded < 0) | (downgraded > start))
     tid = holds["tid"].to_numpy()
-    partial = (waits["quality"].to_numpy()[w] != EXACT) | np.isin(w, blind_waits)
+    # Who ran on a CPU that shows no switch is not known, so the intruders may not be all.
+    hidden = (state == RUNNABLE) & ~np.isin(pieces[:, scan.CPU], trace["sched_switch"]["cpu"].unique())
+    partial = np.bincount(number, weights=hidden) > 0
+    partial |= (waits["quality"].to_numpy()[w] != EXACT) | np.isin(w, blind_waits)
     via_tid = np.where(chained[first], waits["tid"].to_numpy()[np.maximum(via[first], 0)], -1)
     frame = make_frame(
         INVERSIONS,

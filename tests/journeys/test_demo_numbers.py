@@ -1,0 +1,66 @@
+"""The numbers that the README prints are the numbers that whoever runs the demo gets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from android_suite.analyze import load_run
+from android_suite.cli.main import run
+from android_suite.store.run import open_run
+from android_suite.virtual.cache import Cache
+from android_suite.virtual.image import build_base
+from tests.journeys.conftest import BASELINE, CANDIDATE
+
+
+@pytest.fixture(scope="module")
+def numbers(project_root: Path) -> dict[str, Any]:
+    return json.loads((project_root / "docs/demo.json").read_text())
+
+
+def test_the_readme_prints_them(project_root: Path, numbers: dict[str, Any]) -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("| \n").split("|")]
+        for line in (project_root / "README.md").read_text().splitlines()
+        if line.startswith("|")
+    ]
+    printed = {row[0]: row[1:] for row in rows if len(row) == 4}
+    for metric, values in numbers["gc_stress"].items():
+        [row] = [cells for name, cells in printed.items() if f"`{metric}`" in name]
+        baseline, candidate = (float(cell.split()[0].replace("−", "-")) for cell in row[:2])
+        assert baseline == pytest.approx(values["baseline"], abs=0.05)
+        assert candidate == pytest.approx(values["candidate"], abs=0.05)
+        assert row[2] == values["verdict"]
+    [paths] = [cells for name, cells in printed.items() if name.startswith("`madvise`")]
+    for cell, side in zip(paths, ("baseline", "candidate"), strict=False):
+        told = [int(number.replace(" ", "")) for number in cell.split("/")]
+        assert told == [numbers["madvise"][side]["mmap_lock"], numbers["madvise"][side]["per_vma"]]
+
+
+@pytest.mark.vdev
+@pytest.mark.timeout(900)
+def test_a_run_of_the_first_seed_gives_them(tmp_path: Path, numbers: dict[str, Any]) -> None:
+    found = {}
+    for kernel in (BASELINE, CANDIDATE):
+        path = tmp_path / kernel
+        settings = ["--set", "duration_ms=6000", "--set", "profile=inversion"]
+        command = ["record", "gc_stress", "--deterministic", "--seed", "1", "--kernel", kernel, *settings]
+        assert run([*command, "-o", str(path)]) == 0
+        found[kernel] = path
+    digests = {kernel: open_run(path).manifest.iterations[0].trace_digest for kernel, path in found.items()}
+    if build_base("arm64", cache=Cache()).digests["base"] == numbers["image_sha256"]:
+        assert digests == {kernel: numbers["digests"][f"{kernel} seed 1"] for kernel in found}
+    # On another image (another compiler, another busybox) instructions differ a little; what they say does not.
+    metrics = {
+        kernel: {m["name"]: m["value"] for m in load_run(path).iterations[0].summary["metrics"]}
+        for kernel, path in found.items()
+    }
+    before, after = metrics[BASELINE], metrics[CANDIDATE]
+    for name in ("mmapLockWaitMs_ui", "invertedMs_gcMadvise"):
+        assert before[name] > 20, name
+        assert after[name] < before[name] / 10, name
+    assert before["madviseMmapLockPct_gc"] == 100
+    assert after["madviseMmapLockPct_gc"] == 0

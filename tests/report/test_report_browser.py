@@ -106,7 +106,9 @@ def test_page_stands_alone(browser: webdriver.Chrome, page: tuple[str, Path]) ->
 def test_tables_and_charts_are_there(browser: webdriver.Chrome, page: tuple[str, Path]) -> None:
     name, file = page
     open_page(browser, file, 1200)
-    rows = browser.find_elements(By.CSS_SELECTOR, "#verdict-table tbody tr:not(.group)")
+    rows = browser.find_elements(
+        By.CSS_SELECTOR, "#verdict-table tbody tr:not(.group), #other-table tbody tr:not(.group)"
+    )
     assert len(rows) == 23
     word = {"good": "BETTER", "bad": "WORSE", "undecided": "UNDECIDED"}[name]
     assert any(word in row.text for row in rows)

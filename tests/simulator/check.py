@@ -9,15 +9,22 @@ import numpy as np
 
 from android_suite.analysis.pipeline import Analysis, analyze_trace
 from android_suite.tables.derived import HOW, INVERSION_KINDS, OUTCOMES, PATHS, STATES, UNKNOWN
+from android_suite.tables.trace import Trace
 from tests.simulator.layout import Gap, Place, Row, list_events, make_trace, place
 from tests.simulator.truth import find_inversions, state_changes, suspects_at
 from tests.simulator.world import END_NS, World
 
 
-def check_whole(worlds: Sequence[World]) -> list[str]:
-    """A trace in which nothing is missing: everything must be equal."""
-    rows = list_events(worlds, apart=False)
-    analysis = analyze_trace(make_trace(worlds, rows, start_ns=0, end_ns=END_NS))
+def check_whole(worlds: Sequence[World], trace: Trace | None = None) -> list[str]:
+    """A trace in which nothing is missing: everything must be equal.
+
+    Args:
+        worlds: all of the trace, at the same time.
+        trace: of these worlds, if it is not to be made here.
+    """
+    if trace is None:
+        trace = make_trace(worlds, list_events(worlds, apart=False), start_ns=0, end_ns=END_NS)
+    analysis = analyze_trace(trace)
     found: list[str] = []
     for number, (world, mine) in enumerate(zip(worlds, _by_world(analysis, len(worlds)), strict=True)):
         at = place(number, apart=False)

@@ -6,15 +6,32 @@ import dataclasses
 
 import pytest
 
+from android_suite.trace.text import read_text
 from tests.simulator import check, truth
 from tests.simulator.check import check_whole
-from tests.simulator.world import make_world
+from tests.simulator.layout import list_events, make_trace
+from tests.simulator.text import render_text
+from tests.simulator.world import END_NS, make_world
 from tests.simulator.worlds import check_batch, make_batch
 
 
 @pytest.mark.parametrize("batch", range(4))
 def test_the_analysis_tells_the_truth(batch: int) -> None:
     assert [*check_batch(batch)] == []
+
+
+@pytest.mark.parametrize("batch", [0, 1])
+def test_the_same_worlds_read_from_text(batch: int) -> None:
+    worlds = make_batch(batch)
+    read = read_text(render_text(list_events(worlds, apart=False)).encode())
+    named = make_trace(worlds, list_events(worlds, apart=False))["threads"]  # the text has no tgid column
+    assert read.source.lost_events == 0
+    source = dataclasses.replace(
+        read.source, start_ns=0, end_ns=END_NS, enabled_events=frozenset({"mmap_lock:mmap_lock_start_locking"} | (
+            {"raw_syscalls:sys_enter"} if worlds[0].all_calls else set()
+        )),
+    )  # fmt: skip
+    assert check_whole(worlds, dataclasses.replace(read, source=source, tables={**read.tables, "threads": named})) == []
 
 
 def test_a_world_is_the_same_every_time() -> None:

@@ -78,14 +78,17 @@ def run_benchmarks(options: argparse.Namespace) -> str:
     try:
         warm = place / "warm"
         _generate(warm, _WARM_EVENTS, steps)
-        first = {} if options.no_first_use else {step: _first_use(step, warm, place / "first-use") for step in steps}
+        cache = None if options.no_first_use else place / "compiled"  # whose code all runs use afterwards
+        if cache:
+            shutil.rmtree(cache, ignore_errors=True)
+        first = {step: _first_use(step, warm, cache) for step in steps} if cache else {}
         measured: list[Measured] = []
         peers: list[Measured] = []
         notes: list[str] = []
         for size in sizes:
             folder = place / f"{size}"
             events = _generate(folder, size, steps)
-            found = [_measure(step, folder, warm, options.runs) for step in steps]
+            found = [_measure(step, folder, warm, options.runs, cache) for step in steps]
             _check(found, events)
             measured += found
             if size == sizes[0] and not options.no_peers:
@@ -127,11 +130,11 @@ def _generate(folder: Path, size: int, steps: Sequence[str]) -> int:
     return events
 
 
-def _measure(step: str, folder: Path, warm: Path, runs: int) -> Measured:
+def _measure(step: str, folder: Path, warm: Path, runs: int, cache: Path | None) -> Measured:
     done: list[Run] = []
     told: dict[str, Any] = {}
     for number in range(runs):
-        told = json.loads(_python("benchmarks.child", step, str(folder), str(warm)))
+        told = json.loads(_python("benchmarks.child", step, str(folder), str(warm), cache=cache))
         done.append(Run(wall_s=told["wall_s"], cpu_s=told["cpu_s"], peak_bytes=told["peak_bytes"]))
         rate = told["events"] / told["wall_s"] / 1e6
         _say(

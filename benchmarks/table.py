@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from benchmarks.measured import Measured
 
 LABELS = {
-    "raw": "raw pages to tables", "dat": "trace.dat to tables", "text": "text to tables",
-    "perfetto": "Perfetto to tables", "analyze": "raw pages, whole analyze",
+    "raw": "raw pages to tables", "analyze": "raw pages, whole analyze", "dat": "trace.dat to tables",
+    "perfetto": "Perfetto to tables", "text": "text to tables",
 }  # fmt: skip
 TARGETS = {"raw": 10.0, "text": 1.5, "perfetto": 1.0, "analyze": 3.0}  # M events/s a core
 MEMORY_LIMIT_BYTES = 4 << 30  # for raw pages and the whole analyze, at any size here

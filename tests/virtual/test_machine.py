@@ -137,13 +137,13 @@ def test_a_guest_that_hangs_is_not_ready(tmp_path: Path) -> None:
 
 
 def start_elsewhere(*, detached: bool) -> tuple[subprocess.Popen[str], str]:
-    script = (
-        "import time; from android_suite.virtual import VirtualDevice, fetch_kernel\n"
-        f"device = VirtualDevice(kernel=fetch_kernel('6.17.13'), detached={detached})\n"
-        "device.start(); print(device.record.id, flush=True)\n"
+    describe = f"VirtualDevice(kernel=fetch_kernel('6.17.13'), detached={detached})"
+    say = "device.start(); print(device.record.id, flush=True)"
+    # Inside the block before anything is said: a signal may come the moment the name is read.
+    body = (
+        f"device = {describe}\n{say}\n" if detached else f"with {describe} as device:\n    {say}\n    time.sleep(600)\n"
     )
-    if not detached:
-        script += "with device: time.sleep(600)\n"
+    script = f"import time; from android_suite.virtual import VirtualDevice, fetch_kernel\n{body}"
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

@@ -8,7 +8,7 @@ from functools import partial
 
 import click
 
-from android_suite.cli.output import print_json, print_table, say
+from android_suite.cli.output import print_json, print_table, print_text, say
 from android_suite.device.capabilities import Capability, judge_capabilities, read_device_facts
 from android_suite.device.connect import choose_serial, connect, list_devices
 from android_suite.device.device import Device
@@ -97,7 +97,7 @@ def _describe(one: Capability) -> dict[str, object]:
 
 
 def _print(title: str, rows: list[Capability] | tuple[Capability, ...]) -> None:
-    click.echo(title)
+    print_text(f"{title}\n")
     marks = {True: "yes", False: "no"}
     print_table(
         ["", "what", "found, or what to do"],

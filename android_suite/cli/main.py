@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
-import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import click
 
 from android_suite import __version__
+from android_suite.cli.output import drop_output, reader_may_leave, say
 from android_suite.errors import SuiteError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 # verb -> what the overview says of it; the module of the same name holds the command `command`.
 VERBS = {
     "doctor": "What this host and this device can measure, each missing thing with its remedy.",
@@ -40,9 +44,27 @@ class _Verbs(click.Group):
         command: click.Command = module.command
         return command
 
+    # What is left to a closed pipe are help and version: the end is quiet (click would end with 1).
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _quiet_end():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _quiet_end():
+            return super().invoke(ctx)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(VERBS.items()))
+
+
+@contextlib.contextmanager
+def _quiet_end() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        drop_output(sys.stdout)
+        raise click.exceptions.Exit(0) from None
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -62,20 +84,24 @@ def run(argv: Sequence[str] | None = None) -> int:
         status = cli.main(args=None if argv is None else list(argv), prog_name="android-suite", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except click.ClickException as error:
-        error.show(sys.stderr)
+        with reader_may_leave(sys.stderr):
+            error.show(sys.stderr)
         return 2
     except (click.Abort, KeyboardInterrupt):
-        print("android-suite: interrupted; what was finished is kept.", file=sys.stderr)  # noqa: T201
+        say("android-suite: interrupted; what was finished is kept.")
         return 130
     except SuiteError as error:
-        print(f"android-suite: {error}", file=sys.stderr)  # noqa: T201
+        say(f"android-suite: {error}")
         for note in getattr(error, "__notes__", ()):
-            print(f"  {note}", file=sys.stderr)  # noqa: T201
+            say(f"  {note}")
         return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output has seen enough (`| head`); Python must not complain about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OSError as error:
+        # Files that commands write tell of a full disk themselves; this is what stdout goes to.
+        if error.errno not in _FULL:
+            raise
+        drop_output(sys.stdout)
+        say(f"android-suite: the output cannot be written: {error.strerror}; free some room.")
+        return 4
 
 
 def main() -> None:

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 
+class _Console(Console):
+    """Ends nothing when its reader leaves; rich's own would exit with 1."""
+
+    def on_broken_pipe(self) -> None:
+        drop_output(sys.stderr if self.stderr else sys.stdout)
+        self.quiet = True
+
+
 def print_json(value: object) -> None:
     """One JSON document on stdout. NaN is refused: unknown is ``null``."""
-    click.echo(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False))
+    print_text(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def print_text(text: str) -> None:
+    """Text on stdout, as it is."""
+    with reader_may_leave(sys.stdout):
+        click.echo(text, nl=False)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -30,9 +47,26 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def console_for_results(*, to_stderr: bool = False) -> Console:
     """A rich console on stdout (or stderr); wide where nobody's terminal limits it."""
     stream = sys.stderr if to_stderr else sys.stdout
-    return Console(highlight=False, stderr=to_stderr, width=None if stream.isatty() else 160)
+    return _Console(highlight=False, stderr=to_stderr, width=None if stream.isatty() else 160)
 
 
 def say(line: str) -> None:
     """One line of talk on stderr."""
-    click.echo(line, err=True)
+    with reader_may_leave(sys.stderr):
+        click.echo(line, err=True)
+
+
+def drop_output(stream: TextIO) -> None:
+    """Throws away what is still to be written to ``stream``, so that Python does not complain about it at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+@contextlib.contextmanager
+def reader_may_leave(stream: TextIO) -> Iterator[None]:
+    """A reader that has seen enough (`| head`) changes neither what a command does nor how it ends."""
+    try:
+        yield
+    except BrokenPipeError:
+        drop_output(stream)

@@ -19,7 +19,7 @@ from android_suite.campaign.qualify import (
 )
 from android_suite.campaign.runner import Progress as Event
 from android_suite.campaign.runner import default_out
-from android_suite.cli.output import console_for_results, print_json, say
+from android_suite.cli.output import console_for_results, print_json, print_text, say
 from android_suite.errors import LabError
 from android_suite.report.model import ReportModel
 from android_suite.report.terminal import render_terminal
@@ -61,7 +61,7 @@ def command(
     durations = read_durations(measured)
     if dry_run:
         file, jobs = schedule(file, aa=aa)
-        click.echo(render_schedule(jobs, estimate(file, jobs, durations, workers=workers)), nl=False)
+        print_text(render_schedule(jobs, estimate(file, jobs, durations, workers=workers)))
         return 0
     file = prepare_lab(file)
     collaborators = make_collaborators(serial=serial)

@@ -14,7 +14,7 @@ import click
 from android_suite.boot.attached import attach
 from android_suite.boot.booted import Booted
 from android_suite.boot.virtual import GuestCrashed, boot_virtual
-from android_suite.cli.output import print_json, say
+from android_suite.cli.output import print_json, print_text, say
 from android_suite.errors import UsageError
 from android_suite.record import RecordOptions, plan_scenarios, record
 from android_suite.store.run import Run, RunWriter, create_run
@@ -88,7 +88,7 @@ def command(
     if as_json:
         print_json({"path": str(run.path), "iterations": [i.status for i in run.manifest.iterations]})
     else:
-        click.echo(str(run.path))
+        print_text(f"{run.path}\n")
     crashed = run.manifest.crash or next((i.crash for i in run.manifest.iterations if i.crash), None)
     if crashed:
         say(f"android-suite: the tested kernel or app crashed ({crashed.kind}: {crashed.summary}); see {run.path}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from android_suite.cli.output import print_json, print_table, say
+from android_suite.cli.output import print_json, print_table, print_text, say
 from android_suite.virtual.kernels import ARCHES, fetch_kernel
 from android_suite.virtual.machine import VirtualDevice
 from android_suite.virtual.registry import DeviceRecord, Registry, stop_device
@@ -52,7 +52,7 @@ def start_command(
     if as_json:
         print_json(_describe(device.record))
     else:
-        click.echo(device.serial)
+        print_text(f"{device.serial}\n")
 
 
 @command.command("stop")
@@ -87,7 +87,7 @@ def list_command(as_json: bool) -> None:
 @click.argument("name", metavar="ID|SERIAL")
 def logs_command(name: str) -> None:
     """The console log of a device."""
-    click.echo(Registry().find(name).console.read_text("utf-8", "replace"), nl=False)
+    print_text(Registry().find(name).console.read_text("utf-8", "replace"))
 
 
 def _describe(record: DeviceRecord) -> dict[str, object]:

@@ -98,14 +98,10 @@ def test_a_full_cache_disk(
     assert "ANDROID_SUITE_CACHE" in said
 
 
-def test_analyze_answers_usefully_to_anything(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    lines = [
-        f"  app-{100 + i % 3}   [000] d..3.   12.{i:06d}: sched_switch: prev_comm=a prev_pid={100 + i % 3} prev_prio=120 "
-        f"prev_state=S ==> next_comm=b next_pid={100 + (i + 1) % 3} next_prio=120"
-        for i in range(20)
-    ]
-    text = "# tracer: nop\n#\n" + "\n".join(lines) + "\n"
-    (tmp_path / "small.txt").write_text(text)
+def test_analyze_answers_usefully_to_anything(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, small_trace: Path
+) -> None:
+    text = small_trace.read_text()
     (tmp_path / "packed.gz").write_bytes(gzip.compress(text.encode()))
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "picture").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 100)

@@ -1,0 +1,67 @@
+"""Who reads a command's output may leave early, and the disk it goes to may be full."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import MakeRun
+
+COMMAND = (sys.executable, "-m", "android_suite.cli.main")
+
+
+def run_unread(*arguments: str, both: bool = False) -> tuple[int, str]:
+    """Runs a command whose stdout (or both streams) goes into a pipe that nobody reads; status and stderr."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(
+            [*COMMAND, *arguments], stdout=write, stderr=write if both else subprocess.PIPE, text=True, check=False
+        )
+    finally:
+        os.close(write)
+    return done.returncode, done.stderr or ""
+
+
+def test_a_reader_that_leaves_changes_nothing(small_trace: Path) -> None:
+    assert run_unread("analyze", str(small_trace)) == (0, "")
+    assert run_unread("analyze", str(small_trace), "--json") == (0, "")
+
+
+def test_nor_does_it_hide_how_a_comparison_ended(make_run: MakeRun) -> None:
+    old, new = make_run("old").path, make_run("new").path
+    heard = subprocess.run([*COMMAND, "compare", str(old), str(new)], capture_output=True, text=True, check=False)
+    assert heard.returncode in (0, 1)
+    assert run_unread("compare", str(old), str(new)) == (heard.returncode, "")
+    gate = old.parent / "gates.toml"
+    gate.write_text('[[gate]]\nmetric = "invertedMs"\nscenario = "command"\nmargin = "5 %"\n')
+    assert run_unread("compare", str(old), str(new), "--gate", str(gate)) == (1, "")
+
+
+@pytest.mark.parametrize("words", ["--help", "--version", "analyze --help", "kernels list", "vdev list", "devices"])
+def test_nobody_reads(words: str) -> None:
+    status, said = run_unread(*words.split())
+    assert "Traceback" not in said
+    assert "Exception ignored" not in said
+    assert status in ((0, 4) if words in ("kernels list", "devices") else (0,))
+
+
+@pytest.mark.parametrize(("words", "status"), [("analyze", 2), ("analyze absent", 2), ("analyze -o", 2)])
+def test_nobody_hears_the_fault_either(words: str, status: int) -> None:
+    assert run_unread(*words.split(), both=True)[0] == status
+
+
+@pytest.mark.parametrize("words", ["analyze {}", "analyze {} --json"])
+def test_a_full_disk_behind_stdout(small_trace: Path, words: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, *words.format(small_trace).split()], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 4
+    assert done.stderr.splitlines() == [
+        "android-suite: the output cannot be written: No space left on device; free some room."
+    ]

@@ -8,7 +8,8 @@ Layout under :func:`cache_dir`::
     tmp/make-PID-...       what process PID is making
 
 A file appears under its name only when it is whole: it is written elsewhere, synced and renamed. Digests are checked at
-every use, so a damaged object is made again instead of booted.
+every use, so a damaged object is made again instead of booted. The time of an entry's file is its last use, where it
+is one that may be pruned.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,6 +145,35 @@ class Cache:
         folder = self.root / "entries" / kind
         return sorted(path.stem for path in folder.glob("*.json")) if folder.is_dir() else []
 
+    def mark_used(self, kind: str, key: str) -> None:
+        """Notes that an entry is in use now: :meth:`prune` keeps it. To be called under the lock of its makers."""
+        with contextlib.suppress(OSError):
+            os.utime(self._entry(kind, key))
+
+    def prune(self, kind: str, prefix: str, *, keep: int, unused_s: float) -> list[str]:
+        """Removes entries, and objects that no entry names any more. To be called under the lock of the makers.
+
+        Args:
+            kind: of the entries.
+            prefix: only entries whose key begins so: those that the lock is for.
+            keep: how many stay in any case, those used last.
+            unused_s: an entry used within this time stays, too, for its user may not have read its objects yet.
+
+        Returns:
+            The keys of what was removed.
+        """
+        folder = self.root / "entries" / kind
+        used = {path: path.stat().st_mtime for path in folder.glob(f"{prefix}*.json")}
+        oldest_last = sorted(used, key=lambda path: used[path], reverse=True)
+        gone = [path for path in oldest_last[keep:] if time.time() - used[path] > unused_s]
+        objects = {digest for path in gone for digest in _read_digests(path)}
+        for path in gone:
+            path.unlink(missing_ok=True)
+        kept = {digest for path in self.root.glob("entries/*/*.json") for digest in _read_digests(path)}
+        for digest in objects - kept:
+            self._object(digest).unlink(missing_ok=True)
+        return [path.stem for path in gone]
+
     def _object(self, digest: str) -> Path:
         return self.root / "objects" / digest[:2] / digest
 
@@ -167,6 +198,14 @@ class Cache:
             except BaseException:
                 Path(name).unlink(missing_ok=True)
                 raise
+
+
+def _read_digests(entry: Path) -> set[str]:
+    """Digests an entry names; none where it is gone or damaged."""
+    try:
+        return set(json.loads(entry.read_text())["files"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return set()
 
 
 def _prefix() -> str:

@@ -28,6 +28,9 @@ COMPILERS = {"arm64": "aarch64-linux-gnu-gcc", "amd64": "x86_64-linux-gnu-gcc"}
 CFLAGS = ("-O2", "-static", "-pthread", "-Wall", "-Wextra")
 PACKAGES = ("adbd", "busybox-static")
 FOLDERS = ("proc", "sys", "dev", "tmp", "data", "mnt", "root", "run", "lib/modules")
+# Each is 26 MB, and every change of the guest's sources makes one.
+KEPT_BASES = 3
+KEPT_S = 24 * 3600.0
 # A change here makes every base anew.
 LAYOUT = "2"
 _ADBD = "usr/lib/android-sdk/platform-tools/adbd"
@@ -37,12 +40,15 @@ _OVERLAY_MAGIC = (b"070701", b"070702", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 def build_base(arch: str, *, cache: Cache, guest: Path = GUEST) -> Entry:
     """The base archive (file ``base``) for an architecture; built on first use and when the guest's sources change.
 
+    Of older bases the few used last are kept, and whatever was used within a day: one is read soon after this returns.
+
     Raises:
         MachineError: packages cannot be fetched, or the compiler is missing or refuses the guest's sources.
     """
     key = f"{arch}-{measure_guest(guest)[:32]}"
     with cache.lock(f"image-{arch}"):
         if entry := cache.read_entry("images", key):
+            cache.mark_used("images", key)
             return entry
         system = cache.read_entry("systems", f"{arch}-{LAYOUT}") or _build_system(arch, cache)
         nodes = {name.partition(":")[2]: _stored_node(name, path) for name, path in system.files.items()}
@@ -60,9 +66,11 @@ def build_base(arch: str, *, cache: Cache, guest: Path = GUEST) -> Entry:
             nodes.setdefault(f"system/bin/{applet}", link_node("/usr/bin/busybox"))
         # Not compressed: the kernel would unpack it on one slow emulated CPU (measured on arm64, in instructions of the
         # whole boot: plain 1.12 G, zstd 1.28 G, gzip 1.37 G).
-        return cache.write_entry(
+        entry = cache.write_entry(
             "images", key, {"base": render_cpio(nodes)}, {"arch": arch, "packages": system.meta["packages"]}
         )
+        cache.prune("images", f"{arch}-", keep=KEPT_BASES, unused_s=KEPT_S)
+        return entry
 
 
 def read_initrd(

@@ -117,3 +117,55 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / "tmp/make-999999999-file").write_bytes(b"half an object")
     with Cache(tmp_path).scratch() as scratch:
         assert sorted((tmp_path / "tmp").iterdir()) == sorted([alive, Path(scratch)])
+
+
+def make_images(cache: Cache, ages_s: dict[str, float]) -> None:
+    for key, age in ages_s.items():
+        cache.write_entry("images", key, {"base": key.encode(), "shared": b"of all"}, {})
+        path = cache.root / "entries/images" / f"{key}.json"
+        os.utime(path, (path.stat().st_mtime - age,) * 2)
+
+
+def test_what_was_used_last_is_kept(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    make_images(cache, {"arm64-a": 5000, "arm64-b": 4000, "arm64-c": 3000, "arm64-d": 50, "amd64-e": 9000})
+    cache.write_entry("kernels", "k", {"vmlinuz": b"arm64-b"}, {})  # the same content under another name
+    cache.mark_used("images", "arm64-a")
+    assert cache.prune("images", "arm64-", keep=1, unused_s=100) == ["arm64-c", "arm64-b"]
+    assert cache.list_entries("images") == ["amd64-e", "arm64-a", "arm64-d"]
+    for key in ("amd64-e", "arm64-a", "arm64-d"):
+        assert cache.read_entry("images", key) is not None
+    assert cache.read_entry("kernels", "k") is not None
+    left = {path.read_bytes() for path in tmp_path.glob("objects/*/*")}
+    assert left == {b"arm64-a", b"arm64-b", b"arm64-d", b"amd64-e", b"of all"}
+    assert cache.prune("images", "arm64-", keep=1, unused_s=100) == []
+
+
+def test_a_damaged_entry_is_no_obstacle(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    make_images(cache, {"arm64-a": 5000, "arm64-b": 4000})
+    (tmp_path / "entries/images/arm64-a.json").write_text("[]")
+    os.utime(tmp_path / "entries/images/arm64-a.json", (0, 0))
+    assert cache.prune("images", "arm64-", keep=0, unused_s=100) == ["arm64-b", "arm64-a"]
+
+
+def test_many_makers_prune_and_none_misses_what_it_uses(tmp_path: Path) -> None:
+    """Processes that build images and use them at once, while old ones lie about, of which some are used again."""
+    make_images(Cache(tmp_path), {f"arm64-{n}": 5000 + n for n in range(30)})
+    script = (
+        "import sys; from pathlib import Path; from android_suite.virtual.cache import Cache\n"
+        "cache, me = Cache(Path(sys.argv[1])), int(sys.argv[2])\n"
+        "for key in [f'arm64-{n}' for n in range(24 + me, 60)]:\n"
+        "    with cache.lock('image-arm64'):\n"
+        "        entry = cache.read_entry('images', key)\n"
+        "        if entry:\n"
+        "            cache.mark_used('images', key)\n"
+        "        else:\n"
+        "            entry = cache.write_entry('images', key, {'base': key.encode()}, {})\n"
+        "            cache.prune('images', 'arm64-', keep=2, unused_s=600)\n"
+        "    assert entry.files['base'].read_bytes() == key.encode()\n"
+    )
+    workers = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path), str(n)]) for n in range(3)]
+    assert [worker.wait() for worker in workers] == [0, 0, 0]
+    left = Cache(tmp_path).list_entries("images")
+    assert {f"arm64-{n}" for n in range(30, 60)} <= set(left) <= {f"arm64-{n}" for n in range(24, 60)}

@@ -16,7 +16,11 @@ system:          ## Debian packages: QEMU 10, adb, cross compilers, Chromium (ro
 .venv/.installed: pyproject.toml scripts/install-python
 	@scripts/install-python
 
-setup: system .venv/.installed ## the virtual environment in .venv
+COMPILED := $(shell grep -rl --include='*.py' '^@compiled' android_suite)
+.venv/.warm: .venv/.installed $(COMPILED)
+	@scripts/warm
+
+setup: system .venv/.installed .venv/.warm ## the virtual environment in .venv
 
 demo: setup      ## boots 6.16.12 and 6.17.13, records, compares: reports/demo/report.html
 	@MODE=$(MODE) scripts/demo

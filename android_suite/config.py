@@ -7,21 +7,23 @@
     server_host = "127.0.0.1"
     server_port = 5037
 
-    [virtual]
-    arch = "arm64"
+    [virtual]                           # a plan of `qualify` says these itself
+    arch = "arm64"                      # where the kernel's name does not say it
     cpus = 2
     memory_mb = 1024
-    debian_mirror = "..."       # where apt's own configuration does not say
+    debian_mirror = "..."               # where apt's own configuration does not say
 
     [cache]
-    folder = "~/.cache/android-suite"
+    folder = "~/.cache/android-suite"   # relative: to the folder of suite.toml
 
-A cloned repository may hold a ``suite.toml``; nothing in it is ever run.
+The offline half has no settings. A cloned repository may hold a ``suite.toml``; nothing in it is ever run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -48,9 +50,9 @@ class _Adb:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Virtual:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
-    arch: Literal["arm64", "amd64"] = "arm64"
-    cpus: int = 2
-    memory_mb: int = 1024
+    arch: Literal["arm64", "amd64"] | None = None
+    cpus: int | None = None
+    memory_mb: int | None = None
     debian_mirror: str | None = None
 
 
@@ -70,15 +72,19 @@ class _File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Every setting of the suite. ``file`` is the ``suite.toml`` that was read, if there was one."""
+    """Every setting of the suite; None where nothing says it and the command has its own default.
+
+    Attributes:
+        file: the ``suite.toml`` that was read, if there was one.
+    """
 
     file: Path | None
     serial: str | None
     adb_server_host: str
     adb_server_port: int
-    arch: Literal["arm64", "amd64"]
-    cpus: int
-    memory_mb: int
+    arch: Literal["arm64", "amd64"] | None
+    cpus: int | None
+    memory_mb: int | None
     debian_mirror: str | None
     cache: Path
 
@@ -127,6 +133,22 @@ def read_config(
     return replace(config, **given)
 
 
+@contextlib.contextmanager
+def apply_config(config: Config) -> Iterator[None]:
+    """Puts the settings into this process's environment, where adb and the online half look; takes them back at the end."""
+    chosen = config.environment()
+    before = {name: os.environ.get(name) for name in chosen}
+    os.environ.update(chosen)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
 def _read_file(file: Path) -> _File:
     try:
         text = file.read_text(encoding="utf-8")
@@ -141,8 +163,10 @@ def _read_file(file: Path) -> _File:
     return settings
 
 
-def _check(source: TomlSource, path: tuple[str, ...], value: int, expected: str, good: Callable[[int], bool]) -> None:
-    if not good(value):
+def _check(
+    source: TomlSource, path: tuple[str, ...], value: int | None, expected: str, good: Callable[[int], bool]
+) -> None:
+    if value is not None and not good(value):
         raise source.fault(path, expected, value)
 
 

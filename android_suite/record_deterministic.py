@@ -47,6 +47,7 @@ def record_deterministic(
     kernel: str,
     arch: str | None = None,
     cpus: int = 1,
+    memory_mb: int = 1024,
     overlays: Sequence[Path] = (),
     seed: int = 1,
     parameters: Mapping[str, Any] | None = None,
@@ -61,6 +62,7 @@ def record_deterministic(
         kernel: what to boot.
         arch: ``arm64`` or ``amd64``; None: the image's own, or arm64.
         cpus: of the guest; several run in turns.
+        memory_mb: of the guest.
         overlays: initramfs archives of the user's.
         seed: of the scenario and of everything random that the machine gives the guest.
         parameters: of the scenarios.
@@ -81,7 +83,14 @@ def record_deterministic(
         plan = _plan_unseen(workload.needs) if trace else None
         files = render_run_files(script, workload, complete, plan, seed=seed, machine=machine)
         boot = boot_virtual(
-            kernel, arch=arch, cpus=cpus, overlays=overlays, run_files=files, deterministic=True, seed=seed
+            kernel,
+            arch=arch,
+            cpus=cpus,
+            memory_mb=memory_mb,
+            overlays=overlays,
+            run_files=files,
+            deterministic=True,
+            seed=seed,
         )
         with boot as booted:
             say(f"{workload.name}: fetching the results")

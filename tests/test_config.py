@@ -22,7 +22,7 @@ folder = "cache"
 
 def test_defaults_without_anything(tmp_path: Path) -> None:
     config = read_config(env={}, folder=tmp_path)
-    assert (config.file, config.serial, config.arch, config.cpus) == (None, None, "arm64", 2)
+    assert (config.file, config.serial, config.arch, config.cpus) == (None, None, None, None)
     assert (config.adb_server_host, config.adb_server_port) == ("127.0.0.1", 5037)
     assert config.cache.name == "android-suite"
 

@@ -44,6 +44,7 @@ def boot_virtual(
     *,
     arch: str | None = None,
     cpus: int = 2,
+    memory_mb: int = 1024,
     overlays: Sequence[Path] = (),
     run_files: Mapping[str, bytes] | None = None,
     deterministic: bool = False,
@@ -55,6 +56,7 @@ def boot_virtual(
         kernel: a version, a release, or the path of an image.
         arch: ``arm64`` or ``amd64``; None: the image's own for a path, else arm64.
         cpus: of the guest.
+        memory_mb: of the guest.
         overlays: initramfs archives of the user's, appended to the image.
         run_files: files put into the image: a deterministic run's scenario.
         deterministic: bit-exact repetition.
@@ -67,7 +69,13 @@ def boot_virtual(
     """
     image = fetch_kernel(kernel, arch)
     machine = VirtualDevice(
-        kernel=image, cpus=cpus, overlays=overlays, run_files=run_files, deterministic=deterministic, seed=seed
+        kernel=image,
+        cpus=cpus,
+        memory_mb=memory_mb,
+        overlays=overlays,
+        run_files=run_files,
+        deterministic=deterministic,
+        seed=seed,
     )
     with machine:
         try:

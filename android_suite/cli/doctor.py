@@ -9,6 +9,7 @@ from functools import partial
 import click
 
 from android_suite.cli.output import print_json, print_table, print_text, say
+from android_suite.config import Config
 from android_suite.device.capabilities import Capability, judge_capabilities, read_device_facts
 from android_suite.device.connect import choose_serial, connect, list_devices
 from android_suite.device.device import Device
@@ -35,16 +36,21 @@ def command(serial: str | None, as_json: bool) -> int:
     """
     host = list(check_host())
     device, told = _look_at_device(serial)
+    settings = click.get_current_context().find_object(Config)
+    file = settings.file if settings else None
     if as_json:
         print_json(
             {
                 "schema": "android-suite/doctor",
                 "version": 1,
+                "settings": None if file is None else str(file),
                 "host": [_describe(c) for c in host],
                 "device": None if device is None else [_describe(c) for c in device],
             }
         )
     else:
+        if file is not None:
+            say(f"settings from {file}")
         _print("this host", host)
         if device is not None:
             _print(told, device)

@@ -7,10 +7,13 @@ from pathlib import Path
 import click
 
 from android_suite.cli.output import print_json, print_table, say
+from android_suite.cli.settings import setting
 from android_suite.virtual import build
 from android_suite.virtual.kernels import ARCHES, KernelImage, fetch_kernel, list_kernels
 
-_arch = click.option("--arch", type=click.Choice(ARCHES), default="arm64", help="Architecture (arm64 by default).")
+_arch = click.option(
+    "--arch", type=click.Choice(ARCHES), default=setting("arch", "arm64"), help="Architecture (arm64 by default)."
+)
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

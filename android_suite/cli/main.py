@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -29,6 +31,8 @@ VERBS = {
     "vdev": "Start, stop and list virtual devices.",
     "kernels": "List, fetch and build the kernels for virtual devices.",
 }
+# The others start from files and have nothing to set.
+_WITH_SETTINGS = frozenset({"doctor", "devices", "record", "qualify", "vdev", "kernels"})
 
 
 class _Verbs(click.Group):
@@ -69,13 +73,19 @@ def _quiet_end() -> Iterator[None]:
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="android-suite")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Does this kernel patch make Android smoother, and can you prove it?
 
     Record scenarios on a device, analyze who waited for whom on which lock, compare kernels, report.
     Exit codes: 0 done, 1 a gate failed or something got worse, 2 usage, 3 cannot be done here,
     4 the lab failed (retry), 5 evidence not to be trusted, 6 not comparable.
     """
+    if context.invoked_subcommand in _WITH_SETTINGS:
+        from android_suite.config import apply_config, read_config
+
+        context.obj = read_config(env=os.environ, folder=Path.cwd())
+        context.with_resource(apply_config(context.obj))
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,22 @@ from android_suite.boot.attached import attach
 from android_suite.boot.booted import Booted
 from android_suite.boot.virtual import GuestCrashed, boot_virtual
 from android_suite.cli.output import print_json, print_text, say
+from android_suite.cli.settings import choose_arch, setting
 from android_suite.errors import UsageError
 from android_suite.record import RecordOptions, plan_scenarios, record
 from android_suite.store.run import Run, RunWriter, create_run
 from android_suite.virtual.kernels import ARCHES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """The virtual device of a recording: what `boot_virtual` and `record_deterministic` take alike."""
+
+    kernel: str
+    arch: str | None
+    cpus: int
+    memory_mb: int
+    overlays: tuple[Path, ...]
 
 
 @click.command("record")
@@ -76,14 +89,19 @@ def command(
         raise UsageError("--arch, --cpus, --overlay and --deterministic are for virtual devices; add --kernel.")
     if kernel is not None and serial is not None:
         raise UsageError("--serial names an attached device and --kernel boots a virtual one; give one of the two.")
+    guest = Guest(
+        kernel=kernel or "",
+        arch=choose_arch(arch, kernel or ""),
+        cpus=cpus or setting("cpus", 1 if deterministic else 2)(),
+        memory_mb=setting("memory_mb", 1024)(),
+        overlays=overlays,
+    )
     folder = output or Path(default_name(label or kernel or serial or "run"))
     if deterministic:
-        run = _record_deterministic(
-            folder, scenarios, kernel or "", arch, cpus, overlays, seed, label, parameters, trace
-        )
+        run = _record_deterministic(folder, scenarios, guest, seed, label, parameters, trace)
     else:
         options = RecordOptions(iterations=iterations, seed=seed, parameters=parameters, trace=trace)
-        boot = attach(serial) if kernel is None else boot_virtual(kernel, arch=arch, cpus=cpus or 2, overlays=overlays)
+        boot = attach(serial) if kernel is None else boot_virtual(**asdict(guest))
         run = _record_realtime(folder, scenarios, boot, label, options)
     if as_json:
         print_json({"path": str(run.path), "iterations": [i.status for i in run.manifest.iterations]})
@@ -128,10 +146,7 @@ def _with_boot(options: RecordOptions, booted: Booted) -> RecordOptions:
 def _record_deterministic(
     folder: Path,
     scenarios: tuple[str, ...],
-    kernel: str,
-    arch: str | None,
-    cpus: int | None,
-    overlays: tuple[Path, ...],
+    guest: Guest,
     seed: int,
     label: str,
     parameters: Mapping[str, Any],
@@ -141,10 +156,7 @@ def _record_deterministic(
 
     writer = create_run(folder, label=label, mode="deterministic")
     try:
-        record_deterministic(
-            scenarios, writer, kernel=kernel, arch=arch, cpus=cpus or 1, overlays=overlays, seed=seed,
-            parameters=parameters, trace=trace, say=say,
-        )  # fmt: skip
+        record_deterministic(scenarios, writer, seed=seed, parameters=parameters, trace=trace, say=say, **asdict(guest))
     except GuestCrashed as error:
         writer.set_crash(error.crash)
     except BaseException as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from android_suite.cli.output import print_json, print_table, print_text, say
+from android_suite.cli.settings import choose_arch, setting
 from android_suite.virtual.kernels import ARCHES, fetch_kernel
 from android_suite.virtual.machine import VirtualDevice
 from android_suite.virtual.registry import DeviceRecord, Registry, stop_device
@@ -22,8 +23,14 @@ def command() -> None:
 @command.command("start")
 @click.option("--kernel", default="6.17.13", show_default=True, help="Version, release, path or PAIR:side.")
 @click.option("--arch", type=click.Choice(ARCHES), default=None, help="Architecture (arm64 by default).")
-@click.option("--cpus", type=click.IntRange(1, 8), default=2, show_default=True, help="Virtual CPUs.")
-@click.option("--memory-mb", type=click.IntRange(256), default=1024, show_default=True, help="Guest memory in MiB.")
+@click.option("--cpus", type=click.IntRange(1, 8), default=setting("cpus", 2), show_default="2", help="Virtual CPUs.")
+@click.option(
+    "--memory-mb",
+    type=click.IntRange(256),
+    default=setting("memory_mb", 1024),
+    show_default="1024",
+    help="Guest memory in MiB.",
+)
 @click.option("--port", type=int, default=None, help="Host port for adb (default: a free one).")
 @click.option(
     "--overlay",
@@ -43,7 +50,7 @@ def start_command(
     as_json: bool,
 ) -> None:
     """Boot a device and leave it running; prints its serial."""
-    image = fetch_kernel(kernel, arch)
+    image = fetch_kernel(kernel, choose_arch(arch, kernel))
     device = VirtualDevice(kernel=image, cpus=cpus, memory_mb=memory_mb, port=port, overlays=overlays, detached=True)
     say(f"booting {image.release or image.name} ({image.arch})")
     device.start()

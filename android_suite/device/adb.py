@@ -52,7 +52,7 @@ def start_server() -> adbutils.AdbClient:
     except OSError as refused:
         if host not in ("127.0.0.1", "localhost", "::1"):
             raise LabError(
-                f"no adb server answers at {host}:{port}; start it there or unset ANDROID_ADB_SERVER_HOST."
+                f"no adb server answers at {host}:{port}; start it there, or mend ANDROID_ADB_SERVER_HOST or suite.toml."
             ) from refused
         _run_adb("-P", str(port), "start-server")
     return adbutils.AdbClient(host=host, port=port)

@@ -6,6 +6,7 @@ fault an error, and a kernel that cannot do what was asked a skip.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def _booted(request: pytest.FixtureRequest, record_testsuite_property: Callable[[str, object], None]) -> Iterator[Any]:
     from android_suite.boot.attached import attach
+    from android_suite.config import apply_config, read_config
 
-    with attach(request.config.getoption("--serial")) as booted:
+    settings = read_config(env=os.environ, folder=request.config.invocation_params.dir)
+    with apply_config(settings), attach(request.config.getoption("--serial")) as booted:
         record_testsuite_property("serial", booted.device.serial)
         yield booted
 

@@ -107,7 +107,7 @@ def fetch_kernel(name: str, arch: str | None = None, *, cache: Cache | None = No
     cache = cache or Cache()
     if ":" in name:
         return read_built(name, arch, cache=cache)
-    arch = arch or next((known for known in ARCHES if name.endswith(f"-{known}")), "arm64")
+    arch = arch or _arch_in(name) or "arm64"
     release = _cached_release(cache, name, arch)
     if release is None:
         choices = list_kernels(arch, cache=cache)
@@ -135,6 +135,11 @@ def fetch_kernel(name: str, arch: str | None = None, *, cache: Cache | None = No
         package=package,
         version=entry.meta["version"],
     )
+
+
+def tells_arch(name: str) -> bool:
+    """Whether a kernel's name settles its architecture: a path, the side of a built pair, or a whole release."""
+    return "/" in name or ":" in name or Path(name).is_file() or _arch_in(name) is not None
 
 
 def read_kernel(path: Path, arch: str | None = None) -> KernelImage:
@@ -189,6 +194,10 @@ def read_built(name: str, arch: str | None = None, *, cache: Cache) -> KernelIma
         sha256=entry.digests[side],
         config_sha256=entry.digests["config"],
     )
+
+
+def _arch_in(name: str) -> str | None:
+    return next((known for known in ARCHES if name.endswith(f"-{known}")), None)
 
 
 def _check_arch(arch: str) -> None:

@@ -1,0 +1,28 @@
+"""Defaults of options that ``suite.toml`` may change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from android_suite.config import Config
+from android_suite.virtual.kernels import tells_arch
+
+
+def setting(name: str, otherwise: Any) -> Callable[[], Any]:
+    """A default for click: the setting of that name (a field of `Config`), or ``otherwise`` where nothing sets it."""
+
+    def look() -> Any:
+        context = click.get_current_context(silent=True)
+        config = context.find_object(Config) if context else None
+        value = getattr(config, name, None)
+        return otherwise if value is None else value
+
+    return look
+
+
+def choose_arch(flag: str | None, kernel: str) -> str | None:
+    """The architecture to boot a kernel for; None: its own."""
+    return flag or (None if tells_arch(kernel) else setting("arch", None)())

@@ -1,0 +1,41 @@
+"""Compiles what is compiled at first use, so that nobody's first `analyze` waits for it: ``python -m benchmarks.warm``.
+
+Every format is read, analyzed and exported once, on a small generated trace; numba keeps the code beside the sources.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from android_suite.analyze import analyze_file, export_perfetto
+from benchmarks.child import FILES
+from benchmarks.generate import generate
+
+_EVENTS = 5_000
+
+
+def warm_up(folder: Path) -> None:
+    """Runs what is compiled.
+
+    Args:
+        folder: for the traces; a few megabytes.
+    """
+    generate(folder, _EVENTS)
+    for file in dict.fromkeys(FILES.values()):
+        analyze_file(folder / file)
+    export_perfetto(folder / FILES["raw"], folder / "exported.pftrace")
+
+
+def main() -> None:
+    """Warms up, and says how long it took."""
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="android-suite-warm-") as folder:
+        warm_up(Path(folder))
+    print(f"compiled code is ready ({time.monotonic() - begin:.0f} s)", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

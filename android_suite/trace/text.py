@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import mmap
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from android_suite.errors import TraceError, UsageError
+from android_suite.errors import TraceError
 from android_suite.tables import events
 from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace, TraceSource
+from android_suite.trace.mapped import map_file, release_pages
 from android_suite.trace.text_jit import line_end
 from android_suite.trace.text_lines import (
     ANNOUNCED_CPUS,
@@ -54,37 +56,32 @@ def read_text(source: Path | str | bytes, *, name: str = "trace", process_dump: 
     if isinstance(source, bytes):
         return _read(source, name, process_dump)
     path = Path(source)
-    try:
-        with path.open("rb") as stream:
-            if path.stat().st_size == 0:
-                raise TraceError(path, 0, "ftrace text, the file is empty")
-            # Closed with the last view of it: columns of text point into it while they are made.
-            mapped = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror}); check the path.") from error
-    return _read(mapped, str(path), process_dump)
+    mapped = map_file(path, "ftrace text")
+    return _read(memoryview(mapped), str(path), process_dump, mapped)
 
 
-def _read(data: bytes | memoryview, name: str, process_dump: bytes) -> Trace:
+def _read(data: bytes | memoryview, name: str, process_dump: bytes, mapped: mmap.mmap | None = None) -> Trace:
     parts = unwrap_text(data, name)
+    if parts.text is not data:
+        mapped = None
     buf = np.frombuffer(parts.text, dtype=np.uint8)
     builder = TableBuilder(buf=buf)
     for begin, end in _chunks(buf):
         builder.add(scan_chunk(buf, begin, end, builder.state))
         builder.state.counts[LAST_TS] = max(builder.state.counts[LAST_TS], 0)
+        release_pages(mapped, begin, end)
     _check_found(builder, buf, name)
     return _finish(builder, parts.format, name, process_dump or parts.process_dump)
 
 
-def _chunks(buf: np.ndarray) -> list[tuple[int, int]]:
+def _chunks(buf: np.ndarray) -> Iterator[tuple[int, int]]:
     """Bounds of pieces of about ``_CHUNK_BYTES``, each ending after a newline."""
-    bounds, begin = [], 0
+    begin = 0
     while begin < len(buf):
         end = min(begin + _CHUNK_BYTES, len(buf))
         end = line_end(buf, end, len(buf))
-        bounds.append((begin, end))
+        yield begin, end
         begin = end
-    return bounds
 
 
 def _check_found(builder: TableBuilder, buf: np.ndarray, name: str) -> None:
@@ -104,8 +101,7 @@ def _check_found(builder: TableBuilder, buf: np.ndarray, name: str) -> None:
 
 def _finish(builder: TableBuilder, form: str, name: str, process_dump: bytes) -> Trace:
     state, counts = builder.state, builder.state.counts
-    ts = np.concatenate(builder.times) if builder.times else np.empty(0, np.int64)
-    builder.times.clear()
+    ts = builder.times.finish()
     rank: np.ndarray | None = None
     if counts[UNSORTED]:
         order = np.argsort(ts, kind="stable")
@@ -113,7 +109,7 @@ def _finish(builder: TableBuilder, form: str, name: str, process_dump: bytes) ->
         rank[order] = np.arange(len(ts), dtype=np.int64)
     start, end = (int(ts.min()), int(ts.max())) if len(ts) else (0, 0)
     threads_only = {events.FRAME_TIMELINE.name, events.THREADS.name, events.LOST.name}
-    tables = {t.name: builder.concatenated(t, rank) for t in events.EVENT_TABLES if t.name not in threads_only}
+    tables = {t.name: builder.finish(t, rank) for t in events.EVENT_TABLES if t.name not in threads_only}
     notes = _notes(builder)
     machine = infer_call_numbers(tables[events.SYSCALL.name])
     if machine:
@@ -186,7 +182,8 @@ class _Decoder:
         """All events of ``name``: seq, ts_ns, cpu, tid, ``payload``, and a column for each ``key=value`` in it."""
         if self._buf is not None:
             return self._decode(self._buf, name)
-        return self._decode(np.frombuffer(unwrap_text(Path(self._path).read_bytes(), self._path).text, np.uint8), name)
+        mapped = memoryview(map_file(Path(self._path), "ftrace text"))
+        return self._decode(np.frombuffer(unwrap_text(mapped, self._path).text, np.uint8), name)
 
     def _decode(self, buf: np.ndarray, name: str) -> pd.DataFrame:
         builder, rows, frames = TableBuilder(buf=buf), 0, []

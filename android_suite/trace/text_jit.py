@@ -19,15 +19,6 @@ def pattern(text: str) -> np.ndarray:
 
 
 @compiled
-def count_newlines(buf: np.ndarray, start: int, end: int) -> int:
-    """How many newlines the span has."""
-    n = 0
-    for i in range(start, end):
-        n += buf[i] == 10
-    return n
-
-
-@compiled
 def line_end(buf: np.ndarray, at: int, end: int) -> int:
     """Position after the newline of the line that ``at`` stands in; ``end`` if it has none."""
     while at < end:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from android_suite.trace.jit import compiled
-from android_suite.trace.text_jit import count_newlines, find, pattern, read_int, skip_spaces
+from android_suite.trace.text_jit import find, pattern, read_int, skip_spaces
 
 MAX_CPUS = 4096
 MAX_TID = 4 * 1024 * 1024  # the kernel's PID_MAX_LIMIT
 MAX_NAMES = 4096  # different events in one trace; a phone has about 1,500
 MAX_GAPS = 1 << 16
+_SHORTEST_LINE = 12  # of an event: "-1 [0] 0.0:x:" and its newline have more
 FUNCTION, OVERFLOW, FIRST_NAME = 0, 1, 2  # ids of function-tracer lines and of names beyond MAX_NAMES
 
 # Indexes into ScanState.counts.
@@ -77,7 +78,7 @@ def scan_chunk(buf: np.ndarray, begin: int, end: int, state: ScanState) -> Lines
         end: offset after a newline, or the end of the text.
         state: carried from chunk to chunk, changed in place.
     """
-    size = count_newlines(buf, begin, end) + 1
+    size = (end - begin) // _SHORTEST_LINE + 1  # room that is not used costs nothing
     ts, tid, cpu = np.empty(size, np.int64), np.empty(size, np.int32), np.empty(size, np.int32)
     name, delim = np.empty(size, np.int16), np.empty(size, np.int8)
     starts, ends = np.empty(size, np.int64), np.empty(size, np.int64)
@@ -100,7 +101,7 @@ def _scan(
 ) -> int:  # fmt: skip
     n = 0
     at = begin
-    while at < limit:
+    while at < limit and n < len(out_ts):
         start = at
         while at < limit and buf[at] != 10:
             at += 1
@@ -252,7 +253,7 @@ def _name_id(
     code = np.uint64(14695981039346656037)
     for i in range(start, end):
         code = (code ^ np.uint64(buf[i])) * np.uint64(1099511628211)
-    slot = np.int64((code ^ (code >> np.uint64(29))) % np.uint64(len(slots)))
+    slot = np.int64((code ^ (code >> np.uint64(29))) & np.uint64(len(slots) - 1))  # their number is a power of two
     while slots[slot] != 0:
         known = slots[slot]
         if name_size[known] == end - start:
@@ -263,7 +264,7 @@ def _name_id(
                     break
             if same:
                 return int(known)
-        slot = (slot + 1) % len(slots)
+        slot = (slot + 1) & (len(slots) - 1)
     if counts[NAMES] + FIRST_NAME >= len(name_start):
         return OVERFLOW
     fresh = counts[NAMES] + FIRST_NAME

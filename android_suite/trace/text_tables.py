@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from android_suite.tables import events
-from android_suite.tables.schema import Table, make_frame
+from android_suite.tables.schema import Table
 from android_suite.trace import text_fields as fields
 from android_suite.trace import text_sched_fields as sched_fields
+from android_suite.trace.growing import GrowingColumn, GrowingTable
 from android_suite.trace.jit import compiled
 from android_suite.trace.syscalls import call_of_name
 from android_suite.trace.text_column import strings_from
@@ -87,8 +88,8 @@ class TableBuilder:
     sched_comm_at: np.ndarray = field(default_factory=lambda: np.zeros(MAX_TID + 1, np.int64))
     sched_comm_size: np.ndarray = field(default_factory=lambda: np.zeros(MAX_TID + 1, np.int32))
     marker_tgid: np.ndarray = field(default_factory=lambda: np.zeros(MAX_TID + 1, np.int32))
-    chunks: dict[str, list[dict[str, object]]] = field(default_factory=dict)
-    times: list[np.ndarray] = field(default_factory=list)
+    tables: dict[str, GrowingTable] = field(default_factory=dict)
+    times: GrowingColumn = field(default_factory=lambda: GrowingColumn(np.int64))
     counts: dict[str, int] = field(default_factory=dict)
     malformed: dict[str, int] = field(default_factory=dict)
     events: int = 0
@@ -114,30 +115,12 @@ class TableBuilder:
                 if "tid" in table.dtypes:
                     head["tid"] = picked.tid
                 self._keep(table, {**head, **columns}, good, picked.name)
-        self.times.append(lines.ts_ns)
+        self.times.extend(lines.ts_ns)
         self.events += n
 
-    def concatenated(self, table: Table, rank: np.ndarray | None) -> pd.DataFrame:
+    def finish(self, table: Table, rank: np.ndarray | None) -> pd.DataFrame:
         """The whole table, sorted by seq; ``rank`` maps the position in the file to seq (None: the same)."""
-        parts = self.chunks.pop(table.name, [])
-        if not parts:
-            return make_frame(table)
-        columns: dict[str, object] = {}
-        for column in table.columns:
-            pieces = [part.pop(column.name) for part in parts]
-            columns[column.name] = _join(pieces)
-        seq = np.asarray(columns["seq"])
-        if rank is not None:
-            seq = rank[seq]
-        if len(seq) > 1 and (np.diff(seq) < 0).any():
-            order = np.argsort(seq, kind="stable")
-            columns = {
-                k: v.iloc[order].reset_index(drop=True) if isinstance(v, pd.Series) else np.asarray(v)[order]
-                for k, v in columns.items()
-            }
-            seq = seq[order]
-        columns["seq"] = seq
-        return make_frame(table, columns)
+        return self.tables.pop(table.name, GrowingTable(table)).finish(rank)
 
     def learn_names(self) -> None:
         """Takes over the names that the scan met for the first time."""
@@ -152,7 +135,7 @@ class TableBuilder:
                 name = self.names[number]
                 self.malformed[name] = self.malformed.get(name, 0) + int(count)
             columns = {k: v[good] for k, v in columns.items()}  # type: ignore[index]
-        self.chunks.setdefault(table.name, []).append(columns)
+        self.tables.setdefault(table.name, GrowingTable(table)).extend(columns)
 
 
 def _kinds(builder: TableBuilder, lines: Lines, kinds: Sequence[str]) -> np.ndarray:
@@ -290,9 +273,3 @@ def _syscall_columns(
 ) -> dict[str, object]:
     columns: dict[str, object] = {"kind": is_exit.astype(np.int8), "call": call, "nr": nr, "ret": ret}
     return columns | {f"arg{i}": np.ascontiguousarray(args[:, i]) for i in range(6)}
-
-
-def _join(pieces: list[object]) -> object:
-    if isinstance(pieces[0], pd.Series):
-        return pd.concat(pieces, ignore_index=True)  # type: ignore[arg-type]
-    return np.concatenate(pieces)  # type: ignore[arg-type]

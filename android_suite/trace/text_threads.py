@@ -24,6 +24,7 @@ _THREAD_COLUMNS = (
 )  # fmt: skip
 _ON_ALIGNED_MEMORY = [events.SYSCALLS.index(call) for call in ("munmap", "mprotect", "mremap")]
 _PAGE_MASK = np.uint64(4095)
+_SLICE_ROWS = 1 << 20  # looked at together: what is made beside the table stays small
 _ADVICES = np.array([*range(26), 100, 101, 102, 103], dtype=np.uint64)
 
 
@@ -33,23 +34,24 @@ def infer_call_numbers(syscalls: pd.DataFrame) -> str:
     Text carries numbers only. The calls on memory take page-aligned addresses: an architecture is believed when its numbers
     of these calls fit (almost) always and the other's do not.
     """
-    raw = syscalls["nr"].to_numpy() >= 0
-    entries = syscalls[raw & (syscalls["kind"].to_numpy() == 0)]
-    nr, arg0 = entries["nr"].to_numpy(), entries["arg0"].to_numpy()
-    length, arg2 = entries["arg1"].to_numpy(), entries["arg2"].to_numpy()
-    aligned = (arg0 & _PAGE_MASK) == 0
-    fits: dict[str, tuple[int, int]] = {}
-    for machine in _MACHINES:
-        call = _calls(machine, nr)
-        madvise, others = call == events.SYSCALLS.index("madvise"), np.isin(call, _ON_ALIGNED_MEMORY)
-        good = (madvise & aligned & np.isin(arg2, _ADVICES)) | (others & aligned & (length > 0))
-        good &= arg0 > np.uint64(65535)
-        fits[machine] = int(good.sum()), int((madvise | others).sum())
+    fits = dict.fromkeys(_MACHINES, (0, 0))
+    for start in range(0, len(syscalls), _SLICE_ROWS):
+        part = syscalls.iloc[start : start + _SLICE_ROWS]
+        entered = (part["nr"].to_numpy() >= 0) & (part["kind"].to_numpy() == 0)
+        nr, arg0, length, arg2 = (part[name].to_numpy()[entered] for name in ("nr", "arg0", "arg1", "arg2"))
+        aligned = (arg0 & _PAGE_MASK) == 0
+        for machine, (fit, all_) in fits.items():
+            call = _calls(machine, nr)
+            madvise, others = call == events.SYSCALLS.index("madvise"), np.isin(call, _ON_ALIGNED_MEMORY)
+            good = (madvise & aligned & np.isin(arg2, _ADVICES)) | (others & aligned & (length > 0))
+            good &= arg0 > np.uint64(65535)
+            fits[machine] = fit + int(good.sum()), all_ + int((madvise | others).sum())
     believed = [m for m, (good, all_) in fits.items() if good and good >= 0.95 * all_]
     if len(believed) != 1:
         return ""
-    call_column = syscalls["call"].to_numpy(copy=True)
-    call_column[raw] = _calls(believed[0], syscalls["nr"].to_numpy()[raw])
+    call_column, nr = syscalls["call"].to_numpy(copy=True), syscalls["nr"].to_numpy()
+    raw = nr >= 0
+    call_column[raw] = _calls(believed[0], nr[raw])
     syscalls["call"] = call_column
     return believed[0]
 

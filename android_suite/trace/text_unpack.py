@@ -14,6 +14,8 @@ _LEGACY = re.compile(rb"linuxPerfData\s{0,9}=\s{0,9}\"\\?\r?\n?")
 _SCRIPT_END = re.compile(rb"</script", re.IGNORECASE)
 _HTML = re.compile(rb"\s{0,99}(<!doctype\s+html|<html)", re.IGNORECASE)
 _ATRACE = re.compile(rb"TRACE:\r?\n(?=[\x08-\x78][\x01\x5e\x9c\xda])")
+_ESCAPED_LINE = re.compile(rb"\\n\\")
+_NOT_SPACE, _CPU_COLUMN = re.compile(rb"\S"), re.compile(rb" \[\d{3}\] ")
 _HEAD_BYTES = 4096
 
 
@@ -42,7 +44,7 @@ def unwrap_text(data: bytes | memoryview, file: Path | str) -> TextParts:
         data = unpack_zlib(data, file)
         head = bytes(data[:_HEAD_BYTES])
     if is_html(head):
-        return _unwrap_html(bytes(data), file)
+        return _unwrap_html(memoryview(data), file)
     if (packed := _ATRACE.search(head)) is not None:
         text = unpack_zlib(memoryview(data)[packed.end() :], file, offset=packed.end(), bound=bound_bytes(len(data)))
         return TextParts(format="atrace_z", text=text)
@@ -51,27 +53,37 @@ def unwrap_text(data: bytes | memoryview, file: Path | str) -> TextParts:
     return TextParts(format="ftrace_text", text=data)
 
 
-def _unwrap_html(page: bytes, file: Path | str) -> TextParts:
+def _unwrap_html(page: memoryview, file: Path | str) -> TextParts:
     sections = []
     for opening in _SECTION.finditer(page):
         closing = _SCRIPT_END.search(page, opening.end())
         sections.append(page[opening.end() : closing.start() if closing else len(page)])
     traces = [s for s in sections if _looks_like_events(s)]
-    dumps = [s for s in sections if s.lstrip()[:5] == b"USER " or b"PROCESS DUMP" in s[:200]]
+    dumps = [bytes(s) for s in sections if _looks_like_processes(s)]
     if not traces and (legacy := _LEGACY.search(page)) is not None:
         closing = _SCRIPT_END.search(page, legacy.end())
         body = page[legacy.end() : closing.start() if closing else len(page)]
-        traces = [_unescape(body) if b"\\n\\" in body else body]
+        traces = [memoryview(_unescape(bytes(body))) if _ESCAPED_LINE.search(body) else body]
     if not traces:
         hint = "Only systrace html holds one; give the trace file itself."
         raise TraceError(file, None, "a trace-data section in the html", hint=hint)
-    return TextParts(format="systrace_html", text=b"\n".join(traces), process_dump=b"\n".join(dumps))
+    text = traces[0] if len(traces) == 1 else b"\n".join(traces)  # nearly always one: not copied
+    return TextParts(format="systrace_html", text=text, process_dump=b"\n".join(dumps))
 
 
-def _looks_like_events(section: bytes) -> bool:
-    head = section.lstrip()[:1]
-    return head not in (b"{", b"[", b"") and (
-        b"# tracer:" in section[:_HEAD_BYTES] or re.search(rb" \[\d{3}\] ", section) is not None
+def _looks_like_events(section: memoryview) -> bool:
+    first = _NOT_SPACE.search(section)
+    return (
+        first is not None
+        and first[0] not in (b"{", b"[")
+        and (b"# tracer:" in bytes(section[:_HEAD_BYTES]) or _CPU_COLUMN.search(section) is not None)
+    )
+
+
+def _looks_like_processes(section: memoryview) -> bool:
+    first = _NOT_SPACE.search(section)
+    return (first is not None and bytes(section[first.start() : first.start() + 5]) == b"USER ") or (
+        b"PROCESS DUMP" in bytes(section[:200])
     )
 
 

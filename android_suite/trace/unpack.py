@@ -38,7 +38,7 @@ def unpack_zlib(data: bytes | memoryview, file: Path | str, *, offset: int = 0, 
         TraceError: the stream is damaged, cut short, or larger than the bound.
     """
     limit = bound_bytes(len(data)) if bound is None else bound
-    out, at = bytearray(), 0
+    out, at = io.BytesIO(), 0  # its value is handed over without a copy
     while at < len(data):
         engine = zlib.decompressobj(wbits=47)  # zlib or gzip, by its header
         try:
@@ -47,8 +47,8 @@ def unpack_zlib(data: bytes | memoryview, file: Path | str, *, offset: int = 0, 
                 fed = engine.unconsumed_tail or bytes(data[at : at + _CHUNK_BYTES])
                 at += 0 if engine.unconsumed_tail else len(fed)
                 piece = engine.decompress(fed, _CHUNK_BYTES)
-                out += piece
-                _check_bound(len(out), limit, file)
+                out.write(piece)
+                _check_bound(out.tell(), limit, file)
                 if not piece and not fed:
                     raise TraceError(file, offset + at, "the rest of the packed data", hint="Copy the file again.")
         except zlib.error as error:
@@ -56,24 +56,24 @@ def unpack_zlib(data: bytes | memoryview, file: Path | str, *, offset: int = 0, 
         at -= len(engine.unused_data)
         if bytes(data[at : at + 2]) != GZIP_MAGIC:
             break  # trailing bytes that are no further member are padding
-    return bytes(out)
+    return out.getvalue()
 
 
 def unpack_zstd(data: bytes | memoryview, file: Path | str, *, offset: int = 0, bound: int | None = None) -> bytes:
     """Unpacks zstd frames; the same errors as ``unpack_zlib``."""
     limit = bound_bytes(len(data)) if bound is None else bound
-    out = bytearray()
+    out = io.BytesIO()
     engine = zstandard.ZstdDecompressor(max_window_size=1 << 27)
     try:
         with engine.stream_reader(io.BytesIO(data), read_across_frames=True) as reader:
             while piece := reader.read(_CHUNK_BYTES):
-                out += piece
-                _check_bound(len(out), limit, file)
+                out.write(piece)
+                _check_bound(out.tell(), limit, file)
     except zstandard.ZstdError as error:
         raise TraceError(file, offset, f"whole zstd frames ({error})", hint="Copy the file again.") from error
-    if not out:
+    if not out.tell():
         raise TraceError(file, offset, "zstd frames with data", hint="Copy the file again.")
-    return bytes(out)
+    return out.getvalue()
 
 
 def unpack_zip(data: bytes | memoryview, file: Path | str) -> bytes:
@@ -89,12 +89,12 @@ def unpack_zip(data: bytes | memoryview, file: Path | str) -> bytes:
             if not members:
                 raise TraceError(file, 0, "a trace inside the archive, it is empty", hint="Pack the trace again.")
             member = max(members, key=lambda m: m.file_size)
-            out = bytearray()
+            out = io.BytesIO()
             with archive.open(member) as stream:
                 while piece := stream.read(_CHUNK_BYTES):
-                    out += piece
-                    _check_bound(len(out), limit, file)
-            return bytes(out)
+                    out.write(piece)
+                    _check_bound(out.tell(), limit, file)
+            return out.getvalue()
     except _ZIP_FAULTS as error:
         raise TraceError(file, 0, f"a whole zip archive ({error})", hint="Copy the file again.") from error
 

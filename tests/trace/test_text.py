@@ -4,13 +4,16 @@ import gzip
 import zlib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from android_suite.errors import TraceError, UsageError
 from android_suite.tables import events
 from android_suite.tables.schema import check_frame
 from android_suite.tables.trace import Trace
+from android_suite.trace import text
 from android_suite.trace.text import read_text
+from tests.trace.samples import TRACE_TEXT
 
 STATES, CALLS = events.TASK_STATES, events.SYSCALLS
 SWITCH = "sched_switch: prev_comm=a b prev_pid=7 prev_prio=120 prev_state=S ==> next_comm=c-d:1 next_pid=8 next_prio=98"
@@ -216,6 +219,23 @@ def test_packed_streams(tmp_path: Path) -> None:
     assert read_text(path).source.events == 2
     with pytest.raises(TraceError):
         read_text(b"TRACE:\n" + zlib.compress(plain)[:-8])
+
+
+def test_chunks_are_one_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A text read in chunks of one line, from a file, gives the same tables; out of order as well."""
+    path = tmp_path / "trace.txt"
+    path.write_bytes(TRACE_TEXT * 3)
+    whole = read_text(path)
+    assert any("sorted by time" in note for note in whole.source.notes)
+    monkeypatch.setattr(text, "_CHUNK_BYTES", 1)
+    cut = read_text(path)
+    assert cut.source == whole.source
+    for name, table in whole.tables.items():
+        pd.testing.assert_frame_equal(cut[name], table)
+    assert whole.decode_event is not None
+    assert cut.decode_event is not None
+    for event in list(whole.source.event_counts)[:5]:
+        pd.testing.assert_frame_equal(cut.decode_event(event), whole.decode_event(event))
 
 
 class TestRealFiles:

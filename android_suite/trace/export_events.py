@@ -15,7 +15,7 @@ from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 from android_suite.tables import events
 from android_suite.tables.trace import Trace
 from android_suite.trace.export_encode import NUMBERS, TEXTS, Array, EventColumns
-from android_suite.trace.perfetto_events import FIRST_DESCRIBED
+from android_suite.trace.perfetto_index import FIRST_DESCRIBED
 from android_suite.trace.perfetto_tables import ARGUMENTS
 
 # The states' numbers in kernels since 4.14 (x, dead, of older ones is X there). States without one

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,13 +16,14 @@ from android_suite.errors import UsageError
 from android_suite.tables import events
 from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace, TraceSource, fill_missing
-from android_suite.trace.perfetto_about import About, read_about, thread_table, to_boottime
-from android_suite.trace.perfetto_events import GENERIC, FtraceEvents, decode_bundles
+from android_suite.trace.perfetto_about import About, SchedThreads, read_about, thread_table, to_boottime
+from android_suite.trace.perfetto_events import FtraceEvents, decode_pieces
 from android_suite.trace.perfetto_frames import decode_frame_timeline
+from android_suite.trace.perfetto_index import GENERIC, Bundles, index_bundles
 from android_suite.trace.perfetto_packets import Packets, read_packets
 from android_suite.trace.perfetto_scan import expand_field, read_columns
 from android_suite.trace.perfetto_symbols import read_symbols
-from android_suite.trace.perfetto_tables import Context, build_tables
+from android_suite.trace.perfetto_tables import Context, PerfettoTables
 from android_suite.trace.text import read_text
 
 _EVENT_NAMES: dict[int, str] = {f.number: f.name for f in protos.FtraceEvent.DESCRIPTOR.fields}
@@ -48,22 +49,41 @@ def read_perfetto(source: Path | str | bytes, *, name: str = "trace") -> Trace:
     if (text := _systrace_inside(packets)) is not None:
         inner = read_text(text, name=called)
         return replace(inner, source=replace(inner.source, format="perfetto"))
-    ftrace = decode_bundles(packets, called)
+    bundles = index_bundles(packets, called)
     about = read_about(packets)
     context = Context(machine=about.machine, kernel=about.kernel, symbols=read_symbols(packets))
-    tables = build_tables(ftrace, context)
+    tables, sched, generic = _decode(packets, bundles, context)
     which, start, end = packets.of("frame_timeline_event")
     ts, known = to_boottime(packets, which)
     tables[events.FRAME_TIMELINE.name] = decode_frame_timeline(packets.buf, start[known], end[known], ts[known])
-    tables[events.THREADS.name] = thread_table(packets, ftrace, tables)
-    begin, finish = _range(ftrace, tables[events.FRAME_TIMELINE.name])
-    tables[events.LOST.name], lost = _lost(ftrace, about, begin, finish)
+    tables[events.THREADS.name] = thread_table(packets, sched, tables)
+    begin, finish = _range(bundles, tables[events.FRAME_TIMELINE.name])
+    tables[events.LOST.name], lost = _lost(packets, bundles, about, begin, finish)
     trace = TraceSource(
-        format="perfetto", path=called, events=len(ftrace.ts_ns), lost_events=lost, clock=ftrace.clock, start_ns=begin,
-        end_ns=finish, cpus=ftrace.cpus, kernel=about.kernel, event_counts=_counts(ftrace), enabled_events=about.enabled,
-        notes=_notes(packets, ftrace, about, int((~known).sum())),
+        format="perfetto", path=called, events=bundles.total, lost_events=lost, clock=bundles.clock, start_ns=begin,
+        end_ns=finish, cpus=int(bundles.cpu.max(initial=-1)) + 1, kernel=about.kernel,
+        event_counts=_counts(bundles, generic), enabled_events=about.enabled,
+        notes=_notes(packets, bundles, about, int((~known).sum())),
     )  # fmt: skip
-    return Trace(source=trace, tables=fill_missing(tables), decode_event=_Decoder(ftrace).decode)
+    decoder = _Decoder(bundles, trace.event_counts, generic.keys())
+    return Trace(source=trace, tables=fill_missing(tables), decode_event=decoder.decode)
+
+
+def _decode(
+    packets: Packets, bundles: Bundles, context: Context
+) -> tuple[dict[str, pd.DataFrame], SchedThreads, dict[str, int]]:
+    """The tables of ftrace events, what they say of threads, and how many generic events there are of each name."""
+    tables, sched = PerfettoTables(context), SchedThreads()
+    generic: dict[str, int] = {}
+    packets.release(0, len(packets.buf))
+    for (begin, end), piece in zip(bundles.pieces, decode_pieces(bundles), strict=True):
+        tables.add(piece)
+        sched.add(piece)
+        for name, (rows, _) in piece.generic.items():
+            generic[name] = generic.get(name, 0) + len(rows)
+        if end:
+            packets.release(int(bundles.start[begin]), int(bundles.end[end - 1]))
+    return tables.finish(), sched, generic
 
 
 def _systrace_inside(packets: Packets) -> bytes | None:
@@ -75,34 +95,67 @@ def _systrace_inside(packets: Packets) -> bytes | None:
     return b"".join(packets.buf[a:b].tobytes() for a, b in zip(first.tolist(), last.tolist(), strict=True))
 
 
-def _range(ftrace: FtraceEvents, frames: pd.DataFrame) -> tuple[int, int]:
-    if len(ftrace.ts_ns):
-        return int(ftrace.ts_ns.min()), int(ftrace.ts_ns.max())
+def _range(bundles: Bundles, frames: pd.DataFrame) -> tuple[int, int]:
+    if bundles.total:
+        return int(bundles.first_ns.min()), int(bundles.last_ns.max())
     if len(frames):
         return int(frames["actual_start_ns"].min()), int(frames[["actual_start_ns", "actual_end_ns"]].to_numpy().max())
     return 0, 0
 
 
-def _counts(ftrace: FtraceEvents) -> dict[str, int]:
-    numbers, tally = np.unique(ftrace.kind, return_counts=True)
-    described = {int(rows_kind) for rows_kind in numbers if int(rows_kind) not in _EVENT_NAMES}
+def _counts(bundles: Bundles, generic: Mapping[str, int]) -> dict[str, int]:
     counts = {
-        _EVENT_NAMES[int(n)]: int(c)
-        for n, c in zip(numbers, tally, strict=True)
-        if int(n) != GENERIC and int(n) not in described
+        _EVENT_NAMES[n]: int(bundles.kind_counts[n])
+        for n in np.flatnonzero(bundles.kind_counts).tolist()
+        if n in _EVENT_NAMES and n != GENERIC
     }
-    for name, (rows, _) in ftrace.generic.items():
-        if len(rows):
-            counts[name] = counts.get(name, 0) + len(rows)
+    for name, count in generic.items():
+        counts[name] = counts.get(name, 0) + count
     return dict(sorted(counts.items()))
 
 
-def _lost(ftrace: FtraceEvents, about: About, begin: int, end: int) -> tuple[pd.DataFrame, int | None]:
-    rows = list(ftrace.lost)
+def _dropped(packets: Packets) -> np.ndarray:
+    """Packets before which others of their sequence were dropped; perfetto marks the first of each sequence as well."""
+    sequence = packets.number("trusted_packet_sequence_id")
+    first = np.zeros(len(sequence), np.bool_)
+    first[np.unique(sequence, return_index=True)[1]] = True
+    return np.asarray((packets.number("previous_packet_dropped") != 0) & ~first)
+
+
+def _gaps(bundles: Bundles, dropped: np.ndarray, begin: int, end: int) -> list[tuple[int, int, int, int]]:
+    """Gaps before bundles marked ``lost_events`` (of that CPU) and before dropped packets (of any CPU)."""
+    rows: list[tuple[int, int, int, int]] = []
+    if not bundles.total:
+        return rows
+    first, last, largest = bundles.first_ns, bundles.last_ns, np.iinfo(np.int64).max
+    for i in np.flatnonzero(bundles.lost | dropped).tolist():
+        any_cpu = bool(dropped[i])
+        same = np.flatnonzero(bundles.cpu == bundles.cpu[i]) if not any_cpu else np.arange(len(first))
+        before = int(last[same[same < i]].max(initial=-1))
+        after = int(first[same[same >= i]].min(initial=largest))
+        from_ns, to_ns = (before if before >= 0 else begin), (after if after < largest else end)
+        rows.append((-1 if any_cpu else int(bundles.cpu[i]), min(from_ns, to_ns), to_ns, -1))
+    return rows
+
+
+def _late_starts(bundles: Bundles, begin: int, end: int) -> list[tuple[int, int, int, int]]:
+    """CPUs whose events begin later than the trace: what their buffer had held before was overwritten or read by others."""
+    rows: list[tuple[int, int, int, int]] = []
+    for i in np.unique(bundles.cpu, return_index=True)[1].tolist() if bundles.total else ():
+        until = min(int(bundles.read_ns[i]), int(bundles.first_ns[i]), end)
+        if until > begin:
+            rows.append((int(bundles.cpu[i]), begin, until, -1))
+    return rows
+
+
+def _lost(packets: Packets, bundles: Bundles, about: About, begin: int, end: int) -> tuple[pd.DataFrame, int | None]:
+    rows = _gaps(bundles, _dropped(packets)[bundles.packet], begin, end)
     flagged = {row[0] for row in rows}
     # Counted by the kernel and not marked in any bundle: somewhere in the trace.
     rows += [(cpu, begin, end, count) for cpu, count in about.lost_cpus.items() if count and cpu not in flagged]
-    columns = zip(*rows, strict=True) if rows else ([], [], [], [])
+    # Nobody counts what was gone before the trace: it makes a gap, and no lost event.
+    listed = rows + _late_starts(bundles, begin, end)
+    columns = zip(*listed, strict=True) if listed else ([], [], [], [])
     names = events.LOST.dtypes
     frame = make_frame(events.LOST, {n: np.array(c, dtype=d) for (n, d), c in zip(names.items(), columns, strict=True)})
     if about.lost_events is None:
@@ -110,12 +163,12 @@ def _lost(ftrace: FtraceEvents, about: About, begin: int, end: int) -> tuple[pd.
     return frame, max(about.lost_events, len(rows))
 
 
-def _notes(packets: Packets, ftrace: FtraceEvents, about: About, unplaced: int) -> tuple[str, ...]:
-    notes = list(ftrace.notes)
+def _notes(packets: Packets, bundles: Bundles, about: About, unplaced: int) -> tuple[str, ...]:
+    notes = list(bundles.notes)
     if packets.cut:
         notes.append("the file ends inside a packet: the end of the trace is missing")
-    if ftrace.malformed:
-        notes.append(f"{ftrace.malformed} ftrace events were malformed and left out")
+    if bundles.malformed:
+        notes.append(f"{bundles.malformed} ftrace events were malformed and left out")
     if about.buffer_overwritten:
         notes.append("perfetto's own buffer was too small: the trace's beginning or parts of it are missing")
     if unplaced:
@@ -124,10 +177,10 @@ def _notes(packets: Packets, ftrace: FtraceEvents, about: About, unplaced: int) 
 
 
 class _Decoder:
-    """Decodes one event of any name on request, through the perfetto package's own classes."""
+    """Decodes one event of any name on request, through the perfetto package's own classes and the trace read again."""
 
-    def __init__(self, ftrace: FtraceEvents) -> None:
-        self._ftrace = ftrace
+    def __init__(self, bundles: Bundles, counts: Mapping[str, int], generic: Collection[str]) -> None:
+        self._bundles, self._counts, self._generic = bundles, counts, generic
 
     def decode(self, name: str) -> pd.DataFrame:
         """All events of ``name``: seq, ts_ns, cpu, tid and its fields.
@@ -135,45 +188,51 @@ class _Decoder:
         Raises:
             UsageError: Perfetto knows no such event, and the trace has none.
         """
-        ftrace = self._ftrace
         bare = name.rpartition(":")[2]
-        if bare in ftrace.generic:
-            rows, fields = ftrace.generic[bare]
-            bodies = [self._generic(row, fields) for row in rows]
-        elif bare in _EVENT_NAMES.values():
-            number = next(n for n, known in _EVENT_NAMES.items() if known == bare)
-            rows = ftrace.rows(number)
-            kind = protos.FtraceEvent.DESCRIPTOR.fields_by_number[number].message_type.name
-            bodies = [self._typed(row, getattr(protos, kind)) for row in rows]
-        else:
-            raise UsageError(f"no event {name!r} here; the trace has {', '.join(sorted(_counts(ftrace)))}.")
-        head = {"seq": ftrace.rank, "ts_ns": ftrace.ts_ns, "cpu": ftrace.cpu, "tid": ftrace.tid}
-        frame = pd.DataFrame({column: values[rows] for column, values in head.items()})
+        number = next((n for n, known in _EVENT_NAMES.items() if known == bare), -1)
+        if number < 0 and bare not in self._generic:
+            raise UsageError(f"no event {name!r} here; the trace has {', '.join(sorted(self._counts))}.")
+        frames: list[pd.DataFrame] = []
+        bodies: list[dict[str, object]] = []
+        for piece in decode_pieces(self._bundles):
+            if bare in self._generic:
+                rows, fields = piece.generic.get(bare, (np.empty(0, np.int64), None))
+                bodies += [_generic_fields(piece, row, fields) for row in rows]
+            else:
+                rows = piece.rows(number)
+                bodies += [_typed_fields(piece, row, number) for row in rows]
+            head = {"seq": piece.seq, "ts_ns": piece.ts_ns, "cpu": piece.cpu, "tid": piece.tid}
+            frames.append(pd.DataFrame({column: values[rows] for column, values in head.items()}))
+        frame = pd.concat(frames, ignore_index=True)
         found = pd.DataFrame(bodies, index=frame.index)
         found = found.rename(columns={c: f"{c}_field" for c in found.columns if c in frame.columns})
         return pd.concat([frame, found], axis=1).sort_values("seq", ignore_index=True)
 
-    def _bytes(self, row: int) -> bytes:
-        return self._ftrace.buf[self._ftrace.start[row] : self._ftrace.end[row]].tobytes()
 
-    def _typed(self, row: int, kind: Any) -> dict[str, object]:
-        """Fields of one event; none where it is malformed."""
-        try:
-            return MessageToDict(kind.FromString(self._bytes(row)), preserving_proto_field_name=True)
-        except DecodeError:
-            return {}
+def _bytes(piece: FtraceEvents, row: int) -> bytes:
+    return piece.buf[piece.start[row] : piece.end[row]].tobytes()
 
-    def _generic(self, row: int, fields: dict[str, int] | None) -> dict[str, object]:
-        if fields is not None:
-            span = np.array([self._ftrace.start[row]]), np.array([self._ftrace.end[row]])
-            found = read_columns(self._ftrace.buf, *span, tuple(fields.values()))
-            return {
-                name: int(found.value[0, k]) if found.size[0, k] <= 0
-                else self._ftrace.buf[found.value[0, k] : found.value[0, k] + found.size[0, k]].tobytes().decode(errors="replace")
-                for k, name in enumerate(fields)
-            }  # fmt: skip
-        try:
-            event = protos.GenericFtraceEvent.FromString(self._bytes(row))
-        except DecodeError:
-            return {}
-        return {f.name: getattr(f, f.WhichOneof("value") or "int_value") for f in event.field}
+
+def _typed_fields(piece: FtraceEvents, row: int, number: int) -> dict[str, object]:
+    """Fields of one event; none where it is malformed."""
+    kind = getattr(protos, protos.FtraceEvent.DESCRIPTOR.fields_by_number[number].message_type.name)
+    try:
+        return MessageToDict(kind.FromString(_bytes(piece, row)), preserving_proto_field_name=True)
+    except DecodeError:
+        return {}
+
+
+def _generic_fields(piece: FtraceEvents, row: int, fields: Mapping[str, int] | None) -> dict[str, object]:
+    if fields is not None:
+        span = np.array([piece.start[row]]), np.array([piece.end[row]])
+        found = read_columns(piece.buf, *span, tuple(fields.values()))
+        return {
+            name: int(found.value[0, k]) if found.size[0, k] <= 0
+            else piece.buf[found.value[0, k] : found.value[0, k] + found.size[0, k]].tobytes().decode(errors="replace")
+            for k, name in enumerate(fields)
+        }  # fmt: skip
+    try:
+        event = protos.GenericFtraceEvent.FromString(_bytes(piece, row))
+    except DecodeError:
+        return {}
+    return {f.name: getattr(f, f.WhichOneof("value") or "int_value") for f in event.field}

@@ -143,7 +143,20 @@ def _clock_offsets(packets: Packets, clock: int) -> tuple[Array, Array] | None:
     return np.array([p[0] for p in pairs], np.int64), np.array([p[1] for p in pairs], np.int64)
 
 
-def thread_table(packets: Packets, ftrace: FtraceEvents, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+class SchedThreads:
+    """Which threads the events of a trace, taken piece by piece, name and what they call them."""
+
+    def __init__(self) -> None:
+        self.comms: dict[int, str] = {}
+        self.tids: set[int] = set()
+
+    def add(self, ftrace: FtraceEvents) -> None:
+        """Takes the next piece in time: its names replace older ones."""
+        self.tids.update(np.unique(ftrace.tid).tolist())
+        self.comms.update(_sched_comms(ftrace))
+
+
+def thread_table(packets: Packets, sched: SchedThreads, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The ``threads`` table: names from sched events, then task events, then the process tree."""
     buf = packets.buf
     tgid: dict[int, int] = {}
@@ -155,7 +168,7 @@ def thread_table(packets: Packets, ftrace: FtraceEvents, tables: Mapping[str, pd
     task = tables[events.TASK.name]
     made = task["kind"].to_numpy() == events.TASK_KINDS.index("newtask")
     comm.update(zip(task["target_tid"].tolist(), task["comm"].tolist(), strict=True))
-    comm.update(_sched_comms(ftrace))
+    comm.update(sched.comms)
     for child, parent, shares in zip(
         task["target_tid"][made].tolist(),
         task["tid"][made].tolist(),
@@ -164,7 +177,7 @@ def thread_table(packets: Packets, ftrace: FtraceEvents, tables: Mapping[str, pd
     ):
         if child not in tgid:
             tgid[child] = tgid.get(parent, -1) if shares else child
-    tids = _all_tids(ftrace, tables) | tgid.keys() | comm.keys()
+    tids = sched.tids | _table_tids(tables) | tgid.keys() | comm.keys()
     ordered = sorted(t for t in tids if 0 <= t <= _MAX_TID)
     comm[0], tgid[0] = "swapper", 0
     groups = [tgid.get(t, -1) for t in ordered]
@@ -220,7 +233,7 @@ def _sched_comms(ftrace: FtraceEvents) -> dict[int, str]:
     event, tids, start, end = (np.concatenate([side[k] for side in sides]) for k in range(4))
     named = end > start
     event, tids, start, end = event[named], tids[named], start[named], end[named]
-    order = np.argsort(ftrace.rank[event], kind="stable")[::-1]
+    order = np.argsort(ftrace.seq[event], kind="stable")[::-1]
     last, at = np.unique(tids[order], return_index=True)
     where = order[at]
     return {
@@ -229,8 +242,8 @@ def _sched_comms(ftrace: FtraceEvents) -> dict[int, str]:
     }
 
 
-def _all_tids(ftrace: FtraceEvents, tables: Mapping[str, pd.DataFrame]) -> set[int]:
-    found = {int(t) for t in np.unique(ftrace.tid)} if len(ftrace.tid) else set()
+def _table_tids(tables: Mapping[str, pd.DataFrame]) -> set[int]:
+    found: set[int] = set()
     for table, columns in (
         (events.SCHED_SWITCH, ("prev_tid", "next_tid")), (events.SCHED_WAKE, ("tid", "target_tid")),
         (events.BLOCKED_REASON, ("target_tid",)), (events.PI_SETPRIO, ("target_tid",)),

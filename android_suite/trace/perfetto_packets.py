@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import mmap
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from android_suite.errors import TraceError, UsageError
+from android_suite.errors import TraceError
+from android_suite.trace.mapped import map_file, release_pages
 from android_suite.trace.perfetto_scan import Array, Columns, read_columns, scan_packets
 from android_suite.trace.perfetto_wire import write_varint
 from android_suite.trace.unpack import bound_bytes, unpack_zlib, unpack_zstd
@@ -31,6 +33,7 @@ class Packets:
     buf: Array  # uint8
     columns: Columns
     cut: bool  # the file ends inside a packet
+    mapped: mmap.mmap | None = None  # the file, where ``buf`` is a mapping of it
 
     def of(self, field: str) -> tuple[Array, Array, Array]:
         """Packets that have ``field``: their indexes, and the bounds of the field."""
@@ -43,6 +46,10 @@ class Packets:
         """A number of every packet; 0 where it is not there."""
         return self.columns.number(_NAMES.index(field))
 
+    def release(self, begin: int, end: int) -> None:
+        """These bytes are done with: they need not stay in memory."""
+        release_pages(self.mapped, begin, end)
+
 
 def read_packets(source: Path | bytes, name: str) -> Packets:
     """Reads and frames a trace.
@@ -51,30 +58,18 @@ def read_packets(source: Path | bytes, name: str) -> Packets:
         UsageError: the file cannot be read.
         TraceError: it is not framed as packets, holds malformed ones, or unpacks beyond the bound.
     """
-    buf = _bytes_of(source, name)
+    mapped = None if isinstance(source, bytes) else map_file(source, "a Perfetto trace")
+    buf: Array = np.frombuffer(mapped if mapped is not None else source, np.uint8)  # type: ignore[arg-type]
     starts, ends, cut = _frame(buf, name)
     columns = read_columns(buf, starts, ends, tuple(PACKET_FIELDS.values()))
     _check_sound(columns, starts, name)
     packed = [_NAMES.index("compressed_packets"), _NAMES.index("zstd_compressed_packets")]
     if (columns.size[:, packed] >= 0).any():
-        buf = _unpack_all(buf, starts, ends, columns, packed, name)
+        buf, mapped = _unpack_all(buf, starts, ends, columns, packed, name), None
         starts, ends, _ = _frame(buf, name)
         columns = read_columns(buf, starts, ends, tuple(PACKET_FIELDS.values()))
         _check_sound(columns, starts, name)
-    return Packets(buf=buf, columns=columns, cut=cut)
-
-
-def _bytes_of(source: Path | bytes, name: str) -> Array:
-    if isinstance(source, bytes):
-        return np.frombuffer(source, np.uint8)
-    try:
-        with source.open("rb") as stream:
-            if source.stat().st_size == 0:
-                raise TraceError(name, 0, "a Perfetto trace, the file is empty")
-            # Stays mapped as long as an array looks into it.
-            return np.frombuffer(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
-    except OSError as error:
-        raise UsageError(f"{source} cannot be read ({error.strerror}); check the path.") from error
+    return Packets(buf=buf, columns=columns, cut=cut, mapped=mapped)
 
 
 def _frame(buf: Array, name: str) -> tuple[Array, Array, bool]:
@@ -97,17 +92,17 @@ def _check_sound(columns: Columns, starts: Array, name: str) -> None:
 
 def _unpack_all(buf: Array, starts: Array, ends: Array, columns: Columns, packed: list[int], name: str) -> Array:
     bound = bound_bytes(len(buf))
-    out = bytearray()
+    out = io.BytesIO()  # its value is handed over without a copy
     for i in range(len(starts)):
         for k, unpack in zip(packed, (unpack_zlib, unpack_zstd), strict=True):
             if columns.size[i, k] >= 0:
                 at = int(columns.value[i, k])
                 inner = buf[at : at + int(columns.size[i, k])].tobytes()
-                out += unpack(inner, name, offset=at, bound=bound - len(out))
+                out.write(unpack(inner, name, offset=at, bound=bound - out.tell()))
                 break
         else:
-            out += _packet(buf[int(starts[i]) : int(ends[i])].tobytes())
-    return np.frombuffer(bytes(out), np.uint8)
+            out.write(_packet(buf[int(starts[i]) : int(ends[i])].tobytes()))
+    return np.frombuffer(out.getvalue(), np.uint8)
 
 
 def _packet(body: bytes) -> bytes:

@@ -209,25 +209,24 @@ def scan_packets(buf: Array, starts: Array, ends: Array) -> tuple[int, int]:
 
 
 @compiled
-def scan_events(
-    buf: Array, starts: Array, ends: Array, ts: Array, tid: Array, kind: Array, first: Array, last: Array
-) -> None:
-    """Events of a bundle: time, thread, number of the field that holds the event (0: none, or malformed) and its bounds."""
-    for i in range(len(starts)):
-        at, end = starts[i], ends[i]
-        kind[i], ts[i], tid[i] = 0, -1, -1
-        while at < end:
-            number, wire, value, start, after = next_field(buf, at, end)
-            if number < 0:
-                kind[i] = 0
-                break
-            at = after
-            if number == 1 and wire == 0:
-                ts[i] = value
-            elif number == 2 and wire == 0:
-                tid[i] = value
-            elif wire == 2 and kind[i] == 0:
-                kind[i], first[i], last[i] = number, start, after
+def scan_event(buf: Array, at: int, end: int) -> tuple[Any, Any, Any, Any, Any]:
+    """An event of a bundle: time, thread, number of the field that holds it (0: none, or malformed) and its bounds."""
+    ts, tid, kind = np.int64(-1), np.int64(-1), np.int64(0)
+    first, last = np.int64(0), np.int64(0)
+    while at < end:
+        number, wire, value, start, after = next_field(buf, at, end)
+        if number < 0:
+            return ts, tid, np.int64(0), first, last
+        at = after
+        if number == 1 and wire == 0:
+            ts = value
+        elif number == 2 and wire == 0:
+            tid = value
+        elif wire == 2 and kind == 0:
+            kind, first, last = number, start, after
+    if ts < 0 or tid < -1 or tid >= (1 << 31):
+        kind = np.int64(0)
+    return ts, tid, kind, first, last
 
 
 @compiled

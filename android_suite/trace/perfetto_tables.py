@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from android_suite.tables import events
-from android_suite.tables.schema import Table, make_frame
+from android_suite.tables.schema import Table
+from android_suite.trace.growing import GrowingTable
 from android_suite.trace.perfetto_events import FtraceEvents
 from android_suite.trace.perfetto_scan import Array, Columns, read_call_args
 from android_suite.trace.perfetto_symbols import KernelSymbols
@@ -63,30 +64,31 @@ def state_lookup(kernel: str | None) -> Array:
     return table
 
 
-def build_tables(ftrace: FtraceEvents, context: Context) -> dict[str, pd.DataFrame]:
-    """Every event table but threads, lost and frame_timeline."""
-    makers: tuple[tuple[Table, Callable[[FtraceEvents, Context], list[Part]]], ...] = (
-        (events.SCHED_SWITCH, _switches), (events.SCHED_WAKE, _wakes), (events.MMAP_LOCK, _mmap_lock),
-        (events.CONTENTION, _contention), (events.SYSCALL, _syscalls), (events.MARKER, _markers),
-        (events.BLOCKED_REASON, _blocked), (events.PI_SETPRIO, _setprio), (events.TASK, _tasks),
-        (events.PAGE_FAULT, _page_faults),
-    )  # fmt: skip
-    return {table.name: _assemble(table, ftrace, maker(ftrace, context)) for table, maker in makers}
+class PerfettoTables:
+    """Takes the events of a trace piece by piece, gives every event table but threads, lost and frame_timeline."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._tables = {table.name: GrowingTable(table) for table, _ in _MAKERS}
+
+    def add(self, ftrace: FtraceEvents) -> None:
+        """Adds a piece, the next in time."""
+        for table, maker in _MAKERS:
+            parts = [part for part in maker(ftrace, self._context) if len(part["event"])]
+            if parts:
+                self._tables[table.name].extend(_assemble(table, ftrace, parts))
+
+    def finish(self) -> dict[str, pd.DataFrame]:
+        """The tables; nothing can be added after it."""
+        return {name: self._tables.pop(name).finish() for name in list(self._tables)}
 
 
-def _assemble(table: Table, ftrace: FtraceEvents, parts: list[Part]) -> pd.DataFrame:
+def _assemble(table: Table, ftrace: FtraceEvents, parts: list[Part]) -> Part:
     """Joins the parts of a table, each with its ``event`` positions, in time order."""
-    parts = [part for part in parts if len(part["event"])]
-    if not parts:
-        return make_frame(table)
     event = np.concatenate([part["event"] for part in parts])
-    seq = ftrace.rank[event]
-    order = np.argsort(seq, kind="stable")
-    columns: Part = {
-        "seq": seq[order],
-        "ts_ns": ftrace.ts_ns[event[order]],
-        "cpu": ftrace.cpu[event[order]],
-    }
+    order = np.argsort(ftrace.seq[event], kind="stable")
+    event = event[order]
+    columns: Part = {"seq": ftrace.seq[event], "ts_ns": ftrace.ts_ns[event], "cpu": ftrace.cpu[event]}
     for column in table.columns:
         if column.name in columns:
             continue
@@ -95,10 +97,10 @@ def _assemble(table: Table, ftrace: FtraceEvents, parts: list[Part]) -> pd.DataF
             joined = pd.concat(
                 [p if isinstance(p, pd.Series) else pd.Series(p, dtype="str") for p in pieces], ignore_index=True
             )
-            columns[column.name] = joined.iloc[order].reset_index(drop=True)
+            columns[column.name] = joined.iloc[order]
         else:
             columns[column.name] = np.concatenate(pieces)[order].astype(column.dtype)
-    return make_frame(table, columns)
+    return columns
 
 
 def _switches(ftrace: FtraceEvents, context: Context) -> list[Part]:
@@ -254,9 +256,7 @@ def _markers(ftrace: FtraceEvents, context: Context) -> list[Part]:
 def _blocked(ftrace: FtraceEvents, context: Context) -> list[Part]:
     rows = ftrace.rows(BLOCKED)
     found = ftrace.columns(rows, (1, 2, 3))
-    names, index = context.symbols.name_callers(
-        ftrace.packet_of_bundle[ftrace.bundle[rows]], found.number(1).view(np.uint64)
-    )
+    names, index = context.symbols.name_callers(ftrace.packet[rows], found.number(1).view(np.uint64))
     caller = pd.Series(np.array(names, dtype=object)[index] if names else [], dtype="str")
     part: Part = {
         "event": rows, "target_tid": found.number(0), "io_wait": found.number(2) != 0, "caller": caller,
@@ -303,3 +303,11 @@ def _page_faults(ftrace: FtraceEvents, context: Context) -> list[Part]:
     names = ("address", "ip", "error_code")
     part: Part = {"event": rows} | {n: found.value[:, k].view(np.uint64) for k, n in enumerate(names)}
     return [_kept(part, found.good)]
+
+
+_MAKERS: tuple[tuple[Table, Callable[[FtraceEvents, Context], list[Part]]], ...] = (
+    (events.SCHED_SWITCH, _switches), (events.SCHED_WAKE, _wakes), (events.MMAP_LOCK, _mmap_lock),
+    (events.CONTENTION, _contention), (events.SYSCALL, _syscalls), (events.MARKER, _markers),
+    (events.BLOCKED_REASON, _blocked), (events.PI_SETPRIO, _setprio), (events.TASK, _tasks),
+    (events.PAGE_FAULT, _page_faults),
+)  # fmt: skip

@@ -49,7 +49,7 @@ from android_suite.tables.schema import check_frame
 from android_suite.tables.trace import Trace
 from android_suite.trace.detect import open_trace
 from android_suite.trace.perfetto import read_perfetto
-from android_suite.trace.perfetto_events import decode_bundles
+from android_suite.trace.perfetto_index import index_bundles
 from android_suite.trace.perfetto_packets import read_packets
 from android_suite.trace.text import read_text
 from android_suite.trace.text_unpack import unwrap_text
@@ -202,7 +202,7 @@ def unwrap(reader: str, data: bytes) -> bytes | None:
             return bytes(unwrap_text(data, "case").text)
         if reader == "perfetto":
             packets = read_packets(data, "case")
-            decode_bundles(packets, "case")
+            index_bundles(packets, "case")
             return packets.buf[: len(packets.buf) if not packets.cut else 0].tobytes()
     except TraceError:
         return None

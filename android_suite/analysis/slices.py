@@ -112,6 +112,9 @@ def _nested(base: pd.DataFrame, losses: Losses, end_ns: int) -> pd.DataFrame:
 
 def _asynchronous(base: pd.DataFrame, end_ns: int) -> pd.DataFrame:
     rows = base[base["kind"].isin(("S", "F"))].sort_values(["tgid", "rest"], kind="stable")
+    # A begin while the same name and cookie is open is of the slice that runs already.
+    after = (rows["tgid"].shift() == rows["tgid"]) & (rows["rest"].shift() == rows["rest"])
+    rows = rows[~(after & (rows["kind"].shift() == "S") & (rows["kind"] == "S"))]
     follows = (rows["tgid"].shift(-1) == rows["tgid"]) & (rows["rest"].shift(-1) == rows["rest"])
     ends = follows & (rows["kind"].shift(-1) == "F")
     begin = rows["kind"] == "S"

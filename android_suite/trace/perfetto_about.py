@@ -12,11 +12,13 @@ from android_suite.tables import events
 from android_suite.tables.schema import make_frame
 from android_suite.trace.perfetto_events import FtraceEvents
 from android_suite.trace.perfetto_packets import Packets
-from android_suite.trace.perfetto_scan import Array, expand_field, read_columns
+from android_suite.trace.perfetto_scan import Array, expand_field, mark_seen, note_names, read_columns
 
 MONOTONIC, BOOTTIME = 3, 6
 _MAX_TID = 4 * 1024 * 1024
 _CLONE_THREAD = 0x10000
+# Kinds of events that name threads: field of the comm and field of the tid, of each.
+_NAMED = ((4, ((1, 2), (5, 6))), (20, ((1, 2),)), (17, ((1, 2),)), (114, ((1, 2),)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,16 +146,34 @@ def _clock_offsets(packets: Packets, clock: int) -> tuple[Array, Array] | None:
 
 
 class SchedThreads:
-    """Which threads the events of a trace, taken piece by piece, name and what they call them."""
+    """Which threads the events of a trace, taken piece by piece, name and what they call them last."""
 
     def __init__(self) -> None:
-        self.comms: dict[int, str] = {}
-        self.tids: set[int] = set()
+        # One entry a tid that can be: pages of these arrays that no thread falls into cost nothing.
+        self.seen: Array = np.zeros(_MAX_TID + 1, np.uint8)
+        self._said: Array = np.zeros(_MAX_TID + 1, np.int64)  # seq + 1 of the event that named it; 0: none
+        self._start: Array = np.zeros(_MAX_TID + 1, np.int64)
+        self._end: Array = np.zeros(_MAX_TID + 1, np.int64)
 
     def add(self, ftrace: FtraceEvents) -> None:
-        """Takes the next piece in time: its names replace older ones."""
-        self.tids.update(np.unique(ftrace.tid).tolist())
-        self.comms.update(_sched_comms(ftrace))
+        """Takes a piece."""
+        mark_seen(ftrace.tid, self.seen)
+        for kind, pairs in _NAMED:
+            rows = ftrace.rows(kind)
+            found = ftrace.columns(rows, tuple(number for pair in pairs for number in pair))
+            for k in range(len(pairs)):
+                self._name(ftrace.seq[rows], found.number(2 * k + 1), *found.span(2 * k))
+        for side, tid in ((ftrace.compact.switch, "next_tid"), (ftrace.compact.waking, "target_tid")):
+            self._name(ftrace.seq[side["event"]], side[tid], side["comm_start"], side["comm_end"])
+
+    def _name(self, seq: Array, tid: Array, start: Array, end: Array) -> None:
+        note_names(seq, tid, start, end, self._said, self._start, self._end)
+
+    def comms(self, buf: Array) -> dict[int, str]:
+        """The last name of each thread in sched events."""
+        tids = np.flatnonzero(self._said)
+        spans = zip(tids.tolist(), self._start[tids].tolist(), self._end[tids].tolist(), strict=True)
+        return {tid: _text(buf, start, end) for tid, start, end in spans}
 
 
 def thread_table(packets: Packets, sched: SchedThreads, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -168,7 +188,7 @@ def thread_table(packets: Packets, sched: SchedThreads, tables: Mapping[str, pd.
     task = tables[events.TASK.name]
     made = task["kind"].to_numpy() == events.TASK_KINDS.index("newtask")
     comm.update(zip(task["target_tid"].tolist(), task["comm"].tolist(), strict=True))
-    comm.update(sched.comms)
+    comm.update(sched.comms(buf))
     for child, parent, shares in zip(
         task["target_tid"][made].tolist(),
         task["tid"][made].tolist(),
@@ -177,7 +197,8 @@ def thread_table(packets: Packets, sched: SchedThreads, tables: Mapping[str, pd.
     ):
         if child not in tgid:
             tgid[child] = tgid.get(parent, -1) if shares else child
-    tids = sched.tids | _table_tids(tables) | tgid.keys() | comm.keys()
+    _mark_tables(tables, sched.seen)
+    tids = {*np.flatnonzero(sched.seen).tolist(), *tgid, *comm}
     ordered = sorted(t for t in tids if 0 <= t <= _MAX_TID)
     comm[0], tgid[0] = "swapper", 0
     groups = [tgid.get(t, -1) for t in ordered]
@@ -220,34 +241,10 @@ def _read_threads(buf: Array, start: Array, end: Array, tgid: dict[int, int], co
             comm[tid] = _text(buf, a, b)
 
 
-def _sched_comms(ftrace: FtraceEvents) -> dict[int, str]:
-    """The last comm of each thread in sched events."""
-    sides: list[tuple[Array, Array, Array, Array]] = []  # event, tid, start, end
-    for kind, pairs in ((4, ((1, 2), (5, 6))), (20, ((1, 2),)), (17, ((1, 2),)), (114, ((1, 2),))):
-        rows = ftrace.rows(kind)
-        for comm_field, tid_field in pairs:
-            found = ftrace.columns(rows, (comm_field, tid_field))
-            sides.append((rows, found.number(1), *found.span(0)))
-    for side, tid in ((ftrace.compact.switch, "next_tid"), (ftrace.compact.waking, "target_tid")):
-        sides.append((side["event"], side[tid].astype(np.int64), side["comm_start"], side["comm_end"]))
-    event, tids, start, end = (np.concatenate([side[k] for side in sides]) for k in range(4))
-    named = end > start
-    event, tids, start, end = event[named], tids[named], start[named], end[named]
-    order = np.argsort(ftrace.seq[event], kind="stable")[::-1]
-    last, at = np.unique(tids[order], return_index=True)
-    where = order[at]
-    return {
-        tid: _text(ftrace.buf, a, b)
-        for tid, a, b in zip(last.tolist(), start[where].tolist(), end[where].tolist(), strict=True)
-    }
-
-
-def _table_tids(tables: Mapping[str, pd.DataFrame]) -> set[int]:
-    found: set[int] = set()
+def _mark_tables(tables: Mapping[str, pd.DataFrame], seen: Array) -> None:
     for table, columns in (
         (events.SCHED_SWITCH, ("prev_tid", "next_tid")), (events.SCHED_WAKE, ("tid", "target_tid")),
         (events.BLOCKED_REASON, ("target_tid",)), (events.PI_SETPRIO, ("target_tid",)),
     ):  # fmt: skip
         for column in columns:
-            found |= {int(t) for t in tables[table.name][column].unique()}
-    return found
+            mark_seen(tables[table.name][column].to_numpy(), seen)

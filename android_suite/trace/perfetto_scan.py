@@ -252,6 +252,23 @@ def follow_switches(
 
 
 @compiled
+def mark_seen(tid: Array, seen: Array) -> None:
+    """Sets ``seen`` of every thread that has a place there."""
+    for i in range(len(tid)):
+        if 0 <= tid[i] < len(seen):
+            seen[tid[i]] = 1
+
+
+@compiled
+def note_names(seq: Array, tid: Array, start: Array, end: Array, said: Array, first: Array, last: Array) -> None:
+    """Keeps for each thread the bounds of the name that the latest event gives it; ``said`` is that event's seq + 1."""
+    for i in range(len(tid)):
+        t = tid[i]
+        if 0 <= t < len(said) and end[i] > start[i] and seq[i] + 1 >= said[t]:
+            said[t], first[t], last[t] = seq[i] + 1, start[i], end[i]
+
+
+@compiled
 def read_call_args(buf: Array, starts: Array, ends: Array, args: Array) -> None:
     """Up to six values of the repeated field 2 (args of sys_enter), packed or one by one."""
     for i in range(len(starts)):

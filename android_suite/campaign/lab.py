@@ -70,7 +70,7 @@ class LabRecorder:
             self._record_realtime(job, path, say)
 
     def _record_realtime(self, job: Job, path: Path, say: Callable[[str], None]) -> None:
-        run = create_run(path, label=job.label, mode=job.mode)
+        run = create_run(path, label=job.label, mode=job.mode, overlays=job.overlay_sha256)
         try:
             say("booting")
             with self._boot(job) as booted:
@@ -99,7 +99,7 @@ class LabRecorder:
         return boot_virtual(job.kernel, arch=job.arch, cpus=self.cpus, overlays=overlays)
 
     def _record_deterministic(self, job: Job, path: Path, say: Callable[[str], None]) -> None:
-        run = create_run(path, label=job.label, mode=job.mode)
+        run = create_run(path, label=job.label, mode=job.mode, overlays=job.overlay_sha256)
         (scenario,) = job.scenarios
         try:
             record_deterministic(

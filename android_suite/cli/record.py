@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -20,6 +21,7 @@ from android_suite.cli.settings import choose_arch, setting
 from android_suite.errors import UsageError
 from android_suite.record import RecordOptions, plan_scenarios, record
 from android_suite.store.run import Run, RunWriter, create_run
+from android_suite.virtual.image import read_overlay
 from android_suite.virtual.kernels import ARCHES
 
 
@@ -32,6 +34,10 @@ class Guest:
     cpus: int
     memory_mb: int
     overlays: tuple[Path, ...]
+
+    def measure_overlays(self) -> tuple[str, ...]:
+        """SHA-256 of each; what is no archive is told here, before anything boots."""
+        return tuple(hashlib.sha256(read_overlay(path)).hexdigest() for path in self.overlays)
 
 
 @click.command("record")
@@ -102,7 +108,7 @@ def command(
     else:
         options = RecordOptions(iterations=iterations, seed=seed, parameters=parameters, trace=trace)
         boot = attach(serial) if kernel is None else boot_virtual(**asdict(guest))
-        run = _record_realtime(folder, scenarios, boot, label, options)
+        run = _record_realtime(folder, scenarios, boot, label, options, overlays=guest.measure_overlays())
     if as_json:
         print_json({"path": str(run.path), "iterations": [i.status for i in run.manifest.iterations]})
     else:
@@ -114,9 +120,15 @@ def command(
 
 
 def _record_realtime(
-    folder: Path, scenarios: tuple[str, ...], boot: AbstractContextManager[Booted], label: str, options: RecordOptions
+    folder: Path,
+    scenarios: tuple[str, ...],
+    boot: AbstractContextManager[Booted],
+    label: str,
+    options: RecordOptions,
+    *,
+    overlays: tuple[str, ...],
 ) -> Run:
-    writer = create_run(folder, label=label, mode="realtime")
+    writer = create_run(folder, label=label, mode="realtime", overlays=overlays)
     try:
         say("waiting for the device")
         with boot as booted:
@@ -154,7 +166,7 @@ def _record_deterministic(
 ) -> Run:
     from android_suite.record_deterministic import record_deterministic
 
-    writer = create_run(folder, label=label, mode="deterministic")
+    writer = create_run(folder, label=label, mode="deterministic", overlays=guest.measure_overlays())
     try:
         record_deterministic(scenarios, writer, seed=seed, parameters=parameters, trace=trace, say=say, **asdict(guest))
     except GuestCrashed as error:

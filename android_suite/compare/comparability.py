@@ -19,7 +19,7 @@ _SHOWN = 8  # differences named in the message; the rest is counted
 def check_comparable(baseline: Sequence[Manifest], candidate: Sequence[Manifest]) -> None:
     """Returns if both sides differ in nothing but the kernel, and each side is of one kernel.
 
-    Compared are mode, device, build and refresh rate, and per scenario the app's process, the parameters and the trace
+    Compared are mode, device, build, overlays and refresh rate, and per scenario the app's process, the parameters and the trace
     set-up of every complete iteration.
 
     Raises:
@@ -116,6 +116,8 @@ def _facts(side: Sequence[Manifest]) -> dict[str, set[str]]:
 
     for manifest in side:
         note("mode", manifest.mode)
+        # Their order counts: a later one replaces files of an earlier one.
+        note("overlays", ", ".join(digest[:16] for digest in manifest.overlays) or "none")
         if manifest.device is not None:
             device = asdict(manifest.device)
             free = _FREE_DEVICE | (_FREE_VIRTUAL if manifest.device.virtual else frozenset())

@@ -48,6 +48,7 @@ class Manifest:
     sealed: bool
     kernel: KernelIdentity | None  # None until a device answered
     device: DeviceIdentity | None
+    overlays: tuple[str, ...] = ()  # SHA-256 of what the user added to the image of a virtual device, in order
     iterations: tuple[IterationRecord, ...] = ()
     crash: CrashRecord | None = None  # outside any iteration: during boot, say
     notes: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -196,8 +196,14 @@ class RunWriter:
         return Run(self.path, self.manifest)
 
 
-def create_run(path: Path, *, label: str, mode: Mode) -> RunWriter:
+def create_run(path: Path, *, label: str, mode: Mode, overlays: Sequence[str] = ()) -> RunWriter:
     """Makes a new run directory.
+
+    Args:
+        path: of it.
+        label: what to call this side in comparisons.
+        mode: of the recording.
+        overlays: SHA-256 of each archive that is added to the virtual device's image, in order.
 
     Raises:
         UsageError: ``path`` exists and is not an empty folder.
@@ -210,7 +216,14 @@ def create_run(path: Path, *, label: str, mode: Mode) -> RunWriter:
     except OSError as error:
         raise LabError(f"cannot make {path}: {error.strerror}; choose another folder with -o.") from error
     manifest = Manifest(
-        suite=__version__, label=label, mode=mode, created_at=now_iso(), sealed=False, kernel=None, device=None
+        suite=__version__,
+        label=label,
+        mode=mode,
+        created_at=now_iso(),
+        sealed=False,
+        kernel=None,
+        device=None,
+        overlays=tuple(overlays),
     )
     return RunWriter(path, manifest)
 

@@ -19,9 +19,9 @@ MakeRun = Callable[..., Run]
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
-    def make(side: str, name: str = "") -> Run:
+    def make(side: str, name: str = "", *, overlays: tuple[str, ...] = ()) -> Run:
         kernel, capture = SIDES[side]
-        writer = create_run(tmp_path / (name or side), label=side, mode="realtime")
+        writer = create_run(tmp_path / (name or side), label=side, mode="realtime", overlays=overlays)
         writer.set_identity(kernel, DEVICE)
         iteration = writer.begin_iteration("command", seed=1, boot=f"boot-{side}", traced=True, parameters={})
         shutil.copytree(GOLDEN / capture / "ftrace", iteration.folder / "ftrace")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from android_suite.cli.main import run
+from tests.cli.conftest import MakeRun
 
 
 def ends(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -129,3 +130,28 @@ def test_report_refuses_what_is_no_result(capsys: pytest.CaptureFixture[str], tm
     assert ends(["report", str(tmp_path / "x.json")], capsys)[0] == 5
     assert ends(["report", str(tmp_path / "y.json")], capsys)[0] == 5
     assert ends(["report", str(tmp_path / "z.json")], capsys)[0] == 2
+
+
+def test_compare_refuses_other_overlays(capsys: pytest.CaptureFixture[str], make_run: MakeRun) -> None:
+    plain, tools, more = "none", "aa" * 32, "bb" * 32
+    old = make_run("old", overlays=(tools,)).path
+    for name, overlays in {"plain": (), "other": (more,), "turned": (more, tools)}.items():
+        status, said = ends(["compare", str(old), str(make_run("new", name, overlays=overlays).path)], capsys)
+        assert status == 6, name
+        named = ", ".join(each[:16] for each in overlays) or plain
+        assert f"overlays is '{tools[:16]}' against '{named}'" in said
+    assert ends(["compare", str(old), str(make_run("new", "same", overlays=(tools,)).path)], capsys)[0] in (0, 1)
+
+
+def test_a_bad_overlay_is_told_before_anything_boots(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, lab_kernels: Path
+) -> None:
+    kernel = str(lab_kernels / "linux-7.3.4-lab-per-vma.arm64.Image.gz")
+    (tmp_path / "bad").write_text("no archive")
+    for name, mode in (("absent", ()), ("bad", ()), ("bad", ("--deterministic",))):
+        out = tmp_path / "r"
+        words = ["record", "gc_stress", "--kernel", kernel, "--overlay", str(tmp_path / name), "-o", str(out), *mode]
+        status, said = ends(words, capsys)
+        assert status == 2
+        assert str(tmp_path / name) in said
+        assert not out.exists()

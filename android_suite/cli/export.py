@@ -30,6 +30,9 @@ def command(
     """
     if perfetto is None and trace_dat is None:
         raise UsageError("say what to write: --perfetto FILE or --trace-dat FILE.")
+    for target in (perfetto, trace_dat):
+        if target is not None and not target.parent.is_dir():
+            raise UsageError(f"{target.parent} is no folder to write {target.name} to; make it or name another.")
     if perfetto is not None:
         export_perfetto(path, perfetto, iteration=iteration, process=process)
         say(f"wrote {perfetto}; open it at ui.perfetto.dev")

@@ -101,9 +101,12 @@ def run(argv: Sequence[str] | None = None) -> int:
         say("android-suite: interrupted; what was finished is kept.")
         return 130
     except SuiteError as error:
-        say(f"android-suite: {error}")
+        from android_suite.report.phrases import show_foreign, show_foreign_lines
+
+        # Messages quote file names and what devices say: nothing of it may drive the terminal.
+        say(f"android-suite: {show_foreign(error, longest=4000)}")
         for note in getattr(error, "__notes__", ()):
-            say(f"  {note}")
+            say(f"  {show_foreign_lines(note)}")
         return error.exit_code
     except OSError as error:
         # Files that commands write tell of a full disk themselves; this is what stdout goes to.

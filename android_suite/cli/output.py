@@ -24,7 +24,9 @@ class _Console(Console):
 
 def print_json(value: object) -> None:
     """One JSON document on stdout. NaN is refused: unknown is ``null``."""
-    print_text(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
+    # A file name that is no UTF-8 holds lone surrogates; as \udcXX they are JSON.
+    print_text(text.encode(errors="backslashreplace").decode() + "\n")
 
 
 def print_text(text: str) -> None:

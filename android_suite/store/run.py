@@ -6,6 +6,7 @@ never half of one. An iteration that was begun and never sealed reads as ``incom
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -47,7 +48,8 @@ def write_atomic(path: Path, data: bytes) -> None:
             os.fsync(out.fileno())
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of a folder that is a file, this fails as well
+            part.unlink(missing_ok=True)
         raise LabError(
             f"cannot write {path}: {error.strerror}; free space or choose another folder with -o."
         ) from error
@@ -55,7 +57,9 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Writes ``value`` as readable JSON, atomically. NaN is refused: unknown is ``null``."""
-    write_atomic(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False).encode() + b"\n")
+    text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
+    # A file name that is no UTF-8 holds lone surrogates; as \udcXX they are JSON.
+    write_atomic(path, text.encode(errors="backslashreplace") + b"\n")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,66 @@ def test_a_bad_overlay_is_told_before_anything_boots(
         assert status == 2
         assert str(tmp_path / name) in said
         assert not out.exists()
+
+
+NASTY = "we\nird \x1b[31mred \"q' $(touch pwned);`id`"
+
+
+def test_a_nasty_file_name(capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path, small_trace: Path) -> None:
+    trace = tmp_path / f"{NASTY}.txt"
+    trace.write_text(small_trace.read_text())
+    assert run(["analyze", str(trace)]) == 0
+    said, _ = capfdbinary.readouterr()
+    assert b"\x1b" not in said
+    assert run(["analyze", str(tmp_path / f"{NASTY} absent")]) == 2
+    _, said = capfdbinary.readouterr()
+    assert b"\x1b" not in said
+    assert said.count(b"\n") == 1
+    assert not (Path.cwd() / "pwned").exists()
+
+
+def test_a_run_whose_name_is_no_text(make_run: MakeRun) -> None:
+    path = os.fsencode(make_run("old", os.fsdecode(b"\xff")).path)
+    command = [sys.executable, "-m", "android_suite.cli.main", "analyze", path, "--json"]
+    strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(command, capture_output=True, env=strict, check=False)
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
+    assert os.fsencode(json.loads(done.stdout)["run"]) == path
+
+
+def test_output_that_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path, small_trace: Path) -> None:
+    status, said = ends(["analyze", str(small_trace), "-o", str(small_trace)], capsys)
+    assert status == 4
+    assert said.startswith(f"android-suite: cannot write {small_trace}")
+    limited = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "from android_suite.cli.main import run; sys.exit(run(sys.argv[1:]))\n"
+    )
+    out = tmp_path / "full"
+    words = [sys.executable, "-c", limited, "analyze", str(small_trace), "-o", str(out)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert len(done.stderr.splitlines()) == 1
+    assert "File too large" in done.stderr
+    assert not list(out.glob(".*part"))
+
+
+def test_export_onto_a_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path, small_trace: Path) -> None:
+    status, said = ends(["export", str(small_trace), "--perfetto", str(tmp_path)], capsys)
+    assert status == 2
+    assert "is a directory" in said
+    status, said = ends(["export", str(small_trace), "--perfetto", str(small_trace / "x.pftrace")], capsys)
+    assert status == 2
+    assert "is no folder" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_hostile_process_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for name in ("a;b\n", "a b", "", "$(reboot)", "x" * 300):
+        words = ["record", "command", "--run", "true", "--process", name, "--serial", "none-such", "-o"]
+        status, said = ends([*words, str(tmp_path / "r")], capsys)
+        assert status in (2, 4), name
+        assert "Traceback" not in said
+        assert not (tmp_path / "r").exists()

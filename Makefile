@@ -5,7 +5,7 @@ PY := .venv/bin/python
 SUITE := .venv/bin/android-suite
 MODE ?= deterministic
 
-.PHONY: help setup system demo test fast check format lint types bench clean
+.PHONY: help setup system demo test fast check format lint types bench reference clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -45,6 +45,9 @@ check: setup lint types test ## format, lint, types, tests
 
 bench: setup     ## throughput and memory of every reader and of analyze, against the peers
 	@$(PY) -m benchmarks
+
+reference: .venv/.installed ## docs/tables.md and docs/metrics.md from the declarations
+	@$(PY) -m scripts.reference
 
 clean:           ## removes what the build made here (not the user's cache)
 	@rm -rf .venv build *.egg-info

@@ -39,7 +39,12 @@ def read_mirror() -> str:
         origin, _, uri = line.partition(" ")
         if origin == "Debian" and "security" not in uri:
             return uri
-    raise MachineError(f"apt knows no Debian mirror; run apt-get update, or set {MIRROR_ENV} to a mirror's URI")
+    if listing.strip():
+        raise MachineError(
+            f"apt reads from no Debian mirror here, and the kernels are Debian's: set {MIRROR_ENV}, or debian_mirror in "
+            "suite.toml, to the URI of one; or give a kernel by its path"
+        )
+    raise MachineError(f"apt knows no mirror; run apt-get update, or set {MIRROR_ENV} to the URI of a Debian mirror")
 
 
 def run_apt(argv: Sequence[str], *, cwd: Path | None = None, timeout_s: float = 600) -> str:
@@ -152,6 +157,10 @@ class Packages:
         text = " ".join([str(error), *getattr(error, "__notes__", ())])
         if "No space left" in text or "enough free space" in text:
             raise disk_full(self.cache.root, 100_000_000) from error
+        if "NO_PUBKEY" in text or "is not signed" in text:
+            raise MachineError(
+                f"apt cannot check Debian's signatures for {self.arch}; apt-get install debian-archive-keyring, then try again"
+            ) from error
 
     def _sources(self) -> str:
         signed = f" signed-by={KEYRING}" if KEYRING.exists() else ""

@@ -1,0 +1,78 @@
+"""Writes docs/tables.md and docs/metrics.md from the declarations: ``python -m scripts.reference``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from android_suite.model.metrics import CATALOGUE, Metric
+from android_suite.tables.derived import DERIVED_TABLES
+from android_suite.tables.events import EVENT_TABLES
+from android_suite.tables.evidence import EVIDENCE_TABLES
+from android_suite.tables.samples import SAMPLES
+from android_suite.tables.schema import Table
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+_GROUPS = (
+    ("Events", "What the readers make of a trace, whatever its format; a table of no events is empty.", EVENT_TABLES),
+    (
+        "Derived",
+        "What the analysis makes of them: `analysis[NAME]` in Python, `NAME.parquet` in a file.",
+        DERIVED_TABLES,
+    ),
+    ("Evidence", "From the texts that a device printed beside the trace.", EVIDENCE_TABLES),
+    ("Samples", "What comparisons are made from: `samples.parquet` of a run.", (SAMPLES,)),
+)
+_BETTER = {"lower": "lower", "higher": "higher", "none": "neither"}
+
+
+def render_tables() -> str:
+    """docs/tables.md."""
+    lines = ["# Tables", "", "Every table of the suite, from `android_suite/tables/`. Written by `make reference`."]
+    for title, about, tables in _GROUPS:
+        lines += ["", f"## {title}", about]
+        for table in tables:
+            lines += ["", *_render_table(table)]
+    return "\n".join(lines) + "\n"
+
+
+def render_metrics() -> str:
+    """docs/metrics.md."""
+    head = [
+        "# Metrics",
+        "",
+        "What kernels are compared by, from `android_suite/model/metrics.py`. Written by `make reference`.",
+        "",
+        "The margin is the largest difference that does not matter; a plan may state another. Headline metrics are **bold**.",
+        "",
+    ]
+    return (
+        "\n".join([*head, *_render_grid(("metric", "unit", "better", "margin", "meaning"), map(_metric, CATALOGUE))])
+        + "\n"
+    )
+
+
+def _metric(metric: Metric) -> tuple[str, ...]:
+    name = f"**`{metric.name}`**" if metric.headline else f"`{metric.name}`"
+    where = f" (only in {', '.join(metric.scenarios)})" if metric.scenarios else ""
+    return name, metric.unit, _BETTER[metric.better], str(metric.margin), metric.doc + where
+
+
+def _render_table(table: Table) -> list[str]:
+    rows = ((f"`{c.name}`", c.dtype, c.unit, c.doc) for c in table.columns)
+    return [f"### {table.name}", table.doc, "", *_render_grid(("column", "dtype", "unit", "meaning"), rows)]
+
+
+def _render_grid(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    cells = [tuple(cell.replace("|", r"\|") for cell in row) for row in rows]
+    return [f"| {' | '.join(row)} |" for row in (header, ("---",) * len(header), *cells)]
+
+
+def main() -> None:
+    """Writes both."""
+    (DOCS / "tables.md").write_text(render_tables())
+    (DOCS / "metrics.md").write_text(render_metrics())
+
+
+if __name__ == "__main__":
+    main()

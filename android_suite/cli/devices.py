@@ -5,18 +5,18 @@ from __future__ import annotations
 import click
 
 from android_suite.cli.output import print_json, print_table, say
+from android_suite.cli.vdev import sweep_devices
 from android_suite.device.connect import connect, list_devices
 from android_suite.device.device import Device
 from android_suite.device.identity import read_device_identity, read_kernel_identity
 from android_suite.errors import LabError
-from android_suite.virtual.registry import Registry
 
 
 @click.command("devices")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
     """Attached and virtual devices: serial, state, model, kernel, capabilities."""
-    virtual = {record.serial: record for record in Registry().list_devices() if record.serial}
+    virtual = {record.serial: record for record in sweep_devices().list_devices() if record.serial}
     rows: list[dict[str, object]] = []
     for attached in list_devices():
         row: dict[str, object] = {

@@ -8,6 +8,7 @@ import click
 
 from android_suite.cli.output import print_json, print_table, print_text, say
 from android_suite.cli.settings import choose_arch, setting
+from android_suite.virtual.console import parse_crash, parse_farewell
 from android_suite.virtual.kernels import ARCHES, fetch_kernel
 from android_suite.virtual.machine import VirtualDevice
 from android_suite.virtual.registry import DeviceRecord, Registry, stop_device
@@ -78,7 +79,7 @@ def stop_command(names: tuple[str, ...], everything: bool) -> None:
 @_json
 def list_command(as_json: bool) -> None:
     """Running virtual devices."""
-    rows = [_describe(record) for record in Registry().list_devices()]
+    rows = [_describe(record) for record in sweep_devices().list_devices()]
     if as_json:
         print_json({"schema": "android-suite/vdev", "version": 1, "devices": rows})
     elif rows:
@@ -95,6 +96,24 @@ def list_command(as_json: bool) -> None:
 def logs_command(name: str) -> None:
     """The console log of a device."""
     print_text(Registry().find(name).console.read_text("utf-8", "replace"))
+
+
+def sweep_devices() -> Registry:
+    """The registry without the devices that are gone; says of each why."""
+    registry = Registry()
+    registry.sweep(lambda record: say(f"{record.id} is gone ({_find_end(record)}); removed what it left"))
+    return registry
+
+
+def _find_end(record: DeviceRecord) -> str:
+    try:
+        console = record.console.read_text("utf-8", "replace")
+    except OSError:
+        console = ""
+    if crash := parse_crash(console):
+        return crash.title
+    farewell = parse_farewell(console)
+    return f"the guest {farewell.replace('_', ' ')}" if farewell else "its QEMU was ended from outside"
 
 
 def _describe(record: DeviceRecord) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Running virtual devices, one folder each: who runs them, where they answer, what they say.
 
 A device belongs to the process that started it and dies with it, unless it is detached. What a killed process left
-behind is swept away when the next device starts.
+behind is swept away when the next device starts or devices are listed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,8 +136,12 @@ class Registry:
         known = ", ".join(record.id for record in records) or "none is running; vdev start starts one"
         raise UsageError(f"no virtual device {name!r}; known: {known}")
 
-    def sweep(self) -> list[str]:
-        """Ends and deletes what no living process owns any more; returns the ids."""
+    def sweep(self, tell: Callable[[DeviceRecord], None] = lambda _: None) -> list[str]:
+        """Ends and deletes what no living process owns any more; returns the ids.
+
+        Args:
+            tell: called with each before its folder, console included, is deleted.
+        """
         swept = []
         for record in self._read_all():
             owned = read_start(record.owner_pid) == record.owner_start
@@ -145,6 +150,7 @@ class Registry:
             kill(record)
             if record.serial:
                 adb_link.disconnect(record.serial)
+            tell(record)
             self.remove(record)
             swept.append(record.id)
         for folder in self.root.glob(".new-*"):

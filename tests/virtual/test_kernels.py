@@ -92,7 +92,7 @@ def test_lab_kernels(lab_kernels: Path, side: str, arch: str) -> None:
 def test_no_mirror_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(packages.MIRROR_ENV, raising=False)
     monkeypatch.setattr(packages, "run_apt", lambda argv: "Ubuntu http://x.invalid/ubuntu\n")
-    with pytest.raises(MachineError, match="apt reads from no Debian mirror here, .*: set"):
+    with pytest.raises(MachineError, match=r"apt reads from no Debian mirror here, .*: set"):
         packages.read_mirror()
 
 

@@ -1,13 +1,13 @@
 """Streams of pages to batches of merged events: the engine under every binary ftrace reader.
 
-Memory is bounded whatever the size of the trace: each CPU has one slot of a MiB in a shared arena; a batch is what can
-be merged before a slot has to be filled again. Positions in a batch are words of the arena and hold until the next one.
-The merged order does not depend on the size of the slots.
+Memory is bounded whatever the size of the trace: each CPU has one slot of a shared arena; a batch is what can be merged
+before a slot has to be filled again, and not more than stays in the processor's cache. Positions in a batch are words of
+the arena and hold until the next one. The merged order does not depend on the size of slots and batches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from android_suite.trace.page_stream import PageReader, PageStream
 Array = npt.NDArray[Any]
 
 SLOT_BYTES = 1 << 20  # measured: smaller costs calls, larger leaves the processor's cache
+BATCH_EVENTS = 1 << 16
 ARENA_BYTES = 64 << 20
 MAX_ARENA_BYTES = 128 << 20  # one page of each CPU at least; kernels make pages of up to 512 KiB
 MAX_STREAMS = 4096
@@ -37,12 +38,18 @@ class Batch:
     big: bool
     ts: Array  # int64, ns
     stream: Array  # int32
-    cpu: Array  # int32
+    cpus: Array  # int32, the CPU of each stream
     kind: Array  # int32, small number that the caller gave to the event id
     where: Array  # uint32, word of the record
     size: Array  # int32, bytes of the record
     slot_words: int  # words of a stream's slot in the arena
     slot_offsets: tuple[int, ...]  # where in its file the bytes in each stream's slot stood
+    share: Callable[[], float]  # about how much of all pages this batch and those before it were, 0 to 1
+
+    @property
+    def cpu(self) -> Array:
+        """int32, the CPU that wrote the event."""
+        return self.cpus[self.stream]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,6 +67,7 @@ class ScanSummary:
     """What a pass over the pages found besides events; filled while the batches are drawn."""
 
     events: int = 0
+    id_counts: Array = field(default_factory=lambda: np.zeros(1 << 16, np.int64))  # events of each id
     gaps: list[Gap] = field(default_factory=list)
     cut_bytes: dict[int, int] = field(default_factory=dict)  # stream -> bytes of a last page that is not whole
     stream_end_ns: dict[int, int] = field(default_factory=dict)  # stream -> its last event
@@ -74,6 +82,7 @@ def iter_batches(
     summary: ScanSummary,
     *,
     slot_bytes: int = SLOT_BYTES,
+    batch_events: int = BATCH_EVENTS,
 ) -> Iterator[Batch]:
     """Decodes all streams once, in merged time order.
 
@@ -82,7 +91,8 @@ def iter_batches(
         layout: of the pages.
         dense: int32 (65536), event id to the small number that ``Batch.kind`` shall have.
         summary: filled on the way; complete when the iterator ends.
-        slot_bytes: memory a CPU; for tests.
+        slot_bytes: memory a CPU.
+        batch_events: no batch has more.
 
     Raises:
         TraceError: a page that cannot be decoded, with its file and offset.
@@ -100,25 +110,23 @@ def iter_batches(
         )
     largest = max(s.bytes for s in streams)
     slot_pages = max(1, min(slot_bytes, ARENA_BYTES // len(streams), largest) // page)
-    loader = _Loader(streams, layout, slot_pages, summary)
-    n_streams, capacity = loader.ts.shape
-    room = n_streams * capacity
-    out = {
-        "stream": np.empty(room, np.int32), "index": np.empty(room, np.int32), "ts": np.empty(room, np.int64),
-        "cpu": np.empty(room, np.int32), "kind": np.empty(room, np.int32), "where": np.empty(room, np.uint32),
-        "size": np.empty(room, np.int32),
+    loader = _Loader(streams, layout, slot_pages, dense, summary)
+    room = min(loader.ts.size, batch_events)
+    out: dict[str, Array] = {
+        "stream": np.empty(room, np.int32), "ts": np.empty(room, np.int64), "kind": np.empty(room, np.int32),
+        "where": np.empty(room, np.uint32), "size": np.empty(room, np.int32),
     }  # fmt: skip
-    heap = np.empty(n_streams, np.int64)
+    nodes = 2 << (len(streams) - 1).bit_length()
+    key, winner = np.empty(nodes, np.int64), np.empty(nodes, np.int64)
     cpus = np.array([s.cpu for s in streams], np.int32)
     seq = 0
     while loader.load():
-        n = merge.merge_streams(loader.ts, loader.head, loader.count, loader.more, heap, out["stream"], out["index"])
+        n = merge.merge_streams(
+            loader.ts, loader.kind, loader.where, loader.size, loader.head, loader.count, loader.more, key, winner,
+            out["stream"], out["ts"], out["kind"], out["where"], out["size"],
+        )  # fmt: skip
         if not n:
             continue
-        merge.take_merged(
-            n, out["stream"], out["index"], loader.ts, loader.kind, loader.where, loader.size, dense, cpus,
-            out["ts"], out["cpu"], out["kind"], out["where"], out["size"],
-        )  # fmt: skip
         ts = out["ts"][:n]
         # Not the first and the last event: a CPU's clock may have run backwards.
         first, last = int(ts.min()), int(ts.max())
@@ -127,46 +135,30 @@ def iter_batches(
         summary.events += n
         yield Batch(
             first_seq=seq, words=loader.words, big=layout.big_endian, ts=ts, stream=out["stream"][:n],
-            cpu=out["cpu"][:n], kind=out["kind"][:n], where=out["where"][:n], size=out["size"][:n],
-            slot_words=loader.slot_words, slot_offsets=tuple(loader.slot_offsets),
+            cpus=cpus, kind=out["kind"][:n], where=out["where"][:n], size=out["size"][:n],
+            slot_words=loader.slot_words, slot_offsets=tuple(loader.slot_offsets), share=loader.share,
         )  # fmt: skip
         seq += n
-
-
-def count_ids(streams: Sequence[PageStream], layout: PageLayout, *, slot_bytes: int = SLOT_BYTES) -> Array:
-    """Events of each id (int64, 65536 values), by a first pass over all pages: it costs a few ns an event.
-
-    Raises:
-        TraceError: a page that cannot be decoded.
-    """
-    counts = np.zeros(1 << 16, np.int64)
-    for stream in streams:
-        slot_pages = max(1, min(slot_bytes, stream.bytes) // layout.page_bytes)
-        loader = _Loader((stream,), layout, slot_pages, ScanSummary())
-        while loader.load():
-            counts += np.bincount(loader.kind[0, : loader.count[0]], minlength=1 << 16)
-            loader.head[:] = loader.count
-    return counts
 
 
 class _Loader:
     """The arena: fills the slots that ran dry and indexes their events."""
 
     def __init__(
-        self, streams: Sequence[PageStream], layout: PageLayout, slot_pages: int, summary: ScanSummary
+        self, streams: Sequence[PageStream], layout: PageLayout, slot_pages: int, dense: Array, summary: ScanSummary
     ) -> None:
-        self._streams, self._layout, self._slot_pages, self._summary = streams, layout, slot_pages, summary
+        self._streams, self._layout, self._dense, self._summary = streams, layout, dense, summary
         n = len(streams)
         page = layout.page_bytes
         # The smallest event is 8 bytes.
         capacity = max(1, slot_pages * ((page - layout.data_offset) // 8))
         self.slot_words = slot_pages * (page // 4)
-        self.words: Array = np.zeros(n * self.slot_words, np.uint32)
+        self.words: Array = np.empty(n * self.slot_words, np.uint32)
         self._bytes = self.words.view(np.uint8)
-        self.ts: Array = np.zeros((n, capacity), np.int64)
-        self.kind: Array = np.zeros((n, capacity), np.uint16)
-        self.where: Array = np.zeros((n, capacity), np.uint32)
-        self.size: Array = np.zeros((n, capacity), np.int32)
+        self.ts: Array = np.empty((n, capacity), np.int64)
+        self.kind: Array = np.empty((n, capacity), np.int32)
+        self.where: Array = np.empty((n, capacity), np.uint32)
+        self.size: Array = np.empty((n, capacity), np.int32)
         self.head: Array = np.zeros(n, np.int64)
         self.count: Array = np.zeros(n, np.int64)
         self.more: Array = np.ones(n, np.bool_)
@@ -184,6 +176,12 @@ class _Loader:
             while self.more[s] and self.head[s] >= self.count[s]:
                 self._fill(s)
         return bool((self.head < self.count).any())
+
+    def share(self) -> float:
+        """About how much of all pages is merged; a packed stream does not know its size, so this may err."""
+        merged = self.head / np.maximum(self.count, 1)
+        done = np.array(self._read_bytes) - (1 - merged) * (self.words.nbytes / self.head.size)
+        return float(np.clip(done.sum() / max(1, sum(s.bytes for s in self._streams)), 0, 1))
 
     def _fill(self, s: int) -> None:
         stream, page = self._streams[s], self._layout.page_bytes
@@ -218,8 +216,8 @@ class _Loader:
         commit_word = layout.commit_offset // 4 + (1 if layout.big_endian and layout.commit_bytes == 8 else 0)
         return ring_buffer.scan_pages(
             self.words, start, pages, layout.page_bytes // 4, layout.data_offset // 4, commit_word, layout.big_endian,
-            layout.commit_bytes // 4, self.ts[s], self.kind[s], self.where[s], self.size[s],
-            self._page_event, self._page_lost,
+            layout.commit_bytes // 4, self._dense, self.ts[s], self.kind[s], self.where[s], self.size[s],
+            self._page_event, self._page_lost, self._summary.id_counts,
         )  # fmt: skip
 
     def _note_gaps(self, s: int, ts: Array, pages: int) -> None:

@@ -1,7 +1,4 @@
-"""Batches of merged events to the event tables.
-
-The rows of each table are counted before (``count_ids``), so every value is written once, to its final place.
-"""
+"""Batches of merged events to the event tables: every value is written once, to its final place."""
 
 from __future__ import annotations
 
@@ -15,12 +12,13 @@ import pyarrow as pa
 
 from android_suite.errors import TraceError
 from android_suite.tables import events
-from android_suite.tables.schema import Table, make_frame
-from android_suite.trace import gather, merge
+from android_suite.tables.schema import make_frame
+from android_suite.trace import fill_rows, gather, merge
 from android_suite.trace.batches import Batch, locate
 from android_suite.trace.event_format import EventFormat, Field, StateLetters, parse_state_letters
 from android_suite.trace.event_plan import EventPlan, plan_events
 from android_suite.trace.page_stream import PageStream
+from android_suite.trace.row_store import RowStore
 from android_suite.trace.text_column import decode_text
 from android_suite.trace.thread_names import ThreadNames
 
@@ -38,180 +36,160 @@ class TableBuilder:
 
     Args:
         formats: every event that the trace describes.
-        id_counts: int64 (65536), events of each id.
         streams: where the batches come from, for errors.
         calls: index into SYSCALLS by system call number, for raw_syscalls; None: unknown machine.
         symbol: name of a kernel address, for sched_blocked_reason.
     """
 
     def __init__(
-        self, formats: Sequence[EventFormat], id_counts: Array, streams: Sequence[PageStream], *,
-        calls: Array | None, symbol: Callable[[int], str],
+        self, formats: Sequence[EventFormat], streams: Sequence[PageStream], *, calls: Array | None,
+        symbol: Callable[[int], str],
     ) -> None:  # fmt: skip
-        self._streams, self._calls, self._symbol = streams, calls, symbol
-        self.id_counts = id_counts
-        self.threads = ThreadNames()
+        self._streams, self._symbol = streams, symbol
         self._plans = plan_events(formats)
+        self.threads = ThreadNames(self._plans)
         self.dense: Array = np.zeros(1 << 16, np.int32)  # kind 0: an id without format
-        self._tables: list[Table] = []
-        rows: dict[str, int] = {}
-        for number, plan in enumerate(self._plans, start=1):
-            self.dense[plan.form.id] = number
-            if plan.table is not None:
-                if plan.table not in self._tables:
-                    self._tables.append(plan.table)
-                rows[plan.table.name] = rows.get(plan.table.name, 0) + int(id_counts[plan.form.id])
+        for kind, plan in enumerate(self._plans, start=1):
+            self.dense[plan.form.id] = kind
+        self._tables = list({p.table.name: p.table for p in self._plans if p.table is not None}.values())
+        self._stores = [RowStore(table) for table in self._tables]
+        at = {table.name: number for number, table in enumerate(self._tables)}
         none = len(self._tables)
         self._table_of: Array = np.array(
-            [none, *(none if p.table is None else self._tables.index(p.table) for p in self._plans)], np.int32
+            [none, *(at[p.table.name] if p.table else none for p in self._plans)], np.int32
         )
-        self._rows = rows
-        self._index_of = {table.name: at for at, table in enumerate(self._tables)}
-        self._used = np.zeros(none + 1, np.int64)
-        # Where a column has a default, every row gets it from here; rows of other kinds overwrite it.
-        self._columns = {
-            t.name: {c.name: np.zeros(rows[t.name], c.dtype) for c in t.columns if c.dtype != "str"}
-            for t in self._tables
+        self._needed: Array = np.array([0, *(p.needed_bytes for p in self._plans)], np.int64)
+        self._kinds_of = [np.flatnonzero(self._table_of == number).astype(np.int32) for number in range(none)]
+        self._texts: dict[tuple[int, str], list[Any]] = {
+            (number, c.name): [] for number, t in enumerate(self._tables) for c in t.columns if c.dtype == "str"
         }
-        self._texts: dict[tuple[str, str], list[Any]] = {
-            (t.name, c.name): [] for t in self._tables for c in t.columns if c.dtype == "str"
-        }
-        self._states: dict[int, Array] = {}
+        self._make_ops(calls if calls is not None else np.zeros(1, np.int8))
+
+    def _make_ops(self, calls: Array) -> None:
+        """What ``fill_rows`` shall do for each kind."""
+        lookups, length = [calls.astype(np.int8)], calls.size
+        ops: list[tuple[int, ...]] = []
+        first = [0, 0]
+        for kind, plan in enumerate(self._plans, start=1):
+            if plan.table is not None:
+                special = plan.spec.special if plan.spec else {}
+                if "state" in special.values():
+                    lookups.append(make_state_lookup(plan.form.print_fmt))
+                    length += _STATE_TABLE
+                state = {"change": fill_rows.LOW_BITS, "begin": length - _STATE_TABLE, "length": _STATE_TABLE}
+                changes = {
+                    "state": state,  # only flags count, and they are low bits
+                    "call": {"change": fill_rows.IN_RANGE, "begin": 0, "length": calls.size},
+                    "newtask": {"change": fill_rows.MASKED, "begin": CLONE_THREAD},
+                }
+                ops.extend(_plan_ops(plan, self._stores[self._table_of[kind]], changes))
+            first.append(len(ops))
+        self._ops: Array = np.array(ops, np.int64).reshape(-1, fill_rows.OP_SIZE)
+        self._first_op: Array = np.array(first, np.int64)
+        self._lookups: Array = np.concatenate(lookups)
 
     def add(self, batch: Batch) -> None:
         """Decodes one batch into the tables.
 
         Raises:
-            TraceError: a record is shorter than its format says, or the file changes while it is read.
+            TraceError: a record is shorter than its format says.
         """
-        kinds, tables = len(self._plans) + 1, len(self._tables) + 1
-        n = batch.ts.size
+        n, kinds, tables = batch.ts.size, self._table_of.size, len(self._tables) + 1
         start, rows = np.empty(kinds + 1, np.int64), np.empty(tables, np.int64)
-        order, row = np.empty(n, np.int64), np.empty(n, np.int64)
-        merge.group_events(batch.kind, self._table_of, kinds, tables, start, order, row, rows)
-        for at, table in enumerate(self._tables):
-            if int(self._used[at] + rows[at]) > self._rows[table.name]:
-                raise TraceError(self._streams[0].file, None, "a trace that does not grow while it is read")
-        texts: dict[tuple[str, str], Any] = {}
-        for kind, plan in enumerate(self._plans, start=1):
-            a, b = int(start[kind]), int(start[kind + 1])
-            if a < b:
-                at = int(self._table_of[kind])
-                self._add_kind(batch, plan, order[a:b], row[a:b], int(self._used[at]), int(rows[at]), texts)
-        self.threads.end_batch()
-        self._used += rows
-        for (table_name, column), chunks in self._texts.items():
-            # A kernel may have renamed the text's field: then its rows say nothing.
-            count = int(rows[self._index_of[table_name]])
-            parts = texts.get((table_name, column), np.full(count, "", object))
-            chunks.append(parts if not isinstance(parts, np.ndarray) else pa.array(parts, pa.large_string()))
+        order, row, where = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.uint32)
+        if not merge.group_events(
+            batch.kind, batch.where, batch.size, self._table_of, self._needed, start, order, row, where, rows
+        ):
+            self._refuse_short_record(batch)
+        self.threads.note(batch, start, where)
+        values = np.empty(n, np.int64)
+        for number, (store, of_table) in enumerate(zip(self._stores, self._kinds_of, strict=True)):
+            count = int(rows[number])
+            if count:
+                store.make_room(count, batch.share)
+                wide, middle, narrow = store.arrays
+                fill_rows.fill_rows(
+                    of_table, self._first_op, self._ops, self._lookups, batch.words, batch.big, batch.first_seq,
+                    batch.ts, batch.stream, batch.cpus, start, order, where, row, store.used, wide, middle, narrow, values,
+                )  # fmt: skip
+                store.used += count
+        for (number, column), chunks in self._texts.items():
+            if rows[number]:
+                chunks.append(self._text_column(batch, number, column, int(rows[number]), start, order, row))
 
-    def _add_kind(
-        self, batch: Batch, plan: EventPlan, chosen: Array, row: Array, base: int, table_rows: int,
-        texts: dict[tuple[str, str], Any],
-    ) -> None:  # fmt: skip
-        """Decodes the events ``chosen``, all of one kind, into rows ``base + row`` of their table."""
-        words, big = batch.words, batch.big
-        where, size = np.empty(chosen.size, np.uint32), np.empty(chosen.size, np.int32)
-        shortest = gather.take_records(chosen, batch.where, batch.size, where, size)
-        if size[shortest] < plan.needed_bytes:
-            event = int(chosen[shortest])
-            raise TraceError(
-                *locate(self._streams, batch, event),
-                f"records of {plan.form.full_name} with at least {plan.needed_bytes} bytes, found "
-                f"{int(size[shortest])} at {int(batch.ts[event])} ns",
-            )  # fmt: skip
-        tid = np.empty(chosen.size, np.int64)
-        gather.gather_field(words, where, plan.tid.offset, 4, True, big, tid)
-        self.threads.saw(tid)
-        if plan.spec is None or plan.table is None:
-            return
-        out = self._columns[plan.table.name]
-        gather.put_head(
-            chosen, row, base, batch.first_seq, batch.ts, batch.cpu, out["seq"], out["ts_ns"], out["cpu"]
+    def _refuse_short_record(self, batch: Batch) -> None:
+        short = batch.size < self._needed[batch.kind]
+        chosen = np.flatnonzero(short & (batch.kind == batch.kind[short].min()))
+        event = int(chosen[np.argmin(batch.size[chosen])])
+        plan = self._plans[int(batch.kind[event]) - 1]
+        raise TraceError(
+            *locate(self._streams, batch, event),
+            f"records of {plan.form.full_name} with at least {plan.needed_bytes} bytes, found "
+            f"{int(batch.size[event])} at {int(batch.ts[event])} ns",
         )  # fmt: skip
-        if "tid" in out:
-            gather.put_values(tid, row, base, out["tid"])
-        for column, value in plan.spec.defaults.items():
-            if value:
-                target = out[column]
-                gather.put_constant(value, row, base, target.view(np.int8) if target.dtype == np.bool_ else target)
-        for column, field in plan.integers:
-            self._put_integers(plan, batch, where, column, field, row, base, out[column])
-        for column, field in plan.texts:
-            made = self._decode_texts(plan, batch, where, size, column, field)
-            key = (plan.table.name, column)
-            if len(made) == table_rows:
-                texts[key] = made  # the only kind of this table here: its rows are in order already
-            else:
-                texts.setdefault(key, np.full(table_rows, "", object))[row] = made.to_pylist()
-        for who, called in plan.names:
-            spoken = np.empty(chosen.size, np.int64)
-            gather.gather_field(words, where, who.offset, who.size, True, big, spoken)
-            self.threads.heard(batch.first_seq + chosen, spoken, words, where, size, big, called)
 
-    def _put_integers(
-        self, plan: EventPlan, batch: Batch, where: Array, column: str, field: Field, row: Array, base: int, out: Array
-    ) -> None:  # fmt: skip
+    def _text_column(
+        self, batch: Batch, number: int, column: str, rows: int, start: Array, order: Array, row: Array
+    ) -> Any:
+        """The texts of a batch's rows of a table. A kernel may have renamed the field: then its rows say nothing."""
+        whole: Array | None = None
+        for kind in self._kinds_of[number].tolist():
+            a, b = int(start[kind]), int(start[kind + 1])
+            field = dict(self._plans[kind - 1].texts).get(column)
+            if a < b and field is not None:
+                made = self._decode_texts(self._plans[kind - 1], batch, order[a:b], column, field)
+                if b - a == rows:
+                    return made  # the only kind of this table here: its rows are in order already
+                whole = np.full(rows, "", object) if whole is None else whole
+                whole[row[a:b]] = made.to_pylist()
+        return pa.array(np.full(rows, "", object) if whole is None else whole, pa.large_string())
+
+    def _decode_texts(self, plan: EventPlan, batch: Batch, chosen: Array, column: str, field: Field) -> Any:
         special = plan.spec.special.get(column) if plan.spec else None
-        words, big = batch.words, batch.big
-        if special is None and out.dtype == np.bool_ and field.size == 1:
-            gather.put_flag(words, where, field.offset, big, row, base, out)
-            return
-        if special is None and out.dtype != np.bool_ and field.size in (4, 8) and field.offset % 4 == 0:
-            signed_out = out.view(f"i{out.itemsize}")
-            gather.put_field(words, where, field.offset, field.size, field.signed, big, row, base, signed_out)
-            return
-        got = np.empty(where.size, np.int64)
-        gather.gather_field(words, where, field.offset, field.size, field.signed, big, got)
-        out[base + row] = self._convert(plan.form, special, got, out.dtype)
-
-    def _convert(self, form: EventFormat, special: str | None, got: Array, dtype: Any) -> Array:
-        if special == "state":
-            if form.id not in self._states:
-                self._states[form.id] = make_state_lookup(form.print_fmt)
-            states: Array = self._states[form.id]
-            return np.asarray(states[got & (_STATE_TABLE - 1)])  # only flags count, and they are that low
-        if special == "call":
-            calls = self._calls if self._calls is not None else np.zeros(1, np.int8)
-            known: Array = calls[np.where((got >= 0) & (got < calls.size), got, calls.size - 1)]
-            return known
-        if special == "newtask":
-            return np.asarray((got & CLONE_THREAD) != 0)
-        return np.asarray(got != 0) if dtype == np.bool_ else got.astype(dtype)
-
-    def _decode_texts(
-        self, plan: EventPlan, batch: Batch, where: Array, size: Array, column: str, field: Field
-    ) -> Any:  # fmt: skip
-        special = plan.spec.special.get(column) if plan.spec else None
+        where = batch.where[chosen]
         if special == "address_name":
             got = np.empty(where.size, np.int64)
             gather.gather_field(batch.words, where, field.offset, min(field.size, 8), False, batch.big, got)
             values, inverse = np.unique(got, return_inverse=True)
             names = [self._symbol(int(v) & (1 << 64) - 1) for v in values]
             return pa.array(names, pa.large_string()).take(pa.array(inverse))
+        size = batch.size[chosen]
         texts = decode_text(batch.words, where, size, batch.big, field, strip_newline=column == _MARKER_TEXT)
         if special == "comm_of_path":
             return pa.array([t.rpartition("/")[2][:15] for t in texts.to_pylist()], pa.large_string())
         return texts
 
     def finish(self) -> dict[str, pd.DataFrame]:
-        """The tables, each sorted by ``seq``.
-
-        Raises:
-            TraceError: the file shrank while it was read.
-        """
+        """The tables, each sorted by ``seq``."""
         made = {}
-        for at, table in enumerate(self._tables):
-            if int(self._used[at]) != self._rows[table.name]:
-                raise TraceError(self._streams[0].file, None, "a trace that does not shrink while it is read")
-            columns: dict[str, object] = dict(self._columns[table.name])
+        for number, (table, store) in enumerate(zip(self._tables, self._stores, strict=True)):
+            columns: dict[str, object] = dict(store.columns())
             for column in table.columns:
                 if column.dtype == "str":
-                    whole = pa.chunked_array(self._texts[table.name, column.name], pa.large_string())
+                    whole = pa.chunked_array(self._texts[number, column.name], pa.large_string()).combine_chunks()
                     columns[column.name] = pd.Series(pd.array(whole, dtype="str"))
             made[table.name] = make_frame(table, columns)
         return made
+
+
+def _plan_ops(plan: EventPlan, store: RowStore, changes: Mapping[str, Mapping[str, int]]) -> list[tuple[int, ...]]:
+    """The ops that write every column of one kind's rows."""
+    assert plan.spec is not None
+    op = fill_rows.make_op
+    heads = {"seq": fill_rows.FROM_SEQ, "ts_ns": fill_rows.FROM_TIME, "cpu": fill_rows.FROM_CPU}
+    ops = {column: op(source, store.place[column]) for column, source in heads.items()}
+    fields = {**({"tid": plan.tid} if "tid" in store.place else {}), **dict(plan.integers)}
+    for column, place in store.place.items():
+        field = fields.get(column)
+        if field is not None:
+            truth = {"change": fill_rows.MASKED, "begin": -1} if store.is_truth(column) else {}
+            change = changes.get(plan.spec.special.get(column, ""), truth)
+            ops[column] = op(
+                fill_rows.FROM_FIELD, place, offset=field.offset, nbytes=field.size, signed=field.signed, **change
+            )
+        elif column not in heads:
+            ops[column] = op(fill_rows.FROM_NUMBER, place, offset=plan.spec.defaults.get(column, 0))
+    return list(ops.values())
 
 
 def make_state_lookup(print_fmt: str) -> Array:

@@ -50,80 +50,6 @@ def gather_field(words: Array, where: Array, offset: int, nbytes: int, signed: b
 
 
 @compiled
-def put_field(
-    words: Array, where: Array, offset: int, nbytes: int, signed: bool, big: bool, row: Array, base: int, out: Array
-) -> None:
-    """Like ``gather_field``, into ``out[base + row[i]]`` of any signed integer dtype; 4 and 8 aligned bytes only."""
-    word = offset >> 2
-    if nbytes == 4:
-        for i in range(where.size):
-            plain = np.int64(words[where[i] + word])
-            out[base + row[i]] = np.int64(np.int32(plain)) if signed else plain
-    else:
-        lo, hi = (1, 0) if big else (0, 1)
-        for i in range(where.size):
-            at = where[i] + word
-            out[base + row[i]] = np.int64(np.uint64(words[at + lo]) | (np.uint64(words[at + hi]) << np.uint64(32)))
-
-
-@compiled
-def put_flag(words: Array, where: Array, offset: int, big: bool, row: Array, base: int, out: Array) -> None:
-    """A field of one byte as a truth value into ``out[base + row[i]]`` (bool)."""
-    word = offset >> 2
-    inside = offset & 3
-    bits = 8 * (3 - inside) if big else 8 * inside
-    for i in range(where.size):
-        out[base + row[i]] = (np.int64(words[where[i] + word]) >> bits) & 0xFF != 0
-
-
-@compiled
-def take_records(events: Array, where: Array, size: Array, out_where: Array, out_size: Array) -> int:
-    """Takes the records of some events; returns the position of the shortest."""
-    shortest = 0
-    for i in range(events.size):
-        out_where[i] = where[events[i]]
-        out_size[i] = size[events[i]]
-        if out_size[i] < out_size[shortest]:
-            shortest = i
-    return shortest
-
-
-@compiled
-def put_head(
-    events: Array,
-    row: Array,
-    base: int,
-    first_seq: int,
-    ts: Array,
-    cpu: Array,
-    out_seq: Array,
-    out_ts: Array,
-    out_cpu: Array,
-) -> None:
-    """Writes seq, time and CPU of some events to their rows."""
-    for i in range(events.size):
-        e = events[i]
-        r = base + row[i]
-        out_seq[r] = first_seq + e
-        out_ts[r] = ts[e]
-        out_cpu[r] = cpu[e]
-
-
-@compiled
-def put_values(values: Array, row: Array, base: int, out: Array) -> None:
-    """``out[base + row[i]] = values[i]``."""
-    for i in range(row.size):
-        out[base + row[i]] = values[i]
-
-
-@compiled
-def put_constant(value: int, row: Array, base: int, out: Array) -> None:
-    """``out[base + row[i]] = value``."""
-    for i in range(row.size):
-        out[base + row[i]] = value
-
-
-@compiled
 def gather_text_spans(
     words: Array, where: Array, begin: Array, limit: Array, big: bool, strip_newline: bool, out_length: Array
 ) -> None:
@@ -161,49 +87,74 @@ def gather_bytes(words: Array, where: Array, begin: Array, big: bool, offsets: A
 
 @compiled
 def changed_names(
-    tid: Array, words: Array, where: Array, offset: int, nwords: int, cache_tid: Array, cache_name: Array, out: Array
-) -> int:
-    """Rows whose (tid, name) differs from what that thread was called before: threads keep their names, so few do.
+    words: Array, where: Array, kind: Array, first_pair: Array, pairs: Array, cache_tid: Array, cache_name: Array,
+    out_event: Array, out_pair: Array,
+) -> int:  # fmt: skip
+    """Events that call a thread something else than the last one did, in merged order: threads keep their names.
 
     Args:
-        tid: int64 (n).
         words: the arena.
-        where: the records.
-        offset: byte of the name in the record, a multiple of 4.
-        nwords: length of the name in words, at most 4.
+        where: uint32 (events): the records.
+        kind: int32 (events).
+        first_pair: int64 (kinds + 1): the first pair of each kind.
+        pairs: int64 (pairs, 3): words of the record where thread id and name stand, and the name's length in words: at
+            most 4, 0 if it has to be looked at every time.
         cache_tid: int64 (power of two), in and out: the thread that each slot remembers.
         cache_name: uint32 (slots, 4), in and out: its name.
-        out: int64 (n), out: rows.
+        out_event: int32, out, room for each pair of each event: the events,
+        out_pair: int32, out: and which of their pairs.
 
     Returns:
-        How many rows.
+        How many.
     """
     n = 0
     mask = cache_tid.size - 1
-    for i in range(tid.size):
-        slot = tid[i] & mask
-        same = cache_tid[slot] == tid[i]
-        at = np.int64(where[i]) + (offset >> 2)
-        for k in range(nwords):
-            if cache_name[slot, k] != words[at + k]:
-                same = False
-                cache_name[slot, k] = words[at + k]
-        if not same:
-            cache_tid[slot] = tid[i]
-            out[n] = i
-            n += 1
+    for e in range(where.size):
+        at = np.int64(where[e])
+        for pair in range(first_pair[kind[e]], first_pair[kind[e] + 1]):
+            same = pairs[pair, 2] > 0
+            if same:
+                tid = np.int64(np.int32(words[at + pairs[pair, 0]]))
+                slot = tid & mask
+                same = cache_tid[slot] == tid
+                cache_tid[slot] = tid
+                if tid == 0 and same:
+                    continue  # every CPU has an idle thread of its own name
+                for k in range(pairs[pair, 2]):
+                    word = words[at + pairs[pair, 1] + k]
+                    same &= cache_name[slot, k] == word
+                    cache_name[slot, k] = word
+            if not same:
+                out_event[n] = e
+                out_pair[n] = pair
+                n += 1
     return n
 
 
 @compiled
-def new_tids(tid: Array, cache_tid: Array, out: Array) -> int:
-    """Thread ids that the cache (int64, power of two, in and out) does not remember; a few may come again."""
+def new_tids(words: Array, start: Array, where: Array, tid_word: Array, cache_tid: Array, out: Array) -> int:
+    """Thread ids that the cache (int64, power of two, in and out) does not remember; a few may come again.
+
+    Args:
+        words: the arena.
+        start: int64 (kinds + 1): where each kind starts in ``where``.
+        where: uint32 (events): the records, by kind.
+        tid_word: int64 (kinds): word of the record where the thread id stands; -1: nobody knows.
+        cache_tid: see above.
+        out: int64 (events), out.
+
+    Returns:
+        How many.
+    """
     n = 0
     mask = cache_tid.size - 1
-    for i in range(tid.size):
-        slot = tid[i] & mask
-        if cache_tid[slot] != tid[i]:
-            cache_tid[slot] = tid[i]
-            out[n] = tid[i]
-            n += 1
+    for k in range(tid_word.size):
+        if tid_word[k] >= 0:
+            for i in range(start[k], start[k + 1]):
+                tid = np.int64(np.int32(words[where[i] + tid_word[k]]))
+                slot = tid & mask
+                if cache_tid[slot] != tid:
+                    cache_tid[slot] = tid
+                    out[n] = tid
+                    n += 1
     return n

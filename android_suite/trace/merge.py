@@ -8,125 +8,133 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from android_suite.trace.jit import compiled
 
 Array = npt.NDArray[Any]
 
+_NEVER = np.iinfo(np.int64).max  # the time of a stream that has no more events
+
 
 @compiled
 def merge_streams(
-    ts: Array, head: Array, count: Array, more: Array, heap: Array, out_stream: Array, out_index: Array
-) -> int:
-    """Merges until a stream that has more to come runs dry.
+    ts: Array, kind: Array, where: Array, size: Array, head: Array, count: Array, more: Array, key: Array, winner: Array,
+    out_stream: Array, out_ts: Array, out_kind: Array, out_where: Array, out_size: Array,
+) -> int:  # fmt: skip
+    """Merges until a stream that has more to come runs dry, or the output is full.
+
+    A tournament: each inner node of a binary tree remembers which stream won below it, so an event costs one match on
+    each level, and no match is a jump that the processor could guess wrong.
 
     Args:
         ts: int64 (streams, capacity): times of the events that are loaded.
+        kind: int32, like ``ts``.
+        where: uint32, like ``ts``.
+        size: int32, like ``ts``.
         head: int64 (streams), in and out: next event of each stream.
         count: int64 (streams): events loaded.
         more: bool (streams): the stream has pages that are not loaded.
-        heap: int64 (streams), scratch.
-        out_stream: int32, out: the stream that comes next.
-        out_index: int32, out: which of its events.
+        key: int64 (twice a power of two that is at least the streams), scratch: the winner's time at each node.
+        winner: int64, like ``key``, scratch: the winner at each node.
+        out_stream: int32, out: the stream of each event.
+        out_ts: int64, out.
+        out_kind: int32, out.
+        out_where: uint32, out.
+        out_size: int32, out.
 
     Returns:
         Events merged.
     """
-    live = 0
-    for s in range(ts.shape[0]):
-        if head[s] < count[s]:
-            heap[live] = s
-            live += 1
-        elif more[s]:
-            return 0
-    for start in range(live // 2 - 1, -1, -1):
-        _sift(ts, head, heap, live, start)
-    n = 0
-    limit = out_stream.size
-    while live > 0 and n < limit:
-        s = heap[0]
+    streams, leaves = ts.shape[0], key.size // 2
+    left = 0  # events that are loaded
+    for leaf in range(leaves):
+        key[leaves + leaf], winner[leaves + leaf] = _NEVER, leaf
+        if leaf < streams:
+            if head[leaf] < count[leaf]:
+                key[leaves + leaf] = ts[leaf, head[leaf]]
+                left += count[leaf] - head[leaf]
+            elif more[leaf]:
+                return 0
+    for node in range(leaves - 1, 0, -1):
+        best = 2 * node if key[2 * node] <= key[2 * node + 1] else 2 * node + 1
+        key[node], winner[node] = key[best], winner[best]
+    limit = min(left, out_stream.size)
+    for n in range(limit):
+        s = winner[1]
+        if s >= streams or head[s] >= count[s]:
+            # A time of _NEVER is allowed, and ties with the streams that have ended.
+            s = 0
+            while head[s] >= count[s]:
+                s += 1
+        at = head[s]
         out_stream[n] = s
-        out_index[n] = head[s]
-        n += 1
-        head[s] += 1
-        if head[s] >= count[s]:
-            if more[s]:
-                break
-            live -= 1
-            heap[0] = heap[live]
-        if live > 1:
-            _sift(ts, head, heap, live, 0)
-    return n
-
-
-@compiled
-def _sift(ts: Array, head: Array, heap: Array, live: int, start: int) -> None:
-    at = start
-    moving = heap[at]
-    moving_ts = ts[moving, head[moving]]
-    while True:
-        child = 2 * at + 1
-        if child >= live:
-            break
-        c = heap[child]
-        c_ts = ts[c, head[c]]
-        if child + 1 < live:
-            d = heap[child + 1]
-            d_ts = ts[d, head[d]]
-            if d_ts < c_ts or (d_ts == c_ts and d < c):
-                child, c, c_ts = child + 1, d, d_ts
-        if c_ts < moving_ts or (c_ts == moving_ts and c < moving):
-            heap[at] = c
-            at = child
-        else:
-            break
-    heap[at] = moving
-
-
-@compiled
-def take_merged(
-    n: int, stream: Array, index: Array, ts: Array, kind: Array, where: Array, size: Array, dense: Array, cpus: Array,
-    out_ts: Array, out_cpu: Array, out_kind: Array, out_where: Array, out_size: Array,
-) -> None:  # fmt: skip
-    """Copies the columns of ``n`` merged events into merged order; ``dense`` maps an event id to a small number."""
-    for i in range(n):
-        s = stream[i]
-        j = index[i]
-        out_ts[i] = ts[s, j]
-        out_cpu[i] = cpus[s]
-        out_kind[i] = dense[kind[s, j]]
-        out_where[i] = where[s, j]
-        out_size[i] = size[s, j]
+        out_ts[n] = ts[s, at]
+        out_kind[n] = kind[s, at]
+        out_where[n] = where[s, at]
+        out_size[n] = size[s, at]
+        at += 1
+        head[s] = at
+        mine = _NEVER
+        if at < count[s]:
+            mine = ts[s, at]
+        elif more[s]:
+            return n + 1
+        node = leaves + s
+        key[node] = mine
+        best = s
+        while node > 1:
+            other = key[node ^ 1]
+            # On a tie the left one, which is the lower stream.
+            wins = mine < other or (mine == other and node & 1 == 0)
+            mine = mine if wins else other
+            best = best if wins else winner[node ^ 1]
+            node >>= 1
+            key[node] = mine
+            winner[node] = best
+    return limit
 
 
 @compiled
 def group_events(
-    kind: Array, table_of: Array, kinds: int, tables: int, start: Array, order: Array, row: Array, rows: Array
-) -> None:
+    kind: Array, where: Array, size: Array, table_of: Array, needed: Array,
+    start: Array, order: Array, row: Array, by_kind: Array, rows: Array,
+) -> bool:  # fmt: skip
     """Sorts events by kind, stable, and numbers the rows of each table.
 
     Args:
         kind: int32 (n): small number of the event's kind.
+        where: uint32 (n): word of its record.
+        size: int32 (n): bytes of its record.
         table_of: int32 (kinds): the table each kind belongs to.
-        kinds: how many kinds.
-        tables: how many tables.
+        needed: int32 (kinds): bytes that a record of each kind has to have.
         start: int64 (kinds + 1), out: where each kind starts in ``order``.
-        order: int64 (n), out: event positions, by kind.
-        row: int64 (n), out, beside ``order``: the event's row in its table.
+        order: int32 (n), out: event positions, by kind.
+        row: int32 (n), out, beside ``order``: the event's row in its table.
+        by_kind: uint32 (n), out, beside ``order``: the word of its record.
         rows: int64 (tables), out: rows of each table.
+
+    Returns:
+        Whether every record is as long as it has to be.
     """
     start[:] = 0
     rows[:] = 0
+    kinds = table_of.size
     for i in range(kind.size):
         start[kind[i] + 1] += 1
     for k in range(kinds):
         start[k + 1] += start[k]
     cursor = start[:kinds].copy()
+    whole = True
     for i in range(kind.size):
         k = kind[i]
         t = table_of[k]
-        order[cursor[k]] = i
-        row[cursor[k]] = rows[t]
-        cursor[k] += 1
+        at = cursor[k]
+        order[at] = i
+        row[at] = rows[t]
+        by_kind[at] = where[i]
+        whole &= size[i] >= needed[k]
+        cursor[k] = at + 1
         rows[t] += 1
+    return whole

@@ -32,13 +32,15 @@ LOST_NONE = -2  # in the lost column: nothing was lost before this page
 LOST_UNKNOWN = -1  # something was, and the kernel had no room to say how much
 
 _PADDING, _TIME_EXTEND, _TIME_STAMP = 29, 30, 31
+_NO_DELTA = 1  # of a discarded event: the kernel writes it for 0, which would mean that the rest of the page is empty
 _TS_TOP = 0xF8 << 56  # an absolute time stamp has 59 bits; these come from the time before
 
 
 @compiled
 def scan_pages(
     words: Array, first: int, pages: int, page_words: int, data_word: int, commit_word: int, big: bool, long_words: int,
-    ts: Array, kind: Array, where: Array, size: Array, page_event: Array, page_lost: Array,
+    dense: Array, ts: Array, kind: Array, where: Array, size: Array, page_event: Array, page_lost: Array,
+    id_counts: Array,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Walks ``pages`` pages that start at word ``first`` of ``words`` (all of them must lie inside).
 
@@ -51,12 +53,14 @@ def scan_pages(
         commit_word: word of a page that has the low half of the commit word.
         big: the pages were written big endian (bit fields and 64-bit halves stand the other way round).
         long_words: words of the kernel's long (the stored count of lost events is one).
+        dense: int32 (65536), event id to the small number that ``kind`` shall have.
         ts: int64, out: time of each event.
-        kind: uint16, out: event id.
+        kind: int32, out: what ``dense`` says of its id.
         where: uint32, out: word where the record starts.
         size: int32, out: bytes of the record.
         page_event: int64, out, one a page: index of its first event.
         page_lost: int64, out, one a page: events lost before it, LOST_NONE or LOST_UNKNOWN.
+        id_counts: int64 (65536), in and out: events of each id.
 
     Returns:
         events found, fault (0: none, else a key of FAULTS), word of the fault.
@@ -112,7 +116,9 @@ def scan_pages(
                     break  # the rest of the page is empty
                 if at + 1 >= end:
                     return n, 2, at
-                now += delta
+                # As the kernel's check_buffer counts. Its readers add nothing, libtraceevent adds the 1 as well.
+                if delta != _NO_DELTA:
+                    now += delta
                 after = at + 1 + ((int(np.int64(words[at + 1])) + 3) >> 2)
                 if after > end:
                     return n, 2, at
@@ -140,8 +146,10 @@ def scan_pages(
             if n >= limit:
                 return n, 2, at
             ts[n] = np.int64(now)
-            first_word = words[record]
-            kind[n] = (first_word >> 16) if big else (first_word & 0xFFFF)
+            first_word = int(np.int64(words[record]))
+            ident = (first_word >> 16) if big else (first_word & 0xFFFF)
+            id_counts[ident] += 1
+            kind[n] = dense[ident]
             where[n] = record
             size[n] = nbytes
             n += 1

@@ -9,7 +9,7 @@ import pandas as pd
 
 from android_suite.tables import events
 from android_suite.tables.trace import Trace, TraceSource, fill_missing
-from android_suite.trace.batches import ScanSummary, count_ids, iter_batches
+from android_suite.trace.batches import ScanSummary, iter_batches
 from android_suite.trace.build_tables import TableBuilder, event_counts
 from android_suite.trace.event_format import EventFormat, PageLayout
 from android_suite.trace.lost import CpuStats, summarize_lost
@@ -60,7 +60,7 @@ def read_ring_buffer_trace(opened: RingBufferTrace) -> Trace:
         saved_comms=opened.saved_comms, tgids={**opened.tgids, **_new_thread_tgids(tables, opened.tgids)},
         processes=opened.processes,
     )  # fmt: skip
-    counts = event_counts(builder.id_counts, opened.formats)
+    counts = event_counts(summary.id_counts, opened.formats)
     source = TraceSource(
         format=opened.format, path=opened.path, events=summary.events, lost_events=lost.total, clock=opened.clock,
         start_ns=summary.first_ns or 0, end_ns=summary.last_ns or 0,
@@ -77,9 +77,8 @@ def decode_ring_buffer(opened: RingBufferTrace) -> tuple[TableBuilder, ScanSumma
     Raises:
         TraceError: a page that cannot be decoded.
     """
-    id_counts = count_ids(opened.streams, opened.layout)
     builder = TableBuilder(
-        opened.formats, id_counts, opened.streams, calls=call_lookup(opened.machine), symbol=opened.symbols.name_caller
+        opened.formats, opened.streams, calls=call_lookup(opened.machine), symbol=opened.symbols.name_caller
     )
     summary = ScanSummary()
     for batch in iter_batches(opened.streams, opened.layout, builder.dense, summary):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,9 @@ import pandas as pd
 from android_suite.tables.events import THREADS
 from android_suite.tables.schema import make_frame
 from android_suite.trace import gather
+from android_suite.trace.batches import Batch
 from android_suite.trace.event_format import Field
+from android_suite.trace.event_plan import EventPlan
 from android_suite.trace.text_column import decode_text
 
 Array = npt.NDArray[Any]
@@ -22,48 +24,73 @@ IDLE_COMM = "swapper"
 
 
 class ThreadNames:
-    """Collects thread ids and comms over batches; only a thread's changes cost more than a few ns."""
+    """Collects thread ids and comms over batches; only a thread's changes cost more than a few ns.
 
-    def __init__(self) -> None:
+    Args:
+        plans: what each kind of event tells, the kinds from 1 on; kind 0 tells nothing.
+    """
+
+    def __init__(self, plans: Sequence[EventPlan]) -> None:
         self._seen_cache: Array = np.full(_CACHE_SLOTS, -(1 << 40), np.int64)
         self._name_tid: Array = np.full(_CACHE_SLOTS, -(1 << 40), np.int64)
         self._name_words: Array = np.zeros((_CACHE_SLOTS, 4), np.uint32)
+        self._tid_word: Array = np.array([-1, *(plan.tid.offset // 4 for plan in plans)], np.int64)
+        self._pairs = [pair for plan in plans for pair in plan.names]
+        self._first_pair: Array = np.cumsum([0, 0, *(len(plan.names) for plan in plans)])
+        self._pair_words: Array = np.array([_pair_words(*p) for p in self._pairs], np.int64).reshape(-1, 3)
+        self._most_pairs = max((len(plan.names) for plan in plans), default=0)
         self.tids: set[int] = set()
         self.comms: dict[int, str] = {}
-        self._heard: list[tuple[Array, Array, Any]] = []
 
-    def saw(self, tid: Array) -> None:
-        """Notes that these threads (int64) ran."""
-        out = np.empty(tid.size, np.int64)
-        n = gather.new_tids(tid, self._seen_cache, out)
+    def note(self, batch: Batch, start: Array, by_kind: Array) -> None:
+        """Notes which threads ran and what they were called.
+
+        Args:
+            batch: every record is as long as its plan needs.
+            start: int64 (kinds + 1), where each kind starts in ``by_kind``.
+            by_kind: uint32, the records of the batch by kind.
+        """
+        tids = np.empty(by_kind.size, np.int64)
+        n = gather.new_tids(batch.words, start, by_kind, self._tid_word, self._seen_cache, tids)
         if n:
-            self.tids.update(np.unique(out[:n]).tolist())
+            self.tids.update(np.unique(tids[:n]).tolist())
+        events = np.empty(by_kind.size * self._most_pairs, np.int32)
+        pairs = np.empty(events.size, np.int32)
+        n = gather.changed_names(
+            batch.words, batch.where, batch.kind, self._first_pair, self._pair_words, self._name_tid, self._name_words,
+            events, pairs,
+        )  # fmt: skip
+        if n:
+            self._hear(batch, events[:n], pairs[:n])
 
-    def heard(self, seq: Array, tid: Array, words: Array, where: Array, size: Array, big: bool, name: Field) -> None:
-        """Notes what events call these threads."""
-        rows = np.empty(tid.size, np.int64)
-        if name.location == "here" and name.size % 4 == 0 and name.offset % 4 == 0 and name.size <= 16:
-            n = gather.changed_names(
-                tid, words, where, name.offset, name.size // 4, self._name_tid, self._name_words, rows
+    def _hear(self, batch: Batch, events: Array, pairs: Array) -> None:
+        """Of what was said in a batch, the last name of each thread holds."""
+        said: list[tuple[int, int, int, str]] = []
+        for pair in np.unique(pairs).tolist():
+            who, called = self._pairs[pair]
+            chosen = events[pairs == pair]
+            tid = np.empty(chosen.size, np.int64)
+            gather.gather_field(batch.words, batch.where[chosen], who.offset, who.size, True, batch.big, tid)
+            # Of many names of one thread only the last counts.
+            last = np.unique(tid[::-1], return_index=True)[1]
+            chosen, tid = chosen[::-1][last], tid[::-1][last]
+            texts = decode_text(batch.words, batch.where[chosen], batch.size[chosen], batch.big, called)
+            said.extend(
+                (event, pair, t, text)
+                for event, t, text in zip(chosen.tolist(), tid.tolist(), texts.to_pylist(), strict=True)
             )
-        else:
-            rows[:], n = np.arange(tid.size), tid.size
-        # Of many changes of one thread only the last counts.
-        last = np.unique(tid[rows[:n]][::-1], return_index=True)[1]
-        rows = rows[:n][::-1][last]
-        if rows.size:
-            texts = decode_text(words, where[rows], size[rows], big, name)
-            self._heard.append((seq[rows], tid[rows], texts))
-
-    def end_batch(self) -> None:
-        """Settles what was heard in a batch: for each thread the latest name holds."""
-        if not self._heard:
-            return
-        said = [item for seqs, tids, texts in self._heard for item in zip(seqs, tids, texts.to_pylist(), strict=True)]
-        self._heard.clear()
-        for _, tid, comm in sorted(said, key=lambda item: int(item[0])):
+        for _, _, spoken_of, comm in sorted(said):
             if comm and comm != "<...>":
-                self.comms[int(tid)] = comm
+                self.comms[spoken_of] = comm
+
+
+def _pair_words(who: Field, called: Field) -> tuple[int, int, int]:
+    """A pair as ``changed_names`` wants it."""
+    compared = (
+        who.size == 4 and who.offset % 4 == 0 and called.location == "here"
+        and called.offset % 4 == 0 and called.size % 4 == 0 and 0 < called.size <= 16
+    )  # fmt: skip
+    return who.offset // 4, called.offset // 4, called.size // 4 if compared else 0
 
 
 def make_threads(

@@ -47,7 +47,8 @@ class PageWriter:
     ) -> None:
         """One event. ``absolute`` writes a full time stamp before it, ``long_form`` its length in a word of its own.
 
-        A discarded event is what a filter rejected after it had been reserved: its room and its time stay.
+        A discarded event is what a filter rejected after it had been reserved: its room and its time stay. A time
+        difference of 0 is written as 1, so who reads a 1 takes it for 0.
         """
         body = record + bytes(-len(record) % 4)
         short = 0 < len(body) <= 112 and len(body) == len(record) and not long_form and not discarded
@@ -64,9 +65,8 @@ class PageWriter:
             self._event(30 if extend else 31, value % DELTA_LIMIT, (value >> 27).to_bytes(4, self._order))
             self._now, delta = ts, 0
         if discarded:
-            delta = delta or 1
-            self._event(29, delta, (len(body) + 4).to_bytes(4, self._order) + body)
-            self._now += delta
+            self._event(29, delta or 1, (len(body) + 4).to_bytes(4, self._order) + body)
+            self._now += delta if delta != 1 else 0
             return
         head = b"" if short else (len(record) + 4).to_bytes(4, self._order)
         self._event(len(body) // 4 if short else 0, delta, head + body)

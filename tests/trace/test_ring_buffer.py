@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from android_suite.errors import TraceError
-from android_suite.trace.batches import ScanSummary, count_ids, iter_batches
+from android_suite.trace.batches import ScanSummary, iter_batches
 from android_suite.trace.page_stream import PageStream, file_stream
 from tests.trace.pages import PageWriter, make_layout
 
@@ -67,11 +67,11 @@ def encode(layout, start: int, events) -> tuple[bytes, list[tuple[int, int, byte
     return writer.finish(), expected
 
 
-def decode(streams, layout, slot_bytes: int = 1 << 20):
+def decode(streams, layout, slot_bytes: int = 1 << 20, batch_events: int = 1 << 16):
     dense = np.arange(1 << 16, dtype=np.int32)
     summary = ScanSummary()
     found = []
-    for batch in iter_batches(streams, layout, dense, summary, slot_bytes=slot_bytes):
+    for batch in iter_batches(streams, layout, dense, summary, slot_bytes=slot_bytes, batch_events=batch_events):
         words = batch.words.byteswap() if layout.big_endian else batch.words
         raw = words.tobytes()
         found += [
@@ -86,11 +86,12 @@ def decode(streams, layout, slot_bytes: int = 1 << 20):
     layout=LAYOUT,
     cpus=st.lists(st.tuples(st.integers(0, 1 << 52), st.lists(EVENT, max_size=60)), min_size=1, max_size=5),
     slot_bytes=st.sampled_from([1, 3000, 1 << 20]),
+    batch_events=st.sampled_from([1, 7, 1 << 16]),
 )
-def test_every_event_comes_back_in_merged_order(layout, cpus, slot_bytes) -> None:
+def test_every_event_comes_back_in_merged_order(layout, cpus, slot_bytes, batch_events) -> None:
     encoded = [encode(layout, start, events) for start, events in cpus]
     streams = [memory_stream(cpu, data) for cpu, (data, _) in enumerate(encoded)]
-    found, summary = decode(streams, layout, slot_bytes)
+    found, summary = decode(streams, layout, slot_bytes, batch_events)
     expected = list(
         heapq.merge(
             *([(t, cpu, k, r) for t, k, r in events] for cpu, (_, events) in enumerate(encoded)), key=lambda e: e[:2]
@@ -98,7 +99,7 @@ def test_every_event_comes_back_in_merged_order(layout, cpus, slot_bytes) -> Non
     )
     assert found == expected
     assert summary.events == len(expected)
-    counts = count_ids(streams, layout)
+    counts = summary.id_counts
     assert int(counts.sum()) == len(expected)
     assert all(counts[kind] == sum(e[2] == kind for e in expected) for kind in {e[2] for e in expected})
 
@@ -110,6 +111,31 @@ def test_time_stamp_keeps_the_bits_above_59() -> None:
     writer.add(high + 20, b"\1\0\0\0\0\0\0\0", absolute=True)
     found, _ = decode([memory_stream(0, writer.finish())], layout)
     assert [e[0] for e in found] == [high + 10, high + 20]
+
+
+def test_time_of_discarded_events_counts_but_for_the_one_that_stands_for_none() -> None:
+    layout = make_layout()
+    writer = PageWriter(layout)
+    writer.add(100, b"\1\0\0\0\0\0\0\0")
+    writer.add(100, bytes(8), discarded=True)  # the kernel writes 1
+    writer.add(103, b"\1\0\0\0\0\0\0\0")
+    writer.add(110, bytes(8), discarded=True)
+    writer.add(115, b"\1\0\0\0\0\0\0\0")
+    found, _ = decode([memory_stream(0, writer.finish())], layout)
+    assert [e[0] for e in found] == [100, 103, 115]
+
+
+def test_the_last_time_there_is_ties_with_streams_that_have_ended() -> None:
+    layout, last = make_layout(), (1 << 63) - 1
+    streams = []
+    for cpu, times in enumerate(([5], [6, last], [7, last, last])):
+        writer = PageWriter(layout)
+        for ts in times:
+            writer.new_page(ts)
+            writer.add(ts, bytes(8))
+        streams.append(memory_stream(cpu, writer.finish()))
+    found, _ = decode(streams, layout)
+    assert [e[:2] for e in found] == [(5, 0), (6, 1), (7, 2), (last, 1), (last, 2), (last, 2)]
 
 
 @pytest.mark.parametrize("big_endian", [False, True])

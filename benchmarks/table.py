@@ -47,7 +47,7 @@ Generated captures of 8 CPUs (`benchmarks/scenes.py`): sched_switch and sched_wa
 lock contention, trace markers; GC with the lock held, frames, direct and chained inversions, binder chatter. All formats hold
 the same events, and the readers must give the same rows or nothing is printed. Each run is a process of its own that has
 done the same on a small trace before. Wall and CPU time are medians of the runs, memory is the highest resident size of the
-whole process (interpreter and libraries, about 0.25 GB, and what it maps of a text file included)."""
+whole process (interpreter and libraries, about 0.25 GB, included)."""
 _GROWTH = "Nanoseconds of CPU and bytes of peak memory (beyond what the process had before) an event: flat is linear."
 _FIRST = "Compiled once and kept on disk: the first call on a machine, on 20,000 events; a row adds to those above."
 _PEERS = (

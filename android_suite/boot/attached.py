@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,8 +11,11 @@ from android_suite.device.connect import connect
 from android_suite.device.device import Device
 from android_suite.errors import LabError
 from android_suite.model.identity import CrashRecord
+from android_suite.virtual.console import parse_crash, parse_farewell
+from android_suite.virtual.registry import DeviceRecord, Registry
 
 RECONNECT_TIMEOUT_S = 120.0
+END_TIMEOUT_S = 10.0  # adb notices the end of a guest before QEMU has written its last console line
 _REASONS = ("ro.boot.bootreason", "sys.boot.reason", "sys.boot.reason.last")
 _PSTORE = "/sys/fs/pstore"
 _MAX_CONSOLE_BYTES = 64 << 10
@@ -27,12 +31,37 @@ def attach(serial: str | None = None) -> Iterator[Booted]:
     """
     device = Device(connect(serial))
     boot = device.boot_id()
-    yield Booted(
-        device=device,
-        release=None,
-        accel=None,
-        crash_probe=lambda: probe_reboot(device.serial, boot_before=boot),
-    )
+    virtual = next((record for record in Registry().list_devices() if record.serial == device.serial), None)
+
+    def probe() -> CrashRecord | None:
+        return probe_console(virtual) if virtual else probe_reboot(device.serial, boot_before=boot)
+
+    yield Booted(device=device, release=None, accel=virtual.accel if virtual else None, crash_probe=probe)
+
+
+def probe_console(record: DeviceRecord, *, timeout: float = END_TIMEOUT_S) -> CrashRecord | None:
+    """Looks whether the kernel of a virtual device that `vdev start` left running went down: it never comes back.
+
+    Args:
+        record: of the lost device.
+        timeout: seconds for its QEMU to end after its last words.
+
+    Returns:
+        What its console says; None if it still runs or was ended from outside.
+    """
+    deadline = time.monotonic() + timeout
+    while record.running and time.monotonic() < deadline:
+        time.sleep(0.05)
+    try:
+        console = record.console.read_text("utf-8", "replace")
+    except OSError:
+        return None
+    if crash := parse_crash(console):
+        return CrashRecord(kind=crash.kind, summary=crash.title, console=crash.excerpt)
+    farewell = None if record.running else parse_farewell(console)
+    if farewell is None:
+        return None
+    return CrashRecord(kind="reboot", summary=f"the guest {farewell.replace('_', ' ')}", console=console[-4000:])
 
 
 def probe_reboot(serial: str, *, boot_before: str, timeout: float = RECONNECT_TIMEOUT_S) -> CrashRecord | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from android_suite.boot import attached
-from android_suite.boot.attached import probe_reboot
+from android_suite.boot.attached import probe_console, probe_reboot
 from android_suite.boot.virtual import describe_end
 from android_suite.device.device import BOOT_ID
 from android_suite.device.files import render_read_lines_script
@@ -13,6 +15,7 @@ from android_suite.device.scripted import Exchange, ScriptedTransport
 from android_suite.errors import NotReady
 from android_suite.virtual.console import GuestCrash
 from android_suite.virtual.machine import ExitReport
+from android_suite.virtual.registry import DeviceRecord
 
 PSTORE = "cat /sys/fs/pstore/console-ramoops* /sys/fs/pstore/dmesg-ramoops* 2>/dev/null"
 CRASH = GuestCrash(kind="panic", title="Kernel panic - not syncing: x", excerpt="...", fatal=True)
@@ -69,3 +72,25 @@ def test_a_device_that_stays_away_proves_nothing(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(attached, "connect", stay_away)
     assert probe_reboot("scripted", boot_before="old") is None
+
+
+@pytest.mark.parametrize(
+    ("console", "kind", "summary"),
+    [
+        ("[ 9.1] Kernel panic - not syncing: sysrq\n", "panic", "Kernel panic - not syncing: sysrq"),
+        ("[ 9.1] reboot: Restarting system\n", "reboot", "the guest restarted"),
+        ("[ 9.1] all is well\n", None, None),
+        (None, None, None),
+    ],
+)
+def test_a_virtual_device_that_outlived_its_command(
+    console: str | None, kind: str | None, summary: str | None, tmp_path: Path
+) -> None:
+    record = DeviceRecord(
+        id="vd-x", folder=tmp_path, serial="127.0.0.1:1", owner_pid=1, owner_start=1, detached=True, arch="arm64",
+        kernel="6.17.13", release=None, accel="tcg", deterministic=False,
+    )  # fmt: skip
+    if console is not None:
+        record.console.write_text(console)
+    found = probe_console(record)
+    assert (found and found.kind, found and found.summary) == (kind, summary)

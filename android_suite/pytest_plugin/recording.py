@@ -37,6 +37,11 @@ def make_record(booted: Booted, request: pytest.FixtureRequest, folder: Path) ->
             record_scenarios((scenario,), booted.device, writer, options, crash_probe=booted.crash_probe)
         finally:
             writer.seal()
+        # First: what a crash leaves of a trace may not be readable.
+        crash = next((i.crash for i in writer.manifest.iterations if i.crash), None)
+        if crash is not None:
+            request.node.user_properties.append(("run", str(path)))
+            pytest.fail(_describe(crash), pytrace=False)
         analysis = load_run(path)
         # Not by the fixture record_property, which complains under JUnit's newer family, where it works all the same.
         properties = request.node.user_properties
@@ -44,9 +49,6 @@ def make_record(booted: Booted, request: pytest.FixtureRequest, folder: Path) ->
         for each in analysis.iterations:
             for metric in each.summary["metrics"] if each.record.status == "complete" else ():
                 properties.append((f"{each.record.index}.{metric['name']}", metric["value"]))
-        crash = next((i.record.crash for i in analysis.iterations if i.record.crash), None)
-        if crash is not None:
-            pytest.fail(_describe(crash), pytrace=False)
         return Recorded(analysis)
 
     return run

@@ -1,8 +1,8 @@
 """One pass over mmap_lock, syscall and contention events, in the order of the merged trace.
 
-The kernel keeps, per thread, the call it is in and the locks it waits for or holds; and per mm, who waits and who
-holds at this moment, in order of arrival. It writes waits, holds, calls, and segments: stretches of a wait during
-which a hold of another thread stands in front of it, whatever the priorities (analysis.inversion looks at those).
+The kernel keeps, per thread, the call it is in and the locks it waits for or holds (analysis.lock_queue). It writes
+waits, holds, calls, and segments: stretches of a wait during which a hold of another thread stands in front of it,
+whatever the priorities (analysis.inversion looks at those).
 
 Three rules keep it honest on traces that are cut or have lost events. An acquire without a start is a trylock only if
 the thread was seen since the last gap; else how it was taken is unknown. After a gap the sets of waiters and holders
@@ -11,206 +11,36 @@ start empty, so that a lost release accuses nobody. Intervals over a gap are jud
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
-from android_suite.analysis.jit import I8, I32, I64, Bools, compiled
+from android_suite.analysis import lock_queue as queue
+from android_suite.analysis.jit import I32, I64, Array, compiled
+from android_suite.analysis.lock_queue import FREE, HOLDING, SLOTS, WAITING
+from android_suite.analysis.lock_rows import CallEvents, Calls, ContentionEvents, Holds, LockEvents, Waits
+from android_suite.tables.derived import EXACT, LOWER_BOUND, UNKNOWN
 
-SLOTS = 4  # locks that one thread may wait for or hold at once: fork takes two, no path more than three
-_FREE, _WAITING, _HOLDING = 0, 1, 2
 ACQUIRED, FAILED, CUT, LOST = 0, 1, 2, 3  # tables.derived.OUTCOMES
 BY_LOCK, BY_TRYLOCK, BY_UNKNOWN, BY_CUT = 0, 1, 2, 3  # tables.derived.HOW
 _START, _ACQUIRE = 0, 1  # tables.events.MMAP_LOCK_KINDS
 _LCB_READ_WRITE = 2 | 4
 NO_WORD = -2  # call of a lock taken where the trace does not tell whether the thread was in a call
 
-
-class LockEvents(NamedTuple):
-    """The mmap_lock table, threads and mms as dense numbers."""
-
-    seq: I64
-    ts: I64
-    tidx: I32
-    mmx: I32
-    kind: I8
-    write: Bools
-    success: Bools
-
-
-class CallEvents(NamedTuple):
-    """The syscall table."""
-
-    seq: I64
-    tidx: I32
-    kind: I8
-    call: I8
-
-
-class ContentionEvents(NamedTuple):
-    """The contention table."""
-
-    seq: I64
-    tidx: I32
-    kind: I8
-    flags: I32
-
-
-class Waits(NamedTuple):
-    """Columns of lock_waits as the kernel fills them."""
-
-    tidx: I32
-    mmx: I32
-    write: Bools
-    start_ns: I64
-    end_ns: I64
-    start_seq: I64
-    end_seq: I64
-    outcome: I8
-    damaged: Bools  # the events of it do not fit together
-    call: I32
-    contended: Bools
-
-
-class Holds(NamedTuple):
-    """Columns of lock_holds as the kernel fills them."""
-
-    tidx: I32
-    mmx: I32
-    write: Bools
-    start_ns: I64
-    end_ns: I64
-    start_seq: I64
-    end_seq: I64
-    downgrade_ns: I64
-    how: I8
-    damaged: Bools
-    call: I32
-    wait: I64
-
-
-class Calls(NamedTuple):
-    """One row a call: rows of its entry and exit in the syscall table (-1 none) and the locks taken inside."""
-
-    tidx: I32
-    enter: I64
-    exit: I64
-    damaged: Bools
-    lock_mmx: I32
-    lock_wait_ns: I64
-
-
-# Room for results is not cleared: the kernel writes every field of a row when it begins it.
-def _long(rows: int) -> I64:
-    return np.empty(rows, np.int64)
-
-
-def _int(rows: int) -> I32:
-    return np.empty(rows, np.int32)
-
-
-def _small(rows: int) -> I8:
-    return np.empty(rows, np.int8)
-
-
-def _flag(rows: int) -> Bools:
-    return np.empty(rows, np.bool_)
-
-
-def new_waits(rows: int) -> Waits:
-    """Room for ``rows`` waits."""
-    return Waits(
-        tidx=_int(rows), mmx=_int(rows), write=_flag(rows), start_ns=_long(rows), end_ns=_long(rows),
-        start_seq=_long(rows), end_seq=_long(rows), outcome=_small(rows), damaged=_flag(rows), call=_int(rows),
-        contended=_flag(rows),
-    )  # fmt: skip
-
-
-def new_holds(rows: int) -> Holds:
-    """Room for ``rows`` holds."""
-    return Holds(
-        tidx=_int(rows), mmx=_int(rows), write=_flag(rows), start_ns=_long(rows), end_ns=_long(rows),
-        start_seq=_long(rows), end_seq=_long(rows), downgrade_ns=_long(rows), how=_small(rows), damaged=_flag(rows),
-        call=_int(rows), wait=_long(rows),
-    )  # fmt: skip
-
-
-def new_calls(rows: int) -> Calls:
-    """Room for ``rows`` calls."""
-    return Calls(
-        tidx=_int(rows), enter=_long(rows), exit=_long(rows), damaged=_flag(rows), lock_mmx=_int(rows),
-        lock_wait_ns=_long(rows),
-    )  # fmt: skip
+# ``seen``, ``called``: the gap before the thread's last event, before its last system call. ``call``: the one it is in.
+# ``locked``: the lock of that call is known. ``tried``: mm of the failed trylock that was its last lock event.
+_THREAD = np.dtype(
+    [("seen", np.int64), ("called", np.int64), ("call", np.int32), ("tried", np.int32), ("locked", np.bool_)], align=True
+)  # fmt: skip
 
 
 @compiled
-def _unlink(nxt: I64, prv: I64, head: I64, tail: I64, which: int, slot: int) -> None:
-    before, after = prv[slot], nxt[slot]
-    if before >= 0:
-        nxt[before] = after
-    elif head[which] == slot:
-        head[which] = after
+def _lose(waits: Waits, holds: Holds, slot: Any, ts: int) -> None:
+    """Ends what the slot is about at ``ts``, the first time that shows its end was not seen."""
+    if slot.state == WAITING:
+        waits.outcome[slot.row], waits.quality[slot.row], waits.end_ns[slot.row] = LOST, UNKNOWN, ts
     else:
-        return  # not in the list: it was emptied at a gap
-    if after >= 0:
-        prv[after] = before
-    else:
-        tail[which] = before
-    nxt[slot] = prv[slot] = -1
-
-
-@compiled
-def _append(nxt: I64, prv: I64, head: I64, tail: I64, which: int, slot: int) -> None:
-    nxt[slot], prv[slot] = -1, tail[which]
-    if tail[which] >= 0:
-        nxt[tail[which]] = slot
-    else:
-        head[which] = slot
-    tail[which] = slot
-
-
-@compiled
-def _emit(
-    segments: I64,
-    count: int,
-    last_segment: I64,
-    nxt: I64,
-    head: I64,
-    mode: Bools,
-    row: I64,
-    mmx: int,
-    since: int,
-    now: int,
-) -> tuple[I64, int]:
-    """Writes who stood in front of whom on this mm between ``since`` and ``now``."""
-    writer = -1  # wait row of the writer that queues first
-    waiting = head[2 * mmx]
-    while waiting >= 0:
-        holding = head[2 * mmx + 1]
-        while holding >= 0:
-            chained = not mode[waiting] and not mode[holding]
-            if waiting // SLOTS != holding // SLOTS and (not chained or writer >= 0):
-                via = writer if chained else -1
-                last = last_segment[waiting]
-                if (
-                    last >= 0 and segments[last, 0] == row[waiting] and segments[last, 1] == row[holding]
-                    and segments[last, 3] == since and segments[last, 4] == via
-                ):  # fmt: skip
-                    segments[last, 3] = now
-                else:
-                    if count == segments.shape[0]:
-                        grown = np.empty((2 * count, 5), np.int64)
-                        grown[:count] = segments
-                        segments = grown
-                    segments[count, 0], segments[count, 1] = row[waiting], row[holding]
-                    segments[count, 2], segments[count, 3], segments[count, 4] = since, now, via
-                    last_segment[waiting] = count
-                    count += 1
-            holding = nxt[holding]
-        if writer < 0 and mode[waiting]:
-            writer = row[waiting]
-        waiting = nxt[waiting]
-    return segments, count
+        holds.quality[slot.row], holds.end_ns[slot.row] = UNKNOWN, ts
 
 
 @compiled
@@ -218,8 +48,8 @@ def scan(
     locks: LockEvents,
     calls_in: CallEvents,
     cons: ContentionEvents,
-    n_tids: int,
-    n_mms: int,
+    tids: I32,
+    mms: Array,
     born_seq: I64,
     gaps: I64,
     start_ns: int,
@@ -234,8 +64,8 @@ def scan(
         locks: mmap_lock events.
         calls_in: syscall events.
         cons: contention events.
-        n_tids: how many threads there are.
-        n_mms: how many mms there are.
+        tids: thread ids by dense number.
+        mms: addresses by dense number.
         born_seq: per thread, seq of an event that proves it did not wait for a lock at the trace's start.
         gaps: ascending times at which a gap begins or ends; between an even and the next odd one the trace is blind.
         start_ns: of the trace.
@@ -248,20 +78,13 @@ def scan(
         Rows of waits, holds and calls, the segments (wait row, hold row, start, end, wait row of the writer between
         or -1) of shape (n, 5), and for each contention event the wait row it lies in or -1.
     """
-    n_slots = n_tids * SLOTS
-    state = np.zeros(n_slots, np.int8)
-    mm_of = np.full(n_slots, -1, np.int32)
-    mode = np.zeros(n_slots, np.bool_)
-    row = np.full(n_slots, -1, np.int64)
-    nxt, prv = np.full(n_slots, -1, np.int64), np.full(n_slots, -1, np.int64)
-    last_segment = np.full(n_slots, -1, np.int64)
-    head, tail = np.full(2 * n_mms, -1, np.int64), np.full(2 * n_mms, -1, np.int64)
-    since = np.zeros(n_mms, np.int64)
-    seen_epoch = np.full(n_tids, -1, np.int64)
-    called_epoch = np.full(n_tids, -1, np.int64)
-    call_of = np.full(n_tids, -1, np.int64)
-    tried = np.full(n_tids, -1, np.int32)  # mm of the failed trylock that was this thread's last lock event
+    slots, lists = queue.new_slots(tids.shape[0]), queue.new_lists(mms.shape[0])
+    threads = np.zeros(tids.shape[0], _THREAD)
+    for t in range(threads.shape[0]):
+        threads[t].seen = threads[t].called = threads[t].call = threads[t].tried = -1
+    since = np.zeros(mms.shape[0], np.int64)
     con_wait = np.full(cons.seq.shape[0], -1, np.int64)
+    uncontended = 0 if cons.seq.shape[0] else -1
     segments = np.empty((1024, 5), np.int64)
     n_wait, n_hold, n_call, n_seg, gap = 0, 0, 0, 0, 0
     i, j, k = 0, 0, 0
@@ -271,151 +94,144 @@ def scan(
         call_seq = calls_in.seq[j] if j < calls_in.seq.shape[0] else top
         con_seq = cons.seq[k] if k < cons.seq.shape[0] else top
         if call_seq < lock_seq and call_seq <= con_seq:
-            t = calls_in.tidx[j]
-            tried[t] = -1
-            if calls_in.kind[j] == 0:
-                if call_of[t] >= 0:
-                    calls.damaged[call_of[t]] = True
-                calls.tidx[n_call], calls.enter[n_call], calls.exit[n_call], calls.lock_mmx[n_call] = t, j, -1, -1
-                calls.damaged[n_call], calls.lock_wait_ns[n_call] = False, 0
-                call_of[t] = n_call
+            t, ts, call = calls_in.tidx[j], calls_in.ts[j], calls_in.call[j]
+            thread = threads[t]
+            c, enters = thread.call, calls_in.kind[j] == 0
+            if c >= 0 and (enters or calls.call[c] != call):  # the exit of this one was not seen
+                calls.quality[c] = UNKNOWN
+                c = -1
+            if enters or c < 0:
+                calls.tid[n_call], calls.call[n_call], calls.nr[n_call] = tids[t], call, calls_in.nr[j]
+                calls.quality[n_call], calls.lock_mm[n_call], calls.lock_wait_ns[n_call] = LOWER_BOUND, 0, 0
+                if enters:
+                    calls.start_ns[n_call], calls.start_seq[n_call] = ts, call_seq
+                    calls.end_ns[n_call], calls.end_seq[n_call], calls.ret[n_call] = end_ns, -1, 0
+                    calls.arg0[n_call], calls.arg1[n_call] = calls_in.arg0[j], calls_in.arg1[j]
+                    calls.arg2[n_call], calls.arg3[n_call] = calls_in.arg2[j], calls_in.arg3[j]
+                else:
+                    calls.start_ns[n_call], calls.start_seq[n_call] = start_ns, -1
+                    calls.end_ns[n_call], calls.end_seq[n_call], calls.ret[n_call] = ts, call_seq, calls_in.ret[j]
+                    calls.arg0[n_call] = calls.arg1[n_call] = calls.arg2[n_call] = calls.arg3[n_call] = 0
                 n_call += 1
             else:
-                c = call_of[t]
-                if c >= 0 and calls_in.call[calls.enter[c]] == calls_in.call[j]:
-                    calls.exit[c] = j
-                else:
-                    if c >= 0:
-                        calls.damaged[c] = True
-                    calls.tidx[n_call], calls.enter[n_call], calls.exit[n_call], calls.lock_mmx[n_call] = t, -1, j, -1
-                    calls.damaged[n_call], calls.lock_wait_ns[n_call] = False, 0
-                    n_call += 1
-                call_of[t] = -1
-            seen_epoch[t] = called_epoch[t] = gap  # the gap of the last lock event: never later than the true one
+                calls.end_ns[c], calls.end_seq[c], calls.ret[c], calls.quality[c] = ts, call_seq, calls_in.ret[j], EXACT
+            thread.call, thread.locked, thread.tried = n_call - 1 if enters else -1, False, -1
+            thread.seen = thread.called = gap  # the gap of the last lock event: never later than the true one
             j += 1
             continue
         if con_seq < lock_seq:
             if cons.kind[k] == 0 and (cons.flags[k] & ~_LCB_READ_WRITE) == 0:
                 t = cons.tidx[k]
                 for s in range(t * SLOTS, t * SLOTS + SLOTS):
-                    if state[s] == _WAITING:
-                        con_wait[k] = row[s]
-                        waits.contended[row[s]] = True
+                    if slots[s].state == WAITING:
+                        con_wait[k] = slots[s].row
+                        waits.contended[slots[s].row] = 1
             k += 1
             continue
         if lock_seq == top:
             break
         ts, t, m, kind, write = locks.ts[i], locks.tidx[i], locks.mmx[i], locks.kind[i], locks.write[i]
+        thread = threads[t]
         while gap < gaps.shape[0] and (ts > gaps[gap] if gap % 2 == 0 else ts >= gaps[gap]):
             gap += 1
-            head[:] = -1
-            tail[:] = -1
-            nxt[:] = -1
-            prv[:] = -1
+            queue.forget_all(slots, lists)
         if since[m] < ts:
-            if head[2 * m] >= 0 and head[2 * m + 1] >= 0:
-                segments, n_seg = _emit(segments, n_seg, last_segment, nxt, head, mode, row, m, since[m], ts)
+            waiters, holders = lists[2 * m].head, lists[2 * m + 1].head
+            if waiters >= 0 and holders >= 0:
+                segments, n_seg = queue.list_segments(segments, n_seg, slots, waiters, holders, since[m], ts)
             since[m] = ts
-        slot, free = -1, -1
+        at, free = -1, -1
         for s in range(t * SLOTS, t * SLOTS + SLOTS):
-            if state[s] == _FREE:
+            if slots[s].state == FREE:
                 if free < 0:
                     free = s
-            elif mm_of[s] == m:
-                slot = s
-        if slot < 0 and free < 0:  # cannot be in a whole trace: forget the first
+            elif slots[s].mm == m:
+                at = s
+        if at < 0 and free < 0:  # cannot be in a whole trace: forget the first
             free = t * SLOTS
-            if state[free] == _WAITING:
-                waits.outcome[row[free]], waits.damaged[row[free]], waits.end_ns[row[free]] = LOST, True, ts
-            else:
-                holds.damaged[row[free]], holds.end_ns[row[free]] = True, ts
-            _unlink(nxt, prv, head, tail, 2 * mm_of[free] + (state[free] == _HOLDING), free)
-            state[free] = _FREE
-        in_call = call_of[t]
+            _lose(waits, holds, slots[free], ts)
+            queue.leave(slots, lists, free)
+        in_call = thread.call
         born = gap == 0 and born_seq[t] < lock_seq
-        known = gap % 2 == 0 and (seen_epoch[t] == gap or (seen_epoch[t] < 0 and born))
-        if in_call < 0 and not (called_epoch[t] == gap and gap % 2 == 0) and not (called_epoch[t] < 0 and born):
+        known = gap % 2 == 0 and (thread.seen == gap or (thread.seen < 0 and born))
+        if in_call < 0 and not (thread.called == gap and gap % 2 == 0) and not (thread.called < 0 and born):
             in_call = NO_WORD
-        seq = lock_seq
-        waited = slot >= 0 and state[slot] == _WAITING
+        state = slots[at].state if at >= 0 else FREE
         if kind == _START:
-            if slot >= 0:  # its end was not seen
-                if state[slot] == _WAITING:
-                    waits.outcome[row[slot]], waits.damaged[row[slot]], waits.end_ns[row[slot]] = LOST, True, ts
-                else:
-                    holds.damaged[row[slot]], holds.end_ns[row[slot]] = True, ts
-                _unlink(nxt, prv, head, tail, 2 * m + (state[slot] == _HOLDING), slot)
-                free = slot
-            if in_call >= 0 and calls.lock_mmx[in_call] < 0 and tried[t] != m:
-                calls.lock_mmx[in_call] = m
-            waits.tidx[n_wait], waits.mmx[n_wait], waits.write[n_wait] = t, m, write
-            waits.start_ns[n_wait], waits.start_seq[n_wait] = ts, seq
-            waits.end_ns[n_wait], waits.end_seq[n_wait], waits.outcome[n_wait] = end_ns, -1, CUT
-            waits.call[n_wait], waits.contended[n_wait], waits.damaged[n_wait] = in_call, False, False
-            state[free], mm_of[free], mode[free], row[free] = _WAITING, m, write, n_wait
-            last_segment[free] = -1
+            if state != FREE:  # its end was not seen
+                _lose(waits, holds, slots[at], ts)
+                queue.leave(slots, lists, at)
+                free = at
+            if in_call >= 0 and not thread.locked and thread.tried != m:
+                calls.lock_mm[in_call], thread.locked = mms[m], True
+            waits.tid[n_wait], waits.mm[n_wait], waits.write[n_wait] = tids[t], mms[m], write
+            waits.start_ns[n_wait], waits.start_seq[n_wait] = ts, lock_seq
+            waits.end_ns[n_wait], waits.end_seq[n_wait] = end_ns, -1
+            waits.outcome[n_wait], waits.quality[n_wait] = CUT, LOWER_BOUND
+            waits.call[n_wait], waits.contended[n_wait] = in_call, uncontended
+            slot = slots[free]
+            slot.state, slot.mm, slot.write, slot.row, slot.segment = WAITING, m, write, n_wait, -1
             if gap % 2 == 0:
-                _append(nxt, prv, head, tail, 2 * m, free)
+                queue.join(slots, lists, free)
             n_wait += 1
         elif kind == _ACQUIRE:
             how, wait = BY_LOCK, -1
             take = locks.success[i]
-            if slot >= 0 and state[slot] == _WAITING:
-                wait = row[slot]
-                waits.end_ns[wait], waits.end_seq[wait] = ts, seq
+            if state == WAITING:
+                wait, fits = slots[at].row, slots[at].write == write
+                waits.end_ns[wait], waits.end_seq[wait] = ts, lock_seq
                 waits.outcome[wait] = ACQUIRED if take else FAILED
-                waits.damaged[wait] = mode[slot] != write
-                if not known or mode[slot] != write:
+                waits.quality[wait] = EXACT if fits else UNKNOWN
+                if not known or not fits:
                     how = BY_UNKNOWN
                 if waits.call[wait] >= 0:
                     calls.lock_wait_ns[waits.call[wait]] += ts - waits.start_ns[wait]
-                _unlink(nxt, prv, head, tail, 2 * m, slot)
-                state[slot] = _FREE
-                free = slot
-            elif slot >= 0 and take:
-                if mode[slot] and not write:
-                    holds.downgrade_ns[row[slot]] = ts
-                    mode[slot] = False
+                queue.leave(slots, lists, at)
+                free = at
+            elif state == HOLDING and take:
+                if slots[at].write and not write:
+                    holds.downgrade_ns[slots[at].row] = ts
+                    slots[at].write = False
                     take = False
                 else:  # a second acquire while it holds: the release was not seen
-                    holds.damaged[row[slot]], holds.end_ns[row[slot]] = True, ts
-                    _unlink(nxt, prv, head, tail, 2 * m + 1, slot)
-                    state[slot] = _FREE
-                    free = slot
+                    _lose(waits, holds, slots[at], ts)
+                    queue.leave(slots, lists, at)
+                    free = at
                     how = BY_UNKNOWN
             else:
                 how = BY_TRYLOCK if known else BY_UNKNOWN
             if take:
-                holds.tidx[n_hold], holds.mmx[n_hold], holds.write[n_hold] = t, m, write
-                holds.start_ns[n_hold], holds.start_seq[n_hold] = ts, seq
-                holds.end_ns[n_hold], holds.end_seq[n_hold], holds.how[n_hold] = end_ns, -1, how
-                holds.damaged[n_hold] = False
-                holds.call[n_hold], holds.wait[n_hold], holds.downgrade_ns[n_hold] = in_call, wait, -1
-                state[free], mm_of[free], mode[free], row[free] = _HOLDING, m, write, n_hold
+                holds.tid[n_hold], holds.mm[n_hold], holds.write[n_hold] = tids[t], mms[m], write
+                holds.start_ns[n_hold], holds.start_seq[n_hold] = ts, lock_seq
+                holds.end_ns[n_hold], holds.end_seq[n_hold], holds.downgrade_ns[n_hold] = end_ns, -1, -1
+                holds.how[n_hold], holds.quality[n_hold] = how, LOWER_BOUND
+                holds.call[n_hold], holds.wait[n_hold] = in_call, wait
+                slot = slots[free]
+                slot.state, slot.mm, slot.write, slot.row = HOLDING, m, write, n_hold
                 if gap % 2 == 0:
-                    _append(nxt, prv, head, tail, 2 * m + 1, free)
+                    queue.join(slots, lists, free)
                 n_hold += 1
-        elif slot >= 0 and state[slot] == _HOLDING:
-            holds.end_ns[row[slot]], holds.end_seq[row[slot]] = ts, seq
-            holds.damaged[row[slot]] |= mode[slot] != write
-            _unlink(nxt, prv, head, tail, 2 * m + 1, slot)
-            state[slot] = _FREE
+        elif state == HOLDING:
+            held = slots[at].row
+            holds.end_ns[held], holds.end_seq[held] = ts, lock_seq
+            holds.quality[held] = EXACT if slots[at].write == write else UNKNOWN
+            queue.leave(slots, lists, at)
         else:  # taken before the trace, or in a gap
-            if slot >= 0:
-                waits.outcome[row[slot]], waits.damaged[row[slot]], waits.end_ns[row[slot]] = LOST, True, ts
-                _unlink(nxt, prv, head, tail, 2 * m, slot)
-                state[slot] = _FREE
-            holds.tidx[n_hold], holds.mmx[n_hold], holds.write[n_hold] = t, m, write
-            holds.start_ns[n_hold], holds.end_ns[n_hold] = start_ns, ts
-            holds.start_seq[n_hold], holds.end_seq[n_hold] = -1, seq
+            if state == WAITING:
+                _lose(waits, holds, slots[at], ts)
+                queue.leave(slots, lists, at)
+            holds.tid[n_hold], holds.mm[n_hold], holds.write[n_hold] = tids[t], mms[m], write
+            holds.start_ns[n_hold], holds.start_seq[n_hold] = start_ns, -1
+            holds.end_ns[n_hold], holds.end_seq[n_hold], holds.downgrade_ns[n_hold] = ts, lock_seq, -1
             holds.how[n_hold] = BY_CUT
-            holds.call[n_hold], holds.wait[n_hold], holds.downgrade_ns[n_hold] = NO_WORD, -1, -1
-            holds.damaged[n_hold] = seen_epoch[t] >= 0 or slot >= 0
+            holds.quality[n_hold] = UNKNOWN if thread.seen >= 0 or state == WAITING else LOWER_BOUND
+            holds.call[n_hold], holds.wait[n_hold] = NO_WORD, -1
             n_hold += 1
-        tried[t] = m if kind == _ACQUIRE and not locks.success[i] and not waited else -1
-        seen_epoch[t] = gap
+        thread.tried = m if kind == _ACQUIRE and not locks.success[i] and state != WAITING else -1
+        thread.seen = gap
         i += 1
-    for m in range(n_mms):
-        if since[m] < end_ns and head[2 * m] >= 0 and head[2 * m + 1] >= 0:
-            segments, n_seg = _emit(segments, n_seg, last_segment, nxt, head, mode, row, m, since[m], end_ns)
+    for m in range(mms.shape[0]):
+        waiters, holders = lists[2 * m].head, lists[2 * m + 1].head
+        if since[m] < end_ns and waiters >= 0 and holders >= 0:
+            segments, n_seg = queue.list_segments(segments, n_seg, slots, waiters, holders, since[m], end_ns)
     return n_wait, n_hold, n_call, segments[:n_seg], con_wait

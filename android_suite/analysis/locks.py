@@ -8,27 +8,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from android_suite.analysis import lock_scan
+from android_suite.analysis import lock_rows, lock_scan
 from android_suite.analysis.ids import TidIndex, count_lockers, number_mms
-from android_suite.analysis.jit import I8, Array, Bools, frozen
+from android_suite.analysis.jit import Array, frozen
 from android_suite.analysis.lock_edges import list_edge_segments
 from android_suite.analysis.loss import Losses
 from android_suite.analysis.sched import Timeline, ran_through
 from android_suite.tables import events
-from android_suite.tables.derived import (
-    EXACT,
-    LOCK_HOLDS,
-    LOCK_WAITS,
-    LOWER_BOUND,
-    OUTCOMES,
-    SYSCALL_CALLS,
-    UNKNOWN,
-)
-from android_suite.tables.schema import make_frame
+from android_suite.tables.derived import LOCK_HOLDS, LOCK_WAITS, SYSCALL_CALLS, UNKNOWN
+from android_suite.tables.schema import Table, make_frame
 from android_suite.tables.trace import Trace
 
 I64 = NDArray[np.int64]
-CUT, LOST = OUTCOMES.index("cut"), OUTCOMES.index("lost")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,16 +57,11 @@ def measure_locks(trace: Trace, timeline: Timeline, losses: Losses) -> Locks:
         timeline: thread states; they save intervals of threads that provably ran on through a gap elsewhere.
         losses: where the trace is blind.
     """
-    lock, call, con = trace["mmap_lock"], trace["syscall"], trace["contention"]
-    index = TidIndex.of([lock["tid"].to_numpy(), call["tid"].to_numpy(), con["tid"].to_numpy()])
-    mms, waits, holds, calls, rows, segments, con_wait, lockers = _scan(trace, index, losses)
-    n_wait, n_hold, n_call = rows
-    calls_frame = _calls_frame(trace, index, mms, calls, n_call)
-    del calls  # large, and not part of the frame
-    wait_frame = _wait_frame(index, mms, waits, n_wait, has_contention=len(con) > 0)
-    hold_frame = _hold_frame(index, mms, holds, n_hold)
+    con = trace["contention"]
+    index = TidIndex.of([trace[t]["tid"].to_numpy() for t in ("mmap_lock", "syscall", "contention")])
+    wait_frame, hold_frame, calls, segments, con_wait, lockers = _scan(trace, index, losses)
     if losses:
-        for frame in (calls_frame, wait_frame, hold_frame):
+        for frame in (calls, wait_frame, hold_frame):
             _distrust(frame, timeline, losses)
     segments = np.concatenate([segments, list_edge_segments(wait_frame, hold_frame)])
     good_wait, good_hold = (f["quality"].to_numpy() != UNKNOWN for f in (wait_frame, hold_frame))
@@ -84,7 +70,7 @@ def measure_locks(trace: Trace, timeline: Timeline, losses: Losses) -> Locks:
     return Locks(
         waits=wait_frame,
         holds=hold_frame,
-        calls=calls_frame,
+        calls=calls,
         segments=segments[trusted & (segments[:, 3] > segments[:, 2])],
         contention_wait=con_wait,
         lock_offset=_lock_offset(con, con_wait, wait_frame),
@@ -94,37 +80,42 @@ def measure_locks(trace: Trace, timeline: Timeline, losses: Losses) -> Locks:
 
 def _scan(
     trace: Trace, index: TidIndex, losses: Losses
-) -> tuple[
-    NDArray[np.uint64], lock_scan.Waits, lock_scan.Holds, lock_scan.Calls, tuple[int, int, int], I64, I64, pd.DataFrame
-]:  # fmt: skip
-    """Runs the kernel; what it reads is let go with the return, before the frames are built.
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, I64, I64, pd.DataFrame]:
+    """Runs the kernel; what it reads is let go with the return.
 
     Returns:
-        The mms by their numbers, room for waits, holds and calls, how many of them there are, segments, the wait row of
-        each contention event, and Locks.lockers.
+        Waits, holds and calls, segments, the wait row of each contention event, and Locks.lockers.
     """
     lock, call, con = trace["mmap_lock"], trace["syscall"], trace["contention"]
     mmx, mms = number_mms(lock["mm"].to_numpy())
-    locks = lock_scan.LockEvents(
+    locks = lock_rows.LockEvents(
         _np(lock, "seq"), _np(lock, "ts_ns"), index.number(_np(lock, "tid")), mmx, _np(lock, "kind"),
         _np(lock, "write"), _np(lock, "success"),
     )  # fmt: skip
-    entries = lock_scan.CallEvents(
-        _np(call, "seq"), index.number(_np(call, "tid")), _np(call, "kind"), _np(call, "call")
-    )
-    cons = lock_scan.ContentionEvents(
+    entries = lock_rows.CallEvents(
+        _np(call, "seq"), _np(call, "ts_ns"), index.number(_np(call, "tid")), _np(call, "kind"), _np(call, "call"),
+        _np(call, "nr"), _np(call, "arg0"), _np(call, "arg1"), _np(call, "arg2"), _np(call, "arg3"), _np(call, "ret"),
+    )  # fmt: skip
+    cons = lock_rows.ContentionEvents(
         _np(con, "seq"), index.number(_np(con, "tid")), _np(con, "kind"), _np(con, "flags")
     )
     kinds = np.bincount(locks.kind, minlength=3)
-    waits, calls = lock_scan.new_waits(int(kinds[0])), lock_scan.new_calls(len(call))
-    holds = lock_scan.new_holds(int(kinds[1] + kinds[2]))
+    waits, calls = lock_rows.new_waits(int(kinds[0])), lock_rows.new_calls(len(call))
+    holds = lock_rows.new_holds(int(kinds[1] + kinds[2]))
     gaps = np.column_stack([losses.any_cpu.from_ns, losses.any_cpu.to_ns]).ravel().astype(np.int64)
     start_ns, end_ns = trace.source.start_ns, trace.source.end_ns
     n_wait, n_hold, n_call, segments, con_wait = lock_scan.scan(
-        locks, entries, cons, len(index), len(mms), _born(trace, index), gaps, start_ns, end_ns, waits, holds, calls
+        locks, entries, cons, index.tids, mms, _born(trace, index), gaps, start_ns, end_ns, waits, holds, calls
     )
-    lockers = count_lockers(index, locks.tidx, locks.mmx, mms)
-    return mms, waits, holds, calls, (n_wait, n_hold, n_call), segments, con_wait, lockers
+    return (
+        _frame(LOCK_WAITS, waits, n_wait), _frame(LOCK_HOLDS, holds, n_hold), _frame(SYSCALL_CALLS, calls, n_call),
+        segments, con_wait, count_lockers(index, locks.tidx, locks.mmx, mms),
+    )  # fmt: skip
+
+
+def _frame(table: Table, columns: lock_rows.Waits | lock_rows.Holds | lock_rows.Calls, rows: int) -> pd.DataFrame:
+    """The first rows of the room, without a copy."""
+    return make_frame(table, {c: getattr(columns, c)[:rows] for c in table.dtypes})
 
 
 def _born(trace: Trace, index: TidIndex) -> I64:
@@ -139,79 +130,6 @@ def _born(trace: Trace, index: TidIndex) -> I64:
         at = index.number(frame["target_tid"].to_numpy())
         np.minimum.at(born, at[at >= 0], frame["seq"].to_numpy()[at >= 0])
     return born
-
-
-def _quality(wrong: Bools, cut: Bools) -> I8:
-    return np.where(wrong, np.int8(UNKNOWN), np.where(cut, np.int8(LOWER_BOUND), np.int8(EXACT)))
-
-
-def _wait_frame(
-    index: TidIndex, mms: NDArray[np.uint64], waits: lock_scan.Waits, rows: int, *, has_contention: bool
-) -> pd.DataFrame:
-    cut = waits.outcome[:rows] == CUT
-    quality = _quality(waits.damaged[:rows] | (waits.outcome[:rows] == LOST), cut)
-    return make_frame(
-        LOCK_WAITS,
-        {
-            "tid": index.tids[waits.tidx[:rows]],
-            "mm": mms[waits.mmx[:rows]] if rows else np.empty(0, np.uint64),
-            "quality": quality,
-            "contended": waits.contended[:rows].astype(np.int8) if has_contention else np.full(rows, -1, np.int8),
-            **{c: getattr(waits, c)[:rows] for c in ("write", "start_ns", "end_ns", "start_seq", "end_seq")},
-            "outcome": waits.outcome[:rows],
-            "call": waits.call[:rows],
-        },
-    )
-
-
-def _hold_frame(index: TidIndex, mms: NDArray[np.uint64], holds: lock_scan.Holds, rows: int) -> pd.DataFrame:
-    edge = (holds.start_seq[:rows] < 0) | (holds.end_seq[:rows] < 0)
-    quality = _quality(holds.damaged[:rows], edge)
-    plain = ("write", "start_ns", "end_ns", "start_seq", "end_seq", "downgrade_ns", "how", "call", "wait")
-    return make_frame(
-        LOCK_HOLDS,
-        {
-            "tid": index.tids[holds.tidx[:rows]],
-            "mm": mms[holds.mmx[:rows]] if rows else np.empty(0, np.uint64),
-            "quality": quality,
-            **{c: getattr(holds, c)[:rows] for c in plain},
-        },
-    )
-
-
-def _calls_frame(
-    trace: Trace, index: TidIndex, mms: NDArray[np.uint64], calls: lock_scan.Calls, rows: int
-) -> pd.DataFrame:
-    table = trace["syscall"]
-    enter, leave = calls.enter[:rows], calls.exit[:rows]
-    entered, left = enter >= 0, leave >= 0
-    known = np.where(entered, enter, leave)
-
-    def at(column: str, row: I64, seen: NDArray[np.bool_], missing: int) -> NDArray[np.generic]:
-        values = table[column].to_numpy()
-        if seen.all():
-            return values[row]
-        return np.where(seen, values[row], values.dtype.type(missing)) if rows else values[:0]
-
-    quality = _quality(calls.damaged[:rows], ~(entered & left))
-    locked = calls.lock_mmx[:rows]
-    return make_frame(
-        SYSCALL_CALLS,
-        {
-            "tid": index.tids[calls.tidx[:rows]],
-            "call": at("call", known, known >= 0, 0),
-            "nr": at("nr", known, known >= 0, -1),
-            "start_ns": at("ts_ns", enter, entered, trace.source.start_ns),
-            "end_ns": at("ts_ns", leave, left, trace.source.end_ns),
-            "start_seq": at("seq", enter, entered, -1),
-            "end_seq": at("seq", leave, left, -1),
-            **{f"arg{i}": at(f"arg{i}", enter, entered, 0) for i in range(4)},
-            "ret": at("ret", leave, left, 0),
-            "quality": quality,
-            "lock_mm": np.where(locked >= 0, mms[np.maximum(locked, 0)] if len(mms) else 0, 0).astype(np.uint64),
-            "lock_wait_ns": calls.lock_wait_ns[:rows],
-        },
-    )
 
 
 def _distrust(frame: pd.DataFrame, timeline: Timeline, losses: Losses) -> None:

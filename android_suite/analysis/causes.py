@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from android_suite.analysis.intervals import EMPTY, TimeSet
+from android_suite.analysis.jit import Bools
+from android_suite.analysis.locks import Locks
 from android_suite.analysis.other_locks import last_sleep
 from android_suite.analysis.sched import Timeline
 from android_suite.analysis.slices import pick
@@ -27,7 +29,18 @@ _IOCTL = events.SYSCALLS.index("ioctl")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waits:
-    """Everything that says what a sleeping thread waits for; see causes_of."""
+    """Everything that says what a sleeping thread waits for; see causes_of.
+
+    Attributes:
+        trace: for sched_blocked_reason.
+        timeline: thread states.
+        lock_waits: frame of LOCK_WAITS.
+        other_waits: frame of OTHER_WAITS.
+        slices: frame of SLICES.
+        calls: frame of SYSCALL_CALLS, those in which binder waits.
+        monitor: which slices tell of a Java monitor.
+        binder: which slices tell of a binder call.
+    """
 
     trace: Trace
     timeline: Timeline
@@ -35,6 +48,25 @@ class Waits:
     other_waits: pd.DataFrame
     slices: pd.DataFrame
     calls: pd.DataFrame
+    monitor: Bools
+    binder: Bools
+
+    @classmethod
+    def of(
+        cls, trace: Trace, timeline: Timeline, locks: Locks, other_waits: pd.DataFrame, slices: pd.DataFrame
+    ) -> Waits:
+        """Looks through all calls and all names of slices here, once, and not again for every thread."""
+        ioctls = locks.calls[locks.calls["call"].to_numpy() == _IOCTL]
+        return cls(
+            trace=trace,
+            timeline=timeline,
+            lock_waits=locks.waits,
+            other_waits=other_waits,
+            slices=slices,
+            calls=ioctls[(ioctls["arg1"].to_numpy() & np.uint64(0xFFFFFFFF)) == np.uint64(_BINDER_WRITE_READ)],
+            monitor=pick(slices, _MONITOR),
+            binder=pick(slices, _BINDER_SLICE),
+        )
 
 
 def causes_of(waits: Waits, tid: int) -> Mapping[str, TimeSet]:
@@ -68,26 +100,27 @@ def causes_of(waits: Waits, tid: int) -> Mapping[str, TimeSet]:
 
 
 def _windows(waits: Waits, tid: int) -> list[tuple[str, TimeSet]]:
-    lock = waits.lock_waits[(waits.lock_waits["tid"] == tid) & (waits.lock_waits["quality"] != UNKNOWN)]
-    other = waits.other_waits[(waits.other_waits["tid"] == tid) & (waits.other_waits["quality"] != UNKNOWN)]
-    on_mm = other["kind"] == "mmap_lock"
-    slices = waits.slices[(waits.slices["tid"] == tid) & (waits.slices["depth"] >= 0)]
-    calls = waits.calls[(waits.calls["tid"] == tid) & (waits.calls["call"] == _IOCTL)]
-    calls = calls[(calls["arg1"].to_numpy() & np.uint64(0xFFFFFFFF)) == np.uint64(_BINDER_WRITE_READ)]
+    on_mm = (waits.other_waits["kind"] == "mmap_lock").to_numpy(dtype=bool)
+    nested = (waits.slices["tid"].to_numpy() == tid) & (waits.slices["depth"].to_numpy() >= 0)
     reasons = waits.trace["blocked_reason"]
     reasons = reasons[(reasons["target_tid"] == tid) & reasons["io_wait"]]
     io = last_sleep(waits.timeline, reasons["target_tid"].to_numpy(), reasons["ts_ns"].to_numpy())
     return [
-        ("mmap_lock", _set(lock) | _set(other[on_mm])),
-        ("kernel_lock", _set(other[~on_mm])),
-        ("monitor", _set(slices[pick(slices, _MONITOR)])),
-        ("binder", _set(calls) | _set(slices[pick(slices, _BINDER_SLICE)])),
+        ("mmap_lock", trusted_set(waits.lock_waits, tid) | trusted_set(waits.other_waits[on_mm], tid)),
+        ("kernel_lock", trusted_set(waits.other_waits[~on_mm], tid)),
+        ("monitor", _set(waits.slices, nested & waits.monitor)),
+        ("binder", _set(waits.calls, waits.calls["tid"].to_numpy() == tid) | _set(waits.slices, nested & waits.binder)),
         ("io", TimeSet.of(*io)),
     ]
 
 
-def _set(frame: pd.DataFrame) -> TimeSet:
-    return TimeSet.of(frame["start_ns"].to_numpy(), frame["end_ns"].to_numpy())
+def trusted_set(frame: pd.DataFrame, tid: int) -> TimeSet:
+    """The time of a thread's rows in a frame of waits, but of those of unknown quality."""
+    return _set(frame, (frame["tid"].to_numpy() == tid) & (frame["quality"].to_numpy() != UNKNOWN))
+
+
+def _set(frame: pd.DataFrame, rows: Bools) -> TimeSet:
+    return TimeSet.of(frame["start_ns"].to_numpy()[rows], frame["end_ns"].to_numpy()[rows])
 
 
 def split_windows(waits: Waits, tid: int, start_ns: I64, end_ns: I64, prefix: str) -> dict[str, I64]:
@@ -107,4 +140,4 @@ def split_windows(waits: Waits, tid: int, start_ns: I64, end_ns: I64, prefix: st
 
 def inverted_set(inversions: pd.DataFrame, *tids: int) -> TimeSet:
     """The time during which any of the threads waited behind a weaker one."""
-    return _set(inversions[inversions["waiter_tid"].isin(tids)])
+    return _set(inversions, inversions["waiter_tid"].isin(tids).to_numpy(dtype=bool))

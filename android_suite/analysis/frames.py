@@ -23,7 +23,7 @@ _HEAD = (
 )  # fmt: skip
 # SurfaceFlinger's words that are not jank of anybody's making (facts of FrameTimeline; stuffed frames stay smooth).
 _NOT_JANK = ("", "Unspecified", "None", "Non Animating", "Display not ON", "Buffer Stuffing")
-_DO_FRAME = r"Choreographer#doFrame(?!-)"
+_DO_FRAME = r"Choreographer#doFrame(?:[^-]|$)"
 _DRAW_FRAME = r"DrawFrames?\b"
 _FEW = 8  # frames from which a refresh period can be read
 _SLOWEST_NS = 50_000_000  # longer apart than that, two frames are not of one animation

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from android_suite.analysis.causes import Waits
-from android_suite.analysis.intervals import TimeSet
+from android_suite.analysis.causes import Waits, trusted_set
 from android_suite.analysis.sched import states_in
-from android_suite.tables.derived import EXACT, GC_CYCLES, LOWER_BOUND, RUNNABLE, RUNNING, UNKNOWN
+from android_suite.tables.derived import EXACT, GC_CYCLES, LOWER_BOUND, RUNNABLE, RUNNING
 from android_suite.tables.schema import make_frame
 
 # "Background young concurrent copying GC"; other slices speak of GC too ("Lock contention on GC barrier lock").
@@ -32,19 +31,21 @@ def measure_gc_cycles(slices: pd.DataFrame, threads: pd.DataFrame, waits: Waits,
         A frame of GC_CYCLES, by start.
     """
     nested = slices[slices["name"].str.endswith(" GC") & (slices["depth"] >= 0)]  # few: the expression is slow
-    named = nested["name"].str.extract(_CYCLE)
-    named = named[named[1].notna().to_numpy(dtype=bool)]
-    cycles = nested.loc[named.index]
+    kind, names = pd.factorize(nested["name"])  # fewer still, as their names repeat
+    named = pd.Series(names, dtype="str").str.extract(_CYCLE)
+    is_cycle = named[1].notna().to_numpy(dtype=bool)[kind]
+    cycles, named = nested[is_cycle], named.iloc[kind[is_cycle]]
     tid, start, end = (cycles[c].to_numpy() for c in ("tid", "start_ns", "end_ns"))
     spent = states_in(waits.timeline, tid, start, end)
     lock_wait = np.zeros(len(cycles), np.int64)
     calls, size = np.zeros(len(cycles), np.int64), np.zeros(len(cycles), np.int64)
     for thread in np.unique(tid):
         of = tid == thread
-        own = waits.lock_waits[(waits.lock_waits["tid"] == thread) & (waits.lock_waits["quality"] != UNKNOWN)]
-        lock_wait[of] = TimeSet.of(own["start_ns"].to_numpy(), own["end_ns"].to_numpy()).time_in(start[of], end[of])
-        done = madvise[madvise["tid"] == thread].sort_values("start_ns", kind="stable")
-        begins, total = done["start_ns"].to_numpy(), np.concatenate([[0], np.cumsum(done["bytes"].to_numpy())])
+        lock_wait[of] = trusted_set(waits.lock_waits, int(thread)).time_in(start[of], end[of])
+        done = np.flatnonzero(madvise["tid"].to_numpy() == thread)
+        done = done[np.argsort(madvise["start_ns"].to_numpy()[done], kind="stable")]
+        begins = madvise["start_ns"].to_numpy()[done]
+        total = np.concatenate([[0], np.cumsum(madvise["bytes"].to_numpy()[done])])
         first, last = np.searchsorted(begins, start[of]), np.searchsorted(begins, end[of])
         calls[of], size[of] = last - first, total[last] - total[first]
     tgid = threads.set_index("tid")["tgid"].reindex(tid, fill_value=-1).to_numpy()

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from android_suite.analysis import inversion_scan as scan
-from android_suite.analysis.ids import group_order
+from android_suite.analysis.ids import TidIndex, group_order
 from android_suite.analysis.jit import frozen
 from android_suite.analysis.locks import Locks
 from android_suite.analysis.operations import name_operations
@@ -79,7 +79,8 @@ def _assemble(trace: Trace, locks: Locks, pieces: I64, on: I64, blind_waits: I64
     writes = holds["write"].to_numpy()[h] & ((downgraded < 0) | (downgraded > start))
     tid = holds["tid"].to_numpy()
     # Who ran on a CPU that shows no switch is not known, so the intruders may not be all.
-    hidden = (state == RUNNABLE) & ~np.isin(pieces[:, scan.CPU], trace["sched_switch"]["cpu"].unique())
+    cpus = TidIndex.of([trace["sched_switch"]["cpu"].to_numpy()])
+    hidden = (state == RUNNABLE) & (cpus.number(pieces[:, scan.CPU]) < 0)
     partial = np.bincount(number, weights=hidden) > 0
     partial |= (waits["quality"].to_numpy()[w] != EXACT) | np.isin(w, blind_waits)
     via_tid = np.where(chained[first], waits["tid"].to_numpy()[np.maximum(via[first], 0)], -1)
@@ -100,23 +101,20 @@ def _assemble(trace: Trace, locks: Locks, pieces: I64, on: I64, blind_waits: I64
             "quality": np.where(partial, LOWER_BOUND, EXACT).astype(np.int8),
         },
     )  # fmt: skip
-    return frame, _intruders(trace, frame, pieces, number)
+    return frame, _intruders(trace, cpus, frame, pieces, number)
 
 
-def _intruders(trace: Trace, inversions: pd.DataFrame, pieces: I64, number: I64) -> pd.DataFrame:
+def _intruders(trace: Trace, cpus: TidIndex, inversions: pd.DataFrame, pieces: I64, number: I64) -> pd.DataFrame:
     ready = np.flatnonzero(pieces[:, scan.STATE] == RUNNABLE)
     switches = trace["sched_switch"]
-    cpus, cpu = np.unique(switches["cpu"].to_numpy(), return_inverse=True)
-    order, starts = group_order(cpu.astype(np.int32), len(cpus))
-    wanted = pieces[ready, scan.CPU]
-    at = np.searchsorted(cpus, wanted).clip(0, max(len(cpus) - 1, 0))
-    dense = np.where(cpus[at] == wanted, at, -1) if len(cpus) else np.full(len(ready), -1)
+    order, starts = group_order(cpus.number(switches["cpu"].to_numpy()), len(cpus))
     of = number[ready]
     found = scan.find_intruders(
         order, starts, frozen(switches["ts_ns"].to_numpy()), frozen(switches["prev_tid"].to_numpy()),
         frozen(switches["next_tid"].to_numpy()),
         trace.source.start_ns, trace.source.end_ns,
-        frozen(pieces[ready, scan.START]), frozen(pieces[ready, scan.END]), frozen(dense.astype(np.int64)),
+        frozen(pieces[ready, scan.START]), frozen(pieces[ready, scan.END]),
+        frozen(cpus.number(pieces[ready, scan.CPU]).astype(np.int64)),
         frozen(inversions["waiter_tid"].to_numpy()[of]), frozen(inversions["holder_tid"].to_numpy()[of]),
     )  # fmt: skip
     rows = pd.DataFrame({"inversion": of[found[:, 0]], "tid": found[:, 1], "ran_ns": found[:, 2]})

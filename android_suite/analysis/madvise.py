@@ -68,7 +68,11 @@ def measure_madvise(
         _PER_VMA,
     ).astype(np.int8)
     verdict = _judge(maps or {}, tgid, address, length, remote_call)
-    reason = _reasons(path, advice, verdict, remote_call & locked & ~own, _writer_inside(picked, locks.holds))
+    writer = np.zeros(len(picked), np.bool_)
+    clean = np.flatnonzero(verdict == vma.CLEAN)  # of the others nobody asks
+    if len(clean):
+        writer[clean] = _writer_inside(picked.iloc[clean], locks.holds)
+    reason = _reasons(path, advice, verdict, remote_call & locked & ~own, writer)
     return make_frame(
         MADVISE,
         {

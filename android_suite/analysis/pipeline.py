@@ -123,9 +123,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
     inversions, intruders = measure_inversions(trace, timeline, locks)
     other = measure_other_waits(trace, timeline, locks, losses)
     slices, counters = measure_slices(trace, losses)
-    waits = Waits(
-        trace=trace, timeline=timeline, lock_waits=locks.waits, other_waits=other, slices=slices, calls=locks.calls
-    )
+    waits = Waits.of(trace, timeline, locks, other, slices)
     frames = _frames(trace, threads, waits, inversions, evidence)
     cycles = measure_gc_cycles(slices, threads, waits, madvise)
     starts = evidence.am_starts if evidence.am_starts is not None else make_frame(AM_STARTS)

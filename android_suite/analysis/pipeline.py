@@ -106,11 +106,11 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
     """
     evidence = evidence or Evidence()
     losses, recorded = Losses.of(trace["lost"]), _recorded(trace)
+    trace = _drop(_drop(trace, "syscall", "cpu", "arg4", "arg5"), "mmap_lock", "cpu")  # nobody asks for these
     timeline = measure_thread_states(
         trace["sched_switch"], trace["sched_wake"], trace["pi_setprio"], losses, trace.source.end_ns
     )
     trace = _drop(trace, "sched_switch", "seq", "prev_prio", "prev_state", "next_prio")  # the timeline has them
-    trace = _drop(_drop(trace, "syscall", "cpu", "arg4", "arg5"), "mmap_lock", "cpu")
     wakes = trace["sched_wake"]
     trace = replace(trace, tables={**trace.tables, "sched_wake": wakes[wakes["kind"] == _WAKEUP_NEW]})
     del wakes

@@ -101,7 +101,7 @@ class TableBuilder:
             batch.kind, batch.where, batch.size, self._table_of, self._needed, start, order, row, where, rows
         ):
             self._refuse_short_record(batch)
-        self.threads.note(batch, start, where)
+        self.threads.note(batch)
         values = np.empty(n, np.int64)
         for number, (store, of_table) in enumerate(zip(self._stores, self._kinds_of, strict=True)):
             count = int(rows[number])

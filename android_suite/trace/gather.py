@@ -86,16 +86,21 @@ def gather_bytes(words: Array, where: Array, begin: Array, big: bool, offsets: A
 
 
 @compiled
-def changed_names(
-    words: Array, where: Array, kind: Array, first_pair: Array, pairs: Array, cache_tid: Array, cache_name: Array,
-    out_event: Array, out_pair: Array,
-) -> int:  # fmt: skip
-    """Events that call a thread something else than the last one did, in merged order: threads keep their names.
+def note_threads(
+    words: Array, where: Array, kind: Array, tid_word: Array, seen: Array, out_tid: Array, first_pair: Array,
+    pairs: Array, cache_tid: Array, cache_name: Array, out_event: Array, out_pair: Array,
+) -> tuple[int, int]:  # fmt: skip
+    """Threads that have not run before, and events that call one something else than the last one did, in merged order.
+
+    Threads keep their names, so both are few; a few may come again.
 
     Args:
         words: the arena.
         where: uint32 (events): the records.
         kind: int32 (events).
+        tid_word: int64 (kinds): word of the record where the thread that ran stands; -1: nobody knows.
+        seen: int64 (power of two), in and out: threads that have run.
+        out_tid: int64 (events), out: those that have not.
         first_pair: int64 (kinds + 1): the first pair of each kind.
         pairs: int64 (pairs, 3): words of the record where thread id and name stand, and the name's length in words: at
             most 4, 0 if it has to be looked at every time.
@@ -105,56 +110,33 @@ def changed_names(
         out_pair: int32, out: and which of their pairs.
 
     Returns:
-        How many.
+        How many threads, how many events.
     """
-    n = 0
-    mask = cache_tid.size - 1
+    threads, n = 0, 0
     for e in range(where.size):
-        at = np.int64(where[e])
-        for pair in range(first_pair[kind[e]], first_pair[kind[e] + 1]):
+        at, k = np.int64(where[e]), kind[e]
+        if tid_word[k] >= 0:
+            tid = np.int64(np.int32(words[at + tid_word[k]]))
+            slot = tid & (seen.size - 1)
+            if seen[slot] != tid:
+                seen[slot] = tid
+                out_tid[threads] = tid
+                threads += 1
+        for pair in range(first_pair[k], first_pair[k + 1]):
             same = pairs[pair, 2] > 0
             if same:
                 tid = np.int64(np.int32(words[at + pairs[pair, 0]]))
-                slot = tid & mask
+                slot = tid & (cache_tid.size - 1)
                 same = cache_tid[slot] == tid
                 cache_tid[slot] = tid
                 if tid == 0 and same:
                     continue  # every CPU has an idle thread of its own name
-                for k in range(pairs[pair, 2]):
-                    word = words[at + pairs[pair, 1] + k]
-                    same &= cache_name[slot, k] == word
-                    cache_name[slot, k] = word
+                for i in range(pairs[pair, 2]):
+                    word = words[at + pairs[pair, 1] + i]
+                    same &= cache_name[slot, i] == word
+                    cache_name[slot, i] = word
             if not same:
                 out_event[n] = e
                 out_pair[n] = pair
                 n += 1
-    return n
-
-
-@compiled
-def new_tids(words: Array, start: Array, where: Array, tid_word: Array, cache_tid: Array, out: Array) -> int:
-    """Thread ids that the cache (int64, power of two, in and out) does not remember; a few may come again.
-
-    Args:
-        words: the arena.
-        start: int64 (kinds + 1): where each kind starts in ``where``.
-        where: uint32 (events): the records, by kind.
-        tid_word: int64 (kinds): word of the record where the thread id stands; -1: nobody knows.
-        cache_tid: see above.
-        out: int64 (events), out.
-
-    Returns:
-        How many.
-    """
-    n = 0
-    mask = cache_tid.size - 1
-    for k in range(tid_word.size):
-        if tid_word[k] >= 0:
-            for i in range(start[k], start[k + 1]):
-                tid = np.int64(np.int32(words[where[i] + tid_word[k]]))
-                slot = tid & mask
-                if cache_tid[slot] != tid:
-                    cache_tid[slot] = tid
-                    out[n] = tid
-                    n += 1
-    return n
+    return threads, n

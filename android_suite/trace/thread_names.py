@@ -42,24 +42,17 @@ class ThreadNames:
         self.tids: set[int] = set()
         self.comms: dict[int, str] = {}
 
-    def note(self, batch: Batch, start: Array, by_kind: Array) -> None:
-        """Notes which threads ran and what they were called.
-
-        Args:
-            batch: every record is as long as its plan needs.
-            start: int64 (kinds + 1), where each kind starts in ``by_kind``.
-            by_kind: uint32, the records of the batch by kind.
-        """
-        tids = np.empty(by_kind.size, np.int64)
-        n = gather.new_tids(batch.words, start, by_kind, self._tid_word, self._seen_cache, tids)
-        if n:
-            self.tids.update(np.unique(tids[:n]).tolist())
-        events = np.empty(by_kind.size * self._most_pairs, np.int32)
+    def note(self, batch: Batch) -> None:
+        """Notes which threads ran and what they were called; every record must be as long as its plan needs."""
+        tids = np.empty(batch.ts.size, np.int64)
+        events = np.empty(batch.ts.size * self._most_pairs, np.int32)
         pairs = np.empty(events.size, np.int32)
-        n = gather.changed_names(
-            batch.words, batch.where, batch.kind, self._first_pair, self._pair_words, self._name_tid, self._name_words,
-            events, pairs,
+        threads, n = gather.note_threads(
+            batch.words, batch.where, batch.kind, self._tid_word, self._seen_cache, tids, self._first_pair,
+            self._pair_words, self._name_tid, self._name_words, events, pairs,
         )  # fmt: skip
+        if threads:
+            self.tids.update(np.unique(tids[:threads]).tolist())
         if n:
             self._hear(batch, events[:n], pairs[:n])
 
@@ -85,7 +78,7 @@ class ThreadNames:
 
 
 def _pair_words(who: Field, called: Field) -> tuple[int, int, int]:
-    """A pair as ``changed_names`` wants it."""
+    """A pair as ``note_threads`` wants it."""
     compared = (
         who.size == 4 and who.offset % 4 == 0 and called.location == "here"
         and called.offset % 4 == 0 and called.size % 4 == 0 and 0 < called.size <= 16

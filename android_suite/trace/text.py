@@ -54,13 +54,15 @@ def read_text(source: Path | str | bytes, *, name: str = "trace", process_dump: 
         TraceError: no line of it is an ftrace event, or it is packed and damaged.
     """
     if isinstance(source, bytes):
-        return _read(source, name, process_dump)
+        return _read(source, name, process_dump, None)
     path = Path(source)
     mapped = map_file(path, "ftrace text")
-    return _read(memoryview(mapped), str(path), process_dump, mapped)
+    return _read(memoryview(mapped), str(path), process_dump, path, mapped)
 
 
-def _read(data: bytes | memoryview, name: str, process_dump: bytes, mapped: mmap.mmap | None = None) -> Trace:
+def _read(
+    data: bytes | memoryview, name: str, process_dump: bytes, path: Path | None, mapped: mmap.mmap | None = None
+) -> Trace:
     parts = unwrap_text(data, name)
     if parts.text is not data:
         mapped = None
@@ -71,7 +73,7 @@ def _read(data: bytes | memoryview, name: str, process_dump: bytes, mapped: mmap
         builder.state.counts[LAST_TS] = max(builder.state.counts[LAST_TS], 0)
         release_pages(mapped, begin, end)
     _check_found(builder, buf, name)
-    return _finish(builder, parts.format, name, process_dump or parts.process_dump)
+    return _finish(builder, parts.format, name, process_dump or parts.process_dump, path)
 
 
 def _chunks(buf: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -99,7 +101,7 @@ def _check_found(builder: TableBuilder, buf: np.ndarray, name: str) -> None:
         )
 
 
-def _finish(builder: TableBuilder, form: str, name: str, process_dump: bytes) -> Trace:
+def _finish(builder: TableBuilder, form: str, name: str, process_dump: bytes, path: Path | None) -> Trace:
     state, counts = builder.state, builder.state.counts
     ts = builder.times.finish()
     rank: np.ndarray | None = None
@@ -125,7 +127,7 @@ def _finish(builder: TableBuilder, form: str, name: str, process_dump: bytes) ->
         format=form, path=name, events=builder.events, lost_events=lost_events, clock="unknown", start_ns=start, end_ns=end,
         cpus=cpus, event_counts=dict(sorted(builder.counts.items())), notes=tuple(notes),
     )  # fmt: skip
-    return Trace(source=source, tables=tables, decode_event=_Decoder(name, form, rank, builder).decode)
+    return Trace(source=source, tables=tables, decode_event=_Decoder(path, form, rank, builder).decode)
 
 
 def _notes(builder: TableBuilder) -> list[str]:
@@ -171,18 +173,19 @@ def _lost(state: ScanState, start: int, end: int) -> tuple[pd.DataFrame, int | N
 
 
 class _Decoder:
-    """Decodes one event of any name on request, by reading the text again (it is not kept in memory)."""
+    """Decodes one event of any name on request: text from a file is read again, text given as bytes is kept."""
 
-    def __init__(self, path: str, form: str, rank: np.ndarray | None, builder: TableBuilder) -> None:
+    def __init__(self, path: Path | None, form: str, rank: np.ndarray | None, builder: TableBuilder) -> None:
         self._path, self._form, self._rank = path, form, rank
-        self._buf: np.ndarray | None = builder.buf if not Path(path).is_file() else None
+        self._buf: np.ndarray | None = builder.buf if path is None else None
         builder.buf = np.empty(0, np.uint8)
 
     def decode(self, name: str) -> pd.DataFrame:
         """All events of ``name``: seq, ts_ns, cpu, tid, ``payload``, and a column for each ``key=value`` in it."""
-        if self._buf is not None:
+        if self._path is None:
+            assert self._buf is not None
             return self._decode(self._buf, name)
-        mapped = memoryview(map_file(Path(self._path), "ftrace text"))
+        mapped = memoryview(map_file(self._path, "ftrace text"))
         return self._decode(np.frombuffer(unwrap_text(mapped, self._path).text, np.uint8), name)
 
     def _decode(self, buf: np.ndarray, name: str) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -180,11 +180,11 @@ def make_record(name: str, pid: int, /, *, big_endian: bool = False, **values: A
 
 def write_capture(
     folder: Path, layout: PageLayout, cpus: Mapping[int, bytes], *, stats: Mapping[int, str] | None = None,
-    files: Mapping[str, str] | None = None, meta: Mapping[str, Any] | None = None,
+    files: Mapping[str, str] | None = None, meta: Mapping[str, Any] | None = None, formats: Collection[str] = FORMATS,
 ) -> Path:  # fmt: skip
-    """A raw capture in ``folder``: pages of each CPU, all formats, and whatever else is given."""
+    """A raw capture in ``folder``: pages of each CPU, the formats of those names, and whatever else is given."""
     place = folder / "ftrace"
-    for form in FORMATS.values():
+    for form in map(FORMATS.__getitem__, formats):
         path = place / "formats" / form.system / form.name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(form.text)
@@ -217,9 +217,10 @@ class DatBuffer:
 
 def make_dat_v7(
     layout: PageLayout, buffers: Sequence[DatBuffer], *, compression: str = "none", chunk_pages: int = 2,
-    options: Sequence[tuple[int, bytes]] = (), cmdlines: str = "",
+    options: Sequence[tuple[int, bytes]] = (), cmdlines: str = "", formats: Collection[str] = FORMATS,
+    spoil: Callable[[bytes], bytes] = bytes,
 ) -> bytes:  # fmt: skip
-    """A trace.dat version 7, written from its manual page."""
+    """A trace.dat version 7, written from its manual page; ``spoil`` changes what is packed before it is."""
     order = ">" if layout.big_endian else "<"
     out = bytearray(b"\x17\x08\x44tracing7\0" + bytes([layout.big_endian, layout.commit_bytes]))
     out += struct.pack(order + "I", layout.page_bytes) + compression.encode() + b"\0" + b"1\0"
@@ -234,6 +235,7 @@ def make_dat_v7(
         at = len(out)
         packed = compression != "none"
         if packed:
+            data = spoil(data)
             squeezed = pack(data)
             data = struct.pack(order + "II", len(squeezed), len(data)) + squeezed
         out.extend(struct.pack(order + "HHIQ", number, int(packed), 0, len(data)) + data)
@@ -244,9 +246,9 @@ def make_dat_v7(
 
     info = b"header_page\0" + block(header_page_text(layout).encode()) + b"header_event\0" + block(b"")
     systems: dict[str, list[EventFormat]] = {}
-    for form in FORMATS.values():
+    for form in map(FORMATS.__getitem__, formats):
         systems.setdefault(form.system, []).append(form)
-    own = systems.pop("ftrace")
+    own = systems.pop("ftrace", [])
     ftrace = struct.pack(order + "I", len(own)) + b"".join(block(f.text.encode()) for f in own)
     rest = struct.pack(order + "I", len(systems)) + b"".join(
         name.encode() + b"\0" + struct.pack(order + "I", len(forms)) + b"".join(block(f.text.encode()) for f in forms)
@@ -260,7 +262,7 @@ def make_dat_v7(
             out += bytes(-len(out) % layout.page_bytes)
             at = len(out)
             step = chunk_pages * layout.page_bytes
-            chunks = [data[i : i + step] for i in range(0, len(data), step)]
+            chunks = [spoil(data[i : i + step]) for i in range(0, len(data), step)]
             if compression == "none":
                 out += data
                 places.append((cpu, at, len(data)))

@@ -1,4 +1,4 @@
-"""Makes the writers beside these tests importable as ``tests.trace.*``, as ``python -m tests.trace.fuzz`` sees them."""
+"""Makes the writers beside these tests importable as ``tests.trace.*``, as ``python -m tests.fuzz`` sees them."""
 
 from __future__ import annotations
 

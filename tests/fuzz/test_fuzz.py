@@ -1,0 +1,114 @@
+"""The short form of the fuzzing; ``python -m tests.fuzz`` has the long one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from android_suite.errors import EvidenceError, TraceError, UsageError
+from tests.fuzz.bombs import KINDS, SMALL_BOUND_BYTES, make_bomb, small_bounds
+from tests.fuzz.engine import Case, Reader, run_cases
+from tests.fuzz.run import READERS, fuzz
+
+# Cases, and classes of faults that must have been drawn among them.
+SHORT: dict[str, tuple[int, tuple[str, ...]]] = {
+    "raw": (400, ("flip", "cut", "splice", "page: commit", "page: type_len", "format: offset", "format: size")),
+    "dat6": (150, ("header: option", "page: commit", "format: missing")),
+    "dat7": (150, ("packed: insides", "header: packed size", "header: option's size")),
+    "text": (400, ("word in", "lines shuffled", "cut")),
+    "packed": (400, ("wrapped: atrace -z", "wrapped: html", "wrapped: zip")),
+    "perfetto": (250, ("packet: nesting", "packet: varint", "packet: zlib inside")),
+    "detect": (200, ("file: layers", "file: noise", "file: trace.dat")),
+    "evidence": (150, ("words", "read: frames", "read: by every parser")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_broken_input_is_decoded_or_refused(name: str, tmp_path: Path) -> None:
+    cases, classes = SHORT[name]
+    tally = run_cases(READERS[name](tmp_path), range(cases), seed=20261123)
+    assert not tally.violations, tally.violations
+    assert tally.cases == tally.decoded + tally.refused == cases
+    assert tally.decoded > 10
+    assert tally.refused > 10 or name == "text"  # lines that are no events are left out
+    assert all(tally.drawn[drawn] for drawn in classes), tally.drawn
+
+
+class _Faulty(Reader):
+    """A reader with one of everything that must be found."""
+
+    name = "faulty"
+
+    def warm_up(self) -> None:
+        self.file = self.scratch / "t"
+
+    def make(self, case: Case) -> int:
+        return case.number
+
+    def read(self, case: Case, made: int) -> None:
+        match made:
+            case 0:
+                raise KeyError("no such column")
+            case 1:
+                raise TraceError("elsewhere", 5, "a page")
+            case 2:
+                raise TraceError(self.file, 500, "a page")
+            case 3:
+                raise UsageError("that is no trace; give a trace.")
+            case 4:
+                raise TimeoutError
+            case 5:
+                raise TraceError(self.file, 99, "a page")
+            case 6:
+                raise EvidenceError("nothing")
+
+    def input_bytes(self, made: int, file: Path) -> int:
+        return 100
+
+
+def test_what_is_wrong_is_found(tmp_path: Path) -> None:
+    tally = run_cases(_Faulty(tmp_path), range(8), seed=1)
+    assert [text.split(":")[0] for text in tally.violations] == [f"faulty --only {n}" for n in (0, 1, 2, 3, 4, 6)]
+    assert (tally.cases, tally.decoded) == (8, 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bombs_stop_at_the_bound(kind: str, tmp_path: Path) -> None:
+    bomb = make_bomb(kind, 32 << 20, "text")
+    assert len(bomb) < SMALL_BOUND_BYTES
+    reader = READERS["detect"].__new__(READERS["detect"])
+    reader._file = tmp_path / "any"
+    with small_bounds(), pytest.raises(TraceError, match=r"at most|expected") as caught:
+        reader.read(Case.of(1, 1), (bomb, True))
+    assert caught.value.file == reader._file
+
+
+def test_the_command_names_what_it_did(project_root: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.fuzz", "--reader", "evidence", "--cases", "20", "--first", "40"],
+        cwd=project_root, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "evidence: seed 1, cases 40 to 59: " in run.stdout
+
+
+@pytest.mark.slow
+def test_slices_are_joined() -> None:
+    tally = fuzz("evidence", range(2030), seed=3, jobs=2)
+    assert (tally.cases, tally.violations) == (2030, [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["raw", "dat7", "text", "perfetto"])
+def test_compiled_loops_stay_inside_their_arrays(name: str, project_root: Path, tmp_path: Path) -> None:
+    # Checked code is compiled anew, so its cache must not mix with the other one's.
+    environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.fuzz", "--reader", name, "--cases", "400", "--seed", "11"],
+        cwd=project_root, env=environment, capture_output=True, text=True, check=False, timeout=550,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr

@@ -56,7 +56,7 @@ def name_operations(
     call, number = calls["call"].to_numpy(), calls["nr"].to_numpy()
     advice, advice_of_other = calls["arg2"].to_numpy(), calls["arg3"].to_numpy()
     entered, trusted = calls["start_seq"].to_numpy() >= 0, calls["quality"].to_numpy() != UNKNOWN
-    faults = _faulting(trace, tids, seqs)
+    faults = _faulting(trace, calls, tids, seqs)
     outside = FAULT if sees_every_syscall(trace) else UNTRACED
     begun_before = _begun_before(calls)
     names = np.empty(len(call_rows), np.object_)
@@ -65,7 +65,7 @@ def name_operations(
             row = begun_before(int(tids[i]), int(seqs[i]))
         if seqs[i] < 0 or (row >= 0 and not trusted[row]):
             names[i] = "unknown"
-        elif faults[i]:
+        elif row < 0 and faults[i]:
             names[i] = FAULT
         elif row < 0:
             names[i] = outside if row == -1 or outside == UNTRACED else "unknown"
@@ -95,8 +95,11 @@ def _begun_before(calls: pd.DataFrame) -> Callable[[int, int], int]:
     return find
 
 
-def _faulting(trace: Trace, tids: NDArray[np.int32], seqs: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether the last thing the thread did before, of all the trace shows, was a page fault."""
+def _faulting(trace: Trace, calls: pd.DataFrame, tids: NDArray[np.int32], seqs: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the last thing the thread did before, of all the trace shows, was a page fault.
+
+    Most faults take the VMA's own lock and leave nothing but their event, so a call since then has ended them.
+    """
     faults = trace["page_fault"]
     if not len(faults):
         return np.zeros(len(tids), np.bool_)
@@ -104,7 +107,9 @@ def _faulting(trace: Trace, tids: NDArray[np.int32], seqs: NDArray[np.int64]) ->
     wanted = np.unique(tids)
     last_fault = _last_before(faults, wanted, tids, seqs)
     releases = lock[(lock["kind"] == events.MMAP_LOCK_KINDS.index("mmap_lock_released")) & lock["tid"].isin(wanted)]
-    return (last_fault >= 0) & (last_fault > _last_before(releases, wanted, tids, seqs))
+    ended = calls.loc[calls["tid"].isin(wanted), ["tid", "end_seq"]].rename(columns={"end_seq": "seq"})
+    since = np.maximum(*(_last_before(f.sort_values("seq"), wanted, tids, seqs) for f in (releases, ended)))
+    return np.asarray((last_fault >= 0) & (last_fault > since), np.bool_)
 
 
 def _last_before(

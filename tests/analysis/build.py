@@ -66,6 +66,9 @@ class TraceBuilder:
     def leave(self, ts: int, tid: int, call: str, ret: int = 0, *, cpu: int = 0) -> TraceBuilder:
         return self._add("syscall", ts, cpu, tid, 1, events.SYSCALLS.index(call), -1, *([0] * 6), ret)
 
+    def fault(self, ts: int, tid: int, *, cpu: int = 0) -> TraceBuilder:
+        return self._add("page_fault", ts, cpu, tid, 0x7000, 0x4000, 6)
+
     def contend(self, ts: int, tid: int, addr: int, flags: int | None, ret: int = 0) -> TraceBuilder:
         kind = 1 if flags is None else 0
         return self._add("contention", ts, 0, tid, kind, addr, flags or 0, ret)

@@ -142,6 +142,11 @@ def test_operations() -> None:
     assert operation(base().hold(20, 80, GC), **every) == "unknown"  # it may be in a call since before the trace
     assert operation(base().hold(20, 80, GC).leave(95, GC, "mprotect")) == "mprotect"
     assert operation(base().lock(80, GC, "released")) == "unknown"
+    assert operation(base().fault(5, GC).hold(20, 80, GC)) == "fault"
+    # A fault under the VMA's own lock leaves no lock event; the call after it is no fault.
+    faulted = base().fault(5, GC)
+    assert operation(faulted.enter(9, GC, "munmap").hold(20, 80, GC).leave(95, GC, "munmap")) == "munmap"
+    assert operation(base().fault(5, GC).enter(6, GC, "mmap").leave(9, GC, "mmap").hold(20, 80, GC)) == "untraced"
 
 
 def test_segments_of_other_mms_do_not_mix() -> None:

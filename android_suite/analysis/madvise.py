@@ -15,7 +15,7 @@ from android_suite.tables.derived import EXACT, MADVISE, PATHS, REASONS, UNKNOWN
 from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace
 
-# What only ever locks the caller's own address space; madvise itself does, too, but it is what is judged here.
+# What only ever locks the caller's own address space; madvise itself does, too, but is not asked about itself.
 _OWN_MM_CALLS = tuple(events.SYSCALLS.index(n) for n in ("mmap", "munmap", "mprotect", "mremap", "brk"))
 _MADVISE, _PROCESS_MADVISE = (events.SYSCALLS.index(n) for n in ("madvise", "process_madvise"))
 _PER_VMA, _MMAP_LOCK, _PATH_UNKNOWN = (PATHS.index(n) for n in ("per_vma", "mmap_lock", "unknown"))
@@ -58,7 +58,16 @@ def measure_madvise(
     advice = np.where(entered, raw_advice.astype(np.int32), np.int32(-1))
     tgid = threads.set_index("tid")["tgid"].reindex(picked["tid"].to_numpy(), fill_value=-1).to_numpy()
     lock_mm = picked["lock_mm"].to_numpy()
-    own = _is_own_mm(locks.lockers, calls, threads, picked["tid"].to_numpy(), lock_mm)
+    tids = picked["tid"].to_numpy()
+    own, _ = _is_own_mm(locks.lockers, _lockers_of(calls, _OWN_MM_CALLS), threads, tids, lock_mm)
+    guessed = np.zeros(len(picked), np.bool_)
+    if remote_call.any():
+        unsure = threads.loc[threads["inferred"] | (threads["tgid"] < 0), "tid"]
+        local = _lockers_of(calls, (*_OWN_MM_CALLS, _MADVISE))
+        local = local[~local["tid"].isin(unsure)]
+        of, at = tids[remote_call], lock_mm[remote_call]
+        own[remote_call], known = _is_own_mm(locks.lockers, local, threads, of, at)
+        guessed[remote_call] = ~known | np.isin(of, unsure)
     locked = lock_mm != 0
     nothing_done = (length == 0) & ~remote_call | (ret == _EINVAL) | np.isin(advice, _TAKES_NO_LOCK)
     blind = (picked["quality"].to_numpy() != EXACT) | (not records_locks(trace))
@@ -72,7 +81,7 @@ def measure_madvise(
     clean = np.flatnonzero(verdict == vma.CLEAN)  # of the others nobody asks
     if len(clean):
         writer[clean] = _writer_inside(picked.iloc[clean], locks.holds)
-    reason = _reasons(path, advice, verdict, remote_call & locked & ~own, writer)
+    reason = _reasons(path, advice, verdict, remote_call & locked & ~own, guessed, writer)
     return make_frame(
         MADVISE,
         {
@@ -91,13 +100,19 @@ def records_locks(trace: Trace) -> bool:
     return bool((trace["mmap_lock"]["kind"] == 0).any())
 
 
-def _is_own_mm(
-    lockers: pd.DataFrame, calls: pd.DataFrame, threads: pd.DataFrame, tids: NDArray[np.int32], mms: NDArray[np.uint64]
-) -> NDArray[np.bool_]:
-    """Whether each mm is that of the thread's process.
+def _lockers_of(calls: pd.DataFrame, kinds: Sequence[int]) -> pd.DataFrame:
+    """Thread and first lock of the calls of these kinds that took one."""
+    return calls.loc[calls["call"].isin(kinds) & (calls["lock_mm"] != 0), ["tid", "lock_mm"]]
 
-    Calls like mmap and munmap only ever lock the caller's own, so they tell. For a process that made none it is the mm
-    that it locks most, or one that is mostly locked by it: a guess, since process_madvise and /proc lock those of others.
+
+def _is_own_mm(
+    lockers: pd.DataFrame, local: pd.DataFrame, threads: pd.DataFrame, tids: NDArray[np.int32], mms: NDArray[np.uint64]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether each mm is that of the thread's process, and whether that is known.
+
+    Calls like mmap and munmap (``local``) only ever lock the caller's own, so they tell. For a process that made none it is
+    the mm that it locks most, or one that is mostly locked by it: a guess, since process_madvise and /proc lock those of
+    others, and only among the mms that no other process has shown to be its own.
     """
     tgid = threads.set_index("tid")["tgid"]
 
@@ -105,14 +120,15 @@ def _is_own_mm(
         found = tgid.reindex(thread, fill_value=-1).to_numpy().astype(np.int64)
         return np.where(found >= 0, found, -1 - thread.astype(np.int64))  # a thread of no known process is its own
 
-    local = calls[calls["call"].isin(_OWN_MM_CALLS) & (calls["lock_mm"] != 0)]
     told = pd.DataFrame({"process": process_of(local["tid"].to_numpy()), "mm": local["lock_mm"].to_numpy()})
     counts = lockers.assign(process=process_of(lockers["tid"].to_numpy()))
     counts = counts.groupby(["process", "mm"])["n"].sum().reset_index().sort_values("n", kind="stable")
     guessed = pd.concat([counts.drop_duplicates(k, keep="last")[["process", "mm"]] for k in ("process", "mm")])
-    guessed = guessed[~guessed["process"].isin(told["process"])]
+    guessed = guessed[~guessed["process"].isin(told["process"]) & ~guessed["mm"].isin(told["mm"])]
     own = pd.MultiIndex.from_frame(pd.concat([told, guessed]).drop_duplicates())
-    return np.asarray(pd.MultiIndex.from_arrays([process_of(tids), mms]).isin(own), np.bool_)
+    process = process_of(tids)
+    known = np.isin(process, told["process"]) | np.isin(mms, told["mm"])
+    return np.asarray(pd.MultiIndex.from_arrays([process, mms]).isin(own), np.bool_), known
 
 
 def _judge(
@@ -134,6 +150,7 @@ def _reasons(
     advice: NDArray[np.int32],
     verdict: NDArray[np.int8],
     remote: NDArray[np.bool_],
+    guessed: NDArray[np.bool_],
     writer_inside: NDArray[np.bool_],
 ) -> NDArray[np.int8]:
     fell = path == _MMAP_LOCK
@@ -152,8 +169,17 @@ def _reasons(
             of = (advice == one) & fell
             never = not (capable & (advice == one)).any() and ((of & clean).any() or int(of.sum()) >= _ENOUGH)
             needs_mmap_lock |= of & never
-    names = ("remote", "unpatched", "advice", "spans_vmas", "userfaultfd", "vma_lock_busy")
-    tests = [remote, unpatched, needs_mmap_lock, verdict == vma.SPANS, verdict == vma.ARMED, clean & writer_inside]
+    # Whether a call for another process fell back for that is a guess where whose mm it locked is one.
+    names = ("unknown", "remote", "unpatched", "advice", "spans_vmas", "userfaultfd", "vma_lock_busy")
+    tests = [
+        guessed,
+        remote,
+        unpatched,
+        needs_mmap_lock,
+        verdict == vma.SPANS,
+        verdict == vma.ARMED,
+        clean & writer_inside,
+    ]
     chosen = np.select(tests, [REASONS.index(n) for n in names], REASONS.index("unknown"))
     return np.where(fell, chosen, REASONS.index("")).astype(np.int8)
 

@@ -140,7 +140,9 @@ def test_many_fallbacks_without_maps_are_an_unpatched_kernel_few_are_not() -> No
 
 def test_process_madvise_on_another_mm_is_remote() -> None:
     b = Calls().owns().call()
-    b.thread(200, 200, "helper", "helper").hold(4000, 4001, 200, OTHER_MM)
+    b.thread(200, 200, "helper", "helper")
+    b.enter(3900, APP, "mmap").hold(3901, 3902, APP, MM).leave(3903, APP, "mmap")
+    b.enter(4000, 200, "munmap").hold(4001, 4002, 200, OTHER_MM).leave(4003, 200, "munmap")
     b.enter(5000, 200, "process_madvise", 5, 0x1234, 1, COLD).hold(5020, 5030, 200, MM).leave(
         5090, 200, "process_madvise", 8192
     )
@@ -150,6 +152,17 @@ def test_process_madvise_on_another_mm_is_remote() -> None:
     b.enter(7000, 200, "process_madvise", 5, 0x1234, 1, COLD).leave(7090, 200, "process_madvise", -3)
     assert classify(b.trace())[1:] == [("mmap_lock", "remote"), ("mmap_lock", "advice"), ("unknown", "")]
     assert analyze_trace(b.trace())["madvise"]["bytes"].tolist()[1:] == [8192, 4096, 0]
+
+
+def test_whose_mm_it_is_may_be_a_guess_and_then_so_is_the_reason() -> None:
+    b = Calls().owns().call().thread(200, 200, "helper", "helper")
+    for at in (4000, 5000):  # all that is seen of the helper is what it does to another process
+        b.enter(at, 200, "process_madvise", 5, 0x1234, 1, COLD).hold(at + 20, at + 30, 200, OTHER_MM)
+        b.leave(at + 90, 200, "process_madvise", 8192)
+    assert classify(b.trace())[1:] == [("mmap_lock", "unknown")] * 2
+    b.thread(300, 300, "other", "other").enter(6000, 300, "munmap").hold(6001, 6002, 300, OTHER_MM)
+    b.leave(6003, 300, "munmap")
+    assert classify(b.trace())[1:] == [("mmap_lock", "remote")] * 2
 
 
 def test_what_cannot_be_known_is_unknown() -> None:

@@ -17,8 +17,9 @@ from android_suite.tables.schema import make_frame
 
 _BY_LETTER = {
     "R": RUNNABLE, "R+": RUNNABLE, "S": SLEEPING, "I": SLEEPING, "P": SLEEPING, "D": DISK, "K": DISK, "W": DISK,
-    "T": STOPPED, "t": STOPPED, "X": DEAD, "x": DEAD, "Z": DEAD, "N": SLEEPING, "?": SLEEPING,
+    "T": STOPPED, "t": STOPPED, "X": DEAD, "x": DEAD, "Z": DEAD, "N": SLEEPING, "?": -1,
 }  # fmt: skip
+# "?": a gap until the thread is seen again.
 _STATE_OF = np.array([_BY_LETTER[letter] for letter in events.TASK_STATES], np.int8)
 
 

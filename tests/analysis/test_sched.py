@@ -82,3 +82,11 @@ def test_wakeup_knows_the_cpu_better_than_waking() -> None:
     b = TraceBuilder().switch(1, GC, "S", 0, prio=(124, 120)).wake(5, GC, prio=124, cpu=0)
     b._add("sched_wake", 7, 0, 0, 1, GC, 124, 1)
     assert told(timeline(b, end=9), GC)[1:] == [(5, 7, "runnable", 0, 124), (7, 9, "runnable", 1, 124)]
+
+
+def test_a_state_that_nobody_knows_is_a_gap() -> None:
+    b = TraceBuilder().switch(10, 0, "R", GC, prio=(120, 124)).switch(20, GC, "?", 0, prio=(124, 120))
+    b.wake(30, GC, prio=124).switch(40, 0, "R", GC, prio=(120, 124))
+    assert told(timeline(b, end=50), GC) == [
+        (10, 20, "running", 0, 124), (30, 40, "runnable", 0, 124), (40, 50, "running", 0, 124),
+    ]  # fmt: skip

@@ -58,7 +58,7 @@ def read_perfetto(source: Path | str | bytes, *, name: str = "trace") -> Trace:
     tables[events.FRAME_TIMELINE.name] = decode_frame_timeline(packets.buf, start[known], end[known], ts[known])
     tables[events.THREADS.name] = thread_table(packets, sched, tables)
     begin, finish = _range(bundles, tables[events.FRAME_TIMELINE.name])
-    tables[events.LOST.name], lost = _lost(packets, bundles, about, begin, finish)
+    tables[events.LOST.name], lost = _lost(bundles, about, begin, finish)
     trace = TraceSource(
         format="perfetto", path=called, events=bundles.total, lost_events=lost, clock=bundles.clock, start_ns=begin,
         end_ns=finish, cpus=int(bundles.cpu.max(initial=-1)) + 1, kernel=about.kernel,
@@ -114,27 +114,24 @@ def _counts(bundles: Bundles, generic: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def _dropped(packets: Packets) -> np.ndarray:
-    """Packets before which others of their sequence were dropped; perfetto marks the first of each sequence as well."""
-    sequence = packets.number("trusted_packet_sequence_id")
-    first = np.zeros(len(sequence), np.bool_)
-    first[np.unique(sequence, return_index=True)[1]] = True
-    return np.asarray((packets.number("previous_packet_dropped") != 0) & ~first)
+def _gaps(bundles: Bundles, begin: int, end: int) -> list[tuple[int, int, int, int]]:
+    """Gaps before bundles marked ``lost_events`` (of that CPU) and before dropped packets (of every CPU).
 
-
-def _gaps(bundles: Bundles, dropped: np.ndarray, begin: int, end: int) -> list[tuple[int, int, int, int]]:
-    """Gaps before bundles marked ``lost_events`` (of that CPU) and before dropped packets (of any CPU)."""
+    Bundles of one drain cover the same time, one CPU after the other: what a dropped packet held began after the last
+    event of its CPU before it in the file, and ended before the first one after it.
+    """
     rows: list[tuple[int, int, int, int]] = []
     if not bundles.total:
         return rows
     first, last, largest = bundles.first_ns, bundles.last_ns, np.iinfo(np.int64).max
-    for i in np.flatnonzero(bundles.lost | dropped).tolist():
-        any_cpu = bool(dropped[i])
-        same = np.flatnonzero(bundles.cpu == bundles.cpu[i]) if not any_cpu else np.arange(len(first))
-        before = int(last[same[same < i]].max(initial=-1))
-        after = int(first[same[same >= i]].min(initial=largest))
-        from_ns, to_ns = (before if before >= 0 else begin), (after if after < largest else end)
-        rows.append((-1 if any_cpu else int(bundles.cpu[i]), min(from_ns, to_ns), to_ns, -1))
+    of_cpu = {int(cpu): np.flatnonzero(bundles.cpu == cpu) for cpu in np.unique(bundles.cpu)}
+    for i in np.flatnonzero(bundles.lost | bundles.dropped).tolist():
+        for cpu in of_cpu if bundles.dropped[i] else (int(bundles.cpu[i]),):
+            same = of_cpu[cpu]
+            before = int(last[same[same < i]].max(initial=-1))
+            after = int(first[same[same >= i]].min(initial=largest))
+            from_ns, to_ns = (before if before >= 0 else begin), (after if after < largest else end)
+            rows.append((cpu, min(from_ns, to_ns), to_ns, -1))
     return rows
 
 
@@ -148,9 +145,9 @@ def _late_starts(bundles: Bundles, begin: int, end: int) -> list[tuple[int, int,
     return rows
 
 
-def _lost(packets: Packets, bundles: Bundles, about: About, begin: int, end: int) -> tuple[pd.DataFrame, int | None]:
-    rows = _gaps(bundles, _dropped(packets)[bundles.packet], begin, end)
-    flagged = {row[0] for row in rows}
+def _lost(bundles: Bundles, about: About, begin: int, end: int) -> tuple[pd.DataFrame, int | None]:
+    rows = _gaps(bundles, begin, end)
+    flagged = set(bundles.cpu[bundles.lost].tolist())
     # Counted by the kernel and not marked in any bundle: somewhere in the trace.
     rows += [(cpu, begin, end, count) for cpu, count in about.lost_cpus.items() if count and cpu not in flagged]
     # Nobody counts what was gone before the trace: it makes a gap, and no lost event.

@@ -169,7 +169,7 @@ def _decode_compact(
     switch["prev_prio"] = np.empty(len(switch["ts"]), np.int32)
     waking["tid"] = np.full(len(waking["ts"]), -1, np.int32)
     follow_switches(
-        cpu, bundles.lost[part], offsets[0], switch["ts"], switch["next_tid"], switch["next_prio"],
+        cpu, bundles.lost[part], bundles.dropped[part], offsets[0], switch["ts"], switch["next_tid"], switch["next_prio"],
         switch["prev_tid"], switch["prev_prio"], offsets[1], waking["ts"], waking["tid"],
         running, running_prio,
     )  # fmt: skip

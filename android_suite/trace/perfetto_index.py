@@ -64,6 +64,7 @@ class Bundles:
     end: Array
     cpu: Array
     lost: Array  # bool: events of its CPU are missing before it
+    dropped: Array  # bool: packets are missing before it, with events of any CPU
     compact: tuple[Array, Array]  # bounds of compact_sched
     shift_ns: Array  # what to add to its times
     events: Array  # sound ones, compact_sched's included
@@ -114,13 +115,22 @@ def index_bundles(packets: Packets, name: str) -> Bundles:
     happen = {int(number) for number, count in zip(numbers, tally, strict=True) if count}
     taken = _generic_names(buf, starts, ends, events) if happen and kinds[GENERIC] else set()
     return Bundles(
-        buf=buf, packet=which, start=starts, end=ends, cpu=of["cpu"], lost=of["lost"] != 0, compact=compact, shift_ns=shift,
+        buf=buf, packet=which, start=starts, end=ends, cpu=of["cpu"], lost=of["lost"] != 0, dropped=_dropped(packets)[which],
+        compact=compact, shift_ns=shift,
         events=events, first_ns=first, last_ns=last,
         read_ns=np.where(read > 0, read + shift, np.iinfo(np.int64).min), clock=clock, notes=notes,
         malformed=int(malformed.sum()),
         kind_counts=kinds, described=_different([described[n] for n in described if n in happen], taken),
         pieces=_cut(events, first, last),
     )  # fmt: skip
+
+
+def _dropped(packets: Packets) -> Array:
+    """Packets before which others of their sequence were dropped; perfetto marks the first of each sequence as well."""
+    sequence = packets.number("trusted_packet_sequence_id")
+    first = np.zeros(len(sequence), np.bool_)
+    first[np.unique(sequence, return_index=True)[1]] = True
+    return np.asarray((packets.number("previous_packet_dropped") != 0) & ~first)
 
 
 def _clock(bundle: dict[str, Array]) -> tuple[Array, str, tuple[str, ...]]:

@@ -231,12 +231,14 @@ def scan_event(buf: Array, at: int, end: int) -> tuple[Any, Any, Any, Any, Any]:
 
 @compiled
 def follow_switches(
-    cpu: Array, lost: Array, switch_at: Array, switch_ts: Array, next_tid: Array, next_prio: Array, prev_tid: Array,
-    prev_prio: Array, wake_at: Array, wake_ts: Array, waker: Array, running: Array, running_prio: Array,
+    cpu: Array, lost: Array, dropped: Array, switch_at: Array, switch_ts: Array, next_tid: Array, next_prio: Array,
+    prev_tid: Array, prev_prio: Array, wake_at: Array, wake_ts: Array, waker: Array, running: Array, running_prio: Array,
 ) -> None:  # fmt: skip
     """compact_sched names only who comes: who leaves, and who wakes, is whoever came to that CPU before (-1: not known)."""
     for bundle in range(len(cpu)):
         where = cpu[bundle]
+        if dropped[bundle]:  # of any CPU
+            running[:], running_prio[:] = -1, 0
         if lost[bundle]:
             running[where], running_prio[where] = -1, 0
         wake = wake_at[bundle]

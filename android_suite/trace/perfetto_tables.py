@@ -70,9 +70,11 @@ class PerfettoTables:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._tables = {table.name: GrowingTable(table) for table, _ in _MAKERS}
+        self._compact = False
 
     def add(self, ftrace: FtraceEvents) -> None:
         """Adds a piece, the next in time."""
+        self._compact |= len(ftrace.compact.switch["event"]) > 0
         for table, maker in _MAKERS:
             parts = [part for part in maker(ftrace, self._context) if len(part["event"])]
             if parts:
@@ -80,7 +82,31 @@ class PerfettoTables:
 
     def finish(self) -> dict[str, pd.DataFrame]:
         """The tables; nothing can be added after it."""
-        return {name: self._tables.pop(name).finish() for name in list(self._tables)}
+        tables = {name: self._tables.pop(name).finish() for name in list(self._tables)}
+        switches, boosts = tables[events.SCHED_SWITCH.name], tables[events.PI_SETPRIO.name]
+        if self._compact and len(boosts):
+            tables[events.SCHED_SWITCH.name] = switches.assign(prev_prio=_follow_boosts(switches, boosts))
+        return tables
+
+
+def _follow_boosts(switches: pd.DataFrame, boosts: pd.DataFrame) -> Array:
+    """Priority of who leaves: compact_sched tells that with which it came, which may have been changed since."""
+    seq, prev, new = (switches[c].to_numpy() for c in ("seq", "prev_tid", "next_tid"))
+    prio: Array = switches["prev_prio"].to_numpy(copy=True)
+    target = boosts["target_tid"].to_numpy()
+    left, came = (np.flatnonzero(np.isin(tids, target)) for tids in (prev, new))
+    n = int(max(seq.max(initial=0), boosts["seq"].to_numpy().max())) + 1
+    # One key for thread and time: the last of a thread before it left is the one before its key.
+    changed = target.astype(np.int64) * n + boosts["seq"].to_numpy()
+    order = np.argsort(changed)
+    arrived = np.sort(new[came].astype(np.int64) * n + seq[came])
+    leaving = prev[left].astype(np.int64) * n + seq[left]
+    at, since = (np.searchsorted(keys, leaving) - 1 for keys in (changed[order], arrived))
+    last = np.where(at >= 0, changed[order][np.maximum(at, 0)], -1)
+    came_at = np.where(since >= 0, arrived[np.maximum(since, 0)], -1) if len(arrived) else np.full(len(at), -1)
+    boosted = (last > came_at) & (last // n == leaving // n)
+    prio[left[boosted]] = boosts["new_prio"].to_numpy()[order][at[boosted]]
+    return prio
 
 
 def _assemble(table: Table, ftrace: FtraceEvents, parts: list[Part]) -> Part:

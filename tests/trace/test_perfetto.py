@@ -209,7 +209,44 @@ def test_losses_of_every_kind() -> None:
 
     trace = read(build)
     assert trace.source.lost_events == 7
-    assert sorted(trace["lost"].values.tolist()) == [[-1, 30, 50, -1], [0, 10, 30, -1], [1, 10, 50, 7]]
+    assert sorted(trace["lost"].values.tolist()) == [[0, 10, 30, -1], [0, 30, 50, -1], [1, 10, 50, 7], [1, 11, 50, -1]]
+
+
+def test_a_dropped_packet_may_be_of_any_cpu() -> None:
+    """The packets of one drain cover the same time; after a loss nobody knows who runs."""
+
+    def build(raw: protos.Trace) -> None:
+        for cpu, ts in ((0, 100), (1, 90), (2, 110), (0, 200), (2, 190)):  # CPU 1's second is dropped
+            compact = bundle(raw, cpu).compact_sched
+            compact.intern_table.append("a")
+            for column, value in (("timestamp", ts), ("prev_state", 1), ("next_pid", cpu + 7), ("next_prio", 120)):
+                getattr(compact, f"switch_{column}").append(value)
+            compact.switch_next_comm_index.append(0)
+        raw.packet[-1].previous_packet_dropped = 1
+
+    trace = read(build)
+    assert sorted(trace["lost"].values.tolist()) == [[0, 200, 200, -1], [1, 90, 200, -1], [2, 110, 190, -1]]
+    assert trace["sched_switch"]["prev_tid"].tolist() == [-1, -1, -1, -1, 7]
+
+
+def test_a_boost_since_it_came_is_in_the_priority_of_who_leaves() -> None:
+    def build(raw: protos.Trace) -> None:
+        out = bundle(raw, 0)
+        compact = out.compact_sched
+        compact.intern_table.append("a")
+        compact.switch_timestamp.extend([10, 10, 10])
+        compact.switch_prev_state.extend([1, 1, 1])
+        compact.switch_next_pid.extend([7, 8, 7])
+        compact.switch_next_prio.extend([120, 110, 98])
+        compact.switch_next_comm_index.extend([0, 0, 0])
+        for ts, prio in ((12, 115), (15, 98)):
+            boost = protos.SchedPiSetprioFtraceEvent(comm="a", pid=7, oldprio=120, newprio=prio)
+            bundle(raw, 1).event.add(timestamp=ts, pid=1).sched_pi_setprio.MergeFrom(boost)
+        boost = protos.SchedPiSetprioFtraceEvent(comm="a", pid=8, oldprio=100, newprio=110)
+        bundle(raw, 1).event.add(timestamp=5, pid=1).sched_pi_setprio.MergeFrom(boost)
+
+    switches = read(build)["sched_switch"]
+    assert switches[["prev_tid", "prev_prio"]].values.tolist() == [[-1, 0], [7, 98], [8, 110]]
 
 
 def test_another_ftrace_clock_is_moved_to_boottime() -> None:

@@ -25,6 +25,7 @@ from android_suite.trace.text_lines import MAX_TID
 _MM, _WRITE, _SUCCESS = pattern("mm="), pattern("write="), pattern("success=")
 _LOCK_ADDR, _FLAGS, _RET = pattern("lock_addr="), pattern("flags="), pattern("ret=")
 _NR, _ID, _ARGS, _COLON = pattern("NR "), pattern("id="), pattern("args=ARRAY["), pattern(": ")
+_SYSCALL_NR, _EQUALS = pattern("__syscall_nr="), pattern("=")
 _FIRST_PID, _IOWAIT, _IO_WAIT, _CALLER = pattern("pid="), pattern("iowait="), pattern("io_wait="), pattern("caller=")
 _ADDRESS, _IP, _ERROR_CODE = pattern("address="), pattern("ip="), pattern("error_code=")
 
@@ -193,25 +194,41 @@ def _read_args(buf: np.ndarray, start: int, end: int, out: np.ndarray) -> bool:
 
 
 @compiled
+def _number(buf: np.ndarray, at: int, end: int, decimal: bool) -> tuple[Any, int]:
+    """64 bits at ``at`` and the position after them: hexadecimal, or decimal unless 0x stands before it."""
+    if not decimal or (at + 1 < end and buf[at] == 48 and buf[at + 1] == 120):
+        return read_hex(buf, at, end)
+    value, stop = read_int(buf, at, end)
+    return np.uint64(value), stop
+
+
+@compiled
 def parse_named_syscall(
     buf: np.ndarray, starts: np.ndarray, ends: np.ndarray, is_exit: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """syscalls:sys_enter_X and sys_exit_X: args, ret; ``start: 7f.., len_in: 40000, behavior: 4)`` and ``-> 0x0``."""
+    """syscalls:sys_enter_X and sys_exit_X: args, ret; ``start: 7f.., len_in: 40000, behavior: 4)`` and ``-> 0x0``.
+
+    ``trace-cmd report -R`` prints ``__syscall_nr=233 start=0x7f..``, with decimals where a field is no address.
+    """
     n = len(starts)
     args, ret, good = np.zeros((n, 6), np.uint64), np.zeros(n, np.int64), np.zeros(n, np.bool_)
     for i in range(n):
         end = ends[i]
         at = skip_spaces(buf, starts[i], end)
+        raw = find(buf, at, min(end, at + len(_SYSCALL_NR)), _SYSCALL_NR) >= 0
         if is_exit[i]:
-            bits, stop = read_hex(buf, at, end)
+            at = find_key(buf, at, end, _RET) if raw else at
+            bits, stop = _number(buf, at, end, raw)
             ret[i], good[i] = np.int64(bits), stop > at
             continue
         good[i] = True
+        if raw:
+            at += len(_SYSCALL_NR)
         for k in range(6):
-            at = find(buf, at, end, _COLON)
+            at = find(buf, at, end, _EQUALS if raw else _COLON)
             if at < 0:
                 break
-            value, stop = read_hex(buf, at, end)
+            value, stop = _number(buf, at, end, raw)
             if stop == at:
                 good[i] = False
                 break

@@ -127,6 +127,19 @@ def test_system_calls_of_every_form() -> None:
     assert any("arm64" in note for note in trace.source.notes)
 
 
+def test_named_calls_as_trace_cmd_prints_them_raw() -> None:
+    trace = read(
+        "x-1 [000] 1.000002: sys_enter_madvise:    __syscall_nr=233 start=0x7f3854356000 len_in=4096 behavior=0x4",
+        "x-1 [000] 1.000003: sys_exit_madvise:     __syscall_nr=233 ret=-22",
+        "x-1 [000] 1.000004: sys_enter_munmap:     __syscall_nr=215 addr=0x1000 len=18446744073709551615",
+    )
+    calls = trace["syscall"]
+    assert [CALLS[c] for c in calls["call"]] == ["madvise"] * 2
+    assert calls[["arg0", "arg1", "arg2"]].values.tolist() == [[0x7F3854356000, 4096, 4], [0, 0, 0]]
+    assert calls["ret"].tolist() == [0, -22]
+    assert any("1 sys_enter_munmap" in note for note in trace.source.notes)  # no decimal of 20 digits is read
+
+
 def test_raw_calls_of_no_known_machine_stay_unnamed() -> None:
     trace = read("x-1 [000] 1.000004: sys_enter: NR 1 (5, 6, 7, 0, 0, 0)")
     assert trace["syscall"]["call"].tolist() == [0]

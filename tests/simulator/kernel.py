@@ -1,4 +1,4 @@
-"""The simulated kernel: CPUs with run queues, threads as generators, and a rwsem with direct hand-off.
+"""The simulated kernel: CPUs with run queues, priorities, preemption, threads as generators.
 
 It writes event rows and, apart from them, a diary of its own state. The truth (tests.simulator.truth) is taken from the
 diary alone, instant by instant, by a method that has nothing in common with the analysis.
@@ -11,9 +11,8 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-LOCK_OFFSET = 0x98
 QUIET_NS = 5_000
 Program = Generator[int | tuple[str, int], None, None]
 
@@ -31,7 +30,7 @@ class Thread:
     left: int = 0  # ns of CPU it needs before its program goes on
     killed: bool = False
     epoch: int = 0  # counts its sleeps, so that a timer of an older one wakes nobody
-    operation: str = "untraced"
+    operation: str = "fault"
 
 
 @dataclass(slots=True)
@@ -62,15 +61,6 @@ class Hold:
 
 
 @dataclass(slots=True)
-class Rwsem:
-    """The lock itself, which is taken a moment before the event says so and dropped a moment after."""
-
-    writer: int = 0
-    readers: set[int] = field(default_factory=set)
-    queue: list[tuple[int, bool]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
 class Moment:
     """The diary: the visible state of everything between two instants."""
 
@@ -84,23 +74,20 @@ class Moment:
 
 
 class Kernel:
-    def __init__(self, rng: random.Random, cpus: int, *, wakeups: bool, fair_readers: bool) -> None:
-        self.rng, self.now, self.wakeups, self.fair_readers = rng, 1_000, wakeups, fair_readers
+    def __init__(self, rng: random.Random, cpus: int, *, wakeups: bool) -> None:
+        self.rng, self.now, self.wakeups = rng, 1_000, wakeups
         self.threads: dict[int, Thread] = {}
         self.current = [0] * cpus
         self.ready: list[list[int]] = [[] for _ in range(cpus)]
         self.since = [0] * cpus  # when the current thread was put on the CPU
-        self.locks: dict[int, Rwsem] = {}
         self.timers: list[tuple[int, int, str, int, int]] = []
         self.rows: dict[str, list[tuple[object, ...]]] = {}
         self.diary: list[Moment] = []
-        self.waits: list[Wait] = []
-        self.holds: list[Hold] = []
-        self.calls: list[dict[str, object]] = []
         self.waiting: dict[int, Wait] = {}  # by tid
         self.holding: dict[tuple[int, int], Hold] = {}
         self.downgraded: set[int] = set()
-        self.in_call: dict[int, dict[str, object]] = {}
+        self.threads_changed = self.locks_changed = True  # since the last entry of the diary
+        self.timer_actions = {"wake": self._wake_sleeper, "tick": self._tick, "boost": self._boost}
         self._timer_number = 0
 
     # -- time and diary
@@ -109,19 +96,35 @@ class Kernel:
         """Moves the clock and writes down what was true meanwhile."""
         if until <= self.now:
             until = self.now + 1
-        self.diary.append(
-            Moment(
-                self.now, until, {t.tid: (t.state, t.cpu, t.prio) for t in self.threads.values()}, tuple(self.current),
-                tuple(self.waiting.values()), tuple(self.holding.values()), frozenset(self.downgraded),
-            )
-        )  # fmt: skip
+        if self.threads_changed or self.locks_changed:
+            self.diary.append(self._look(until))
+            self.threads_changed = self.locks_changed = False
+        else:
+            self.diary[-1].end = until
         for cpu, tid in enumerate(self.current):
             if tid:
                 self.threads[tid].left -= until - max(self.now, self.since[cpu])
         self.now = until
 
+    def _look(self, until: int) -> Moment:
+        last = self.diary[-1] if self.diary else None
+        if last is None or self.threads_changed:
+            threads = {t.tid: (t.state, t.cpu, t.prio) for t in self.threads.values()}
+            on_cpu = tuple(self.current)
+        else:
+            threads, on_cpu = last.threads, last.on_cpu
+        if last is None or self.locks_changed:
+            waits, holds, down = (
+                tuple(self.waiting.values()),
+                tuple(self.holding.values()),
+                frozenset(self.downgraded),
+            )
+        else:
+            waits, holds, down = last.waits, last.holds, last.downgraded
+        return Moment(self.now, until, threads, on_cpu, waits, holds, down)
+
     def write(self, table: str, *values: object) -> None:
-        """Writes one event and lets a nanosecond pass, so that the next one is later."""
+        """Writes one event; whoever does lets a nanosecond pass, so that the next one is later."""
         self.rows.setdefault(table, []).append((self.now, *values))
 
     def emit(self, table: str, tid: int, *values: object) -> None:
@@ -129,6 +132,12 @@ class Kernel:
         self.write(table, self.threads[tid].cpu, tid, *values)
 
     # -- scheduling
+
+    def add_thread(self, thread: Thread) -> None:
+        """A thread that its first wake-up will bring to life."""
+        thread.left = 1
+        self.threads[thread.tid] = thread
+        self.threads_changed = True
 
     def _switch(self, cpu: int, letter: str) -> None:
         """Puts the next thread on the CPU; the current one leaves in the given state."""
@@ -150,6 +159,7 @@ class Kernel:
         if new:
             self.threads[new].state, self.threads[new].cpu = "running", cpu
         self.current[cpu], self.since[cpu] = new, self.now
+        self.threads_changed = True
         prio = self.threads[old].prio if old else 120
         self.write("sched_switch", cpu, old, prio, letter if old else "R", new, self.threads[new].prio if new else 120)
         self.pass_time(self.now + 1)
@@ -169,15 +179,17 @@ class Kernel:
         if thread.state not in ("sleeping", "disk"):
             return
         thread.state = "runnable"
+        self.threads_changed = True
         target = self.rng.randrange(len(self.current)) if self.rng.random() < 0.4 else thread.cpu
-        waker = self.current[waker_cpu]
-        if not self.wakeups:
+        waker, born = self.current[waker_cpu], not thread.epoch
+        if born or not self.wakeups:
             thread.cpu = target
-        kind = "sched_waking" if thread.epoch else "sched_wakeup_new"  # a thread's first is its birth
+        kind = "sched_wakeup_new" if born else "sched_waking"
         self.write("sched_wake", waker_cpu, waker, kind, thread.tid, thread.prio, thread.cpu)
-        if self.wakeups:
+        if self.wakeups and not born:
             self.pass_time(self.now + self.rng.randint(1, 200))
             thread.cpu = target
+            self.threads_changed = True
             self.write("sched_wake", waker_cpu, waker, "sched_wakeup", thread.tid, thread.prio, target)
         self.ready[target].append(thread.tid)
         self.pass_time(self.now + 1)
@@ -190,74 +202,29 @@ class Kernel:
         if prio != thread.prio and thread.state != "dead":
             self.write("pi_setprio", cpu, self.current[cpu], thread.tid, thread.prio, prio)
             thread.prio = prio
+            self.threads_changed = True
             self.pass_time(self.now + 1)
-
-    # -- the lock
-
-    def take(self, thread: Thread, mm: int, write: bool, *, wait: bool) -> bool:
-        """Takes the lock at once if it is free for that and nobody queues; else queues up, if ``wait``."""
-        lock = self.locks.setdefault(mm, Rwsem())
-        free = not lock.writer and (not lock.readers or not write) and not lock.queue
-        if free:
-            if write:
-                lock.writer = thread.tid
-            else:
-                lock.readers.add(thread.tid)
-        elif wait:
-            lock.queue.append((thread.tid, write))
-        return free
-
-    def drop(self, thread: Thread, mm: int) -> None:
-        """Gives the lock back and hands it to whoever is first in the queue."""
-        lock = self.locks[mm]
-        if lock.writer == thread.tid:
-            lock.writer = 0
-        lock.readers.discard(thread.tid)
-        self.hand_over(mm, thread.cpu)
-
-    def hand_over(self, mm: int, cpu: int) -> None:
-        lock = self.locks[mm]
-        woken: list[int] = []
-        if lock.queue and not lock.writer:
-            first, write = lock.queue[0]
-            if write and not lock.readers:
-                lock.queue.pop(0)
-                lock.writer = first
-                woken.append(first)
-            elif not write:
-                # The kernel grants the lock to all queued readers; a fairer one would stop at the first writer.
-                stop = next((i for i, (_, w) in enumerate(lock.queue) if w), len(lock.queue))
-                chosen = [q for i, q in enumerate(lock.queue) if not q[1] and (i < stop or not self.fair_readers)]
-                lock.queue = [q for q in lock.queue if q not in chosen]
-                lock.readers.update(tid for tid, _ in chosen)
-                woken = [tid for tid, _ in chosen]
-        for tid in woken:
-            self.wake(self.threads[tid], cpu)
-
-    def give_up(self, thread: Thread, mm: int) -> bool:
-        """A killed waiter leaves the queue; False if it has the lock already."""
-        lock = self.locks[mm]
-        before = len(lock.queue)
-        lock.queue = [q for q in lock.queue if q[0] != thread.tid]
-        return len(lock.queue) < before
 
     # -- running
 
-    def at(self, when: int, what: str, tid: int, epoch: int = 0) -> None:
+    def at(self, when: int, what: str, tid: int = 0, epoch: int = 0) -> None:
+        """Plans one of ``timer_actions``."""
         self._timer_number += 1
         heapq.heappush(self.timers, (when, self._timer_number, what, tid, epoch))
 
     def run(self, until: int) -> None:
         """Runs the world up to ``until``."""
         while True:
-            due = [(self.now + max(self.threads[t].left, 0), cpu) for cpu, t in enumerate(self.current) if t]
-            when, cpu = min(due, default=(until, -1))
+            when, cpu = until, -1
+            for number, tid in enumerate(self.current):
+                if tid and (due := self.now + max(self.threads[tid].left, 0)) < when:
+                    when, cpu = due, number
             if self.timers and self.timers[0][0] <= when:
                 timer = heapq.heappop(self.timers)
                 if timer[0] >= until:
                     break
                 self.pass_time(timer[0])
-                self._on_timer(timer[2], timer[3], timer[4])
+                self.timer_actions[timer[2]](timer[3], timer[4])
                 continue
             if when >= until:
                 break
@@ -267,29 +234,19 @@ class Kernel:
                 self._resume(self.threads[tid])
         self.pass_time(until + QUIET_NS)  # the last step may have gone past the end: all worlds stop at one instant
 
-    def _on_timer(self, what: str, tid: int, epoch: int) -> None:
-        rng = self.rng
-        cpu = rng.randrange(len(self.current))
-        if what == "wake":
-            thread = self.threads[tid]
-            if thread.epoch == epoch:
-                self.wake(thread, cpu)
-        elif what == "tick":
-            self.preempt(cpu)
-            self.at(self.now + rng.randint(200, 20_000), "tick", 0)
-        elif what == "boost":
-            thread = self.threads[rng.choice(sorted(self.threads))]
-            self.set_prio(thread, rng.choice((98, 100, 110, 115, 120, 124, 130, 139)), cpu)
-            self.at(self.now + rng.randint(5_000, 60_000), "boost", 0)
-        elif what == "kill":
-            for thread in self.threads.values():
-                wait = self.waiting.get(thread.tid)
-                if wait and thread.state == "disk" and self.give_up(thread, wait.mm):
-                    thread.killed = True
-                    self.wake(thread, cpu)
-                    self.hand_over(wait.mm, cpu)
-                    break
-            self.at(self.now + rng.randint(20_000, 100_000), "kill", 0)
+    def _wake_sleeper(self, tid: int, epoch: int) -> None:
+        if self.threads[tid].epoch == epoch:
+            self.wake(self.threads[tid], self.rng.randrange(len(self.current)))
+
+    def _tick(self, *_: int) -> None:
+        self.preempt(self.rng.randrange(len(self.current)))
+        self.at(self.now + self.rng.randint(200, 20_000), "tick")
+
+    def _boost(self, *_: int) -> None:
+        thread = self.threads[self.rng.choice(sorted(self.threads))]
+        prio = self.rng.choice((98, 100, 110, 115, 120, 124, 130, 139))
+        self.set_prio(thread, prio, self.rng.randrange(len(self.current)))
+        self.at(self.now + self.rng.randint(5_000, 60_000), "boost")
 
     def _resume(self, thread: Thread) -> None:
         """Lets a program go on to its next need of the CPU or of sleep."""

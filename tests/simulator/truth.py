@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from tests.simulator.kernel import Hold, Moment, Wait
-from tests.simulator.world import World
+
+if TYPE_CHECKING:
+    from tests.simulator.world import World
+
+
+class Stretch(NamedTuple):
+    """A thread in one state on one CPU with one priority."""
+
+    start: int
+    end: int
+    state: str
+    cpu: int
+    prio: int
 
 
 @dataclass(slots=True)
@@ -92,13 +106,22 @@ def _blame(moment: Moment, end: int, suspect: Suspect) -> tuple[int, int, int]:
     return (end if hold.end < 0 else hold.end, moment.threads[hold.tid][2], -hold.tid)
 
 
-def state_changes(world: World, tid: int) -> list[tuple[int, int, str, int, int]]:
-    """Stretches of constant state, CPU and priority of a thread: start, end, state, cpu, prio."""
-    out: list[tuple[int, int, str, int, int]] = []
-    for moment in world.kernel.diary:
-        now = moment.threads[tid]
-        if out and out[-1][2:] == now:
-            out[-1] = (out[-1][0], moment.end, *now)
-        else:
-            out.append((moment.start, moment.end, *now))
+def state_changes(diary: Sequence[Moment]) -> dict[int, list[Stretch]]:
+    """Stretches of constant state, CPU and priority of each thread."""
+    out: dict[int, list[Stretch]] = {}
+    begun: dict[int, tuple[int, tuple[str, int, int]]] = {}
+    last: dict[int, tuple[str, int, int]] = {}
+    for moment in diary:
+        if moment.threads is last:
+            continue
+        last = moment.threads
+        for tid, now in last.items():
+            if tid not in begun:
+                begun[tid] = moment.start, now
+            elif begun[tid][1] != now:
+                start, before = begun[tid]
+                out.setdefault(tid, []).append(Stretch(start, moment.start, *before))
+                begun[tid] = moment.start, now
+    for tid, (start, now) in begun.items():
+        out.setdefault(tid, []).append(Stretch(start, diary[-1].end, *now))
     return out

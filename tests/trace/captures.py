@@ -180,11 +180,13 @@ def make_record(name: str, pid: int, /, *, big_endian: bool = False, **values: A
 
 def write_capture(
     folder: Path, layout: PageLayout, cpus: Mapping[int, bytes], *, stats: Mapping[int, str] | None = None,
-    files: Mapping[str, str] | None = None, meta: Mapping[str, Any] | None = None, formats: Collection[str] = FORMATS,
+    files: Mapping[str, str] | None = None, meta: Mapping[str, Any] | None = None,
+    formats: Collection[str] | None = None,
+    known: Mapping[str, EventFormat] = FORMATS,
 ) -> Path:  # fmt: skip
-    """A raw capture in ``folder``: pages of each CPU, the formats of those names, and whatever else is given."""
+    """A raw capture in ``folder``: pages of each CPU, the formats of those names (None: all), and whatever else is given."""
     place = folder / "ftrace"
-    for form in map(FORMATS.__getitem__, formats):
+    for form in map(known.__getitem__, formats or known):
         path = place / "formats" / form.system / form.name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(form.text)
@@ -217,7 +219,8 @@ class DatBuffer:
 
 def make_dat_v7(
     layout: PageLayout, buffers: Sequence[DatBuffer], *, compression: str = "none", chunk_pages: int = 2,
-    options: Sequence[tuple[int, bytes]] = (), cmdlines: str = "", formats: Collection[str] = FORMATS,
+    options: Sequence[tuple[int, bytes]] = (), cmdlines: str = "", formats: Collection[str] | None = None,
+    known: Mapping[str, EventFormat] = FORMATS,
     spoil: Callable[[bytes], bytes] = bytes,
 ) -> bytes:  # fmt: skip
     """A trace.dat version 7, written from its manual page; ``spoil`` changes what is packed before it is."""
@@ -246,7 +249,7 @@ def make_dat_v7(
 
     info = b"header_page\0" + block(header_page_text(layout).encode()) + b"header_event\0" + block(b"")
     systems: dict[str, list[EventFormat]] = {}
-    for form in map(FORMATS.__getitem__, formats):
+    for form in map(known.__getitem__, formats or known):
         systems.setdefault(form.system, []).append(form)
     own = systems.pop("ftrace", [])
     ftrace = struct.pack(order + "I", len(own)) + b"".join(block(f.text.encode()) for f in own)

@@ -138,15 +138,15 @@ def make_perfetto(variant: int) -> bytes:
     _add_bundles(trace, variant)
     data: bytes = trace.SerializeToString()
     frame = bytes.fromhex("0a1f 08c801 10e807 18f207 20e907 2a064c6179657231 3003 3801 4000 4840 5001".replace(" ", ""))
-    start = b"\x22" + _sized(frame[2:])
-    end = b"\x2a" + _sized(b"\x08\xc8\x01")
+    start = b"\x22" + sized(frame[2:])
+    end = b"\x2a" + sized(b"\x08\xc8\x01")
     for ts, message in ((100, start), (900, end)):
-        body = b"\x40" + _varint(ts) + b"\xd0\x03\x03" + b"\x50\x04" + b"\xe2\x04" + _sized(message)
-        data += b"\x0a" + _sized(body)
+        body = b"\x40" + varint(ts) + b"\xd0\x03\x03" + b"\x50\x04" + b"\xe2\x04" + sized(message)
+        data += b"\x0a" + sized(body)
     return data
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -154,8 +154,8 @@ def _varint(value: int) -> bytes:
     return bytes([*out, value])
 
 
-def _sized(body: bytes) -> bytes:
-    return _varint(len(body)) + body
+def sized(body: bytes) -> bytes:
+    return varint(len(body)) + body
 
 
 def _add_bundles(trace: protos.Trace, variant: int) -> None:
@@ -187,8 +187,8 @@ def _add_bundles(trace: protos.Trace, variant: int) -> None:
         bundle.generic_event_descriptors.add(field_id=70000, event_descriptor=message.SerializeToString())
         raw = (
             protos.FtraceEvent(timestamp=12, pid=7).SerializeToString()
-            + _varint(70000 << 3 | 2)
-            + _sized(b"\x08\x05\x10\x04")
+            + varint(70000 << 3 | 2)
+            + sized(b"\x08\x05\x10\x04")
         )
         add().MergeFromString(raw)
         compact = bundle.compact_sched

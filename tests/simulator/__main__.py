@@ -71,7 +71,7 @@ def main() -> int:
         wrong += len(problems)
         counts += own
         done = number - options.first + 1
-        if done % 25 == 0:
+        if done % 10 == 0:
             say(f"{done * BATCH} worlds, {wrong} differences, {time.monotonic() - began:.0f} s")
         if wrong >= options.most:
             break

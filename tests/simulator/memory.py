@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import cache
 
 import pandas as pd
 
@@ -55,6 +56,7 @@ def pick_range(rng: random.Random, patch: Patch) -> Advised:
     return Advised(start, _PAGE * pages, advice, obstacle)
 
 
+@cache
 def snapshot_maps() -> pd.DataFrame:
     """The mappings as smaps would list them: every process has the same."""
     start = [_BASE + _SIZE * i for i in range(_COUNT)]

@@ -79,7 +79,7 @@ def draw_recording(number: int) -> Recording:
         format=form,
         all_calls=rng.random() < 0.5,
         faults=rng.random() < 0.5,
-        maps=rng.random() < 0.5,
+        maps=rng.random() < 0.25,
         loss=rng.choice(losses.get(form, ("marks", "uncounted", "counters", "heads"))),
         big_endian=rng.random() < 0.5,
         page_bytes=rng.choice((4096, 65536)),

@@ -30,10 +30,10 @@ PLAIN = Recording(format="tables", all_calls=True)
 def test_the_analysis_tells_the_truth(batch: int) -> None:
     """One batch a format, through tables and through the file."""
     counts: Counter[str] = Counter()
-    assert [*check_batch(batch, counts, size=10)] == []
+    assert [*check_batch(batch, counts, size=6)] == []
     form = draw_recording(batch).format
     assert form == FORMATS[batch]
-    assert [counts[f"{f} {shape}"] for f in (form, "tables") for shape in ("whole", "cut", "lossy")] == [10] * 6
+    assert [counts[f"{f} {shape}"] for f in (form, "tables") for shape in ("whole", "cut", "lossy")] == [6] * 6
 
 
 def whole(worlds: Sequence[World]) -> list[str]:
@@ -48,7 +48,7 @@ def test_a_world_is_the_same_every_time() -> None:
 
 
 def test_the_worlds_hold_what_they_are_for() -> None:
-    worlds = [w for n in range(4) for w in make_batch(n)]
+    worlds = [w for n in range(4) for w in make_batch(n, 20)]
     found = [i for w in worlds for i in truth.find_inversions(w)]
     holds = [h for w in worlds for h in w.record.holds]
     calls = [c for w in worlds for c in w.record.calls]
@@ -80,7 +80,7 @@ def overtaken(world: World) -> bool:
 
 
 def test_a_wrong_blame_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    worlds = make_batch(0)
+    worlds = make_batch(0, 6)
     assert whole(worlds) == []
     original = truth.suspects_at
     monkeypatch.setattr(truth, "suspects_at", lambda m, w: [s for s in original(m, w) if s.kind == "direct"])
@@ -90,7 +90,7 @@ def test_a_wrong_blame_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_shifted_event_is_noticed() -> None:
-    worlds = make_batch(1)
+    worlds = make_batch(1, 6)
     world = next(w for w in worlds if any(h.end > 0 for h in w.record.holds))
     at = next(i for i, h in enumerate(world.record.holds) if h.end > 0)
     world.record.holds[at] = dataclasses.replace(world.record.holds[at], end=world.record.holds[at].end + 1)
@@ -119,7 +119,7 @@ def other_mm(rows: list[Row]) -> list[Row]:
 
 @pytest.fixture(scope="module")
 def some_worlds() -> list[World]:
-    return [make_world(i, PATCH) for i in range(4)]
+    return [make_world(i, PATCH) for i in range(3)]
 
 
 @pytest.mark.parametrize("number", range(len(FORMATS)))

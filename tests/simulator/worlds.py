@@ -16,7 +16,7 @@ from tests.simulator.memory import Patch
 from tests.simulator.recording import Recording, draw_recording, keep_recorded
 from tests.simulator.world import END_NS, World, make_world
 
-BATCH = 20
+BATCH = 50
 
 
 def make_batch(number: int, size: int = BATCH) -> list[World]:

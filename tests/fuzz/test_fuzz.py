@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from android_suite.errors import EvidenceError, TraceError, UsageError
+from android_suite.trace.text import read_text
 from tests.fuzz.bombs import KINDS, SMALL_BOUND_BYTES, make_bomb, small_bounds
+from tests.fuzz.checks import check_kept, rows_of
 from tests.fuzz.engine import Case, Reader, run_cases
 from tests.fuzz.run import READERS, fuzz
+from tests.trace.samples import TRACE_TEXT
 
 # Cases, and classes of faults that must have been drawn among them.
 SHORT: dict[str, tuple[int, tuple[str, ...]]] = {
@@ -74,6 +78,17 @@ def test_what_is_wrong_is_found(tmp_path: Path) -> None:
     tally = run_cases(_Faulty(tmp_path), range(8), seed=1)
     assert [text.split(":")[0] for text in tally.violations] == [f"faulty --only {n}" for n in (0, 1, 2, 3, 4, 6)]
     assert (tally.cases, tally.decoded) == (8, 1)
+
+
+def test_a_changed_row_is_found() -> None:
+    trace = read_text(TRACE_TEXT)
+    rows = Counter(row for _, row in rows_of(trace))
+    check_kept(trace, rows)
+    other = read_text(TRACE_TEXT.replace(b"prev_prio=124", b"prev_prio=125"))
+    with pytest.raises(
+        AssertionError, match="1 undamaged events are lost or changed, such as \\('sched_switch', 1000000000"
+    ):
+        check_kept(other, rows)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -31,8 +31,10 @@ def render_perfetto(
     rng = random.Random(len(found))
     trace = protos.Trace()
     fields = {name: field_names(form) for name, form in list_forms(recording).items()}
-    _tell_about(trace, threads, gaps, recording)
+    _tell_about(trace, threads, [] if recording.loss == "late" else gaps, recording)
     bundles = _cut_bundles(found, gaps, recording, rng)
+    # Of a head that was gone before, no bundle is marked and nothing is counted: the first says how far it reached.
+    late = {g.cpu: g.to_ns - 1 for g in gaps} if recording.loss == "late" else {}
     dropped = set()
     if lossy and recording.loss == "packets":
         dropped = {i for i in range(1, len(bundles) - 1) if rng.random() < 0.1}
@@ -44,6 +46,8 @@ def render_perfetto(
             packet.previous_packet_dropped = 1
         _fill(packet.ftrace_events, own, fields, recording)
         packet.ftrace_events.lost_events = lost
+        if own[0].cpu in late:
+            packet.ftrace_events.last_read_event_timestamp = late.pop(own[0].cpu)
     return _pack(trace.SerializeToString(), recording.packed)
 
 
@@ -76,7 +80,7 @@ def _cut_bundles(
     """What traced drains: again and again each CPU's new events. An event after a gap begins a bundle that says so."""
     first, last = found[0].ts, found[-1].ts
     borders = sorted(rng.randint(first, last) for _ in range(rng.randint(2, 12)))
-    marks = set() if recording.loss == "counters" else {(g.cpu, g.to_ns) for g in gaps if not g.at_end}
+    marks = set() if recording.loss in ("counters", "late") else {(g.cpu, g.to_ns) for g in gaps if not g.at_end}
     drains: list[dict[int, list[tuple[bool, list[KernelEvent]]]]] = [{} for _ in range(len(borders) + 1)]
     number = 0
     for event in found:

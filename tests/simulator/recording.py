@@ -71,7 +71,7 @@ def draw_recording(number: int) -> Recording:
     """The form of a batch: formats in turn, everything else at random."""
     rng = random.Random(f"form {number}")
     form = FORMATS[number % len(FORMATS)]
-    losses = {"text": ("marks", "heads"), "perfetto": ("marks", "heads", "counters", "packets")}
+    losses = {"text": ("marks", "heads"), "perfetto": ("marks", "heads", "late", "counters", "packets")}
     packs = {
         "text": ("", "", "gzip", "atrace", "html"), "perfetto": ("", "deflate", "zstd"), "trace_dat_7": ("none", "zlib", "zstd"),
     }  # fmt: skip

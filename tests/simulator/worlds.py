@@ -41,7 +41,7 @@ def check_batch(number: int, counts: Counter[str], size: int = BATCH) -> Iterato
     stop = start + rng.randint(END_NS // 20, END_NS // 2)
     if cut := [r for r in rows if start <= r[0] <= stop]:
         yield from _check(worlds, "cut", cut, [], recording, counts)
-    if recording.loss == "heads":
+    if recording.loss in ("heads", "late"):
         yield from _check(worlds, "lossy", *drop_heads(rows, rng), recording, counts)
         return
     rows = keep_recorded(list_events(worlds, apart=True), recording)

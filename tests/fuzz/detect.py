@@ -86,7 +86,7 @@ class DetectReader(Reader):
             self._file.write_bytes(data)
             trace = open_trace(self._file)
             assert trace.source.events > 10
-            check_analysis(trace)
+        check_analysis(trace)
 
     def make(self, case: Case) -> tuple[bytes, bool]:
         rng = case.rng

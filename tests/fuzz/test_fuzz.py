@@ -25,8 +25,8 @@ SHORT: dict[str, tuple[int, tuple[str, ...]]] = {
     "dat7": (150, ("packed: insides", "header: packed size", "header: option's size")),
     "text": (400, ("word in", "lines shuffled", "cut")),
     "packed": (400, ("wrapped: atrace -z", "wrapped: html", "wrapped: zip")),
-    "perfetto": (250, ("packet: nesting", "packet: varint", "packet: zlib inside")),
-    "detect": (200, ("file: layers", "file: noise", "file: trace.dat")),
+    "perfetto": (150, ("packet: nesting", "packet: varint", "packet: zlib inside")),
+    "detect": (150, ("file: layers", "file: noise", "file: trace.dat")),
     "evidence": (150, ("words", "read: frames", "read: by every parser")),
 }  # fmt: skip
 

@@ -75,6 +75,9 @@ def draw_recording(number: int) -> Recording:
     packs = {
         "text": ("", "", "gzip", "atrace", "html"), "perfetto": ("", "deflate", "zstd"), "trace_dat_7": ("none", "zlib", "zstd"),
     }  # fmt: skip
+    layout = _TEXTS[number // len(FORMATS) % len(_TEXTS)]
+    if layout.startswith("trace_cmd"):
+        losses["text"] = ("marks",)  # its reports have no entries line
     return Recording(
         format=form,
         all_calls=rng.random() < 0.5,
@@ -86,7 +89,7 @@ def draw_recording(number: int) -> Recording:
         memcg_path=rng.random() < 0.5,
         old_states=form != "perfetto" and rng.random() < 0.5,
         success=rng.random() < 0.5,
-        layout=_TEXTS[number // len(FORMATS) % len(_TEXTS)],
+        layout=layout,
         compact=rng.random() < 0.7,
         described=rng.random() < 0.5,
         packed=rng.choice(packs.get(form, ("",))),

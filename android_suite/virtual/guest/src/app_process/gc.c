@@ -56,7 +56,7 @@ static void copy_survivors(size_t bytes) {
     }
 }
 
-/* The inversion bench: ranges of about 8 MiB, fully populated and freed at once, all the time. */
+/* The inversion bench: ranges of about 16 MiB, fully populated and freed at once, all the time. */
 static void free_large_ranges(const struct parameters *p) {
     struct space *space = &spaces[SPACE_MAIN];
     size_t offset = 0;

@@ -16,7 +16,7 @@ static const struct parameters steady = {
  * while both of them run before it, and else in time. */
 static const struct parameters inversion = {
     .ui_spin = 300000, .ui_maps = 6, .ui_map_bytes = 64 * KIB, .render_spin = 20000, .gpu_us = 7500, .binder_spin = 600000,
-    .binder_every = 1, .gc_trigger_bytes = 24 * MIB, .gc_calls = 4, .gc_copy_bytes = 8 * MIB, .gc_continuous = 1,
+    .binder_every = 1, .gc_trigger_bytes = 24 * MIB, .gc_calls = 2, .gc_copy_bytes = 16 * MIB, .gc_continuous = 1,
     .planted_per_cycle = 1};
 
 static uint64_t vary(uint64_t value, uint64_t percent, uint64_t *rng) {
@@ -104,9 +104,9 @@ bool parse_parameters(const char *activity, const char *extras, struct parameter
     if (!read_number(extras, &seed, &out->seed, error, error_bytes)) return false;
     uint64_t rng = out->seed;
     if (out->gc_continuous) { /* different seeds are different, equally likely apps; the same seed is the same app on every kernel */
-        out->ui_spin = vary(out->ui_spin, 15, &rng);
-        out->binder_spin = vary(out->binder_spin, 15, &rng);
-        out->gc_copy_bytes = vary(out->gc_copy_bytes, 15, &rng) & ~(PAGE - 1);
+        out->ui_spin = vary(out->ui_spin, 10, &rng);
+        out->binder_spin = vary(out->binder_spin, 10, &rng);
+        out->gc_copy_bytes = vary(out->gc_copy_bytes, 10, &rng) & ~(PAGE - 1);
         out->binder_phase_us = random_next(&rng) % 300;
     }
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) { /* without the extra the profile's value stays */

@@ -193,7 +193,7 @@ def render(experiments: int, recorded: Path | None) -> Iterator[str]:
     yield ""
     yield f"A/A experiments: one kernel against itself, {metrics} metrics each (normal, log-normal, heavy-tailed, rare events"
     yield f"and small counts, correlated within a boot), {SAMPLES} samples a boot, {experiments} experiments a row. An alarm is"
-    yield "any BETTER or WORSE among all metrics; the stated rate is 5 %."
+    yield "any BETTER or WORSE among all metrics; the stated rate is 5 %. Behind ± stands the standard error of the simulation."
     yield ""
     yield "| boots | boots a kernel | pairing | experiments with a false alarm |"
     yield "| :-- | --: | :-- | --: |"
@@ -201,14 +201,15 @@ def render(experiments: int, recorded: Path | None) -> Iterator[str]:
     if recorded is not None:
         rows += measure_recorded_alarms(pd.read_parquet(recorded), experiments)
     for source, boots, paired, share in rows:
-        yield f"| {source} | {boots} | {'paired' if paired else 'unpaired'} | {share:.1%} |"
+        error = (share * (1 - share) / experiments) ** 0.5
+        yield f"| {source} | {boots} | {'paired' if paired else 'unpaired'} | {share:.1%} ± {error:.1%} |"
     yield ""
     yield "## Coverage of the 95 % interval"
     yield ""
     yield "| shape of the boots | pairing | " + " | ".join(f"{boots} boots" for boots in BOOTS) + " |"
     yield "| :-- | :-- |" + " --: |" * len(BOOTS)
     coverage = {
-        (name, boots, paired): share for name, boots, paired, share in measure_coverage(max(20, experiments // 2))
+        (name, boots, paired): share for name, boots, paired, share in measure_coverage(max(20, experiments // 8))
     }
     for name in SHAPES:
         for paired in (False, True):
@@ -226,7 +227,7 @@ def render(experiments: int, recorded: Path | None) -> Iterator[str]:
     yield ""
     yield "| spread | slowdown | 5 boots | 5, paired | 10 boots | 10, paired | 20 boots | 20, paired |"
     yield "| :-- | --: | --: | --: | --: | --: | --: | --: |"
-    few = max(20, experiments // 5)
+    few = max(20, experiments // 20)
     power = {key[:4]: key[4] for key in measure_power(few)}
     for noise in ("quiet", "noisy"):
         for slowdown in (0.02, 0.05, 0.10):
@@ -243,7 +244,7 @@ def render(experiments: int, recorded: Path | None) -> Iterator[str]:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.power", description=__doc__.split("\n")[0])
-    parser.add_argument("--experiments", type=int, default=1000, help="A/A experiments a row")
+    parser.add_argument("--experiments", type=int, default=4000, help="A/A experiments a row")
     parser.add_argument("--samples", type=Path, help="a recorded samples table (Parquet) for A/A by resampling")
     parser.add_argument("--write", type=Path, help="file to write; the terminal otherwise")
     options = parser.parse_args()

@@ -174,7 +174,7 @@ def _decide(
     if p_adjusted > alpha or not excludes_zero:
         return "UNDECIDED", "neither a difference nor its absence is shown"
     if abs(effect) <= question.margin:
-        return "UNDECIDED", "it differs, but not shown to be by more, or by less, than the margin"
+        return "UNDECIDED", "it differs, by an amount that may or may not matter: the effect lies inside the margin"
     # true values lie at or above lower bounds: a bounded candidate proves only a rise, a bounded baseline only a fall
     if (effect < 0 and question.candidate_bounded) or (effect > 0 and question.baseline_bounded):
         return "UNDECIDED", "the side that looks lower holds lower bounds, so its true values may not be lower"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,20 @@ def test_a_difference_inside_the_margin_is_the_same_however_significant() -> Non
     assert answer.p_adjusted is not None
     assert answer.p_adjusted < 0.001
     assert answer.verdict == "SAME"
+
+
+def test_a_shown_difference_smaller_than_what_matters_is_no_verdict() -> None:
+    asked = question(10, 10.45, spread=0.25, margin=0.5, boots=14)
+    answer = judge(asked)
+    assert answer.p_adjusted is not None
+    assert answer.p_adjusted < 0.01
+    assert answer.interval is not None
+    assert 0 < answer.interval[0] < asked.margin < answer.interval[1]
+    assert answer.effect is not None
+    assert answer.effect < asked.margin
+    assert answer.verdict == "UNDECIDED"
+    assert "margin" in answer.reason
+    assert judge(dataclasses.replace(asked, margin=0.2)).verdict == "WORSE"
 
 
 def test_no_direction_is_never_better_or_worse_and_not_in_the_family() -> None:

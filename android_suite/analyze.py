@@ -15,7 +15,7 @@ import pandas as pd
 from android_suite import __version__
 from android_suite.analysis.pipeline import Analysis, Evidence, analyze_trace
 from android_suite.analysis.summary import summarize_analysis
-from android_suite.errors import UsageError
+from android_suite.errors import TraceError, UsageError
 from android_suite.evidence.am_start import parse_am_starts
 from android_suite.evidence.framestats import parse_framestats_polls
 from android_suite.evidence.lock_stat import parse_lock_stat
@@ -236,12 +236,11 @@ def _launch_values(metric: str, launches: Sequence[Mapping[str, Any]]) -> list[f
 
 def _analyze_iteration(run: Run, record: IterationRecord, process: str | None) -> IterationAnalysis:
     raw, derived = run.raw(record), run.derived(record)
-    capture = raw / layout.FTRACE
     evidence = read_evidence(run, record)
     # An untraced iteration goes the same way with an empty trace: frames and launches come from what Android says.
     # No variable holds the trace, so that the analysis can let go of what it is done with.
     analysis = analyze_trace(
-        read_raw_capture(capture) if any(capture.glob("cpu*.raw")) else _empty_trace(raw),
+        _read_trace(raw, record),
         process=process or record.process or None,
         evidence=evidence,
     )
@@ -273,10 +272,25 @@ def read_evidence(run: Run, record: IterationRecord) -> Evidence:
     )
 
 
-def _empty_trace(raw: Path) -> Trace:
+def _read_trace(raw: Path, record: IterationRecord) -> Trace:
+    capture = raw / layout.FTRACE
+    if not any(capture.glob("cpu*.raw")):
+        return _empty_trace(raw, "this iteration was not traced")
+    try:
+        return read_raw_capture(capture)
+    except TraceError as error:
+        if record.status == "complete":
+            raise
+        # A crash or a lost device leaves files half written. Its samples enter nothing, and the other iterations are whole.
+        return _empty_trace(
+            raw, f"the trace of this {record.status} iteration cannot be read: expected {error.expected}"
+        )
+
+
+def _empty_trace(raw: Path, note: str) -> Trace:
     source = TraceSource(
         format="none", path=str(raw), events=0, lost_events=None, clock="mono", start_ns=0, end_ns=0, cpus=0,
-        notes=("this iteration was not traced",),
+        notes=(note,),
     )  # fmt: skip
     return Trace(source=source, tables=fill_missing({}))
 

@@ -5,7 +5,7 @@ kernels once more with ``NUMBA_BOUNDSCHECK=1``.
 
 What changes from event to event and is small (a thread, a slot of a queue) is a record of a structured array: one line
 of the cache, and one argument, where columns are as many as there are fields. numba looks only at a kernel's own file
-to tell whether its code on disk is old: who changes a kernel that one of another file calls, deletes the cache.
+to tell whether its code on disk is old; ``make setup`` therefore deletes all of it when any of these files changed.
 """
 
 from __future__ import annotations

@@ -19,9 +19,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from android_suite.compare.cases import HEADLINE_WEIGHT
-from android_suite.model.metrics import CATALOGUE, Metric, find_metric
+from android_suite.model.metrics import CATALOGUE, Margin, Metric, find_metric
 from android_suite.stats.decision import Question, judge_family, measure_family
-from android_suite.stats.resampling import measure_effect_interval
+from android_suite.stats.resampling import Boots, measure_effect_interval, measure_level
 
 Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Array]
@@ -114,6 +114,21 @@ def measure_alarms(experiments: int) -> Iterator[tuple[str, int, bool, float]]:
             yield "simulated", boots, paired, hits / experiments
 
 
+def pose_question(
+    name: str, metric: Metric, baseline: Boots, candidate: Boots, *, paired: bool, margin: Margin | None = None
+) -> Question:
+    """The question that `compare` would ask about recorded boots; ``margin`` where other than the catalogue's."""
+    return Question(
+        name=name,
+        baseline=baseline,
+        candidate=candidate,
+        paired=paired,
+        better=metric.better,
+        margin=(margin or metric.margin).width(measure_level(baseline)),
+        weight=HEADLINE_WEIGHT if metric.headline else 1.0,
+    )
+
+
 def measure_recorded_alarms(samples: pd.DataFrame, experiments: int) -> Iterator[tuple[str, int, bool, float]]:
     """The same over recorded boots of one kernel, drawn with replacement into two sides."""
     label = samples["label"].value_counts().idxmax()
@@ -130,20 +145,8 @@ def measure_recorded_alarms(samples: pd.DataFrame, experiments: int) -> Iterator
             picks = rng.integers(available, size=(2, boots))
             questions = []
             for (scenario, name), values in recorded.items():
-                metric = find_metric(name)
                 sides = [[values[i] for i in side] for side in picks]
-                margin = metric.margin.width(float(np.mean([np.median(v) for v in sides[0]])))
-                questions.append(
-                    Question(
-                        name=f"{scenario}/{name}",
-                        baseline=sides[0],
-                        candidate=sides[1],
-                        paired=False,
-                        better=metric.better,
-                        margin=margin,
-                        weight=HEADLINE_WEIGHT if metric.headline else 1.0,
-                    )
-                )
+                questions.append(pose_question(f"{scenario}/{name}", find_metric(name), *sides, paired=False))
             hits += count_alarms(questions, seed=0) > 0
         yield f"recorded ({available} boots of {label})", boots, False, hits / experiments
 
@@ -188,6 +191,7 @@ def render(experiments: int, recorded: Path | None) -> Iterator[str]:
     yield "# What the statistics can see, and how often they cry wolf"
     yield ""
     yield "Made by `python -m benchmarks.power --write docs/power.md`; every number went through the code that judges real runs."
+    yield "What is found of slowdowns planted into recorded boots is on [a page of its own](power-planted.md)."
     yield ""
     yield "## False alarms"
     yield ""

@@ -93,11 +93,12 @@ the stated rate is 5 %. In pairs, a deterministic boot would meet its own copy, 
 - The {seeds} seeds stand for all there are. Their mean effect is itself an estimate (the ± above) of which the shares know
   nothing, nothing rarer than one boot in {seeds} is among them, and they spread a little less than all seeds would. So a
   row well beyond its margin or well inside it is safe, and one within its ± of the margin may be off either way: BETTER for
-  what was made dearer is that error at work. Boots drawn more often than there are seeds hold copies and look surer
-  than as many new ones.
+  what was made dearer is most likely this error, as its effect's ± holds zero wherever it is not bold. Boots drawn more
+  often than there are seeds hold copies and look surer than as many new ones.
 - In profile `inversion` a frame is late when the collector happens to be preempted inside `madvise`. Any change, however
   small, deals these moments anew, so partners of a pair differ by chance as well and pairing removes little of it.
-  `record --profile steady` makes boots without that.
+  `record --profile steady` has no collector that never rests; whether pairs are closer there is to be measured.
+- The metrics were named by what the switches should move, but `gcDurationMs_p50` only after the first boots had been seen.
 - The {experiments} experiments of a cell add at most ± {error:.1f} points (one standard error).
 - Times are virtual, an instruction a nanosecond: this is what the suite finds of a change, not what it costs a phone.
 """

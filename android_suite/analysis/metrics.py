@@ -105,7 +105,8 @@ def _gc(analysis: Analysis) -> Iterator[_Value]:
     whole = cycles[cycles["quality"] == EXACT]
     edge = int(bool(analysis.blind_ns) or len(whole) < len(cycles))
     length = (whole["end_ns"] - whole["start_ns"]).to_numpy() / 1e6
-    yield "gcCount", len(cycles), edge
+    # A collection is seen by its slice: where the app's markers were not recorded, none is not the same as no collection.
+    yield "gcCount", len(cycles) if len(analysis["slices"]) else None, edge
     yield "gcDurationMs_p50", float(np.median(length)) if len(whole) else None, EXACT
     locked = "mmap_lock" in analysis.recorded and len(cycles)
     yield "gcMmapLockWaitMs", float(cycles["lock_wait_ns"].sum()) / 1e6 if locked else None, edge

@@ -208,4 +208,8 @@ def make_state_lookup(print_fmt: str) -> Array:
 def event_counts(id_counts: Array, formats: Sequence[EventFormat]) -> Mapping[str, int]:
     """``system:name`` to the number of events; ids that no format describes are ``unknown:ID``."""
     names = {f.id: f.full_name for f in formats}
-    return {names.get(int(i), f"unknown:{int(i)}"): int(id_counts[i]) for i in np.flatnonzero(id_counts)}
+    counts: dict[str, int] = {}
+    for i in np.flatnonzero(id_counts).tolist():
+        name = names.get(i, f"unknown:{i}")  # damaged format files may give two ids one name
+        counts[name] = counts.get(name, 0) + int(id_counts[i])
+    return counts

@@ -291,3 +291,12 @@ def test_a_record_shorter_than_its_format_is_refused(tmp_path: Path) -> None:
 def test_a_folder_without_pages(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"ftrace/cpu0.raw.*Name the folder"):
         read_raw_capture(tmp_path)
+
+
+def test_two_formats_of_one_name_lose_no_count(tmp_path: Path) -> None:
+    capture(tmp_path, EVERYTHING)
+    rename = tmp_path / "ftrace" / "formats" / "task" / "task_rename"
+    rename.write_text(rename.read_text().replace("name: task_rename", "name: task_newtask"))
+    source = read_raw_capture(tmp_path).source
+    assert source.event_counts["task:task_newtask"] == 2
+    assert sum(source.event_counts.values()) == source.events

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -17,6 +18,8 @@ def main() -> int:
         render_scripted,
     )
 
+    # A test run in the background of a shell inherits an ignored SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     plan, out, faults, seconds = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4])
     collaborators = Collaborators(
         recorder=ScriptedRecorder(faults, seconds),

@@ -143,7 +143,9 @@ def start_elsewhere(*, detached: bool) -> tuple[subprocess.Popen[str], str]:
     body = (
         f"device = {describe}\n{say}\n" if detached else f"with {describe} as device:\n    {say}\n    time.sleep(600)\n"
     )
-    script = f"import time; from android_suite.virtual import VirtualDevice, fetch_kernel\n{body}"
+    # A test run in the background of a shell inherits an ignored SIGINT.
+    heard = "import signal, time; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    script = f"{heard}\nfrom android_suite.virtual import VirtualDevice, fetch_kernel\n{body}"
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

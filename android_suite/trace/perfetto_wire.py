@@ -5,8 +5,12 @@ Perfetto's trace is ``repeated TracePacket packet = 1``: each packet begins with
 
 from __future__ import annotations
 
+import re
+
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 PACKET_TAG = 0x0A
+# What no text has. Zeros alone would not do: a first packet that holds packed packets may have none in its head.
+_BINARY = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
 
 
 def read_varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
@@ -83,7 +87,7 @@ def _begins_message(start: bytes) -> bool:
         and tag & 7 in (VARINT, FIXED64, LENGTH, FIXED32)
         and 0 < tag >> 3 < 1000
         and len(start) > 64
-        and b"\0" in start
+        and _BINARY.search(start) is not None
     )
 
 

@@ -11,6 +11,7 @@ import zstandard
 
 from android_suite.errors import TraceError, UsageError
 from android_suite.trace.detect import open_trace
+from android_suite.trace.perfetto_wire import looks_like_perfetto, write_varint
 from android_suite.trace.unpack import bound_bytes
 
 TWENTY = b"# tracer: nop\n" + b"".join(
@@ -102,3 +103,14 @@ def test_formats_of_real_files(shared_data: Path) -> None:
     ):
         source = open_trace(shared_data / name).source
         assert (source.format, source.events) == (form, count), name
+
+
+def test_a_large_first_packet_of_packed_packets_is_perfetto() -> None:
+    """Packed bytes hold every byte but, in a short stretch, perhaps not a zero; a text may begin with an empty line."""
+    packed = bytes(1 + n * 7 % 255 for n in range(40_000))
+    packet = b"\x92\x03" + write_varint(len(packed)) + packed  # TracePacket.compressed_packets
+    file = b"\x0a" + write_varint(len(packet)) + packet
+    assert b"\0" not in file[:4096]
+    assert looks_like_perfetto(file[:4096], len(file))
+    text = "\n" + "äpp-100 [000] d..3. 12.000001: sched_switch: prev_comm=a\n" * 400
+    assert not looks_like_perfetto(text.encode()[:4096], len(text.encode()))

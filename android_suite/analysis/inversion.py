@@ -79,8 +79,13 @@ def _assemble(trace: Trace, locks: Locks, pieces: I64, on: I64, blind_waits: I64
     writes = holds["write"].to_numpy()[h] & ((downgraded < 0) | (downgraded > start))
     tid = holds["tid"].to_numpy()
     # Who ran on a CPU that shows no switch is not known, so the intruders may not be all.
-    cpus = TidIndex.of([trace["sched_switch"]["cpu"].to_numpy()])
-    hidden = (state == RUNNABLE) & (cpus.number(pieces[:, scan.CPU]) < 0)
+    switches = trace["sched_switch"]
+    cpus = TidIndex.of([switches["cpu"].to_numpy()])
+    hidden = cpus.number(pieces[:, scan.CPU]) < 0
+    # Nor is it before the first switch of a CPU, where that does not say whom it took the CPU from (Perfetto's compact form).
+    untold = switches.loc[switches["prev_tid"] < 0, ["cpu", "ts_ns"]].drop_duplicates("cpu").set_index("cpu")["ts_ns"]
+    hidden |= pieces[:, scan.START] < untold.reindex(pieces[:, scan.CPU], fill_value=-1).to_numpy()
+    hidden &= state == RUNNABLE
     partial = np.bincount(number, weights=hidden) > 0
     partial |= (waits["quality"].to_numpy()[w] != EXACT) | np.isin(w, blind_waits)
     via_tid = np.where(chained[first], waits["tid"].to_numpy()[np.maximum(via[first], 0)], -1)

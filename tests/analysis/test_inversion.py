@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pandas as pd
+import pytest
 
 from android_suite.analysis.pipeline import Analysis, analyze_trace
-from android_suite.tables.derived import INVERSION_KINDS, LOWER_BOUND
+from android_suite.tables.derived import EXACT, INVERSION_KINDS, LOWER_BOUND
 from tests.analysis.build import APP, BINDER, GC, MM, TraceBuilder
 
 THIRD, FOURTH = 103, 104
@@ -79,6 +80,21 @@ def test_a_boost_ends_the_inversion_and_its_end_begins_another() -> None:
         (40, 50, 124),
         (60, 80, 124),
     ]
+
+
+@pytest.mark.parametrize(("before", "quality", "ran"), [(FOURTH, EXACT, [(FOURTH, 20)]), (-1, LOWER_BOUND, [])])
+def test_who_ran_before_the_first_switch_of_a_cpu_may_be_untold(
+    before: int, quality: int, ran: list[tuple[int, int]]
+) -> None:
+    """A trace that begins late, in Perfetto's compact form: its first switch of a CPU does not say who left."""
+    b = TraceBuilder().switch(1, 0, "R", GC, prio=(120, 124)).hold(20, 200, GC)
+    b.switch(25, GC, "D", APP, prio=(124, 110)).lock(40, APP, "start", write=True)
+    b.switch(50, APP, "D", 0, prio=(110, 120)).wake(100, GC, prio=124, cpu=1)
+    b.switch(120, before, "S", GC, prio=(120, 124), cpu=1).wake(201, APP, prio=110)
+    b.switch(210, 0, "R", APP, prio=(120, 110)).lock(220, APP, "acquired", write=True)
+    analysis = analyze_trace(b.trace())
+    assert told(analysis, "start_ns", "end_ns", "runnable_ns", "quality") == [(40, 200, 20, quality)]
+    assert [*analysis["intruders"][["tid", "ran_ns"]].itertuples(index=False, name=None)] == ran
 
 
 def test_a_preempted_holder_and_those_who_ran_instead() -> None:

@@ -212,9 +212,11 @@ class _Parser:
             self.need(")")
             return self.index(inner)
         if (number := self.kind("number")) is not None:
-            value = int(
-                number, 0 if number[:2].lower() == "0x" else 8 if number[0] == "0" and number.isdecimal() else 10
-            )
+            base = 0 if number[:2].lower() == "0x" else 8 if number[0] == "0" and number.isdecimal() else 10
+            try:
+                value = int(number, base)
+            except ValueError as error:  # 09 is no number in C
+                raise _Unparsable from error
             return lambda _: value
         if (char := self.kind("char")) is not None:
             code = ord(unescape(char[1:-1])[:1] or "\0")

@@ -68,7 +68,7 @@ def test_every_format_of_the_captured_events_is_understood() -> None:
     [
         "", "REC->x", '"%d", ', '"%d", REC->', '"%d", foo(REC->x)', '"%d", REC->x REC->y', '"unterminated', '"%d", @',
         '"%d", ' + "(" * 5000 + "1" + ")" * 5000, '"%d", ' + "-" * 5000 + "1", '"%d", 1' + "?1:1" * 5000,
-        '"%s", __print_flags(1, "|", { REC->x })',
+        '"%s", __print_flags(1, "|", { REC->x })', '"%d", 09',
     ],
 )  # fmt: skip
 def test_what_is_outside_the_grammar_is_none(fmt: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from android_suite.errors import EvidenceError
-from android_suite.evidence.rows import frame_of, whole_number
+from android_suite.evidence.rows import frame_of, or_unknown, whole_number
 from android_suite.tables.evidence import DISPLAYED, GC_LOG, LOGCAT, MONITOR_CONTENTION
 from android_suite.tables.schema import Table
 
@@ -63,7 +63,7 @@ def _line(said: dict[str, str | None]) -> dict[str, object]:
     if said["seconds"] is not None:
         fraction = said["seconds_fraction"] or ""
         time = f"{said['seconds']}.{fraction}"
-        time_ns = int(said["seconds"]) * 1_000_000_000 + int(fraction.ljust(9, "0"))
+        time_ns = or_unknown(int(said["seconds"]) * 1_000_000_000 + int(fraction.ljust(9, "0")))
         clock = "realtime" if int(said["seconds"]) >= _REALTIME_FROM_S else "monotonic"
     elif said["month"] is not None:
         fraction = said["fraction"] or ""
@@ -72,19 +72,19 @@ def _line(said: dict[str, str | None]) -> dict[str, object]:
         if said["year"]:
             time = f"{said['year']}-{time}"
         if said["year"] and said["zone"]:  # without a zone it is the device's local time, which no one told us
-            time_ns = _realtime_ns(said) + int(fraction.ljust(9, "0"))
+            time_ns = _realtime_ns(said, int(fraction.ljust(9, "0")))
     return {
         "time": time, "time_ns": time_ns, "clock": clock, "pid": int(said["pid"] or -1), "tid": int(said.get("tid") or -1),
         "tag": said["tag"] or "", "level": said["level"] or "", "message": said["message"] or "",
     }  # fmt: skip
 
 
-def _realtime_ns(said: dict[str, str | None]) -> int:
+def _realtime_ns(said: dict[str, str | None], fraction_ns: int) -> int:
     numbers = tuple(int(said[name] or 0) for name in ("year", "month", "day", "h", "m", "s"))
     zone = said["zone"] or "+0000"
     offset_s = (int(zone[1:3]) * 60 + int(zone[3:5])) * (-60 if zone[0] == "-" else 60)
     try:
-        return (calendar.timegm((*numbers, 0, 0, 0)) - offset_s) * 1_000_000_000
+        return or_unknown((calendar.timegm((*numbers, 0, 0, 0)) - offset_s) * 1_000_000_000 + fraction_ns)
     except ValueError:  # a month 13 and its like
         return -1
 
@@ -114,14 +114,14 @@ def _read_gc(message: str) -> dict[str, object] | None:
         "freed_bytes": _bytes(said["freed"] or said["freed2"]), "freed_objects": whole_number(said["objects"]),
         "los_freed_bytes": _bytes(said["los_freed"]), "los_freed_objects": whole_number(said["los"]),
         "used_bytes": _bytes(said["used"]), "heap_bytes": _bytes(said["heap"]), "pauses": len(pauses),
-        "pause_total_ns": -1 if -1 in pauses else sum(pauses), "pause_max_ns": -1 if -1 in pauses else max(pauses),
+        "pause_total_ns": -1 if -1 in pauses else or_unknown(sum(pauses)), "pause_max_ns": -1 if -1 in pauses else max(pauses),
         "duration_ns": _duration_ns(said["total"]),
     }  # fmt: skip
 
 
 def _bytes(word: str) -> int:
     number = word.rstrip("BKMG")
-    return round(float(number) * _UNITS[word[len(number) :]])
+    return or_unknown(round(float(number) * _UNITS[word[len(number) :]]))
 
 
 def _duration_ns(word: str) -> int:
@@ -143,7 +143,7 @@ def _read_displayed(message: str) -> dict[str, object] | None:
     if said is None or span is None:
         return None
     h, m, s, ms = (int(part or 0) for part in span.groups())
-    duration = ((h * 60 + m) * 60 + s) * 1000 + ms
+    duration = or_unknown(((h * 60 + m) * 60 + s) * 1000 + ms)
     return {"fully_drawn": said["what"] == "Fully drawn", "component": said["component"], "duration_ms": duration}
 
 

@@ -30,5 +30,9 @@ def whole_number(word: str | None) -> int:
     digits = word.removeprefix("-")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 19):
         return -1
-    value = int(word)
+    return or_unknown(int(word))
+
+
+def or_unknown(value: int) -> int:
+    """The value; -1 if it does not fit 64 bits or is Android's 'not known'. No device writes the first, damage does."""
     return value if abs(value) < INT64_MAX else -1

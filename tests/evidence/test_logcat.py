@@ -37,6 +37,9 @@ def test_bugreport(shared_data: Path) -> None:
         ("1763907000.250000  12  34 I tag: hi", "realtime", 1763907000_250000000),
         ("   81.000123456  12  34 I tag: hi", "monotonic", 81_000123456),
         ("2026-09-15 15:09:30.406 +0200  12  34 I tag: hi", "realtime", 1789477770_406000000),
+        ("9999999999.250000  12  34 I tag: hi", "realtime", -1),
+        ("9999-13-15 15:09:30.406 +0200  12  34 I tag: hi", "realtime", -1),
+        ("9999-09-15 15:09:30.406 +0200  12  34 I tag: hi", "realtime", -1),
         ("09-15 15:09:30.406  12  34 I tag: hi", "realtime", -1),
         ("09-15 15:09:30.406 u0_a123  12  34 I tag: hi", "realtime", -1),
         ("I/tag(   12): hi", "", -1),
@@ -62,6 +65,20 @@ def test_oem_heap_and_displayed() -> None:
     drawn = parse_displayed(lines)
     assert drawn["duration_ms"].tolist() == [1234, 850, 62003]
     assert drawn["fully_drawn"].tolist() == [False, False, True]
+
+
+def test_numbers_beyond_64_bits_are_unknown() -> None:
+    head = "09-15 15:09:30.406  12  34 I "
+    text = (
+        f"{head}art: Background concurrent copying GC freed 999999999999999GB AllocSpace bytes, 1(2KB) LOS objects, "
+        f"14% free,9GB/99999999999999GB, paused {','.join(['999999999s'] * 10)} total 55.806ms\n"
+        f"{head}ActivityTaskManager: Displayed com.a/.B: +999999999999999999h\n"
+    )
+    lines = parse_logcat(text)
+    gc = parse_gc_lines(lines).iloc[0]
+    assert (gc["freed_bytes"], gc["used_bytes"], gc["heap_bytes"]) == (-1, 9 << 30, -1)
+    assert (gc["pause_total_ns"], gc["pause_max_ns"]) == (-1, 999_999_999_000_000_000)
+    assert parse_displayed(lines)["duration_ms"].tolist() == [-1]
 
 
 def test_results_whole_and_in_parts() -> None:

@@ -116,8 +116,8 @@ def iter_batches(
         "stream": np.empty(room, np.int32), "ts": np.empty(room, np.int64), "kind": np.empty(room, np.int32),
         "where": np.empty(room, np.uint32), "size": np.empty(room, np.int32),
     }  # fmt: skip
-    nodes = 2 << (len(streams) - 1).bit_length()
-    key, winner = np.empty(nodes, np.int64), np.empty(nodes, np.int64)
+    nodes = merge.merge_nodes(len(streams))
+    key, winner = np.empty(nodes, np.int64), np.empty(nodes, np.uint64)
     cpus = np.array([s.cpu for s in streams], np.int32)
     seq = 0
     while loader.load():

@@ -19,6 +19,7 @@ from android_suite.trace.event_format import EventFormat, Field, StateLetters, p
 from android_suite.trace.event_plan import EventPlan, plan_events
 from android_suite.trace.page_stream import PageStream
 from android_suite.trace.row_store import RowStore
+from android_suite.trace.scratch import Scratch
 from android_suite.trace.text_column import decode_text
 from android_suite.trace.thread_names import ThreadNames
 
@@ -45,7 +46,7 @@ class TableBuilder:
         self, formats: Sequence[EventFormat], streams: Sequence[PageStream], *, calls: Array | None,
         symbol: Callable[[int], str],
     ) -> None:  # fmt: skip
-        self._streams, self._symbol = streams, symbol
+        self._streams, self._symbol, self._scratch = streams, symbol, Scratch()
         self._plans = plan_events(formats)
         self.threads = ThreadNames(self._plans)
         self.dense: Array = np.zeros(1 << 16, np.int32)  # kind 0: an id without format
@@ -95,14 +96,15 @@ class TableBuilder:
             TraceError: a record is shorter than its format says.
         """
         n, kinds, tables = batch.ts.size, self._table_of.size, len(self._tables) + 1
+        take = self._scratch.take
         start, rows = np.empty(kinds + 1, np.int64), np.empty(tables, np.int64)
-        order, row, where = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.uint32)
+        order, row, where = take("order", n, np.int32), take("row", n, np.int32), take("where", n, np.uint32)
         if not merge.group_events(
             batch.kind, batch.where, batch.size, self._table_of, self._needed, start, order, row, where, rows
         ):
             self._refuse_short_record(batch)
         self.threads.note(batch)
-        values = np.empty(n, np.int64)
+        values = take("values", n, np.int64)
         for number, (store, of_table) in enumerate(zip(self._stores, self._kinds_of, strict=True)):
             count = int(rows[number])
             if count:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from android_suite.trace.gather import gather_field
@@ -57,37 +58,73 @@ def fill_rows(
         a, b = start[kind], start[kind + 1]
         if a == b:
             continue
-        got, to = values[: b - a], row[a:b]
+        of, at, to = order[a:b], where[a:b], row[a:b]
+        got = values[: b - a]
         for op in ops[first_op[kind] : first_op[kind + 1]]:
-            _take(op, words, big, first_seq, ts, stream, cpus, order[a:b], where[a:b], got)
-            _change(op, lookups, got)
-            if op[_WIDTH] == 0:
-                _store(got, to, base, wide[op[_COLUMN]])
-            elif op[_WIDTH] == 1:
-                _store(got, to, base, middle[op[_COLUMN]])
+            column, width = op[_COLUMN], op[_WIDTH]
+            if width == 0:
+                _fill_column(op, lookups, words, big, first_seq, ts, stream, cpus, of, at, got, to, wide[column, base:])
+            elif width == 1:
+                _fill_column(
+                    op, lookups, words, big, first_seq, ts, stream, cpus, of, at, got, to, middle[column, base:]
+                )
             else:
-                _store(got, to, base, narrow[op[_COLUMN]])
+                _fill_column(
+                    op, lookups, words, big, first_seq, ts, stream, cpus, of, at, got, to, narrow[column, base:]
+                )
 
 
 @compiled
-def _take(
-    op: Array, words: Array, big: bool, first_seq: int, ts: Array, stream: Array, cpus: Array, events: Array,
-    where: Array, got: Array,
+def _fill_column(
+    op: Array, lookups: Array, words: Array, big: bool, first_seq: int, ts: Array, stream: Array, cpus: Array,
+    events: Array, where: Array, got: Array, to: Array, out: Array,
 ) -> None:  # fmt: skip
-    source = op[_SOURCE]
-    if source == FROM_FIELD:
-        gather_field(words, where, op[_OFFSET], op[_BYTES], op[_SIGNED] != 0, big, got)
-    elif source == FROM_SEQ:
-        for i in range(got.size):
-            got[i] = first_seq + events[i]
+    """One op: what most columns are goes straight to its place, anything else by way of ``got``.
+
+    Positions are unsigned: for signed ones numba looks at each whether it counts from the end.
+    """
+    source, change, offset, nbytes = op[_SOURCE], op[_CHANGE], op[_OFFSET], op[_BYTES]
+    aligned, word = offset & 3 == 0, np.uint64(offset >> 2)
+    low = word + np.uint64(big and nbytes == 8)
+    if source == FROM_SEQ:
+        for i in range(to.size):
+            out[np.uint32(to[i])] = first_seq + events[i]
     elif source == FROM_TIME:
-        for i in range(got.size):
-            got[i] = ts[events[i]]
+        for i in range(to.size):
+            out[np.uint32(to[i])] = ts[np.uint32(events[i])]
     elif source == FROM_CPU:
-        for i in range(got.size):
-            got[i] = cpus[stream[events[i]]]
+        for i in range(to.size):
+            out[np.uint32(to[i])] = cpus[np.uint32(stream[np.uint32(events[i])])]
+    elif source == FROM_NUMBER:
+        for i in range(to.size):
+            out[np.uint32(to[i])] = offset
+    elif change == AS_IS and nbytes == 4 and aligned and op[_SIGNED] != 0:
+        for i in range(to.size):
+            out[np.uint32(to[i])] = np.int32(words[np.uint64(where[i]) + word])
+    elif change == AS_IS and nbytes == 4 and aligned:
+        for i in range(to.size):
+            out[np.uint32(to[i])] = np.int64(words[np.uint64(where[i]) + word])
+    elif change == AS_IS and nbytes == 8 and aligned:
+        high = word + np.uint64(not big)
+        for i in range(to.size):
+            at = np.uint64(where[i])
+            value = np.uint64(words[at + low]) | (np.uint64(words[at + high]) << np.uint64(32))
+            out[np.uint32(to[i])] = np.int64(value)
+    elif change == MASKED and nbytes == 1:
+        bits = np.uint32(24 - 8 * (offset & 3) if big else 8 * (offset & 3))
+        mask = np.uint32(op[_BEGIN] & 0xFF)
+        for i in range(to.size):
+            out[np.uint32(to[i])] = (words[np.uint64(where[i]) + word] >> bits) & mask != 0
+    elif change == LOW_BITS and nbytes >= 4 and nbytes & 3 == 0 and aligned:
+        # The table is far smaller than 32 bits.
+        begin, mask = np.uint64(op[_BEGIN]), np.uint32(op[_LENGTH] - 1)
+        for i in range(to.size):
+            out[np.uint32(to[i])] = lookups[begin + np.uint64(words[np.uint64(where[i]) + low] & mask)]
     else:
-        got[:] = op[_OFFSET]
+        gather_field(words, where, offset, nbytes, op[_SIGNED] != 0, big, got)
+        _change(op, lookups, got)
+        for i in range(to.size):
+            out[np.uint32(to[i])] = got[i]
 
 
 @compiled
@@ -102,12 +139,6 @@ def _change(op: Array, lookups: Array, got: Array) -> None:
     elif change == IN_RANGE:
         for i in range(got.size):
             got[i] = lookups[begin + (got[i] if 0 <= got[i] < length else length - 1)]
-
-
-@compiled
-def _store(got: Array, to: Array, base: int, out: Array) -> None:
-    for i in range(got.size):
-        out[base + to[i]] = got[i]
 
 
 def make_op(

@@ -6,6 +6,7 @@ swapped on loading, so a byte inside a word is found by counting from the other 
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import numpy.typing as npt
 from android_suite.trace.jit import compiled
 
 Array = npt.NDArray[Any]
+
+_HOST_BIG = sys.byteorder == "big"
 
 
 @compiled
@@ -50,39 +53,79 @@ def gather_field(words: Array, where: Array, offset: int, nbytes: int, signed: b
 
 
 @compiled
-def gather_text_spans(
-    words: Array, where: Array, begin: Array, limit: Array, big: bool, strip_newline: bool, out_length: Array
-) -> None:
-    """Length of the zero-terminated text that starts at byte ``begin`` of each record and has at most ``limit`` bytes."""
+def find_spans(
+    words: Array, where: Array, size: Array, offset: int, nbytes: int, dynamic: bool, after: int, big: bool,
+    begin: Array, limit: Array,
+) -> None:  # fmt: skip
+    """Where the data of a field begins in each record and how many bytes it may have, both inside the record.
+
+    Args:
+        words: the arena.
+        where: uint32 (records): word of each.
+        size: int32 (records): bytes of each.
+        offset: of the field.
+        nbytes: of the field; 0: to the end of the record.
+        dynamic: the field holds length (upper 16 bits) and offset of its data.
+        after: what that offset counts from.
+        big: the words were swapped.
+        begin: int64 (records), out.
+        limit: int64 (records), out.
+    """
+    if dynamic:
+        gather_field(words, where, offset, 4, False, big, limit)
     for i in range(where.size):
-        base = (np.int64(where[i]) << 2) + begin[i]
-        n = 0
-        while n < limit[i]:
-            at = base + n
-            inside = at & 3
-            bits = 8 * (3 - inside) if big else 8 * inside
-            if (np.int64(words[at >> 2]) >> bits) & 0xFF == 0:
-                break
-            n += 1
-        if strip_newline and n > 0:
-            at = base + n - 1
-            inside = at & 3
-            bits = 8 * (3 - inside) if big else 8 * inside
-            if (np.int64(words[at >> 2]) >> bits) & 0xFF == 10:
-                n -= 1
-        out_length[i] = n
+        first = min((limit[i] & 0xFFFF) + after if dynamic else offset, size[i])
+        most = limit[i] >> 16 if dynamic else (nbytes or size[i] - offset)
+        begin[i] = first
+        limit[i] = max(0, min(most, size[i] - first))
 
 
 @compiled
-def gather_bytes(words: Array, where: Array, begin: Array, big: bool, offsets: Array, out: Array) -> None:
-    """Copies ``offsets[i + 1] - offsets[i]`` bytes from byte ``begin[i]`` of record i to ``out`` at ``offsets[i]``."""
+def measure_texts(
+    words: Array, where: Array, begin: Array, limit: Array, big: bool, strip_newline: bool, offsets: Array
+) -> None:
+    """Where each zero-terminated text will stand when they are put one after another.
+
+    Args:
+        words: the arena.
+        where: uint32 (records): word of each.
+        begin: int64 (records): as ``find_spans`` gives it.
+        limit: int64 (records): likewise.
+        big: the words were swapped.
+        strip_newline: leave out one at the end.
+        offsets: int64 (records + 1), out.
+    """
+    memory, flip = words.view(np.uint8), np.uint64(3 if big != _HOST_BIG else 0)
+    total = np.int64(0)
     for i in range(where.size):
-        base = (np.int64(where[i]) << 2) + begin[i]
-        for n in range(offsets[i + 1] - offsets[i]):
-            at = base + n
-            inside = at & 3
-            bits = 8 * (3 - inside) if big else 8 * inside
-            out[offsets[i] + n] = (np.int64(words[at >> 2]) >> bits) & 0xFF
+        base = (np.uint64(where[i]) << np.uint64(2)) + np.uint64(begin[i])
+        n, most = np.uint64(0), np.uint64(limit[i])
+        while n < most and memory[(base + n) ^ flip] != 0:
+            n += np.uint64(1)
+        if strip_newline and n > 0 and memory[(base + n - np.uint64(1)) ^ flip] == 10:
+            n -= np.uint64(1)
+        offsets[i] = total
+        total += np.int64(n)
+    offsets[where.size] = total
+
+
+@compiled
+def gather_bytes(words: Array, where: Array, begin: Array, big: bool, offsets: Array, out: Array) -> int:
+    """Copies ``offsets[i + 1] - offsets[i]`` bytes from byte ``begin[i]`` of record i to ``out`` at ``offsets[i]``.
+
+    Returns:
+        All of them or'ed: below 128 where they are ASCII.
+    """
+    memory, flip = words.view(np.uint8), np.uint64(3 if big != _HOST_BIG else 0)
+    seen = np.uint8(0)
+    for i in range(where.size):
+        base = (np.uint64(where[i]) << np.uint64(2)) + np.uint64(begin[i])
+        at = np.uint64(offsets[i])
+        for n in range(np.uint64(offsets[i + 1]) - at):
+            byte = memory[(base + n) ^ flip]
+            out[at + n] = byte
+            seen |= byte
+    return int(seen)
 
 
 @compiled
@@ -113,30 +156,36 @@ def note_threads(
         How many threads, how many events.
     """
     threads, n = 0, 0
+    slots, one = np.uint64(seen.size - 1), np.uint64(1)
+    name_slots = np.uint64(cache_tid.size - 1)
     for e in range(where.size):
-        at, k = np.int64(where[e]), kind[e]
+        at, k = np.uint64(where[e]), np.uint32(kind[e])
         if tid_word[k] >= 0:
-            tid = np.int64(np.int32(words[at + tid_word[k]]))
-            slot = tid & (seen.size - 1)
+            tid = np.int64(np.int32(words[at + np.uint64(tid_word[k])]))
+            slot = np.uint64(tid) & slots
             if seen[slot] != tid:
                 seen[slot] = tid
                 out_tid[threads] = tid
                 threads += 1
-        for pair in range(first_pair[k], first_pair[k + 1]):
-            same = pairs[pair, 2] > 0
-            if same:
-                tid = np.int64(np.int32(words[at + pairs[pair, 0]]))
-                slot = tid & (cache_tid.size - 1)
-                same = cache_tid[slot] == tid
-                cache_tid[slot] = tid
-                if tid == 0 and same:
+        for pair in range(np.uint64(first_pair[k]), np.uint64(first_pair[k + np.uint32(1)])):
+            length = np.uint64(pairs[pair, 2])
+            if length:
+                tid = np.int64(np.int32(words[at + np.uint64(pairs[pair, 0])]))
+                slot = np.uint64(tid) & name_slots
+                known = cache_tid[slot] == tid
+                if tid == 0 and known:
                     continue  # every CPU has an idle thread of its own name
-                for i in range(pairs[pair, 2]):
-                    word = words[at + pairs[pair, 1] + i]
-                    same &= cache_name[slot, i] == word
-                    cache_name[slot, i] = word
-            if not same:
-                out_event[n] = e
-                out_pair[n] = pair
-                n += 1
+                name = at + np.uint64(pairs[pair, 1])
+                same = np.uint64(0)
+                while known and same < length:
+                    known = cache_name[slot, same] == words[name + same]
+                    same += one
+                if known:
+                    continue
+                cache_tid[slot] = tid
+                for i in range(length):
+                    cache_name[slot, i] = words[name + i]
+            out_event[n] = e
+            out_pair[n] = pair
+            n += 1
     return threads, n

@@ -23,35 +23,32 @@ def decode_text(
     A dynamic field that points outside its record gives the part that lies inside.
     """
     begin, limit = text_spans(words, where, size, big, field)
-    length = np.empty(where.size, np.int64)
-    gather.gather_text_spans(words, where, begin, limit, big, strip_newline, length)
-    offsets = np.zeros(where.size + 1, np.int64)
-    np.cumsum(length, out=offsets[1:])
+    offsets = np.empty(where.size + 1, np.int64)
+    gather.measure_texts(words, where, begin, limit, big, strip_newline, offsets)
     data = np.empty(int(offsets[-1]), np.uint8)
-    gather.gather_bytes(words, where, begin, big, offsets, data)
-    return strings_from(offsets, data)
+    ascii_ = gather.gather_bytes(words, where, begin, big, offsets, data) < 128
+    return strings_from(offsets, data, ascii_=ascii_)
 
 
 def text_spans(words: Array, where: Array, size: Array, big: bool, field: Field) -> tuple[Array, Array]:
     """Where the data of ``field`` begins in each record and how many bytes it may have, both inside the record."""
-    size = size.astype(np.int64)
-    if field.location == "here":
-        begin = np.full(where.size, field.offset, np.int64)
-        limit = size - field.offset if field.size == 0 else np.full(where.size, field.size, np.int64)
-    else:
-        place = np.empty(where.size, np.int64)
-        gather.gather_field(words, where, field.offset, 4, False, big, place)
-        begin = (place & 0xFFFF) + (field.offset + field.size if field.location == "rel_loc" else 0)
-        limit = place >> 16
-    begin = np.minimum(begin, size)
-    return begin, np.clip(limit, 0, size - begin)
+    begin, limit = np.empty(where.size, np.int64), np.empty(where.size, np.int64)
+    after = field.offset + field.size if field.location == "rel_loc" else 0
+    dynamic = field.location != "here"
+    gather.find_spans(words, where, size, field.offset, field.size, dynamic, after, big, begin, limit)
+    return begin, limit
 
 
-def strings_from(offsets: Array, data: Array) -> Any:
-    """Arrow large_string array of the texts that ``offsets`` (int64, n + 1) cuts out of ``data`` (bytes)."""
+def strings_from(offsets: Array, data: Array, *, ascii_: bool | None = None) -> Any:
+    """Arrow large_string array of the texts that ``offsets`` (int64, n + 1) cuts out of ``data`` (bytes).
+
+    ``ascii_`` says whether all of them are ASCII; None: not known.
+    """
     made = pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
     # ASCII needs no look at the bytes one by one; anything else is checked, and mended text by text if it is not UTF-8.
-    if data.size and int(data.max()) > 127:
+    if ascii_ is None:
+        ascii_ = not data.size or int(data.max()) < 128
+    if not ascii_:
         try:
             made.validate(full=True)
         except pa.ArrowInvalid:

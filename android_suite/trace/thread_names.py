@@ -15,6 +15,7 @@ from android_suite.trace import gather
 from android_suite.trace.batches import Batch
 from android_suite.trace.event_format import Field
 from android_suite.trace.event_plan import EventPlan
+from android_suite.trace.scratch import Scratch
 from android_suite.trace.text_column import decode_text
 
 Array = npt.NDArray[Any]
@@ -39,14 +40,15 @@ class ThreadNames:
         self._first_pair: Array = np.cumsum([0, 0, *(len(plan.names) for plan in plans)])
         self._pair_words: Array = np.array([_pair_words(*p) for p in self._pairs], np.int64).reshape(-1, 3)
         self._most_pairs = max((len(plan.names) for plan in plans), default=0)
+        self._scratch = Scratch()
         self.tids: set[int] = set()
         self.comms: dict[int, str] = {}
 
     def note(self, batch: Batch) -> None:
         """Notes which threads ran and what they were called; every record must be as long as its plan needs."""
-        tids = np.empty(batch.ts.size, np.int64)
-        events = np.empty(batch.ts.size * self._most_pairs, np.int32)
-        pairs = np.empty(events.size, np.int32)
+        most = batch.ts.size * self._most_pairs
+        tids = self._scratch.take("tids", batch.ts.size, np.int64)
+        events, pairs = self._scratch.take("events", most, np.int32), self._scratch.take("pairs", most, np.int32)
         threads, n = gather.note_threads(
             batch.words, batch.where, batch.kind, self._tid_word, self._seen_cache, tids, self._first_pair,
             self._pair_words, self._name_tid, self._name_words, events, pairs,

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from android_suite.analysis.lock_scan import NO_WORD
+from android_suite.analysis.threads import are_kernel_lockers
 from android_suite.tables import events
 from android_suite.tables.derived import UNKNOWN
 from android_suite.tables.trace import Trace
@@ -23,6 +24,7 @@ ADVICE_NAMES = {
 }  # fmt: skip
 UNTRACED = "untraced"  # outside every call that the trace recorded, and it did not record them all
 FAULT = "fault"
+KERNEL = "kernel"  # a kernel thread on its own account, as khugepaged: it makes no calls and takes no faults
 
 _MADVISE = events.SYSCALLS.index("madvise")
 _PROCESS_MADVISE = events.SYSCALLS.index("process_madvise")
@@ -50,20 +52,24 @@ def name_operations(
         seqs: seq of each acquire; -1 where it is before the trace.
 
     Returns:
-        ``madvise(MADV_DONTNEED)``, ``munmap``, ..., ``fault``, ``untraced``, or ``unknown`` for what began before the
-        trace.
+        ``madvise(MADV_DONTNEED)``, ``munmap``, ..., ``fault``, ``kernel``, ``untraced``, or ``unknown`` for what began
+        before the trace.
     """
     call, number = calls["call"].to_numpy(), calls["nr"].to_numpy()
     advice, advice_of_other = calls["arg2"].to_numpy(), calls["arg3"].to_numpy()
     entered, trusted = calls["start_seq"].to_numpy() >= 0, calls["quality"].to_numpy() != UNKNOWN
     faults = _faulting(trace, calls, tids, seqs)
+    threads = trace["threads"]
+    kernel = np.isin(tids, threads["tid"].to_numpy()[are_kernel_lockers(threads["comm"])])
     outside = FAULT if sees_every_syscall(trace) else UNTRACED
     begun_before = _begun_before(calls)
     names = np.empty(len(call_rows), np.object_)
     for i, row in enumerate(call_rows):  # blamed holds only
         if row == NO_WORD and seqs[i] >= 0:
             row = begun_before(int(tids[i]), int(seqs[i]))
-        if seqs[i] < 0 or (row >= 0 and not trusted[row]):
+        if row < 0 and kernel[i]:
+            names[i] = KERNEL
+        elif seqs[i] < 0 or (row >= 0 and not trusted[row]):
             names[i] = "unknown"
         elif row < 0 and faults[i]:
             names[i] = FAULT

@@ -13,7 +13,7 @@ from android_suite.tables.trace import Trace
 
 UI, RENDER, GC, BINDER, JIT, OTHER = range(len(ROLES))
 _MARKER = r"^[BCSFNI]\|(\d{1,9})\|"
-_KERNEL_LOCKERS = r"khugepaged|ksmd|kswapd|kcompactd|kworker/|oom_reaper|kthreadd|swapper"  # they lock the mm of others
+_KERNEL_LOCKERS = r"(?:khugepaged|ksmd|kswapd\d*|kcompactd\d*|kworker/.*|oom_reaper|kthreadd|swapper(?:/\d+)?)$"
 _COMM_MAX = 15  # TASK_COMM_LEN - 1: longer names are cut, those of Android processes at the front
 
 
@@ -69,6 +69,11 @@ def measure_threads(trace: Trace, process: str | None = None, lockers: pd.DataFr
     )  # fmt: skip
 
 
+def are_kernel_lockers(comm: pd.Series) -> np.ndarray:
+    """For each name whether it is that of a kernel thread that locks the mm of others (bool)."""
+    return comm.str.match(_KERNEL_LOCKERS).to_numpy(dtype=bool)
+
+
 def _seen(trace: Trace) -> np.ndarray:
     columns = [trace[t]["tid"] for t in ("mmap_lock", "syscall", "marker", "contention")]
     columns += [trace["sched_switch"]["prev_tid"], trace["sched_switch"]["next_tid"]]
@@ -93,7 +98,7 @@ def _from_tasks(trace: Trace, tgid: pd.Series) -> pd.Series:
 
 
 def _from_mm(counts: pd.DataFrame, tgid: pd.Series, comm: pd.Series) -> pd.Series:
-    kernel = comm.index[comm.str.match(_KERNEL_LOCKERS)]
+    kernel = comm.index[are_kernel_lockers(comm)]
     own = counts[~counts["tid"].isin(kernel)].sort_values("n", kind="stable").drop_duplicates("tid", keep="last")
     own = own.assign(tgid=tgid.reindex(own["tid"].to_numpy(), fill_value=-1).to_numpy())
     named = own[own["tgid"] >= 0].sort_values("n", kind="stable").drop_duplicates("mm", keep="last").set_index("mm")

@@ -145,7 +145,7 @@ INVERSIONS = Table(
         Column("via_tid", "int32", "", "chained: the writer that waits in front; -1 for direct"),
         Column("holder_tid", "int32", "", ""), Column("holder_prio", "int32", "", "at the start of the interval"),
         Column("holder_write", "bool", "", "mode at the start of the interval"),
-        Column("operation", "str", "", "what took the lock: madvise(MADV_DONTNEED), munmap, fault, untraced, ..."),
+        Column("operation", "str", "", "what took the lock: madvise(MADV_DONTNEED), munmap, fault, kernel, untraced, ..."),
         Column("running_ns", "int64", "ns", "the holder ran"),
         Column("runnable_ns", "int64", "ns", "the holder was runnable: preempted or not yet on a CPU"),
         Column("blocked_ns", "int64", "ns", "the holder slept"),

@@ -159,6 +159,9 @@ def test_operations() -> None:
     assert operation(base().hold(20, 80, GC).leave(95, GC, "mprotect")) == "mprotect"
     assert operation(base().lock(80, GC, "released")) == "unknown"
     assert operation(base().fault(5, GC).hold(20, 80, GC)) == "fault"
+    for more in ({}, every):
+        kernel = awake(TraceBuilder(), (APP, 110), (59, 139)).thread(59, 59, "khugepaged")
+        assert operation(kernel.hold(20, 80, 59), **more) == "kernel"
     # A fault under the VMA's own lock leaves no lock event; the call after it is no fault.
     faulted = base().fault(5, GC)
     assert operation(faulted.enter(9, GC, "munmap").hold(20, 80, GC).leave(95, GC, "munmap")) == "munmap"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from android_suite.report import AnalyzedRun
+from android_suite.report.model import AnalyzedRun
 
 
 def made_analysis(draw: int, *, patched: bool, process: str = "com.androidsuite.workload") -> dict[str, Any]:

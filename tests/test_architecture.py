@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,11 @@ def test_only_virtual_knows_qemu() -> None:
     for file in FILES:
         if room_of(file) != "virtual":
             assert "qemu-system" not in file.read_text(), file
+
+
+@pytest.mark.parametrize("verb", ["analyze", "export", "record"])
+def test_verbs_that_compare_nothing_load_no_statistics_and_no_charts(verb: str) -> None:
+    """They take seconds to load."""
+    code = f"import sys, android_suite.cli.{verb}; print(*{{'scipy.stats', 'altair', 'jinja2'}} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "\n"

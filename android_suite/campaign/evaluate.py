@@ -12,6 +12,7 @@ import pandas as pd
 
 from android_suite import __version__
 from android_suite.analyze import RunAnalysis, analyze_run, load_run
+from android_suite.campaign.analyzed_runs import make_analyzed_runs
 from android_suite.compare.comparability import summarize_evidence
 from android_suite.compare.runs import RunSet, compare_runs
 from android_suite.model.comparison import Comparison, GateResult, MadvisePaths
@@ -20,7 +21,7 @@ from android_suite.model.verdict import GateOutcome
 from android_suite.report.html import render_html
 from android_suite.report.junit import render_junit
 from android_suite.report.markdown import render_markdown
-from android_suite.report.model import AnalyzedRun, ReportModel
+from android_suite.report.model import ReportModel
 from android_suite.store.run import Run, open_run
 
 
@@ -47,24 +48,6 @@ def add_paths(summaries: Sequence[Mapping[str, Any]]) -> MadvisePaths:
         bytes=sum(row["bytes"] or 0 for row in rows),
         reasons=dict(reasons),
     )
-
-
-def make_analyzed_runs(analyses: Sequence[RunAnalysis], side: str = "") -> list[AnalyzedRun]:
-    """The runs of one side, as the report shows them."""
-    return [
-        AnalyzedRun(
-            name=f"{a.run.manifest.label or a.run.path.name} {i.record.scenario} {i.record.index}",
-            analysis=i.summary,
-            side=side,
-            scenario=i.record.scenario,
-            boot=i.record.boot,
-            seed=i.record.seed,
-            lock_stat=i.lock_stat,
-            vmstat=i.vmstat,
-        )
-        for a in analyses
-        for i in a.iterations
-    ]
 
 
 def make_report(

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from android_suite.analyze import RunAnalysis, analyze_file, analyze_run, summarize, write_tables
-from android_suite.campaign.evaluate import make_analyzed_runs
+from android_suite.campaign.analyzed_runs import make_analyzed_runs
 from android_suite.cli.output import console_for_results, print_json, say
 from android_suite.errors import UsageError
 from android_suite.report.model import AnalyzedRun, ReportModel

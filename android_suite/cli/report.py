@@ -10,7 +10,7 @@ import click
 
 from android_suite import __version__
 from android_suite.analyze import load_run
-from android_suite.campaign.evaluate import make_analyzed_runs
+from android_suite.campaign.analyzed_runs import make_analyzed_runs
 from android_suite.cli.compare import find_runs
 from android_suite.cli.output import console_for_results, say
 from android_suite.errors import SchemaError, UsageError

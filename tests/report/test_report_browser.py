@@ -17,7 +17,8 @@ from selenium.webdriver.common.by import By
 from android_suite.compare import compare_runs
 from android_suite.model.gate import Gate
 from android_suite.model.identity import CrashRecord
-from android_suite.report import ReportModel, render_html
+from android_suite.report.html import render_html
+from android_suite.report.model import ReportModel
 from tests.made_analyses import made_analyses
 from tests.made_runs import PATCHED, World, made_pair
 

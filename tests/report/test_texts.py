@@ -15,16 +15,12 @@ from android_suite.compare import compare_runs
 from android_suite.model.comparison import Comparison
 from android_suite.model.gate import Gate
 from android_suite.model.identity import CrashRecord
-from android_suite.report import (
-    AnalyzedRun,
-    ReportModel,
-    render_html,
-    render_json,
-    render_junit,
-    render_markdown,
-    render_terminal,
-)
-from android_suite.report.markdown import LONGEST, escape
+from android_suite.report.html import render_html
+from android_suite.report.json_file import render_json
+from android_suite.report.junit import render_junit
+from android_suite.report.markdown import LONGEST, escape, render_markdown
+from android_suite.report.model import AnalyzedRun, ReportModel
+from android_suite.report.terminal import render_terminal
 from android_suite.report.timeline import list_chains
 from tests.made_analyses import made_analyses, made_analysis
 from tests.made_runs import PATCHED, World, made_pair

@@ -25,7 +25,7 @@ from typing import Any
 
 from android_suite.errors import EvidenceError, SuiteError, UsageError
 from benchmarks.measured import Measured, Run, describe_conditions
-from benchmarks.peers import find_peers, measure_peer
+from benchmarks.peers import Yardstick, find_peers, find_yardstick, measure_peer
 from benchmarks.table import LABELS, render_results
 
 _STEPS = tuple(LABELS)
@@ -85,13 +85,17 @@ def run_benchmarks(options: argparse.Namespace) -> str:
         measured: list[Measured] = []
         peers: list[Measured] = []
         notes: list[str] = []
+        yard: Yardstick | None = None
         for size in sizes:
             folder = place / f"{size}"
-            events = _generate(folder, size, steps)
-            found = [_measure(step, folder, warm, options.runs, cache) for step in steps]
+            first_size = size == sizes[0] and not options.no_peers
+            events = _generate(folder, size, [*steps, "dat"] if first_size else steps)
+            if first_size:
+                yard = find_yardstick(folder / "trace.dat", events, place / "yardstick")
+            found = [_measure(step, folder, warm, options.runs, cache, yard) for step in steps]
             _check(found, events)
             measured += found
-            if size == sizes[0] and not options.no_peers:
+            if first_size:
                 peers, notes = _measure_peers(folder, events, options, place)
             if not kept:
                 shutil.rmtree(folder)
@@ -130,12 +134,13 @@ def _generate(folder: Path, size: int, steps: Sequence[str]) -> int:
     return events
 
 
-def _measure(step: str, folder: Path, warm: Path, runs: int, cache: Path | None) -> Measured:
+def _measure(step: str, folder: Path, warm: Path, runs: int, cache: Path | None, yard: Yardstick | None) -> Measured:
     done: list[Run] = []
     told: dict[str, Any] = {}
     for number in range(runs):
+        yard_s = yard.measure() if yard else None
         told = json.loads(_python("benchmarks.child", step, str(folder), str(warm), cache=cache))
-        done.append(Run(wall_s=told["wall_s"], cpu_s=told["cpu_s"], peak_bytes=told["peak_bytes"]))
+        done.append(Run(wall_s=told["wall_s"], cpu_s=told["cpu_s"], peak_bytes=told["peak_bytes"], yard_s=yard_s))
         rate = told["events"] / told["wall_s"] / 1e6
         _say(
             f"{step}, run {number + 1}: {told['wall_s']:.2f} s, {rate:.2f} M events/s, {told['peak_bytes'] / 1e9:.2f} GB"

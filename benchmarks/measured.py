@@ -19,11 +19,13 @@ class Run:
         wall_s: of the work alone; of a peer, the whole process.
         cpu_s: user and system time of the same.
         peak_bytes: high-water mark of resident memory, interpreter and libraries included.
+        yard_s: CPU time an event that the yardstick (see peers.Yardstick) took just before; None: not measured.
     """
 
     wall_s: float
     cpu_s: float
     peak_bytes: int
+    yard_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,12 @@ class Measured:
     def cpu_s(self) -> float:
         """The median."""
         return statistics.median(run.cpu_s for run in self.runs)
+
+    @property
+    def times_yard(self) -> float | None:
+        """How many times as fast as the yardstick, an event, by CPU time: the median of the runs."""
+        times = [run.yard_s * self.events / run.cpu_s for run in self.runs if run.yard_s and run.cpu_s]
+        return statistics.median(times) if times else None
 
     @property
     def peak_bytes(self) -> int:

@@ -104,6 +104,39 @@ def measure_peer(peer: Peer, folder: Path, events: int, runs: int) -> Measured |
     return Measured(step=f"{peer.name} ({Path(peer.file).suffix[1:]})", events=events, runs=done)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yardstick:
+    """``trace-cmd report`` of one file, run before every measurement: shared machines change their speed by the minute.
+
+    Attributes:
+        folder: holds ``trace.dat``.
+        events: in it.
+        peer: trace-cmd.
+    """
+
+    folder: Path
+    events: int
+    peer: Peer
+
+    def measure(self) -> float | None:
+        """CPU seconds an event, now; None where it fails."""
+        found = measure_peer(self.peer, self.folder, self.events, 1)
+        return None if isinstance(found, str) else found.cpu_s / self.events
+
+
+def find_yardstick(trace_dat: Path, events: int, folder: Path) -> Yardstick | None:
+    """A yardstick over a copy of ``trace_dat`` in ``folder``; None: trace-cmd is not installed."""
+    trace_cmd = shutil.which("trace-cmd")
+    if trace_cmd is None:
+        return None
+    folder.mkdir(exist_ok=True)
+    (folder / "trace.dat").unlink(missing_ok=True)
+    (folder / "trace.dat").hardlink_to(trace_dat)
+    return Yardstick(
+        folder=folder, events=events, peer=Peer(name="trace-cmd", file="trace.dat", command=(trace_cmd, "report"))
+    )
+
+
 def _run(command: Sequence[str], scratch: Path) -> Run | str:
     begin = time.perf_counter()
     with (scratch / "stderr").open("wb") as errors:

@@ -11,6 +11,7 @@ LABELS = {
     "perfetto": "Perfetto to tables", "text": "text to tables",
 }  # fmt: skip
 TARGETS = {"raw": 10.0, "text": 1.5, "perfetto": 1.0, "analyze": 3.0}  # M events/s a core
+YARD_RATE = 0.81  # M events/s that `trace-cmd report` makes on the machine for which TARGETS were set
 MEMORY_LIMIT_BYTES = 4 << 30  # for raw pages and the whole analyze, at any size here
 
 
@@ -47,7 +48,11 @@ Generated captures of 8 CPUs (`benchmarks/scenes.py`): sched_switch and sched_wa
 lock contention, trace markers; GC with the lock held, frames, direct and chained inversions, binder chatter. All formats hold
 the same events, and the readers must give the same rows or nothing is printed. Each run is a process of its own that has
 done the same on a small trace before. Wall and CPU time are medians of the runs, memory is the highest resident size of the
-whole process (interpreter and libraries, about 0.25 GB, included)."""
+whole process (interpreter and libraries, about 0.25 GB, included).
+
+Shared machines change their speed by the minute, so before each run `trace-cmd report` reads 1 M of the same events (the smallest
+size): "times trace-cmd" is the median, over the runs, of its CPU time an event over the step's. The targets were set on a machine
+where it makes 0.81 M events/s; "its target" is the target in the same measure."""
 _GROWTH = "Nanoseconds of CPU and bytes of peak memory (beyond what the process had before) an event: flat is linear."
 _FIRST = "Compiled once and kept on disk: the first call on a machine, on 20,000 events; a row adds to those above."
 _PEERS = (
@@ -56,7 +61,10 @@ _PEERS = (
 
 
 def _steps(measured: Sequence[Measured]) -> str:
-    head = ("step", "events", "runs", "wall s", "best s", "CPU s", "M events/s", "best", "a CPU s", "peak GB", "target")
+    head = (
+        "step", "events", "runs", "wall s", "best s", "CPU s", "M events/s", "best", "a CPU s", "peak GB", "target",
+        "times trace-cmd", "its target",
+    )  # fmt: skip
     rows = []
     for one in measured:
         target = TARGETS.get(one.step)
@@ -65,11 +73,12 @@ def _steps(measured: Sequence[Measured]) -> str:
                 LABELS[one.step], _size(one.events), str(len(one.runs)), f"{one.wall_s:.2f}", f"{one.best_s:.2f}",
                 f"{one.cpu_s:.2f}", _rate(one.events, one.wall_s), _rate(one.events, one.best_s),
                 _rate(one.events, one.cpu_s), f"{one.peak_bytes / 1e9:.2f}", f"{target:g}" if target else "",
+                f"{one.times_yard:.1f}" if one.times_yard else "", f"{target / YARD_RATE:.1f}" if target else "",
             )
         )  # fmt: skip
         if "decode_s" in one.told:
             rest = one.wall_s - one.told["decode_s"]
-            rows.append(("- of it analysis", "", "", f"{rest:.2f}", "", "", _rate(one.events, rest), "", "", "", ""))
+            rows.append(("- of it analysis", "", "", f"{rest:.2f}", "", "", _rate(one.events, rest), *[""] * 6))
     return _table(head, rows)
 
 

@@ -100,6 +100,17 @@ def test_table_shows_rates_growth_and_peers() -> None:
     assert "- nothing else" in page
 
 
+def test_times_of_the_yardstick_are_the_median_of_each_run() -> None:
+    runs = [
+        Run(wall_s=1, cpu_s=cpu, peak_bytes=1, yard_s=yard) for cpu, yard in ((1.0, 2e-6), (4.0, 9e-6), (2.0, 9e-6))
+    ]
+    one = Measured(step="raw", events=10**6, runs=runs)
+    assert one.times_yard == pytest.approx(2.25)
+    page = render_results(conditions=[], measured=[one], peers=[], compile_s={}, notes=[])
+    assert [cell.strip() for cell in page.splitlines()[-1].split("|")][-3:-1] == ["2.2", "12.3"]
+    assert measured("raw", 10).times_yard is None
+
+
 @pytest.mark.parametrize("sizes", ["", "0", "x", "1G", "1M,,2M", "-5"])
 def test_bad_sizes(sizes: str) -> None:
     with pytest.raises(UsageError, match="--sizes"):
@@ -138,4 +149,5 @@ def test_command_prints_the_table(project_root: Path, tmp_path: Path) -> None:
         cells = [cell.strip() for cell in row.strip("|").split("|")]
         assert cells[1] == "20 k"
         assert all(re.fullmatch(r"\d+\.\d\d", cell) for cell in cells[3:10]), row
+        assert re.fullmatch(r"\d+\.\d", cells[11]), row
     assert "regex loop" in page

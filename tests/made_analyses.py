@@ -50,6 +50,32 @@ def made_analysis(draw: int, *, patched: bool, process: str = "com.androidsuite.
             }
             for role, thread in (("ui", "suite.workload"), ("render", "RenderThread"))
         ],
+        "blockers": [
+            {
+                "waiter": {"process": process, "role": "ui", "thread": "suite.workload", "tid": 176},
+                "holder": {"process": process, "role": "gc", "thread": "HeapTaskDaemon", "tid": 177},
+                "operation": "madvise(MADV_DONTNEED)",
+                "kind": kind,
+                "waits": 16,
+                "total_ns": 118_000_000,
+                "longest_ns": 9_100_000,
+                "inverted_ns": 117_000_000,
+            }
+            for kind in (() if patched else ("direct", "chained"))
+        ],
+        "other_waits": [
+            {
+                "process": process,
+                "role": "ui",
+                "thread": "suite.workload",
+                "tid": 176,
+                "lock": "mutex",
+                "evidence": "contention",
+                "waits": 3,
+                "wait_total_ns": 41_000,
+                "wait_max_ns": 20_000,
+            }
+        ],
         "inversions": {
             "count": len(chains),
             "total_ns": sum(c["duration_ns"] for c in chains),

@@ -55,33 +55,40 @@ def name_operations(
         ``madvise(MADV_DONTNEED)``, ``munmap``, ..., ``fault``, ``kernel``, ``untraced``, or ``unknown`` for what began
         before the trace.
     """
-    call, number = calls["call"].to_numpy(), calls["nr"].to_numpy()
-    advice, advice_of_other = calls["arg2"].to_numpy(), calls["arg3"].to_numpy()
-    entered, trusted = calls["start_seq"].to_numpy() >= 0, calls["quality"].to_numpy() != UNKNOWN
-    faults = _faulting(trace, calls, tids, seqs)
+    rows = call_rows.astype(np.int64)
+    begun_before = _begun_before(calls)
+    for i in np.flatnonzero((rows == NO_WORD) & (seqs >= 0)).tolist():
+        rows[i] = begun_before(int(tids[i]), int(seqs[i]))
     threads = trace["threads"]
     kernel = np.isin(tids, threads["tid"].to_numpy()[are_kernel_lockers(threads["comm"])])
+    inside = rows >= 0
+    trusted = np.ones(len(rows), np.bool_)
+    trusted[inside] = calls["quality"].to_numpy()[rows[inside]] != UNKNOWN
     outside = FAULT if sees_every_syscall(trace) else UNTRACED
-    begun_before = _begun_before(calls)
-    names = np.empty(len(call_rows), np.object_)
-    for i, row in enumerate(call_rows):  # blamed holds only
-        if row == NO_WORD and seqs[i] >= 0:
-            row = begun_before(int(tids[i]), int(seqs[i]))
-        if row < 0 and kernel[i]:
-            names[i] = KERNEL
-        elif seqs[i] < 0 or (row >= 0 and not trusted[row]):
-            names[i] = "unknown"
-        elif row < 0 and faults[i]:
-            names[i] = FAULT
-        elif row < 0:
-            names[i] = outside if row == -1 or outside == UNTRACED else "unknown"
-        elif call[row] in (_MADVISE, _PROCESS_MADVISE) and entered[row]:
-            # process_madvise(pidfd, vec, vlen, advice, flags) has it one further than madvise(addr, len, advice).
-            value = int(advice[row] if call[row] == _MADVISE else advice_of_other[row])
-            names[i] = f"{events.SYSCALLS[call[row]]}({ADVICE_NAMES.get(value, value)})"
-        else:
-            names[i] = events.SYSCALLS[call[row]] if call[row] else f"syscall {number[row]}"
+    known = (rows == -1) | (outside == UNTRACED)
+    names = np.where(known, outside, "unknown").astype(np.object_)
+    names[_faulting(trace, calls, tids, seqs)] = FAULT
+    names[inside] = _name_calls(calls, rows[inside])
+    names[(seqs < 0) | ~trusted] = "unknown"
+    names[~inside & kernel] = KERNEL
     return names
+
+
+def _name_calls(calls: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.object_]:
+    """Names of calls; there are few different ones."""
+    if not len(rows):
+        return np.empty(0, np.object_)
+    call, number = calls["call"].to_numpy()[rows].astype(np.int64), calls["nr"].to_numpy()[rows].astype(np.int64)
+    # process_madvise(pidfd, vec, vlen, advice, flags) has it one further than madvise(addr, len, advice).
+    advice = np.where(call == _MADVISE, calls["arg2"].to_numpy()[rows], calls["arg3"].to_numpy()[rows]).astype(np.int64)
+    advised = np.isin(call, (_MADVISE, _PROCESS_MADVISE)) & (calls["start_seq"].to_numpy()[rows] >= 0)
+    detail = np.where(advised, advice, np.where(call == 0, number, 0))
+    kinds, which = np.unique(np.column_stack([call, advised, detail]), axis=0, return_inverse=True)
+    names = np.empty(len(kinds), np.object_)
+    for i, (kind, has_advice, value) in enumerate(kinds.tolist()):
+        name = events.SYSCALLS[kind] if kind else f"syscall {value}"
+        names[i] = f"{name}({ADVICE_NAMES.get(value, value & (1 << 64) - 1)})" if has_advice else name
+    return names[which.reshape(-1)]
 
 
 def _begun_before(calls: pd.DataFrame) -> Callable[[int, int], int]:

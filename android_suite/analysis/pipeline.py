@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from android_suite.analysis import frames as frame_sources
+from android_suite.analysis.blockers import measure_blockers
 from android_suite.analysis.causes import Waits
 from android_suite.analysis.frames import measure_frames
 from android_suite.analysis.gc import measure_gc_cycles
@@ -29,6 +30,7 @@ from android_suite.tables.derived import (
     INTRUDERS,
     INVERSIONS,
     LAUNCHES,
+    LOCK_BLOCKERS,
     LOCK_HOLDS,
     LOCK_WAITS,
     MADVISE,
@@ -120,6 +122,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
     )  # see locks.calls
     threads = measure_threads(trace, process, locks.lockers)
     madvise = measure_madvise(trace, locks, threads, evidence.maps)
+    blockers = measure_blockers(trace, locks)
     inversions, intruders = measure_inversions(trace, timeline, locks)
     other = measure_other_waits(trace, timeline, locks, losses)
     slices, counters = measure_slices(trace, losses)
@@ -139,8 +142,9 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
         tables={
             THREAD_ROLES.name: threads, LOCK_WAITS.name: locks.waits, LOCK_HOLDS.name: locks.holds,
             OTHER_WAITS.name: other, SYSCALL_CALLS.name: locks.calls, MADVISE.name: madvise,
-            INVERSIONS.name: inversions, INTRUDERS.name: intruders, SLICES.name: slices, COUNTERS.name: counters,
-            FRAMES.name: frames, LAUNCHES.name: launches, GC_CYCLES.name: cycles,
+            LOCK_BLOCKERS.name: blockers, INVERSIONS.name: inversions, INTRUDERS.name: intruders,
+            SLICES.name: slices, COUNTERS.name: counters, FRAMES.name: frames, LAUNCHES.name: launches,
+            GC_CYCLES.name: cycles,
         },
         notes=(*trace.source.notes, *_notes(trace, threads, locks, process)),
     )  # fmt: skip

@@ -22,6 +22,7 @@ from android_suite.tables.derived import (
 )
 
 _MOST_CHAINS = 50
+_MOST_PAIRS = 100
 _DRAWN_CHAINS = 12  # of these the holder's states are told piece by piece
 _PERCENTILES = (50, 90, 95, 99)
 
@@ -40,6 +41,7 @@ def summarize_analysis(analysis: Analysis) -> dict[str, Any]:
         },
         "madvise": _madvise(analysis),
         "locks": _locks(analysis),
+        "blockers": _blockers(analysis),
         "other_waits": _other_waits(analysis),
         "inversions": _inversions(analysis),
         "frames": _frames(analysis),
@@ -128,6 +130,34 @@ def _locks(analysis: Analysis) -> list[dict[str, Any]]:
             },
         )  # fmt: skip
     return sorted(rows, key=lambda row: -row["wait_total_ns"])
+
+
+def _blockers(analysis: Analysis) -> list[dict[str, Any]]:
+    """Who waited for whom: one row a waiter, holder, what the holder took the lock for, and kind; longest total first.
+
+    Where several threads held at once, the time counts in the row of each.
+    """
+    names = ["waiter_tid", "holder_tid", "operation", "kind"]
+    table = of_process(analysis, analysis["lock_blockers"], "waiter_tid")
+    table = table.assign(kind=(table["via"] >= 0).astype(np.int8), ns=table["end_ns"] - table["start_ns"])
+    each = table.groupby([*names, "wait"], sort=False)["ns"].sum()  # of a wait there may be several stretches
+    total = each.groupby(names).agg(["size", "sum", "max"]).sort_values("sum", ascending=False, kind="stable")
+    turned = of_process(analysis, analysis["inversions"], "waiter_tid")
+    inverted = (turned["end_ns"] - turned["start_ns"]).groupby([turned[name] for name in names]).sum()
+    known, who = {"sched", "mmap_lock"} <= analysis.recorded, _threads(analysis)
+    rows = []
+    for key, (count, ns, longest) in zip(total.index, total.to_numpy().tolist(), strict=True):
+        waiter, holder, operation, kind = key
+        rows.append(
+            {
+                "waiter": who.get(int(waiter), _nobody(int(waiter))), "holder": who.get(int(holder), _nobody(int(holder))),
+                "operation": operation, "kind": INVERSION_KINDS[kind], "waits": count, "total_ns": ns, "longest_ns": longest,
+                "inverted_ns": int(inverted.get(key, 0)) if known else None,
+            },
+        )  # fmt: skip
+        if len(rows) == _MOST_PAIRS:
+            break
+    return rows
 
 
 def _hold_times(holds: pd.DataFrame) -> pd.DataFrame:

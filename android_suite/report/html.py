@@ -14,6 +14,7 @@ from markupsafe import Markup
 from android_suite.model.comparison import MetricComparison
 from android_suite.model.verdict import Verdict
 from android_suite.report import charts, phrases
+from android_suite.report.chains import Chain, list_chains, name_thread
 from android_suite.report.interval import draw_interval
 from android_suite.report.model import AnalyzedRun, ReportModel
 from android_suite.report.summary import (
@@ -28,7 +29,7 @@ from android_suite.report.summary import (
     name_kernel,
     rank_metrics,
 )
-from android_suite.report.timeline import Chain, list_chains
+from android_suite.report.timeline import draw_chain
 
 CHAINS = 4  # of each side
 ECDF_SAMPLES = 20  # a side: below, a cumulative distribution shows nothing that the ticks do not
@@ -240,6 +241,8 @@ def _environment() -> jinja2.Environment:
         "symbol": SYMBOLS.__getitem__,
         "kernel": name_kernel,
         "identity": id,
+        "thread": name_thread,
+        "picture": draw_chain,
     }
     environment.filters.update(filters)
     return environment

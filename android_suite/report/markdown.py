@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from android_suite.model.comparison import Comparison, MetricComparison
 from android_suite.model.verdict import GateOutcome, Verdict
+from android_suite.report.chains import name_thread
 from android_suite.report.model import ReportModel
 from android_suite.report.phrases import (
     format_bytes,
@@ -26,6 +28,7 @@ from android_suite.report.summary import (
     rank_metrics,
 )
 
+BLOCKERS = 8  # pairs of threads; the HTML report has more
 LONGEST = 60_000  # characters; code hosts cut comments at 65,536
 SIGNS = {Verdict.BETTER: "✅", Verdict.WORSE: "❌", Verdict.SAME: "➖", Verdict.UNDECIDED: "❔"}
 _ACTIVE = re.compile(r"([\\`*_{}\[\]()#+!|<>~@&$-])")
@@ -134,8 +137,26 @@ def _analysis(analysis: object) -> Iterator[str]:
             f"longest {format_ms(inversions.get('longest_ns'))}."
         )
     yield ""
+    yield from _blockers(analysis.get("blockers") or ())
     yield "| metric | value | quality |"
     yield "| :-- | --: | :-- |"
     for metric in analysis.get("metrics") or ():
         value = format_value(metric.get("value"), str(metric.get("unit") or ""))
         yield f"| {escape(metric.get('name'))} | {value} | {escape(metric.get('quality'))} |"
+
+
+def _blockers(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not rows:
+        return
+    yield "| who waited on mmap_lock | for whom | held for | waits | total | longest | inverted |"
+    yield "| :-- | :-- | :-- | --: | --: | --: | --: |"
+    for row in rows[:BLOCKERS]:
+        cells = [
+            escape(name_thread(row.get("waiter"))),
+            escape(name_thread(row.get("holder"))),
+            escape(row.get("operation")),
+        ]
+        cells.append(format_number(row.get("waits")))
+        cells += [format_ms(row.get(name)) for name in ("total_ns", "longest_ns", "inverted_ns")]
+        yield f"| {' | '.join(cells)} |"
+    yield ""

@@ -131,6 +131,20 @@ MADVISE = Table(
         Column("call", "int32", "", "row of syscall_calls"),
     ),
 )  # fmt: skip
+LOCK_BLOCKERS = Table(
+    "lock_blockers",
+    "Who waited for whom: one row a stretch of a wait for mmap_lock in which a hold of another thread kept it waiting, "
+    "whatever their priorities. Several holders at once are several rows. Where events were lost some may be missing.",
+    (
+        _START, _END, Column("wait", "int64", "", "row of lock_waits"), Column("hold", "int64", "", "row of lock_holds"),
+        Column("via", "int64", "", "row of lock_waits: the first writer in front of a reader; -1: the hold itself bars it"),
+        _MM, Column("waiter_tid", "int32", "", ""), Column("waiter_write", "bool", "", ""),
+        Column("via_tid", "int32", "", "thread of that writer; -1 none"),
+        Column("holder_tid", "int32", "", ""), Column("holder_write", "bool", "", "mode at the start of the stretch"),
+        Column("operation", "str", "", "what took the lock: madvise(MADV_DONTNEED), munmap, fault, kernel, untraced, ..."),
+    ),
+)  # fmt: skip
+
 INVERSIONS = Table(
     "inversions",
     "One row an inverted interval: a wait, while one weaker thread to blame stands between the waiter and the lock.",
@@ -237,6 +251,6 @@ GC_CYCLES = Table(
 )  # fmt: skip
 
 DERIVED_TABLES = (
-    THREAD_ROLES, THREAD_STATES, LOCK_WAITS, LOCK_HOLDS, OTHER_WAITS, SYSCALL_CALLS, MADVISE, INVERSIONS, INTRUDERS,
-    SLICES, COUNTERS, FRAMES, LAUNCHES, GC_CYCLES,
+    THREAD_ROLES, THREAD_STATES, LOCK_WAITS, LOCK_HOLDS, OTHER_WAITS, SYSCALL_CALLS, MADVISE, LOCK_BLOCKERS,
+    INVERSIONS, INTRUDERS, SLICES, COUNTERS, FRAMES, LAUNCHES, GC_CYCLES,
 )  # fmt: skip

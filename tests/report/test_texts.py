@@ -15,13 +15,13 @@ from android_suite.compare import compare_runs
 from android_suite.model.comparison import Comparison
 from android_suite.model.gate import Gate
 from android_suite.model.identity import CrashRecord
+from android_suite.report.chains import list_chains
 from android_suite.report.html import render_html
 from android_suite.report.json_file import render_json
 from android_suite.report.junit import render_junit
 from android_suite.report.markdown import LONGEST, escape, render_markdown
 from android_suite.report.model import AnalyzedRun, ReportModel
 from android_suite.report.terminal import render_terminal
-from android_suite.report.timeline import list_chains
 from tests.made_analyses import made_analyses, made_analysis
 from tests.made_runs import PATCHED, World, made_pair
 
@@ -84,6 +84,34 @@ def test_terminal_of_one_analysis() -> None:
     assert "HeapTaskDaemon/177" in text
     assert "frameOverrunMs_p95" in text
     assert "unknown" in text
+
+
+def test_terminal_says_who_waited_for_whom() -> None:
+    slow, fast = (AnalyzedRun(name="a.txt", analysis=made_analysis(1, patched=patched)) for patched in (False, True))
+    text = to_terminal(ReportModel(title="a.txt", runs=(slow,)))
+    row = next(line for line in text.splitlines() if "madvise(MADV_DONTNEED)" in line and "117" in line)
+    assert row.index("suite.workload (ui)") < row.index("HeapTaskDaemon (gc)")
+    assert "behind a writer" in text
+    assert "for mmap_lock; HeapTaskDaemon (gc, prio 124) held it in madvise(MADV_DONTNEED)" in text
+    assert "suite.workload (ui)" in text.split("weaker evidence")[1]
+    assert "49 late" not in text  # this analysis does not say it
+    assert "31 of them only because of inversion" in text
+    assert "LaunchActivity" in text.split("Launches")[1]
+    assert "young concurrent copying" in text.split("Garbage collections")[1]
+    assert "Who waited for whom" not in to_terminal(ReportModel(title="b", runs=(fast,)))
+    for page in (render_html, render_markdown):
+        shown = page(ReportModel(title="a.txt", runs=(slow,)))
+        assert re.search(r"waited (on mmap.?_lock|for whom)", shown)
+
+
+def test_terminal_says_that_nobody_waited() -> None:
+    quiet = made_analysis(1, patched=True)
+    quiet["source"]["recorded"] = ["mmap_lock", "sched"]
+    assert "Nobody was seen to wait for mmap_lock" in to_terminal(
+        ReportModel(title="b", runs=(AnalyzedRun(name="b", analysis=quiet),))
+    )
+    quiet["source"]["recorded"] = ["sched"]
+    assert "Nobody" not in to_terminal(ReportModel(title="b", runs=(AnalyzedRun(name="b", analysis=quiet),)))
 
 
 def test_junit_counts_gates(good: Comparison) -> None:

@@ -55,6 +55,7 @@ class Mine:
     def __init__(self) -> None:
         self.waits: dict[int, tuple[int, ...]] = {}
         self.holds: dict[int, tuple[int, ...]] = {}
+        self.blockers: list[dict[str, object]] = []
         self.inversions: list[dict[str, object]] = []
         self.madvise: list[dict[str, object]] = []
 
@@ -71,6 +72,8 @@ def analyze_worlds(worlds: Sequence[World], trace: Trace, asked: Asked) -> tuple
         columns = ("tid", "mm", "write", "start_ns", "end_ns", last, "quality", extra)
         for row, values in enumerate(zip(*(table[c].tolist() for c in columns), strict=True)):
             getattr(out[values[0] // 1000], name)[row] = values
+    for values in analysis["lock_blockers"].to_dict("records"):
+        out[values["waiter_tid"] // 1000].blockers.append(values)
     ran: defaultdict[int, dict[int, int]] = defaultdict(dict)
     intruders = analysis["intruders"]
     for inversion, tid, ns in zip(*(intruders[c].tolist() for c in intruders.columns), strict=True):

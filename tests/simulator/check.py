@@ -12,7 +12,7 @@ from android_suite.tables.derived import HOW, INVERSION_KINDS, OUTCOMES, PATHS, 
 from android_suite.tables.trace import Trace
 from tests.simulator.asked import Asked, Mine, analyze_worlds
 from tests.simulator.layout import Place, list_threads, place
-from tests.simulator.truth import find_inversions
+from tests.simulator.truth import find_blockers, find_inversions
 from tests.simulator.world import World
 
 OWN_MM_CALLS = ("mmap", "munmap", "mprotect")  # they show whose mm it is that they lock
@@ -31,7 +31,8 @@ def check_whole(worlds: Sequence[World], trace: Trace, asked: Asked) -> list[str
     for number, (world, mine) in enumerate(zip(worlds, parts, strict=True)):
         at = place(number, apart=False)
         problems = [
-            *_same_locks(world, mine, at, asked), *_same_inversions(world, mine, at, asked),
+            *_same_locks(world, mine, at, asked), *_same_blockers(world, mine, at, asked),
+            *_same_inversions(world, mine, at, asked),
             *_same_madvise(world, mine, at, asked), *states_true(world, analysis, at, asked, whole=True),
         ]  # fmt: skip
         found += [f"world {world.seed}: {p}" for p in problems]
@@ -91,6 +92,24 @@ def _same_locks(world: World, mine: Mine, at: Place, asked: Asked) -> Iterator[s
         for h in world.record.holds
     }
     yield from _differ("holds", set(mine.holds.values()), true_holds)
+
+
+def _same_blockers(world: World, mine: Mine, at: Place, asked: Asked) -> Iterator[str]:
+    true, found = {}, {}
+    for b in find_blockers(world):
+        via = b.via + at.tid if b.via >= 0 else -1
+        name = b.start, b.end, b.wait.tid + at.tid, b.wait.start, b.hold.tid + at.tid, b.hold.start, via
+        true[name] = b.wait.write, b.hold.write and not 0 <= b.hold.downgrade <= b.start, b.hold.operation
+    for r in mine.blockers:
+        wait, hold = mine.waits[r["wait"]], mine.holds[r["hold"]]
+        name = r["start_ns"], r["end_ns"], r["waiter_tid"], wait[3], r["holder_tid"], hold[3], r["via_tid"]
+        found[name] = r["waiter_write"], r["holder_write"], r["operation"]
+    asked.counts["blockers"] += len(true)
+    yield from _differ("blockers", set(found), set(true))
+    for name in found.keys() & true.keys():
+        *modes, operation = found[name]
+        if modes != [*true[name][:2]] or operation not in asked.operations(true[name][2], whole=True):
+            yield f"blocker {name}: found {found[name]}, true {true[name]}"
 
 
 def _same_inversions(world: World, mine: Mine, at: Place, asked: Asked) -> Iterator[str]:

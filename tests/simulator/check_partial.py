@@ -11,7 +11,7 @@ from android_suite.tables.trace import Trace
 from tests.simulator.asked import Asked, Mine, analyze_worlds
 from tests.simulator.check import states_true
 from tests.simulator.layout import NUMBERS, Place, place
-from tests.simulator.truth import suspects_at
+from tests.simulator.truth import holders_at, suspects_at, writers_ahead
 from tests.simulator.world import World
 
 
@@ -29,7 +29,8 @@ def check_partial(worlds: Sequence[World], trace: Trace, asked: Asked, *, apart:
     for number, (world, mine) in enumerate(zip(worlds, parts, strict=True)):
         at = place(number, apart=apart)
         problems = [
-            *_locks_true(world, mine, at, asked), *_inversions_true(world, mine, at, asked),
+            *_locks_true(world, mine, at, asked), *_blockers_true(world, mine, at, asked),
+            *_inversions_true(world, mine, at, asked),
             *_madvise_true(world, mine, at, asked), *states_true(world, analysis, at, asked, whole=False),
         ]  # fmt: skip
         found += [f"world {world.seed}: {p}" for p in problems]
@@ -81,6 +82,36 @@ def _locks_true(world: World, mine: Mine, at: Place, asked: Asked) -> Iterator[s
             yield f"hold of {tid} at {start}: claimed write={write}, true {true_hold}"
         if name != "cut" and down >= 0 and down != true_hold.downgrade + at.ts:
             yield f"hold of {tid} at {start}: claimed downgrade {down}, true {true_hold}"
+
+
+def _blockers_true(world: World, mine: Mine, at: Place, asked: Asked) -> Iterator[str]:
+    """Who is said to have stood in front of a wait did so all the time; who is not said may have, too."""
+    diary = world.kernel.diary
+    begins = [m.start + at.ts for m in diary]
+    for r in mine.blockers:
+        asked.counts["blockers"] += 1
+        start, end = r["start_ns"], min(r["end_ns"], world.end + at.ts)
+        for moment in diary[max(bisect_right(begins, start) - 1, 0) :]:
+            low, high = max(moment.start + at.ts, start), min(moment.end + at.ts, end)
+            if low >= high:
+                break
+            wait = next(
+                (w for w in moment.waits if w.tid + at.tid == r["waiter_tid"] and w.mm + at.mm == r["mm"]), None
+            )
+            true = [s for s in (holders_at(moment, wait) if wait else ()) if s.hold.tid + at.tid == r["holder_tid"]]
+            # The first writer of the queue may have come before the trace; then the first that shows is named.
+            ahead = {w.tid + at.tid for w in writers_ahead(moment, wait)} if wait else set()
+            via_true = r["via_tid"] in ahead if r["via_tid"] >= 0 else bool(true) and true[0].kind == "direct"
+            if not true or not via_true or wait.write != r["waiter_write"]:
+                yield (
+                    f"{r['waiter_tid']} is said to wait for {r['holder_tid']} behind {r['via_tid']} from {start} to {end}, "
+                    f"which is not true at {low}"
+                )
+                return
+            operation = true[0].hold.operation
+            if r["operation"] not in asked.operations(operation, whole=False) | _number_of(operation):
+                yield f"blocker at {start}: claimed {r['operation']}, true {operation}"
+                return
 
 
 def _inversions_true(world: World, mine: Mine, at: Place, asked: Asked) -> Iterator[str]:

@@ -42,28 +42,66 @@ class Inversion:
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A weaker thread that stands in front at one instant."""
+    """A thread that stands in front at one instant."""
 
     hold: Hold
     kind: str
     via: int
 
 
-def suspects_at(moment: Moment, wait: Wait) -> list[Suspect]:
-    """Everybody weaker who keeps this waiter out at this instant."""
+def holders_at(moment: Moment, wait: Wait) -> list[Suspect]:
+    """Everybody who keeps this waiter out at this instant."""
     found = []
-    own_prio = moment.threads[wait.tid][2]
     for hold in moment.holds:
-        if hold.mm != wait.mm or hold.tid == wait.tid or moment.threads[hold.tid][2] <= own_prio:
+        if hold.mm != wait.mm or hold.tid == wait.tid:
             continue
         writes = hold.write and id(hold) not in moment.downgraded
         if wait.write or writes:
             found.append(Suspect(hold, "direct", -1))
             continue
-        ahead = [w for w in moment.waits if w.mm == wait.mm and w.write and w.start < wait.start]
+        ahead = writers_ahead(moment, wait)
         if ahead:
-            found.append(Suspect(hold, "chained", min(ahead, key=lambda w: w.start).tid))
+            found.append(Suspect(hold, "chained", ahead[0].tid))
     return found
+
+
+def writers_ahead(moment: Moment, wait: Wait) -> list[Wait]:
+    """The writers that queue in front of a wait, the first one first."""
+    ahead = [w for w in moment.waits if w.mm == wait.mm and w.write and w.start < wait.start]
+    return sorted(ahead, key=lambda w: w.start)
+
+
+def suspects_at(moment: Moment, wait: Wait) -> list[Suspect]:
+    """Those of them who are weaker."""
+    own_prio = moment.threads[wait.tid][2]
+    return [s for s in holders_at(moment, wait) if moment.threads[s.hold.tid][2] > own_prio]
+
+
+@dataclass(slots=True)
+class Blocked:
+    """A stretch of a wait with one hold in front of it; ``via`` is the thread of the writer between them, -1 none."""
+
+    wait: Wait
+    hold: Hold
+    via: int
+    start: int
+    end: int
+
+
+def find_blockers(world: World) -> list[Blocked]:
+    """Who waited for whom, whatever their priorities."""
+    out: list[Blocked] = []
+    last: dict[tuple[int, int, int], Blocked] = {}
+    for moment in world.kernel.diary:
+        for wait in moment.waits if moment.end > moment.start else ():
+            for s in holders_at(moment, wait):
+                name = id(wait), id(s.hold), s.via
+                known = last.get(name)
+                if known is None or known.end != moment.start:
+                    known = last[name] = Blocked(wait, s.hold, s.via, moment.start, moment.end)
+                    out.append(known)
+                known.end = moment.end
+    return out
 
 
 def find_inversions(world: World) -> list[Inversion]:

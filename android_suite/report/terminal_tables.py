@@ -1,0 +1,37 @@
+"""Tables that several pages of the terminal have."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from android_suite.report.phrases import format_number, show_foreign
+from android_suite.report.summary import PathRow
+
+
+def make_table(title: str, *columns: tuple[str, str]) -> Table:
+    """An empty table; a column is its name and which side its cells stand on."""
+    table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, justify in columns:
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    return table
+
+
+def print_paths(rows: list[PathRow], console: Console) -> None:
+    """The seed's table."""
+    table = make_table(
+        "HeapTaskDaemon: madvise calls by path",
+        ("kernel", "left"),
+        ("per-VMA path", "right"),
+        ("mmap_lock path", "right"),
+        ("unknown", "right"),
+        ("per-VMA share", "right"),
+        ("fallback reasons", "left"),
+    )
+    for row in rows:
+        counts = (row.paths.per_vma, row.paths.mmap_lock, row.paths.unknown)
+        reasons = Text(show_foreign(row.reasons))
+        table.add_row(Text(row.kernel), *(format_number(count) for count in counts), row.share, reasons)
+    console.print(table)

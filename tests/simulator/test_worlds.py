@@ -88,6 +88,15 @@ def test_a_wrong_blame_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all("inversions" in p for p in problems)
 
 
+def test_a_holder_that_is_left_out_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    worlds = make_batch(0, 6)
+    together = [(m, w) for x in worlds for m in x.kernel.diary for w in m.waits if len(truth.holders_at(m, w)) > 1]
+    assert together
+    original = truth.holders_at
+    monkeypatch.setattr(truth, "holders_at", lambda m, w: original(m, w)[:1])
+    assert any("blockers" in p for p in whole(worlds))
+
+
 def test_a_shifted_event_is_noticed() -> None:
     worlds = make_batch(1, 6)
     world = next(w for w in worlds if any(h.end > 0 for h in w.record.holds))

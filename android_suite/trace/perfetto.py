@@ -149,7 +149,8 @@ def _lost(bundles: Bundles, about: About, begin: int, end: int) -> tuple[pd.Data
     rows = _gaps(bundles, begin, end)
     flagged = set(bundles.cpu[bundles.lost].tolist())
     # Counted by the kernel and not marked in any bundle: somewhere in the trace.
-    rows += [(cpu, begin, end, count) for cpu, count in about.lost_cpus.items() if count and cpu not in flagged]
+    unplaced = {cpu: (about.unmarked_cpus if cpu in flagged else about.lost_cpus)[cpu] for cpu in about.lost_cpus}
+    rows += [(cpu, begin, end, count) for cpu, count in unplaced.items() if count]
     # Nobody counts what was gone before the trace: it makes a gap, and no lost event.
     listed = rows + _late_starts(bundles, begin, end)
     columns = zip(*listed, strict=True) if listed else ([], [], [], [])

@@ -30,6 +30,7 @@ class About:
     enabled: frozenset[str] | None
     lost_events: int | None  # by the kernel's own counters; None where the trace has none
     lost_cpus: Mapping[int, int]  # of them by CPU
+    unmarked_cpus: Mapping[int, int]  # of these the ones that no mark before a bundle can stand for
     buffer_overwritten: bool  # perfetto's own buffer lost chunks
 
 
@@ -46,10 +47,11 @@ def read_about(packets: Packets) -> About:
         outer = read_columns(buf, start[-1:], end[-1:], (1,))
         uts = read_columns(buf, *outer.span(0), (3, 4))
         kernel, machine = (_text(buf, *(int(x[0]) for x in uts.span(k))) or None for k in (0, 1))
-    lost, by_cpu = _losses(packets)
+    by_cpu, unmarked = _count_losses(packets, (3, 4, 8)), _count_losses(packets, (4, 8))
     return About(
-        machine=machine, kernel=kernel, enabled=_enabled(packets), lost_events=lost,
-        lost_cpus=by_cpu, buffer_overwritten=_overwritten(packets),
+        machine=machine, kernel=kernel, enabled=_enabled(packets),
+        lost_events=None if by_cpu is None else sum(by_cpu.values()), lost_cpus=by_cpu or {}, unmarked_cpus=unmarked or {},
+        buffer_overwritten=_overwritten(packets),
     )  # fmt: skip
 
 
@@ -69,16 +71,20 @@ def _enabled(packets: Packets) -> frozenset[str] | None:
     return frozenset(name.replace("/", ":", 1) for name in names)
 
 
-def _losses(packets: Packets) -> tuple[int | None, dict[int, int]]:
-    """Overrun + commit_overrun + dropped_events of each CPU, from the start of the trace to its end."""
+def _count_losses(packets: Packets, counters: tuple[int, ...]) -> dict[int, int] | None:
+    """What each CPU lost from the start of the trace to its end; None where the kernel's counters are not there.
+
+    ``counters`` are fields of FtraceCpuStats: 3 overrun (overwritten, which the kernel also marks in the pages), 4
+    commit_overrun and 8 dropped_events (never written, of which no page tells).
+    """
     buf = packets.buf
     _, start, end = packets.of("ftrace_stats")
     if not len(start):
-        return None, {}
+        return None
     phase = read_columns(buf, start, end, (1,)).number(0)
     parent, at, to = expand_field(buf, start, end, 2)
-    cpu = read_columns(buf, at, to, (1, 3, 4, 8))
-    lost = cpu.number(1) + cpu.number(2) + cpu.number(3)
+    cpu = read_columns(buf, at, to, (1, *counters))
+    lost = sum(cpu.number(1 + i) for i in range(len(counters)))
     first: dict[int, int] = {}
     last: dict[int, int] = {}
     for where, number, count in zip(phase[parent].tolist(), cpu.number(0).tolist(), lost.tolist(), strict=True):
@@ -86,8 +92,7 @@ def _losses(packets: Packets) -> tuple[int | None, dict[int, int]]:
             first.setdefault(number, count)
         else:
             last[number] = count
-    by_cpu = {n: max(0, count - first.get(n, 0)) for n, count in last.items() if 0 <= n < 4096}
-    return sum(by_cpu.values()), by_cpu
+    return {n: max(0, count - first.get(n, 0)) for n, count in last.items() if 0 <= n < 4096}
 
 
 def _overwritten(packets: Packets) -> bool:

@@ -84,7 +84,7 @@ def _count_losses(packets: Packets, counters: tuple[int, ...]) -> dict[int, int]
     phase = read_columns(buf, start, end, (1,)).number(0)
     parent, at, to = expand_field(buf, start, end, 2)
     cpu = read_columns(buf, at, to, (1, *counters))
-    lost = sum(cpu.number(1 + i) for i in range(len(counters)))
+    lost = np.sum([cpu.number(1 + i) for i in range(len(counters))], axis=0)
     first: dict[int, int] = {}
     last: dict[int, int] = {}
     for where, number, count in zip(phase[parent].tolist(), cpu.number(0).tolist(), lost.tolist(), strict=True):

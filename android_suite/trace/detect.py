@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from android_suite.errors import TraceError, UsageError
+from android_suite.errors import TraceError, Unsupported, UsageError
 from android_suite.tables.trace import Trace
 from android_suite.trace.perfetto import read_perfetto
 from android_suite.trace.perfetto_wire import looks_like_perfetto
@@ -126,6 +126,8 @@ def _open_packed_dat(data: bytes, name: Path) -> Trace:
         trace = read_trace_dat(file.path)
     except TraceError as error:
         raise TraceError(name, error.offset, f"{error.expected} (in the unpacked trace)") from error
+    except Unsupported as error:
+        raise Unsupported(str(error).replace(str(file.path), f"{name}, unpacked,")) from error
     decode = trace.decode_event
 
     def decode_event(event: str, _file: _MemoryFile = file) -> pd.DataFrame:

@@ -96,8 +96,10 @@ def _unpack_all(buf: Array, starts: Array, ends: Array, columns: Columns, packed
     for i in range(len(starts)):
         for k, unpack in zip(packed, (unpack_zlib, unpack_zstd), strict=True):
             if columns.size[i, k] >= 0:
-                at = int(columns.value[i, k])
-                inner = buf[at : at + int(columns.size[i, k])].tobytes()
+                at, size = int(columns.value[i, k]), int(columns.size[i, k])
+                if not size:
+                    raise TraceError(name, int(starts[i]), "compressed packets with data", hint="Copy the file again.")
+                inner = buf[at : at + size].tobytes()
                 out.write(unpack(inner, name, offset=at, bound=bound - out.tell()))
                 break
         else:

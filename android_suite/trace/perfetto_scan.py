@@ -17,13 +17,15 @@ from android_suite.trace.jit import compiled
 
 Array = npt.NDArray[Any]
 _MAX_FIELD = 1 << 29
+_COMMON_FLAGS = 5  # with timestamp (1) and pid (2) the only fields of FtraceEvent that are no event; a test compares
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
     """Fields of many messages. ``value[:, k]``: a number's 64 bits, or where the bytes of a field with a length start.
 
-    ``size[:, k]``: -1 where the field is not there, 0 for a number, else how many bytes it has.
+    ``size[:, k]``: -1 where the field is not there, 0 for a number, else how many bytes it has. A field with no bytes looks
+    like the number 0: both are protobuf's default. Damage may make either of the other; it then reads as that default.
     """
 
     value: Array  # int64 (n, k)
@@ -35,12 +37,12 @@ class Columns:
         return np.asarray(self.size[:, k] >= 0)
 
     def number(self, k: int) -> Array:
-        """Field ``k`` as int64; 0, protobuf's default, where it is not there."""
-        return np.where(self.size[:, k] >= 0, self.value[:, k], 0)
+        """Field ``k`` as int64; 0, protobuf's default, where it is not there or is no number."""
+        return np.where(self.size[:, k] == 0, self.value[:, k], 0)
 
     def span(self, k: int) -> tuple[Array, Array]:
-        """Start and end of the bytes of field ``k``; empty where it is not there."""
-        start = np.where(self.size[:, k] >= 0, self.value[:, k], 0)
+        """Start and end of the bytes of field ``k``; empty where it is not there or is a number."""
+        start = np.where(self.size[:, k] > 0, self.value[:, k], 0)
         return start, start + np.maximum(self.size[:, k], 0)
 
 
@@ -139,7 +141,7 @@ def _read_columns(
             at = after
             if number < len(column) and column[number] >= 0:
                 k = column[number]
-                value[i, k] = start if wire == 2 else found
+                value[i, k] = start if wire == 2 and found else found
                 size[i, k] = found if wire == 2 else 0
         good[i] = sound
 
@@ -222,7 +224,7 @@ def scan_event(buf: Array, at: int, end: int) -> tuple[Any, Any, Any, Any, Any]:
             ts = value
         elif number == 2 and wire == 0:
             tid = value
-        elif wire == 2 and kind == 0:
+        elif wire == 2 and kind == 0 and number > 2 and number != _COMMON_FLAGS:
             kind, first, last = number, start, after
     if ts < 0 or tid < -1 or tid >= (1 << 31):
         kind = np.int64(0)

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from android_suite.errors import TraceError, UsageError
+from android_suite.errors import TraceError, Unsupported, UsageError
 from android_suite.trace.detect import open_trace
 from android_suite.trace.perfetto_wire import looks_like_perfetto, write_varint
 from android_suite.trace.unpack import bound_bytes
+from tests.trace.captures import DatBuffer, make_dat_v7
+from tests.trace.pages import make_layout
 
 TWENTY = b"# tracer: nop\n" + b"".join(
     b"   x y-%d [00%d] d..2.  1.%06d: cpu_idle: state=1 cpu_id=0\n" % (i, i % 2, i) for i in range(20)
@@ -114,3 +116,11 @@ def test_a_large_first_packet_of_packed_packets_is_perfetto() -> None:
     assert looks_like_perfetto(file[:4096], len(file))
     text = "\n" + "äpp-100 [000] d..3. 12.000001: sched_switch: prev_comm=a\n" * 400
     assert not looks_like_perfetto(text.encode()[:4096], len(text.encode()))
+
+
+def test_an_unknown_compression_inside_an_archive_names_the_archive(tmp_path: Path) -> None:
+    data = make_dat_v7(make_layout(), [DatBuffer(cpus={0: b""})]).replace(b"none\0001\0", b"nine\0001\0")
+    file = tmp_path / "t.dat.gz"
+    file.write_bytes(gzip.compress(data))
+    with pytest.raises(Unsupported, match=r"t\.dat\.gz, unpacked, is compressed with 'nine'"):
+        open_trace(file)

@@ -17,6 +17,8 @@ from android_suite.tables.trace import Trace
 from android_suite.trace import perfetto_index, perfetto_tables
 from android_suite.trace.perfetto import read_perfetto
 from android_suite.trace.perfetto_packets import PACKET_FIELDS, read_packets
+from android_suite.trace.perfetto_scan import _COMMON_FLAGS
+from android_suite.trace.perfetto_wire import write_varint
 
 Build = Callable[["protos.Trace"], None]
 
@@ -191,6 +193,43 @@ def test_typed_events_and_what_the_system_is() -> None:
     assert trace.source.kernel == "6.1.57-android14-11"
     assert trace.decode_event is not None
     assert trace.decode_event("task_rename")["newcomm"].tolist() == ["Jit thread pool"]
+
+
+def test_the_fields_that_are_no_event_are_known() -> None:
+    """A splice may give one of these bytes; there is no message type to decode them with."""
+    plain = {f.number for f in protos.FtraceEvent.DESCRIPTOR.fields if f.message_type is None}
+    assert plain == {1, 2, _COMMON_FLAGS}
+
+    def build(raw: protos.Trace) -> None:
+        bundle(raw, 0).event.add(timestamp=10, pid=1).print.buf = "x"
+
+    whole = protos.Trace()
+    build(whole)
+    event = whole.packet[-1].ftrace_events.event[0]
+    for number in sorted(plain):
+        damaged = bytes([number << 3 | 2, 1, 65]) + event.SerializeToString()
+        bundle_bytes = b"\x08\x00\x12" + bytes([len(damaged)]) + damaged
+        packet = b"\x0a" + bytes([len(bundle_bytes)]) + bundle_bytes
+        trace = read_perfetto(b"\x0a" + bytes([len(packet)]) + packet)
+        assert dict(trace.source.event_counts) == {"print": 1}
+
+
+@pytest.mark.parametrize("field", ["ftrace_events", "compressed_packets", "zstd_compressed_packets", "system_info"])
+@pytest.mark.parametrize("value", [0, 5, 1 << 40, (1 << 63) - 1, (1 << 64) - 1])
+def test_a_number_where_bytes_belong_is_not_a_place(field: str, value: int, tmp_path: Path) -> None:
+    def build(raw: protos.Trace) -> None:
+        bundle(raw, 0).event.add(timestamp=10, pid=1).print.buf = "x"
+
+    raw = protos.Trace()
+    build(raw)
+    body = write_varint(PACKET_FIELDS[field] << 3) + write_varint(value)
+    file = tmp_path / "t.pftrace"
+    file.write_bytes(raw.SerializeToString() + b"\x0a" + write_varint(len(body)) + body)
+    if "compressed" in field:
+        with pytest.raises(TraceError, match=r"t\.pftrace at byte \d+: expected"):
+            read_perfetto(file)
+    else:
+        assert len(read_perfetto(file)["marker"]) == 1
 
 
 def test_losses_of_every_kind() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,24 @@ def test_compiled_loops_stay_inside_their_arrays(name: str, project_root: Path, 
         cwd=project_root, env=environment, capture_output=True, text=True, check=False, timeout=550,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.slow
+def test_a_killed_parent_takes_its_workers_along(project_root: Path) -> None:
+    command = [sys.executable, "-m", "tests.fuzz", "--reader", "evidence", "--cases", "2000000"]
+    parent = subprocess.Popen(command, cwd=project_root, stdout=subprocess.DEVNULL)
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    try:
+        wait_until(lambda: len(children.read_text().split()) >= 2, 60)  # a worker, and what tracks its resources
+        workers = [Path(f"/proc/{pid}") for pid in children.read_text().split()]
+    finally:
+        parent.kill()
+        parent.wait()
+    wait_until(lambda: not any(worker.exists() for worker in workers), 30)
+
+
+def wait_until(true: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.1)

@@ -142,7 +142,15 @@ def test_a_killed_parent_takes_its_workers_along(project_root: Path) -> None:
     finally:
         parent.kill()
         parent.wait()
-    wait_until(lambda: not any(worker.exists() for worker in workers), 30)
+    wait_until(lambda: not any(map(runs, workers)), 30)
+
+
+def runs(process: Path) -> bool:
+    """Whether it is there, and not only waits for init to take note of its end."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def wait_until(true: Callable[[], bool], seconds: float) -> None:

@@ -34,7 +34,7 @@ class Track:
 
 
 def make_tracks(derived: Mapping[str, pd.DataFrame], comms: Mapping[int, str]) -> list[Track]:
-    """Tracks from the derived tables that are there: lock_waits, lock_holds, inversions, frames, madvise."""
+    """Tracks from the derived tables that are there: lock_waits, lock_holds, lock_blockers, inversions, frames, madvise."""
     tracks: list[Track] = []
     for table, title, verb in (("lock_waits", "mmap_lock waits", "waits"), ("lock_holds", "mmap_lock holds", "holds")):
         rows = derived.get(table)
@@ -45,10 +45,24 @@ def make_tracks(derived: Mapping[str, pd.DataFrame], comms: Mapping[int, str]) -
             ]
             mm = [f"0x{value:x}" for value in rows["mm"].tolist()]
             tracks += _by_thread(rows, rows["tid"], title, names, {"mm": mm})
+    tracks += _blocker_tracks(derived, comms)
     tracks += _inversion_tracks(derived, comms)
     tracks += _madvise_tracks(derived)
     tracks += _frame_tracks(derived)
     return tracks
+
+
+def _blocker_tracks(derived: Mapping[str, pd.DataFrame], comms: Mapping[int, str]) -> list[Track]:
+    rows = derived.get("lock_blockers")
+    if rows is None or rows.empty:
+        return []
+    holders = [comms.get(tid) or str(tid) for tid in rows["holder_tid"].tolist()]
+    names = [f"{holder} in {operation}" for holder, operation in zip(holders, rows["operation"].tolist(), strict=True)]
+    notes = {
+        "holder": holders, "holder_tid": rows["holder_tid"].tolist(),
+        "via": [comms.get(tid, "") if tid >= 0 else "" for tid in rows["via_tid"].tolist()],
+    }  # fmt: skip
+    return _by_thread(rows, rows["waiter_tid"], "waited for", names, notes)
 
 
 def _inversion_tracks(derived: Mapping[str, pd.DataFrame], comms: Mapping[int, str]) -> list[Track]:

@@ -120,6 +120,10 @@ def test_tracks(tmp_path: Path) -> None:
         "lock_holds": frame_of(
             derived.LOCK_HOLDS, tid=[7, 7], mm=[1, 2], write=[False, False], start_ns=[50, 60], end_ns=[850, 70]
         ),
+        "lock_blockers": frame_of(
+            derived.LOCK_BLOCKERS, start_ns=[100], end_ns=[850], waiter_tid=[5], via_tid=[-1], holder_tid=[7],
+            operation=["munmap"],
+        ),
         "inversions": frame_of(
             derived.INVERSIONS, start_ns=[100], end_ns=[800], kind=[1], waiter_tid=[5], via_tid=[-1], holder_tid=[7],
             holder_prio=[124], waiter_prio=[110], operation=["madvise(MADV_DONTNEED)"], runnable_ns=[600],
@@ -138,7 +142,8 @@ def test_tracks(tmp_path: Path) -> None:
     names = {(tracks[p.track_event.track_uuid].name, p.track_event.name, p.timestamp) for p in begins}
     assert names == {
         ("mmap_lock waits", "waits to write", 100), ("mmap_lock holds", "holds for read", 50),
-        ("mmap_lock holds", "holds for read", 60), ("late frames", "late by 2.5 ms (inversion)", 0),
+        ("mmap_lock holds", "holds for read", 60), ("waited for", "HeapTaskDaemon in munmap", 100),
+        ("late frames", "late by 2.5 ms (inversion)", 0),
         ("priority inversions", "chained: HeapTaskDaemon in madvise(MADV_DONTNEED)", 100),
     }  # fmt: skip
     assert len(slices) == 2 * len(begins)
@@ -171,6 +176,6 @@ def test_the_analysis_of_an_export_is_that_of_the_trace(tmp_path: Path, shared_d
     found = analyze_trace(trace)
     write_perfetto(trace, found.tables, tmp_path / "t.pftrace")
     first, second = summarize_analysis(found), summarize_analysis(analyze_trace(read_perfetto(tmp_path / "t.pftrace")))
-    for part in ("madvise", "locks", "inversions", "frames", "gc"):
+    for part in ("madvise", "locks", "blockers", "inversions", "frames", "gc"):
         assert first[part] == second[part], part
     assert first["inversions"]["count"] == 6

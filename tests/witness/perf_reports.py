@@ -12,7 +12,7 @@ from tests.witness.comparing import Finding, Looked, pair_contention
 from tests.witness.recording import Witnessed
 
 _EVENT = re.compile(
-    r"^\s*(?P<tid>\d+)\s+(?P<s>\d+)\.(?P<ns>\d{9}):\s+lock:contention_(?P<kind>begin|end):\s+0x(?P<lock>[0-9a-f]+)"
+    r"^\s*(?P<tid>-?\d+)\s+(?P<s>\d+)\.(?P<ns>\d{9}):\s+lock:contention_(?P<kind>begin|end):\s+0x(?P<lock>[0-9a-f]+)"
     r"(?: \(flags=(?P<flags>[A-Z|]*)\))?"
 )
 _LATENCY = re.compile(r"^\s+(?P<comm>.+?):(?P<tid>\d+)\s+\|\s+[\d.]+ ms \|\s+(?P<count>\d+) \|")

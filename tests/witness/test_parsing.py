@@ -84,6 +84,7 @@ def test_sleeps_of_perf_are_paired() -> None:
     events = parse_events(
         "    254    86.198925324:  lock:contention_begin: 0xfff000000349b228 (flags=WRITE)\n"
         "    250    86.241637549:  lock:contention_begin: 0xfff0000002f4fcc0 (flags=SPIN|MUTEX)\n"
+        "     -1    86.241700000:  lock:contention_begin: 0xfff000007fae8240 (flags=SPIN)\n"  # of a thread that ends
         "    254    86.246988189:    lock:contention_end: 0xfff000000349b228 (ret=0)\n"
         "    250    86.287960970:    lock:contention_end: 0xfff0000002f4fcc0 (ret=0)\n"
         "    254    86.300000000:  lock:contention_begin: 0xfff000000349b228 (flags=READ)\n"

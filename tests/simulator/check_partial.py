@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from android_suite.tables.derived import HOW, INVERSION_KINDS, OUTCOMES, PATHS, REASONS, UNKNOWN
 from android_suite.tables.trace import Trace
 from tests.simulator.asked import Asked, Mine, analyze_worlds
 from tests.simulator.check import states_true
+from tests.simulator.kernel import Moment, Wait
 from tests.simulator.layout import NUMBERS, Place, place
 from tests.simulator.truth import holders_at, suspects_at, writers_ahead
 from tests.simulator.world import World
@@ -84,20 +85,28 @@ def _locks_true(world: World, mine: Mine, at: Place, asked: Asked) -> Iterator[s
             yield f"hold of {tid} at {start}: claimed downgrade {down}, true {true_hold}"
 
 
+def _moments(world: World, begins: Sequence[int], at: Place, start: int, end: int) -> Iterator[tuple[Moment, int, int]]:
+    """The moments between two times of the trace, each with the part of it that lies between them."""
+    for moment in world.kernel.diary[max(bisect_right(begins, start) - 1, 0) :]:
+        low, high = max(moment.start + at.ts, start), min(moment.end + at.ts, end)
+        if low >= high:
+            return
+        yield moment, low, high
+
+
+def _find_wait(moment: Moment, at: Place, claim: Mapping[str, object]) -> Wait | None:
+    """The wait that a row of blockers or inversions is about; None: that thread does not wait for that lock."""
+    return next((w for w in moment.waits if (w.tid + at.tid, w.mm + at.mm) == (claim["waiter_tid"], claim["mm"])), None)
+
+
 def _blockers_true(world: World, mine: Mine, at: Place, asked: Asked) -> Iterator[str]:
     """Who is said to have stood in front of a wait did so all the time; who is not said may have, too."""
-    diary = world.kernel.diary
-    begins = [m.start + at.ts for m in diary]
+    begins = [m.start + at.ts for m in world.kernel.diary]
     for r in mine.blockers:
         asked.counts["blockers"] += 1
         start, end = r["start_ns"], min(r["end_ns"], world.end + at.ts)
-        for moment in diary[max(bisect_right(begins, start) - 1, 0) :]:
-            low, high = max(moment.start + at.ts, start), min(moment.end + at.ts, end)
-            if low >= high:
-                break
-            wait = next(
-                (w for w in moment.waits if w.tid + at.tid == r["waiter_tid"] and w.mm + at.mm == r["mm"]), None
-            )
+        for moment, low, _ in _moments(world, begins, at, start, end):
+            wait = _find_wait(moment, at, r)
             true = [s for s in (holders_at(moment, wait) if wait else ()) if s.hold.tid + at.tid == r["holder_tid"]]
             # The first writer of the queue may have come before the trace; then the first that shows is named.
             ahead = {w.tid + at.tid for w in writers_ahead(moment, wait)} if wait else set()
@@ -115,21 +124,15 @@ def _blockers_true(world: World, mine: Mine, at: Place, asked: Asked) -> Iterato
 
 
 def _inversions_true(world: World, mine: Mine, at: Place, asked: Asked) -> Iterator[str]:
-    diary = world.kernel.diary
-    begins = [m.start + at.ts for m in diary]
+    begins = [m.start + at.ts for m in world.kernel.diary]
     for r in mine.inversions:
         asked.counts[INVERSION_KINDS[r["kind"]]] += 1
         asked.counts["intruders"] += len(r["intruders"])
         start, end = r["start_ns"], min(r["end_ns"], world.end + at.ts)
         states, ran = defaultdict(int), defaultdict(int)
         hold_end = mine.holds[r["hold"]][4]
-        for moment in diary[max(bisect_right(begins, start) - 1, 0) :]:
-            low, high = max(moment.start + at.ts, start), min(moment.end + at.ts, end)
-            if low >= high:
-                break
-            wait = next(
-                (w for w in moment.waits if w.tid + at.tid == r["waiter_tid"] and w.mm + at.mm == r["mm"]), None
-            )
+        for moment, low, high in _moments(world, begins, at, start, end):
+            wait = _find_wait(moment, at, r)
             suspects = suspects_at(moment, wait) if wait else []
             blamed = [s for s in suspects if s.hold.tid + at.tid == r["holder_tid"]]
             if not blamed or blamed[0].kind != INVERSION_KINDS[r["kind"]]:

@@ -29,10 +29,10 @@ from android_suite.tables.evidence import LOCK_MODES
 from android_suite.tables.samples import SAMPLES
 from android_suite.tables.schema import check_frame, make_frame
 from android_suite.tables.trace import Trace, TraceSource, fill_missing
+from android_suite.trace.dat.writer import write_trace_dat
 from android_suite.trace.detect import find_capture, open_trace
-from android_suite.trace.export_perfetto import write_perfetto
-from android_suite.trace.raw_capture import read_raw_capture
-from android_suite.trace.trace_dat_write import write_trace_dat
+from android_suite.trace.perfetto.write.writer import write_perfetto
+from android_suite.trace.ring.capture_folder import read_raw_capture
 
 _SUMMARY = "analysis.json"
 _BESIDE = "beside.json"  # lock_stat and vmstat of the iteration, as the report shows them

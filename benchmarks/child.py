@@ -14,10 +14,10 @@ from pathlib import Path
 
 from android_suite.analysis.pipeline import analyze_trace
 from android_suite.tables.trace import Trace
-from android_suite.trace.perfetto import read_perfetto
-from android_suite.trace.raw_capture import read_raw_capture
-from android_suite.trace.text import read_text
-from android_suite.trace.trace_dat import read_trace_dat
+from android_suite.trace.dat.reader import read_trace_dat
+from android_suite.trace.perfetto.reader import read_perfetto
+from android_suite.trace.ring.capture_folder import read_raw_capture
+from android_suite.trace.text.reader import read_text
 
 Found = tuple[int, dict[str, int], dict[str, float]]  # events, rows of each table of events, what else there is to tell
 FILES = {"raw": "raw", "dat": "trace.dat", "text": "trace.txt", "perfetto": "trace.perfetto", "analyze": "raw"}

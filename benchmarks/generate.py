@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from android_suite.tables.trace import Trace
-from android_suite.trace.export_perfetto import write_perfetto
-from android_suite.trace.raw_capture import open_raw_capture, read_raw_capture
-from android_suite.trace.render_text import render_text
-from android_suite.trace.trace_dat_write import write_trace_dat
+from android_suite.trace.dat.writer import write_trace_dat
+from android_suite.trace.perfetto.write.writer import write_perfetto
+from android_suite.trace.render.lines import render_text
+from android_suite.trace.ring.capture_folder import open_raw_capture, read_raw_capture
 from benchmarks.event_forms import FORMS
 from benchmarks.pages import HEADER_PAGE, PAGE_BYTES, pack_events, shift_pages
 from benchmarks.scenes import play

@@ -27,7 +27,6 @@ MAY: dict[str, set[str]] = {
     "capture": GROUND | {"device"},
     "workload": GROUND | {"device"},
     "record": GROUND | {"device", "boot", "capture", "workload"},
-    "record_deterministic": GROUND | {"device", "boot", "capture", "workload"},
     # offline: reads files
     "tables": {"errors", "model"},
     "trace": {"errors", "model", "tables"},
@@ -45,18 +44,17 @@ MAY: dict[str, set[str]] = {
         "device",
         "workload",
         "record",
-        "record_deterministic",
         "tables",
         "analyze",
         "compare",
         "report",
     },
     "cli": GROUND
-    | {"device", "virtual", "boot", "capture", "workload", "record", "record_deterministic", "campaign"}
+    | {"device", "virtual", "boot", "capture", "workload", "record", "campaign"}
     | {"tables", "trace", "evidence", "analyze", "compare", "report"},
     "pytest_plugin": GROUND | {"device", "boot", "workload", "record", "analyze"},
 }
-ONLINE = {"device", "virtual", "boot", "capture", "workload", "record", "record_deterministic"}
+ONLINE = {"device", "virtual", "boot", "capture", "workload", "record"}
 OFFLINE = {"tables", "trace", "evidence", "analysis", "stats", "analyze", "compare", "report"}
 # third-party package -> rooms that may know it
 ONLY_IN: dict[str, set[str]] = {

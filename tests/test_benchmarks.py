@@ -13,7 +13,7 @@ from android_suite.analysis.pipeline import analyze_trace
 from android_suite.errors import EvidenceError, UsageError
 from android_suite.tables.events import TASK_STATES
 from android_suite.trace.detect import open_trace
-from android_suite.trace.raw_capture import read_raw_capture
+from android_suite.trace.ring.capture_folder import read_raw_capture
 from benchmarks.__main__ import _check, main, parse_sizes
 from benchmarks.generate import generate, make_piece, write_raw
 from benchmarks.measured import Measured, Run

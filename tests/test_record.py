@@ -22,10 +22,10 @@ from android_suite.capture.trace_plan import TraceOptions, state_files
 from android_suite.device.device import Device
 from android_suite.errors import DeviceLost, LabError, UsageError
 from android_suite.model.run import IterationRecord
-from android_suite.record import RecordOptions, record
-from android_suite.record_deterministic import record_deterministic
+from android_suite.record.live import RecordOptions, record
+from android_suite.record.sealed import record_deterministic
 from android_suite.store.run import RunWriter, create_run
-from android_suite.trace.raw_capture import read_raw_capture
+from android_suite.trace.ring.capture_folder import read_raw_capture
 from android_suite.virtual.registry import Registry
 from android_suite.workload.workload import ALL_NEEDS
 

@@ -19,8 +19,8 @@ from android_suite.campaign.schedule import IMAGE, Job
 from android_suite.errors import UsageError
 from android_suite.model.plan import ATTACHED
 from android_suite.model.toml_source import parse_toml
-from android_suite.record import RecordOptions, plan_scenarios, record
-from android_suite.record_deterministic import plan_deterministic, record_deterministic
+from android_suite.record.live import RecordOptions, plan_scenarios, record
+from android_suite.record.sealed import plan_deterministic, record_deterministic
 from android_suite.store.run import create_run
 from android_suite.virtual.cache import Cache
 from android_suite.virtual.image import build_base

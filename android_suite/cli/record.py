@@ -19,7 +19,7 @@ from android_suite.boot.virtual import GuestCrashed, boot_virtual
 from android_suite.cli.output import print_json, print_text, say
 from android_suite.cli.settings import choose_arch, setting
 from android_suite.errors import UsageError
-from android_suite.record import RecordOptions, plan_scenarios, record
+from android_suite.record.live import RecordOptions, plan_scenarios, record
 from android_suite.store.run import Run, RunWriter, create_run
 from android_suite.virtual.image import read_overlay
 from android_suite.virtual.kernels import ARCHES
@@ -164,7 +164,7 @@ def _record_deterministic(
     parameters: Mapping[str, Any],
     trace: bool,
 ) -> Run:
-    from android_suite.record_deterministic import record_deterministic
+    from android_suite.record.sealed import record_deterministic
 
     writer = create_run(folder, label=label, mode="deterministic", overlays=guest.measure_overlays())
     try:

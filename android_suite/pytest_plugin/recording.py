@@ -13,8 +13,8 @@ from android_suite.analyze import load_run
 from android_suite.boot.booted import Booted
 from android_suite.model.identity import CrashRecord
 from android_suite.pytest_plugin.result import Recorded
-from android_suite.record import RecordOptions, plan_scenarios
-from android_suite.record import record as record_scenarios
+from android_suite.record.live import RecordOptions, plan_scenarios
+from android_suite.record.live import record as record_scenarios
 from android_suite.store.run import create_run
 
 Record = Callable[..., Recorded]

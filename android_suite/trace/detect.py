@@ -11,12 +11,12 @@ import pandas as pd
 
 from android_suite.errors import TraceError, Unsupported, UsageError
 from android_suite.tables.trace import Trace
-from android_suite.trace.perfetto import read_perfetto
-from android_suite.trace.perfetto_wire import looks_like_perfetto
-from android_suite.trace.raw_capture import read_raw_capture
-from android_suite.trace.text import read_text
-from android_suite.trace.trace_dat import read_trace_dat
-from android_suite.trace.unpack import GZIP_MAGIC, ZIP_MAGIC, ZSTD_MAGIC, unpack_zip, unpack_zlib, unpack_zstd
+from android_suite.trace.core.unpack import GZIP_MAGIC, ZIP_MAGIC, ZSTD_MAGIC, unpack_zip, unpack_zlib, unpack_zstd
+from android_suite.trace.dat.reader import read_trace_dat
+from android_suite.trace.perfetto.reader import read_perfetto
+from android_suite.trace.perfetto.wire import looks_like_perfetto
+from android_suite.trace.ring.capture_folder import read_raw_capture
+from android_suite.trace.text.reader import read_text
 
 TRACE_DAT_MAGIC = b"\x17\x08\x44tracing"
 _KNOWN = "a run directory, trace.dat, ftrace or systrace text or html, atrace -z output or a Perfetto trace"

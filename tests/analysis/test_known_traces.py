@@ -11,7 +11,7 @@ import pytest
 from android_suite.analysis.pipeline import Analysis, analyze_trace
 from android_suite.analysis.summary import summarize_analysis
 from android_suite.tables.derived import PATHS, REASONS
-from android_suite.trace.text import read_text
+from android_suite.trace.text.reader import read_text
 
 
 @functools.cache

@@ -14,8 +14,9 @@ from unittest import mock
 
 import zstandard
 
-from android_suite.trace import dat_compression, unpack
-from android_suite.trace.perfetto_wire import write_varint
+from android_suite.trace.core import unpack
+from android_suite.trace.dat import compression as dat_compression
+from android_suite.trace.perfetto.wire import write_varint
 from tests.fuzz.perfetto import frame
 from tests.trace.captures import DatBuffer, make_dat_v7
 from tests.trace.pages import make_layout

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from android_suite.trace.event_format import PageLayout
+from android_suite.trace.core.event_format import PageLayout
 from tests.fuzz.engine import Case
 from tests.fuzz.mutate import NUMBERS
 

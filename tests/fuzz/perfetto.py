@@ -13,10 +13,10 @@ import zstandard
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
 from android_suite.errors import TraceError
-from android_suite.trace.perfetto import read_perfetto
-from android_suite.trace.perfetto_index import index_bundles
-from android_suite.trace.perfetto_packets import PACKET_FIELDS, read_packets
-from android_suite.trace.perfetto_wire import write_varint
+from android_suite.trace.perfetto.index import index_bundles
+from android_suite.trace.perfetto.packets import PACKET_FIELDS, read_packets
+from android_suite.trace.perfetto.reader import read_perfetto
+from android_suite.trace.perfetto.wire import write_varint
 from tests.fuzz.checks import Rows, check_analysis, check_kept, check_trace, rows_of
 from tests.fuzz.engine import Case, Reader, check_refusal
 from tests.fuzz.mutate import first_difference, mutate

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from android_suite.errors import EvidenceError, TraceError, UsageError
-from android_suite.trace.text import read_text
+from android_suite.trace.text.reader import read_text
 from tests.fuzz.bombs import KINDS, SMALL_BOUND_BYTES, make_bomb, small_bounds
 from tests.fuzz.checks import check_kept, rows_of
 from tests.fuzz.engine import Case, Reader, run_cases

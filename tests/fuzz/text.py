@@ -15,8 +15,8 @@ import zstandard
 
 from android_suite.errors import TraceError
 from android_suite.trace.detect import open_trace
-from android_suite.trace.text import read_text
-from android_suite.trace.text_unpack import unwrap_text
+from android_suite.trace.text.reader import read_text
+from android_suite.trace.text.unwrap import unwrap_text
 from tests.fuzz.checks import check_analysis, check_kept, check_trace, rows_of
 from tests.fuzz.engine import Case, Reader, check_refusal
 from tests.fuzz.mutate import first_difference, mutate, mutate_text

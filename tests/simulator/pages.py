@@ -6,8 +6,8 @@ import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from android_suite.trace.event_format import EventFormat, parse_event_format
-from android_suite.trace.trace_dat_write import write_trace_dat
+from android_suite.trace.core.event_format import EventFormat, parse_event_format
+from android_suite.trace.dat.writer import write_trace_dat
 from tests.simulator.kernel_events import KernelEvent, encode_records, list_forms
 from tests.simulator.layout import Gap
 from tests.simulator.recording import Recording

@@ -12,7 +12,7 @@ from typing import Any
 
 import zstandard
 
-from android_suite.trace.event_format import EventFormat, PageLayout, parse_event_format
+from android_suite.trace.core.event_format import EventFormat, PageLayout, parse_event_format
 from tests.trace.pages import header_page_text
 
 _COMMON = """\

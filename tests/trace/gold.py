@@ -14,7 +14,7 @@ import pandas as pd
 from android_suite.analysis.pipeline import analyze_trace
 from android_suite.tables.trace import Trace
 from android_suite.trace.detect import open_trace
-from android_suite.trace.perfetto import read_perfetto
+from android_suite.trace.perfetto.reader import read_perfetto
 
 _FIELD = re.compile(r'(\w+)\s*:\s*(?:"([^"]*)"|([^\s{}]+))|(\w+)\s*\{|(\})')
 Message = dict[str, list[Any]]

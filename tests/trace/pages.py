@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from android_suite.trace.event_format import PageLayout
+from android_suite.trace.core.event_format import PageLayout
 
 DELTA_LIMIT = 1 << 27
 STAMP_LIMIT = 1 << 59

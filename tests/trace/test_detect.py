@@ -10,9 +10,9 @@ import pytest
 import zstandard
 
 from android_suite.errors import TraceError, Unsupported, UsageError
+from android_suite.trace.core.unpack import bound_bytes
 from android_suite.trace.detect import open_trace
-from android_suite.trace.perfetto_wire import looks_like_perfetto, write_varint
-from android_suite.trace.unpack import bound_bytes
+from android_suite.trace.perfetto.wire import looks_like_perfetto, write_varint
 from tests.trace.captures import DatBuffer, make_dat_v7
 from tests.trace.pages import make_layout
 

@@ -6,8 +6,13 @@ import pytest
 
 from android_suite.errors import TraceError
 from android_suite.tables.events import TASK_STATES
-from android_suite.trace.build_tables import make_state_lookup
-from android_suite.trace.event_format import evaluate_int, parse_event_format, parse_header_page, parse_state_letters
+from android_suite.trace.core.event_format import (
+    evaluate_int,
+    parse_event_format,
+    parse_header_page,
+    parse_state_letters,
+)
+from android_suite.trace.ring.build_tables import make_state_lookup
 from tests.trace.captures import FORMATS
 from tests.trace.pages import header_page_text, make_layout
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from android_suite.tables import events
-from android_suite.trace.raw_capture import open_raw_capture, read_raw_capture
-from android_suite.trace.render_text import render_text
+from android_suite.trace.render.lines import render_text
+from android_suite.trace.ring.capture_folder import open_raw_capture, read_raw_capture
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -10,8 +10,8 @@ import pytest
 
 from android_suite.errors import TraceError, UsageError
 from android_suite.tables.events import MARKER
-from android_suite.trace.growing import GrowingColumn, GrowingTable
-from android_suite.trace.mapped import map_file, release_pages
+from android_suite.trace.core.growing import GrowingColumn, GrowingTable
+from android_suite.trace.core.mapped import map_file, release_pages
 
 
 @pytest.mark.parametrize("dtype", ["int64", "int8", "bool", "uint64"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from android_suite.trace.merge import merge_nodes, merge_streams
+from android_suite.trace.ring.merge import merge_nodes, merge_streams
 
 NEVER = np.iinfo(np.int64).max
 

@@ -14,11 +14,12 @@ from android_suite.errors import TraceError
 from android_suite.tables import events
 from android_suite.tables.schema import check_frame
 from android_suite.tables.trace import Trace
-from android_suite.trace import perfetto_index, perfetto_tables
-from android_suite.trace.perfetto import read_perfetto
-from android_suite.trace.perfetto_packets import PACKET_FIELDS, read_packets
-from android_suite.trace.perfetto_scan import _COMMON_FLAGS
-from android_suite.trace.perfetto_wire import write_varint
+from android_suite.trace.perfetto import index as perfetto_index
+from android_suite.trace.perfetto import tables as perfetto_tables
+from android_suite.trace.perfetto.packets import PACKET_FIELDS, read_packets
+from android_suite.trace.perfetto.reader import read_perfetto
+from android_suite.trace.perfetto.scan import _COMMON_FLAGS
+from android_suite.trace.perfetto.wire import write_varint
 
 Build = Callable[["protos.Trace"], None]
 

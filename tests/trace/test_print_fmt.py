@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from android_suite.trace.print_fmt import parse_print_fmt
+from android_suite.trace.render.print_fmt import parse_print_fmt
 from tests.trace.captures import FORMATS
 
 

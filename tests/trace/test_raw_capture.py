@@ -10,7 +10,7 @@ from android_suite.errors import TraceError, UsageError
 from android_suite.tables import events
 from android_suite.tables.schema import check_frame
 from android_suite.tables.trace import Trace
-from android_suite.trace.raw_capture import read_raw_capture
+from android_suite.trace.ring.capture_folder import read_raw_capture
 from tests.trace.captures import make_record, write_capture
 from tests.trace.pages import PageWriter, header_page_text, make_layout
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from android_suite.errors import TraceError
-from android_suite.trace.batches import ScanSummary, iter_batches
-from android_suite.trace.page_stream import PageStream, file_stream
+from android_suite.trace.ring.batches import ScanSummary, iter_batches
+from android_suite.trace.ring.page_stream import PageStream, file_stream
 from tests.trace.pages import PageWriter, make_layout
 
 EVENT = st.tuples(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from android_suite.tables import events
-from android_suite.trace.row_store import RowStore
+from android_suite.trace.ring.row_store import RowStore
 
 ROWS = 1_000_000
 

@@ -11,8 +11,8 @@ from android_suite.errors import TraceError, UsageError
 from android_suite.tables import events
 from android_suite.tables.schema import check_frame
 from android_suite.tables.trace import Trace
-from android_suite.trace import text
-from android_suite.trace.text import read_text
+from android_suite.trace.text import reader as text
+from android_suite.trace.text.reader import read_text
 from tests.trace.samples import TRACE_TEXT
 
 STATES, CALLS = events.TASK_STATES, events.SYSCALLS

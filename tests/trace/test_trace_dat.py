@@ -14,12 +14,12 @@ import pytest
 import zstandard
 
 from android_suite.errors import TraceError, Unsupported
-from android_suite.trace import dat_compression
-from android_suite.trace.dat_compression import unpack
-from android_suite.trace.raw_capture import open_raw_capture, read_raw_capture
-from android_suite.trace.render_text import render_text
-from android_suite.trace.trace_dat import open_trace_dat, read_trace_dat
-from android_suite.trace.trace_dat_write import write_trace_dat
+from android_suite.trace.dat import compression as dat_compression
+from android_suite.trace.dat.compression import unpack
+from android_suite.trace.dat.reader import open_trace_dat, read_trace_dat
+from android_suite.trace.dat.writer import write_trace_dat
+from android_suite.trace.render.lines import render_text
+from android_suite.trace.ring.capture_folder import open_raw_capture, read_raw_capture
 from tests.trace.captures import DatBuffer, make_dat_v7, make_record, write_capture
 from tests.trace.pages import PageWriter, make_layout
 

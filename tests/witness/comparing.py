@@ -12,7 +12,7 @@ import pandas as pd
 from android_suite.analysis.pipeline import Analysis, analyze_trace
 from android_suite.tables.derived import PATHS
 from android_suite.tables.trace import Trace
-from android_suite.trace.raw_capture import read_raw_capture
+from android_suite.trace.ring.capture_folder import read_raw_capture
 from tests.witness.recording import Witnessed
 
 _READ, _WRITE = 2, 4  # flags of lock:contention_begin: an rwsem for reading, for writing

@@ -15,7 +15,7 @@ from android_suite.capture.trace_plan import TraceOptions
 from android_suite.device.connect import connect
 from android_suite.device.device import Device
 from android_suite.errors import LabError
-from android_suite.record import RecordOptions, record
+from android_suite.record.live import RecordOptions, record
 from android_suite.store.run import Run, create_run
 from android_suite.virtual import VirtualDevice, fetch_kernel
 from tests.witness.kernel_counts import KernelCounts, read_counts, start_counting

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from android_suite.trace.raw_capture import open_raw_capture
-from android_suite.trace.render_text import render_text
-from android_suite.trace.trace_dat_write import write_trace_dat
+from android_suite.trace.dat.writer import write_trace_dat
+from android_suite.trace.render.lines import render_text
+from android_suite.trace.ring.capture_folder import open_raw_capture
 from tests.witness.comparing import Finding, Looked
 
 _NAME = re.compile(r"^.{16}-\d+ +\[\d+\] +\d+\.\d+: (?P<name>\w+):")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from android_suite.errors import UsageError
-from android_suite.record_deterministic import OUT_FOLDER, plan_deterministic, render_run_files
+from android_suite.record.sealed import OUT_FOLDER, plan_deterministic, render_run_files
 from android_suite.workload.guest_script import find_guest_script
 from android_suite.workload.registry import WORKLOADS, find_workload
 from android_suite.workload.workload import complete_parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from android_suite.errors import UsageError
-from android_suite.record import plan_scenarios
+from android_suite.record.live import plan_scenarios
 from android_suite.workload.registry import WORKLOADS, find_workload, find_workloads, scenario_names
 from android_suite.workload.workload import complete_parameters
 

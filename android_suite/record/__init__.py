@@ -1,0 +1,1 @@
+"""Scenario, sources and device to a sealed run directory."""

@@ -1,0 +1,60 @@
+"""Texts inside records (comms, markers) to Arrow string columns, without a Python loop an event."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from android_suite.trace.core import gather
+from android_suite.trace.core.event_format import Field
+
+Array = npt.NDArray[Any]
+
+
+def decode_text(
+    words: Array, where: Array, size: Array, big: bool, field: Field, *, strip_newline: bool = False
+) -> Any:
+    """The texts of ``field`` as a pyarrow large_string array, one a record; bytes that are not UTF-8 become U+FFFD.
+
+    A dynamic field that points outside its record gives the part that lies inside.
+    """
+    begin, limit = text_spans(words, where, size, big, field)
+    offsets = np.empty(where.size + 1, np.int64)
+    gather.measure_texts(words, where, begin, limit, big, strip_newline, offsets)
+    data = np.empty(int(offsets[-1]), np.uint8)
+    ascii_ = gather.gather_bytes(words, where, begin, big, offsets, data) < 128
+    return strings_from(offsets, data, ascii_=ascii_)
+
+
+def text_spans(words: Array, where: Array, size: Array, big: bool, field: Field) -> tuple[Array, Array]:
+    """Where the data of ``field`` begins in each record and how many bytes it may have, both inside the record."""
+    begin, limit = np.empty(where.size, np.int64), np.empty(where.size, np.int64)
+    after = field.offset + field.size if field.location == "rel_loc" else 0
+    dynamic = field.location != "here"
+    gather.find_spans(words, where, size, field.offset, field.size, dynamic, after, big, begin, limit)
+    return begin, limit
+
+
+def strings_from(offsets: Array, data: Array, *, ascii_: bool | None = None) -> Any:
+    """Arrow large_string array of the texts that ``offsets`` (int64, n + 1) cuts out of ``data`` (bytes).
+
+    ``ascii_`` says whether all of them are ASCII; None: not known.
+    """
+    made = pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
+    # ASCII needs no look at the bytes one by one; anything else is checked, and mended text by text if it is not UTF-8.
+    if ascii_ is None:
+        ascii_ = not data.size or int(data.max()) < 128
+    if not ascii_:
+        try:
+            made.validate(full=True)
+        except pa.ArrowInvalid:
+            raw = data.tobytes()
+            ends = offsets.tolist()
+            made = pa.array(
+                [raw[a:b].decode("utf-8", "replace") for a, b in itertools.pairwise(ends)], pa.large_string()
+            )
+    return made

@@ -1,0 +1,1 @@
+"""Perfetto traces: the reader, and write/ for the export."""

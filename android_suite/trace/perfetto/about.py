@@ -1,0 +1,255 @@
+"""What a Perfetto trace says besides events: clocks, threads, kernel, symbols, losses, what was switched on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from android_suite.tables import events
+from android_suite.tables.schema import make_frame
+from android_suite.trace.perfetto.events import FtraceEvents
+from android_suite.trace.perfetto.packets import Packets
+from android_suite.trace.perfetto.scan import Array, expand_field, mark_seen, note_names, read_columns
+
+MONOTONIC, BOOTTIME = 3, 6
+_MAX_TID = 4 * 1024 * 1024
+_CLONE_THREAD = 0x10000
+# Kinds of events that name threads: field of the comm and field of the tid, of each.
+_NAMED = ((4, ((1, 2), (5, 6))), (20, ((1, 2),)), (17, ((1, 2),)), (114, ((1, 2),)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """Facts of the trace as a whole."""
+
+    machine: str | None
+    kernel: str | None
+    enabled: frozenset[str] | None
+    lost_events: int | None  # by the kernel's own counters; None where the trace has none
+    lost_cpus: Mapping[int, int]  # of them by CPU
+    unmarked_cpus: Mapping[int, int]  # of these the ones that no mark before a bundle can stand for
+    buffer_overwritten: bool  # perfetto's own buffer lost chunks
+
+
+def _text(buf: Array, start: int, end: int) -> str:
+    return bytes(buf[start:end]).decode("utf-8", "replace")
+
+
+def read_about(packets: Packets) -> About:
+    """Collects the facts; a field that is not there stays None."""
+    buf = packets.buf
+    machine = kernel = None
+    _, start, end = packets.of("system_info")
+    if len(start):
+        outer = read_columns(buf, start[-1:], end[-1:], (1,))
+        uts = read_columns(buf, *outer.span(0), (3, 4))
+        kernel, machine = (_text(buf, *(int(x[0]) for x in uts.span(k))) or None for k in (0, 1))
+    by_cpu, unmarked = _count_losses(packets, (3, 4, 8)), _count_losses(packets, (4, 8))
+    return About(
+        machine=machine, kernel=kernel, enabled=_enabled(packets),
+        lost_events=None if by_cpu is None else sum(by_cpu.values()), lost_cpus=by_cpu or {}, unmarked_cpus=unmarked or {},
+        buffer_overwritten=_overwritten(packets),
+    )  # fmt: skip
+
+
+def _enabled(packets: Packets) -> frozenset[str] | None:
+    """Names of the events asked for; None where atrace categories or wildcards may have added others."""
+    buf = packets.buf
+    _, start, end = packets.of("trace_config")
+    _, start, end = expand_field(buf, start, end, 2)  # data_sources
+    configs = read_columns(buf, start, end, (1,)).span(0)
+    ftrace = read_columns(buf, *configs, (100,))
+    start, end = ftrace.span(0)
+    _, at, to = expand_field(buf, start, end, 1)
+    _, atrace, _ = expand_field(buf, start, end, 2)
+    names = [_text(buf, int(a), int(b)) for a, b in zip(at, to, strict=True)]
+    if not names or len(atrace) or any("*" in name or "/" not in name for name in names):
+        return None
+    return frozenset(name.replace("/", ":", 1) for name in names)
+
+
+def _count_losses(packets: Packets, counters: tuple[int, ...]) -> dict[int, int] | None:
+    """What each CPU lost from the start of the trace to its end; None where the kernel's counters are not there.
+
+    ``counters`` are fields of FtraceCpuStats: 3 overrun (overwritten, which the kernel also marks in the pages), 4
+    commit_overrun and 8 dropped_events (never written, of which no page tells).
+    """
+    buf = packets.buf
+    _, start, end = packets.of("ftrace_stats")
+    if not len(start):
+        return None
+    phase = read_columns(buf, start, end, (1,)).number(0)
+    parent, at, to = expand_field(buf, start, end, 2)
+    cpu = read_columns(buf, at, to, (1, *counters))
+    lost = np.sum([cpu.number(1 + i) for i in range(len(counters))], axis=0)
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for where, number, count in zip(phase[parent].tolist(), cpu.number(0).tolist(), lost.tolist(), strict=True):
+        if where == 1:
+            first.setdefault(number, count)
+        else:
+            last[number] = count
+    return {n: max(0, count - first.get(n, 0)) for n, count in last.items() if 0 <= n < 4096}
+
+
+def _overwritten(packets: Packets) -> bool:
+    """trace_stats.buffer_stats.chunks_overwritten (ring buffer went round) or chunks_discarded."""
+    _, start, end = packets.of("trace_stats")
+    if not len(start):
+        return False
+    _, at, to = expand_field(packets.buf, start[-1:], end[-1:], 1)
+    stats = read_columns(packets.buf, at, to, (3, 18))
+    return bool((stats.number(0) > 0).any() or (stats.number(1) > 0).any())
+
+
+def to_boottime(packets: Packets, which: Array) -> tuple[Array, Array]:
+    """Times of the packets ``which`` on boottime, and which of them could be brought there."""
+    ts = packets.number("timestamp")[which]
+    clock = packets.number("timestamp_clock_id")[which]
+    default = _default_clocks(packets)
+    if default:
+        sequence = packets.number("trusted_packet_sequence_id")[which]
+        usual = np.array([default.get(int(s), BOOTTIME) for s in sequence], np.int64)
+        clock = np.where(clock == 0, usual, clock)
+    known = (clock == 0) | (clock == BOOTTIME)
+    for number in np.unique(clock[~known]).tolist():
+        offset = _clock_offsets(packets, number)
+        if offset is not None:
+            mine = clock == number
+            at, shift = offset
+            nearest = np.clip(np.searchsorted(at, ts[mine], side="right") - 1, 0, len(at) - 1)
+            ts[mine] += shift[nearest]
+            known |= mine
+    return ts, known
+
+
+def _default_clocks(packets: Packets) -> dict[int, int]:
+    which, start, end = packets.of("trace_packet_defaults")
+    clocks = read_columns(packets.buf, start, end, (58,)).number(0)
+    sequences = packets.number("trusted_packet_sequence_id")[which]
+    return {int(s): int(c) for s, c in zip(sequences, clocks, strict=True) if c}
+
+
+def _clock_offsets(packets: Packets, clock: int) -> tuple[Array, Array] | None:
+    """Snapshots of ``clock`` beside boottime: its values, ascending, and what to add at each."""
+    _, start, end = packets.of("clock_snapshot")
+    parent, at, to = expand_field(packets.buf, start, end, 1)
+    found = read_columns(packets.buf, at, to, (1, 2))
+    ids, values = found.number(0), found.number(1)
+    boot = dict(zip(parent[ids == BOOTTIME].tolist(), values[ids == BOOTTIME].tolist(), strict=True))
+    pairs = sorted(
+        (value, boot[p] - value)
+        for p, value in zip(parent[ids == clock].tolist(), values[ids == clock].tolist(), strict=True)
+        if p in boot
+    )
+    if not pairs:
+        return None
+    return np.array([p[0] for p in pairs], np.int64), np.array([p[1] for p in pairs], np.int64)
+
+
+class SchedThreads:
+    """Which threads the events of a trace, taken piece by piece, name and what they call them last."""
+
+    def __init__(self) -> None:
+        # One entry a tid that can be: pages of these arrays that no thread falls into cost nothing.
+        self.seen: Array = np.zeros(_MAX_TID + 1, np.uint8)
+        self._said: Array = np.zeros(_MAX_TID + 1, np.int64)  # seq + 1 of the event that named it; 0: none
+        self._start: Array = np.zeros(_MAX_TID + 1, np.int64)
+        self._end: Array = np.zeros(_MAX_TID + 1, np.int64)
+
+    def add(self, ftrace: FtraceEvents) -> None:
+        """Takes a piece."""
+        mark_seen(ftrace.tid, self.seen)
+        for kind, pairs in _NAMED:
+            rows = ftrace.rows(kind)
+            found = ftrace.columns(rows, tuple(number for pair in pairs for number in pair))
+            for k in range(len(pairs)):
+                self._name(ftrace.seq[rows], found.number(2 * k + 1), *found.span(2 * k))
+        for side, tid in ((ftrace.compact.switch, "next_tid"), (ftrace.compact.waking, "target_tid")):
+            self._name(ftrace.seq[side["event"]], side[tid], side["comm_start"], side["comm_end"])
+
+    def _name(self, seq: Array, tid: Array, start: Array, end: Array) -> None:
+        note_names(seq, tid, start, end, self._said, self._start, self._end)
+
+    def comms(self, buf: Array) -> dict[int, str]:
+        """The last name of each thread in sched events."""
+        tids = np.flatnonzero(self._said)
+        spans = zip(tids.tolist(), self._start[tids].tolist(), self._end[tids].tolist(), strict=True)
+        return {tid: _text(buf, start, end) for tid, start, end in spans}
+
+
+def thread_table(packets: Packets, sched: SchedThreads, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The ``threads`` table: names from sched events, then task events, then the process tree."""
+    buf = packets.buf
+    tgid: dict[int, int] = {}
+    comm: dict[int, str] = {}
+    process: dict[int, str] = {}
+    _, start, end = packets.of("process_tree")
+    _read_processes(buf, start, end, tgid, process)
+    _read_threads(buf, start, end, tgid, comm)
+    task = tables[events.TASK.name]
+    made = task["kind"].to_numpy() == events.TASK_KINDS.index("newtask")
+    comm.update(zip(task["target_tid"].tolist(), task["comm"].tolist(), strict=True))
+    comm.update(sched.comms(buf))
+    for child, parent, shares in zip(
+        task["target_tid"][made].tolist(),
+        task["tid"][made].tolist(),
+        task["thread_of_caller"][made].tolist(),
+        strict=True,
+    ):
+        if child not in tgid:
+            tgid[child] = tgid.get(parent, -1) if shares else child
+    _mark_tables(tables, sched.seen)
+    tids = {*np.flatnonzero(sched.seen).tolist(), *tgid, *comm}
+    ordered = sorted(t for t in tids if 0 <= t <= _MAX_TID)
+    comm[0], tgid[0] = "swapper", 0
+    groups = [tgid.get(t, -1) for t in ordered]
+    return make_frame(
+        events.THREADS,
+        {
+            "tid": np.array(ordered, np.int32), "tgid": np.array(groups, np.int32),
+            "comm": pd.Series([comm.get(t, "") for t in ordered], dtype="str"),
+            "process": pd.Series([process.get(g) or (comm.get(g, "") if g >= 0 else "") for g in groups], dtype="str"),
+        },
+    )  # fmt: skip
+
+
+def _read_processes(buf: Array, start: Array, end: Array, tgid: dict[int, int], process: dict[int, str]) -> None:
+    _, at, to = expand_field(buf, start, end, 1)
+    pids = read_columns(buf, at, to, (1,)).number(0).astype(np.int32).tolist()
+    owner, word_at, word_to = expand_field(buf, at, to, 3)
+    first = dict(zip(owner[::-1].tolist(), range(len(owner) - 1, -1, -1), strict=True))  # cmdline[0] of each process
+    for i, pid in enumerate(pids):
+        tgid[pid] = pid
+        if i in first:
+            name = _text(buf, int(word_at[first[i]]), int(word_to[first[i]]))
+            if name:
+                process[pid] = name
+
+
+def _read_threads(buf: Array, start: Array, end: Array, tgid: dict[int, int], comm: dict[int, str]) -> None:
+    _, at, to = expand_field(buf, start, end, 2)
+    found = read_columns(buf, at, to, (1, 3, 2))
+    spans = found.span(2)
+    for tid, group, a, b in zip(
+        found.number(0).astype(np.int32).tolist(),
+        found.number(1).astype(np.int32).tolist(),
+        *(s.tolist() for s in spans),
+        strict=True,
+    ):
+        if group:
+            tgid[tid] = group
+        if b > a:
+            comm[tid] = _text(buf, a, b)
+
+
+def _mark_tables(tables: Mapping[str, pd.DataFrame], seen: Array) -> None:
+    for table, columns in (
+        (events.SCHED_SWITCH, ("prev_tid", "next_tid")), (events.SCHED_WAKE, ("tid", "target_tid")),
+        (events.BLOCKED_REASON, ("target_tid",)), (events.PI_SETPRIO, ("target_tid",)),
+    ):  # fmt: skip
+        for column in columns:
+            mark_seen(tables[table.name][column].to_numpy(), seen)

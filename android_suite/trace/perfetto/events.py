@@ -1,0 +1,195 @@
+"""Pieces of a Perfetto trace to lists of events in time order: typed, generic and compact_sched ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from android_suite.trace.perfetto.index import (
+    GENERIC,
+    MAX_CPUS,
+    SCHED_SWITCH,
+    SCHED_WAKING,
+    Bundles,
+    collect_events,
+    read_names,
+)
+from android_suite.trace.perfetto.scan import (
+    Array,
+    Columns,
+    expand_field,
+    follow_switches,
+    read_columns,
+    read_named_fields,
+    unpack_varints,
+)
+
+# compact_sched: packed columns of switches and of wakings; times and nothing else are deltas.
+_SWITCH = {"ts": 1, "prev_state": 2, "next_tid": 3, "next_prio": 4, "comm": 6}
+_WAKING = {"ts": 7, "target_tid": 8, "target_cpu": 9, "target_prio": 10, "comm": 11}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compact:
+    """compact_sched of all bundles; ``event`` is the position of each row among all events."""
+
+    switch: dict[str, Array]  # event, cpu, prev_tid, prev_prio, prev_state, next_tid, next_prio, comm_start, comm_end
+    waking: dict[str, Array]  # event, cpu, tid, target_tid, target_prio, target_cpu, comm_start, comm_end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FtraceEvents:
+    """The events of a piece. Arrays have one entry an event: typed and generic ones first, then compact_sched's."""
+
+    buf: Array
+    ts_ns: Array
+    tid: Array  # of typed and generic ones only
+    cpu: Array
+    packet: Array  # which packet the event stands in
+    kind: Array  # number of the FtraceEvent field; compact_sched: that of sched_switch or sched_waking
+    start: Array  # bounds of the event's message; of typed and generic ones only
+    end: Array
+    seq: Array  # position in time order, in the whole trace
+    generic: dict[str, tuple[Array, dict[str, int] | None]]  # name -> events, field numbers (None: named in the event)
+    compact: Compact
+
+    def rows(self, kind: int) -> Array:
+        """Typed events of a kind, by position."""
+        return np.flatnonzero(self.kind[: len(self.start)] == kind)
+
+    def columns(self, rows: Array, numbers: tuple[int, ...]) -> Columns:
+        """Fields of typed events."""
+        return read_columns(self.buf, self.start[rows], self.end[rows], numbers)
+
+    def named(self, name: str, fields: tuple[str, ...]) -> tuple[Array, Columns]:
+        """Fields of a generic event, in either encoding: which events, and the columns in the order of ``fields``."""
+        if name not in self.generic:
+            none = np.empty((0, len(fields)), np.int64)
+            return np.empty(0, np.int64), Columns(value=none, size=none, good=np.empty(0, np.bool_))
+        rows, numbers = self.generic[name]
+        value = np.zeros((len(rows), len(fields)), np.int64)
+        size = np.full((len(rows), len(fields)), -1, np.int64)
+        good = np.ones(len(rows), np.bool_)
+        if numbers is None:
+            words = [word.encode() for word in fields]
+            name_at = np.cumsum([0, *(len(word) for word in words)])
+            names = np.frombuffer(b"".join(words), np.uint8)
+            read_named_fields(self.buf, self.start[rows], self.end[rows], names, name_at, value, size)
+        else:
+            known = [(k, numbers[f]) for k, f in enumerate(fields) if f in numbers]
+            if known:
+                found = self.columns(rows, tuple(number for _, number in known))
+                at = [k for k, _ in known]
+                value[:, at], size[:, at], good = found.value, found.size, found.good
+        return rows, Columns(value=value, size=size, good=good)
+
+
+def decode_pieces(bundles: Bundles) -> Iterator[FtraceEvents]:
+    """Decodes the trace piece by piece; each piece is older than the next."""
+    running, running_prio = np.full(MAX_CPUS, -1, np.int32), np.zeros(MAX_CPUS, np.int32)
+    done = 0
+    for begin, end in bundles.pieces:
+        piece = _decode_piece(bundles, slice(begin, end), done, running, running_prio)
+        done += len(piece.seq)
+        yield piece
+
+
+def _decode_piece(
+    bundles: Bundles, part: slice, done: int, running: Array, running_prio: Array
+) -> FtraceEvents:  # fmt: skip
+    buf = bundles.buf
+    parent, ts, tid, kind, start, end = collect_events(
+        buf, bundles.start[part], bundles.end[part], int(bundles.events[part].sum())
+    )
+    compact, compact_ts, compact_bundle = _decode_compact(bundles, part, running, running_prio)
+    bundle_of = np.concatenate([parent, compact_bundle])
+    switches = len(compact.switch["cpu"])
+    kinds = np.concatenate(
+        [kind, np.full(switches, SCHED_SWITCH), np.full(len(bundle_of) - len(kind) - switches, SCHED_WAKING)]
+    )
+    ts = np.concatenate([ts, *compact_ts]) + bundles.shift_ns[part][bundle_of]
+    seq = np.empty(len(ts), np.int64)
+    seq[np.argsort(ts, kind="stable")] = np.arange(done, done + len(ts))
+    for columns, base in ((compact.switch, len(kind)), (compact.waking, len(kind) + switches)):
+        columns["event"] = np.arange(base, base + len(columns["cpu"]))
+    return FtraceEvents(
+        buf=buf, ts_ns=ts, tid=tid, cpu=bundles.cpu[part][bundle_of], packet=bundles.packet[part][bundle_of],
+        kind=kinds, start=start, end=end, seq=seq, generic=_generic(bundles, kind, start, end), compact=compact,
+    )  # fmt: skip
+
+
+def _generic(bundles: Bundles, kind: Array, start: Array, end: Array) -> dict[str, tuple[Array, dict[str, int] | None]]:
+    found: dict[str, tuple[Array, dict[str, int] | None]] = {}
+    if bundles.kind_counts[GENERIC]:
+        rows = np.flatnonzero(kind == GENERIC)
+        coded = read_names(bundles.buf, start[rows], end[rows]).dictionary_encode()
+        codes = coded.indices.to_numpy()
+        for code, name in enumerate(coded.dictionary.to_pylist()):
+            found[name] = rows[codes == code], None
+    for one in bundles.described:
+        found[one.name] = np.flatnonzero(kind == one.number), one.fields
+    return found
+
+
+def _decode_compact(
+    bundles: Bundles, part: slice, running: Array, running_prio: Array
+) -> tuple[Compact, tuple[Array, Array], Array]:
+    """The rows, their times (switches, wakings) and the bundle of each row (switches, then wakings)."""
+    buf, cpu, start, end = bundles.buf, bundles.cpu[part], bundles.compact[0][part], bundles.compact[1][part]
+    numbers = (*_SWITCH.values(), *_WAKING.values())
+    packed = read_columns(buf, start, end, numbers)
+    table, word_at, word_end = expand_field(buf, start, end, 5)
+    words = np.searchsorted(table, np.arange(len(start) + 1))  # where each bundle's intern table begins
+    sides, offsets = [], []
+    for base, names in ((0, _SWITCH), (len(_SWITCH), _WAKING)):
+        columns: dict[str, Array] = {}
+        for k, key in enumerate(names):
+            offset, columns[key] = unpack_varints(buf, *packed.span(base + k))
+            if key == "ts":
+                offsets.append(offset)
+            elif not np.array_equal(offset, offsets[-1]):
+                columns[key] = _fit(columns[key], offset, offsets[-1])
+        columns["ts"] = _undo_deltas(columns["ts"], offsets[-1])
+        columns["bundle"] = np.repeat(np.arange(len(start)), np.diff(offsets[-1]))
+        columns["cpu"] = cpu[columns["bundle"]]
+        at = words[columns["bundle"]] + columns["comm"]
+        inside = (columns["comm"] >= 0) & (at < words[columns["bundle"] + 1])
+        at = np.where(inside, at, 0)
+        empty = np.zeros(len(at), np.int64)
+        columns["comm_start"] = np.where(inside, word_at[at], 0) if len(word_at) else empty
+        columns["comm_end"] = np.where(inside, word_end[at], 0) if len(word_end) else empty
+        sides.append(columns)
+    switch, waking = sides
+    for key in ("next_tid", "next_prio", "target_tid", "target_prio", "target_cpu"):
+        side = switch if key in switch else waking
+        side[key] = side[key].astype(np.int32)
+    switch["prev_tid"] = np.empty(len(switch["ts"]), np.int32)
+    switch["prev_prio"] = np.empty(len(switch["ts"]), np.int32)
+    waking["tid"] = np.full(len(waking["ts"]), -1, np.int32)
+    follow_switches(
+        cpu, bundles.lost[part], bundles.dropped[part], offsets[0], switch["ts"], switch["next_tid"], switch["next_prio"],
+        switch["prev_tid"], switch["prev_prio"], offsets[1], waking["ts"], waking["tid"],
+        running, running_prio,
+    )  # fmt: skip
+    of_bundle = np.concatenate([switch["bundle"], waking["bundle"]])
+    return Compact(switch=switch, waking=waking), (switch["ts"], waking["ts"]), of_bundle
+
+
+def _fit(values: Array, offset: Array, wanted: Array) -> Array:
+    """A column of another length than the times': rows beyond it are 0 (a lying or cut bundle)."""
+    out = np.zeros(int(wanted[-1]), np.int64)
+    counts = np.minimum(np.diff(offset), np.diff(wanted))
+    bundles = np.repeat(np.arange(len(counts)), counts)
+    within = np.arange(len(bundles)) - np.repeat(np.cumsum(counts) - counts, counts)
+    out[wanted[:-1][bundles] + within] = values[offset[:-1][bundles] + within]
+    return out
+
+
+def _undo_deltas(deltas: Array, offsets: Array) -> Array:
+    """Times of each bundle from the first and the differences after it."""
+    total = np.cumsum(deltas)
+    counts = np.diff(offsets)
+    before = np.where(offsets[:-1] > 0, total[np.maximum(offsets[:-1] - 1, 0)], 0) if len(total) else offsets[:-1]
+    return np.asarray(total - np.repeat(before, counts))

@@ -1,0 +1,121 @@
+"""SurfaceFlinger's FrameTimeline: starts and ends joined by cookie, actual frames joined to what was expected of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from android_suite.tables.events import FRAME_TIMELINE
+from android_suite.tables.schema import make_frame
+from android_suite.trace.perfetto.scan import Array, read_columns
+from android_suite.trace.text.tables import text_column
+
+# FrameTimelineEvent: which field holds what, and the fields of each message (ABI).
+_EXPECTED_DISPLAY, _ACTUAL_DISPLAY, _EXPECTED_SURFACE, _ACTUAL_SURFACE, _END = 1, 2, 3, 4, 5
+_SURFACE = (
+    "cookie",
+    "token",
+    "display_token",
+    "tgid",
+    "layer",
+    "present",
+    "on_time",
+    "gpu",
+    "jank",
+    "prediction",
+    "severity",
+)
+_SURFACE_FIELDS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12)
+_DISPLAY = ("cookie", "token", "tgid", "present", "on_time", "gpu", "jank", "prediction", "severity")
+_DISPLAY_FIELDS = (1, 2, 3, 4, 5, 6, 7, 8, 9)
+
+PRESENT = ("Unspecified", "On-time", "Late", "Early", "Dropped", "Unknown")
+PREDICTION = ("Unspecified", "Valid", "Expired", "Unknown")
+SEVERITY = ("Unknown", "None", "Partial", "Full")
+JANK = {
+    1: "None", 2: "SurfaceFlinger Scheduling", 4: "Prediction Error", 8: "Display HAL",
+    16: "SurfaceFlinger CPU Deadline Missed", 32: "SurfaceFlinger GPU Deadline Missed", 64: "App Deadline Missed",
+    128: "Buffer Stuffing", 256: "Unknown Jank", 512: "SurfaceFlinger Stuffing", 1024: "Dropped Frame",
+    2048: "Non Animating", 4096: "App Resynced Jitter", 8192: "Display not ON", 16384: "ModeChange in progress",
+    32768: "PowerModeChange in progress",
+}  # fmt: skip
+
+
+def name_jank(bits: int) -> str:
+    """SurfaceFlinger's words for a jank mask, joined by ', '."""
+    return ", ".join(word for bit, word in JANK.items() if bits & bit) or "Unspecified"
+
+
+def decode_frame_timeline(buf: Array, starts: Array, ends: Array, ts_ns: Array) -> pd.DataFrame:
+    """Reads FrameTimelineEvents in file order (FRAME_TIMELINE, by actual start).
+
+    Args:
+        buf: the trace.
+        starts: start of each event's message.
+        ends: its end.
+        ts_ns: time of the packet of each, on the trace's clock.
+    """
+    if not len(starts):
+        return make_frame(FRAME_TIMELINE)
+    outer = read_columns(buf, starts, ends, (1, 2, 3, 4, 5))
+    order = np.argsort(ts_ns, kind="stable")
+
+    def part(k: int, names: tuple[str, ...], fields: tuple[int, ...]) -> pd.DataFrame:
+        rows = order[outer.has(k - 1)[order] & outer.good[order]]
+        start, end = outer.span(k - 1)
+        found = read_columns(buf, start[rows], end[rows], fields)
+        frame = pd.DataFrame({name: found.number(i) for i, name in enumerate(names)})
+        if "layer" in frame:
+            frame["layer"] = text_column(buf, *found.span(names.index("layer")))
+        frame["start_ns"] = ts_ns[rows]
+        return frame[found.good].reset_index(drop=True)
+
+    surface = part(_ACTUAL_SURFACE, _SURFACE, _SURFACE_FIELDS)
+    display = part(_ACTUAL_DISPLAY, _DISPLAY, _DISPLAY_FIELDS)
+    ends_of = part(_END, ("cookie",), (1,)).rename(columns={"start_ns": "end_ns"})
+    expected_surface = _closed(part(_EXPECTED_SURFACE, _SURFACE[:5], _SURFACE_FIELDS[:5]), ends_of)
+    expected_display = _closed(part(_EXPECTED_DISPLAY, _DISPLAY[:3], _DISPLAY_FIELDS[:3]), ends_of)
+    surface = _expect(_closed(surface, ends_of), expected_surface)
+    display = _expect(_closed(display, ends_of), expected_display)
+    display["display_token"], display["token"], display["layer"] = display["token"], -1, ""
+    joined = pd.concat([surface, display], ignore_index=True).sort_values("start_ns", kind="stable", ignore_index=True)
+    jank = joined["jank"].map({bits: name_jank(int(bits)) for bits in joined["jank"].unique()})
+    return make_frame(
+        FRAME_TIMELINE,
+        {
+            "token": joined["token"], "display_token": joined["display_token"], "tgid": joined["tgid"],
+            "layer": joined["layer"].astype("str"), "expected_start_ns": joined["expected_start_ns"],
+            "expected_end_ns": joined["expected_end_ns"], "actual_start_ns": joined["start_ns"],
+            "actual_end_ns": joined["end_ns"], "present_type": _words(joined["present"], PRESENT, "Unknown"),
+            "jank_type": jank.astype("str"), "on_time_finish": joined["on_time"] != 0, "gpu_composition": joined["gpu"] != 0,
+            "prediction_type": _words(joined["prediction"], PREDICTION, "Unknown"),
+            "severity": _words(joined["severity"], SEVERITY, "Unknown"),
+        },
+    )  # fmt: skip
+
+
+def _closed(started: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
+    """Adds end_ns: the first end of the same cookie at or after the start; -1 where there is none."""
+    if started.empty or ends.empty:
+        return started.assign(end_ns=np.int64(-1))
+    left = started.assign(_row=np.arange(len(started))).sort_values("start_ns", kind="stable")
+    right = ends.assign(_at=ends["end_ns"]).sort_values("_at", kind="stable")
+    joined = pd.merge_asof(left, right, left_on="start_ns", right_on="_at", by="cookie", direction="forward")
+    joined = joined.sort_values("_row", ignore_index=True).drop(columns=["_row", "_at"])
+    joined["end_ns"] = joined["end_ns"].fillna(-1).astype(np.int64)
+    return joined
+
+
+def _expect(actual: pd.DataFrame, expected: pd.DataFrame) -> pd.DataFrame:
+    """Adds expected_start_ns and expected_end_ns from the expected frame of the same token and process."""
+    keys = ["token", "tgid"]
+    wanted = expected[[*keys, "start_ns", "end_ns"]].drop_duplicates(keys, keep="last")
+    wanted = wanted.rename(columns={"start_ns": "expected_start_ns", "end_ns": "expected_end_ns"})
+    joined = actual.merge(wanted, on=keys, how="left")
+    for column in ("expected_start_ns", "expected_end_ns"):
+        joined[column] = joined[column].astype("Int64").fillna(-1).astype(np.int64)
+    return joined
+
+
+def _words(numbers: pd.Series, names: tuple[str, ...], other: str) -> pd.Series:
+    return numbers.map({n: names[n] if 0 <= n < len(names) else other for n in numbers.unique()}).astype("str")

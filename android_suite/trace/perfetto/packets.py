@@ -1,0 +1,111 @@
+"""A Perfetto file to its packets: framing, compressed packets, and the fields of a packet that the suite reads."""
+
+from __future__ import annotations
+
+import io
+import mmap
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from android_suite.errors import TraceError
+from android_suite.trace.core.mapped import map_file, release_pages
+from android_suite.trace.core.unpack import bound_bytes, unpack_zlib, unpack_zstd
+from android_suite.trace.perfetto.scan import Array, Columns, read_columns, scan_packets
+from android_suite.trace.perfetto.wire import write_varint
+
+# Field numbers of TracePacket, which are ABI; a test compares them with the perfetto package's descriptors.
+PACKET_FIELDS = {
+    "ftrace_events": 1, "process_tree": 2, "chrome_events": 5, "clock_snapshot": 6, "timestamp": 8,
+    "trusted_packet_sequence_id": 10, "interned_data": 12, "sequence_flags": 13,
+    "trace_config": 33, "ftrace_stats": 34, "trace_stats": 35, "previous_packet_dropped": 42,
+    "system_info": 45, "compressed_packets": 50, "timestamp_clock_id": 58, "trace_packet_defaults": 59,
+    "frame_timeline_event": 76, "zstd_compressed_packets": 133,
+}  # fmt: skip
+_NAMES = tuple(PACKET_FIELDS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packets:
+    """The packets of a trace, compressed ones unpacked and in their place."""
+
+    buf: Array  # uint8
+    columns: Columns
+    cut: bool  # the file ends inside a packet
+    mapped: mmap.mmap | None = None  # the file, where ``buf`` is a mapping of it
+
+    def of(self, field: str) -> tuple[Array, Array, Array]:
+        """Packets that have ``field``: their indexes, and the bounds of the field."""
+        k = _NAMES.index(field)
+        which = np.flatnonzero(self.columns.size[:, k] >= 0)
+        start, end = self.columns.span(k)
+        return which, start[which], end[which]
+
+    def number(self, field: str) -> Array:
+        """A number of every packet; 0 where it is not there."""
+        return self.columns.number(_NAMES.index(field))
+
+    def release(self, begin: int, end: int) -> None:
+        """These bytes are done with: they need not stay in memory."""
+        release_pages(self.mapped, begin, end)
+
+
+def read_packets(source: Path | bytes, name: str) -> Packets:
+    """Reads and frames a trace.
+
+    Raises:
+        UsageError: the file cannot be read.
+        TraceError: it is not framed as packets, holds malformed ones, or unpacks beyond the bound.
+    """
+    mapped = None if isinstance(source, bytes) else map_file(source, "a Perfetto trace")
+    buf: Array = np.frombuffer(mapped if mapped is not None else source, np.uint8)  # type: ignore[arg-type]
+    starts, ends, cut = _frame(buf, name)
+    columns = read_columns(buf, starts, ends, tuple(PACKET_FIELDS.values()))
+    _check_sound(columns, starts, name)
+    packed = [_NAMES.index("compressed_packets"), _NAMES.index("zstd_compressed_packets")]
+    if (columns.size[:, packed] >= 0).any():
+        buf, mapped = _unpack_all(buf, starts, ends, columns, packed, name), None
+        starts, ends, _ = _frame(buf, name)
+        columns = read_columns(buf, starts, ends, tuple(PACKET_FIELDS.values()))
+        _check_sound(columns, starts, name)
+    return Packets(buf=buf, columns=columns, cut=cut, mapped=mapped)
+
+
+def _frame(buf: Array, name: str) -> tuple[Array, Array, bool]:
+    none = np.empty(0, np.int64)
+    count, end = scan_packets(buf, none, none)
+    starts, ends = np.empty(count, np.int64), np.empty(count, np.int64)
+    scan_packets(buf, starts, ends)
+    # A trace that was not stopped in order ends inside a packet: what is before it is good. Anything else is damage.
+    cut = end < len(buf)
+    if cut and (count == 0 or buf[end] != 0x0A):
+        raise TraceError(name, end, "a Perfetto packet (0x0A, length, message)", hint="Copy the file again.")
+    return starts, ends, cut
+
+
+def _check_sound(columns: Columns, starts: Array, name: str) -> None:
+    if not columns.good.all():
+        bad = int(starts[np.flatnonzero(~columns.good)[0]])
+        raise TraceError(name, bad, "a well-formed packet", hint="Copy the file again.")
+
+
+def _unpack_all(buf: Array, starts: Array, ends: Array, columns: Columns, packed: list[int], name: str) -> Array:
+    bound = bound_bytes(len(buf))
+    out = io.BytesIO()  # its value is handed over without a copy
+    for i in range(len(starts)):
+        for k, unpack in zip(packed, (unpack_zlib, unpack_zstd), strict=True):
+            if columns.size[i, k] >= 0:
+                at, size = int(columns.value[i, k]), int(columns.size[i, k])
+                if not size:
+                    raise TraceError(name, int(starts[i]), "compressed packets with data", hint="Copy the file again.")
+                inner = buf[at : at + size].tobytes()
+                out.write(unpack(inner, name, offset=at, bound=bound - out.tell()))
+                break
+        else:
+            out.write(_packet(buf[int(starts[i]) : int(ends[i])].tobytes()))
+    return np.frombuffer(out.getvalue(), np.uint8)
+
+
+def _packet(body: bytes) -> bytes:
+    return b"\x0a" + write_varint(len(body)) + body

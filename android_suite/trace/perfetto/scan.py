@@ -1,0 +1,343 @@
+"""Compiled walks over protobuf bytes: messages to columns, repeated fields to spans, compact_sched to rows.
+
+One general reader, ``read_columns``, takes many messages of one type and a map from field number to column; every event of
+the trace goes through it. Input is hostile: a message is read only inside its bounds and marked bad where it is malformed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from android_suite.trace.core.compiled import compiled
+
+Array = npt.NDArray[Any]
+_MAX_FIELD = 1 << 29
+_COMMON_FLAGS = 5  # with timestamp (1) and pid (2) the only fields of FtraceEvent that are no event; a test compares
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Fields of many messages. ``value[:, k]``: a number's 64 bits, or where the bytes of a field with a length start.
+
+    ``size[:, k]``: -1 where the field is not there, 0 for a number, else how many bytes it has. A field with no bytes looks
+    like the number 0: both are protobuf's default. Damage may make either of the other; it then reads as that default.
+    """
+
+    value: Array  # int64 (n, k)
+    size: Array  # int64 (n, k)
+    good: Array  # bool (n): the message is sound
+
+    def has(self, k: int) -> Array:
+        """Which messages have field ``k``."""
+        return np.asarray(self.size[:, k] >= 0)
+
+    def number(self, k: int) -> Array:
+        """Field ``k`` as int64; 0, protobuf's default, where it is not there or is no number."""
+        return np.where(self.size[:, k] == 0, self.value[:, k], 0)
+
+    def span(self, k: int) -> tuple[Array, Array]:
+        """Start and end of the bytes of field ``k``; empty where it is not there or is a number."""
+        start = np.where(self.size[:, k] > 0, self.value[:, k], 0)
+        return start, start + np.maximum(self.size[:, k], 0)
+
+
+def read_columns(buf: Array, starts: Array, ends: Array, numbers: Sequence[int]) -> Columns:
+    """Reads the fields ``numbers`` of each message ``buf[starts[i]:ends[i]]``; the last one of a kind counts, as in protobuf."""
+    column = np.full(max(numbers, default=0) + 1, -1, np.int16)  # a described event may have no fields
+    column[np.array(numbers, np.int64)] = np.arange(len(numbers))
+    value = np.zeros((len(starts), len(numbers)), np.int64)
+    size = np.full((len(starts), len(numbers)), -1, np.int64)
+    good = np.zeros(len(starts), np.bool_)
+    _read_columns(buf, starts, ends, column, value, size, good)
+    return Columns(value=value, size=size, good=good)
+
+
+def expand_field(buf: Array, starts: Array, ends: Array, number: int) -> tuple[Array, Array, Array]:
+    """All occurrences of a repeated field with a length: the message each is of, and its bounds; in order."""
+    counts = np.zeros(len(starts) + 1, np.int64)
+    _count_field(buf, starts, ends, number, counts)
+    offsets = np.cumsum(counts)
+    total = int(offsets[-1])
+    parent, first, last = np.empty(total, np.int64), np.empty(total, np.int64), np.empty(total, np.int64)
+    _fill_field(buf, starts, ends, number, offsets, parent, first, last)
+    return parent, first, last
+
+
+def unpack_varints(buf: Array, starts: Array, ends: Array) -> tuple[Array, Array]:
+    """Packed varints of each span: offsets (one more than spans) and the values as int64, one span after another."""
+    counts = np.zeros(len(starts) + 1, np.int64)
+    _count_varints(buf, starts, ends, counts)
+    offsets = np.cumsum(counts)
+    values = np.empty(int(offsets[-1]), np.int64)
+    _fill_varints(buf, starts, ends, offsets, values)
+    return offsets, values
+
+
+@compiled
+def varint(buf: Array, at: int, end: int) -> tuple[Any, int]:
+    """The varint at ``at`` as uint64 and the position after it; -1 where it is cut or too long."""
+    value = np.uint64(0)
+    shift = 0
+    while at < end and shift < 70:
+        byte = buf[at]
+        at += 1
+        value |= np.uint64(byte & 0x7F) << np.uint64(min(shift, 63))
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    return np.uint64(0), -1
+
+
+@compiled
+def next_field(buf: Array, at: int, end: int) -> tuple[Any, Any, Any, Any, Any]:
+    """The field at ``at``: number (-1: malformed), wire type, value, start of the bytes, position after the field."""
+    if at < end and buf[at] < 0x80:  # nearly all tags are one byte
+        tag = np.uint64(buf[at])
+        at += 1
+    else:
+        tag, at = varint(buf, at, end)
+        if at < 0:
+            return -1, 0, np.int64(0), 0, 0
+    number = np.int64(tag >> np.uint64(3))
+    wire = np.int64(tag & np.uint64(7))
+    if number < 1 or number >= _MAX_FIELD:
+        return -1, 0, np.int64(0), 0, 0
+    if wire == 0:
+        value, after = varint(buf, at, end)
+        if after < 0:
+            return -1, 0, np.int64(0), 0, 0
+        return number, wire, np.int64(value), at, after
+    if wire == 2:
+        length, start = varint(buf, at, end)
+        if start < 0 or length > np.uint64(end - start):
+            return -1, 0, np.int64(0), 0, 0
+        return number, wire, np.int64(length), start, start + np.int64(length)
+    width = 8 if wire == 1 else 4
+    if (wire != 1 and wire != 5) or end - at < width:
+        return -1, 0, np.int64(0), 0, 0
+    value = np.uint64(0)
+    for k in range(width):
+        value |= np.uint64(buf[at + k]) << np.uint64(8 * k)
+    return number, wire, np.int64(value), at, at + width
+
+
+@compiled
+def _read_columns(
+    buf: Array, starts: Array, ends: Array, column: Array, value: Array, size: Array, good: Array
+) -> None:
+    for i in range(len(starts)):
+        at, end = starts[i], ends[i]
+        sound = True
+        while at < end:
+            number, wire, found, start, after = next_field(buf, at, end)
+            if number < 0:
+                sound = False
+                break
+            at = after
+            if number < len(column) and column[number] >= 0:
+                k = column[number]
+                value[i, k] = start if wire == 2 and found else found
+                size[i, k] = found if wire == 2 else 0
+        good[i] = sound
+
+
+@compiled
+def _count_field(buf: Array, starts: Array, ends: Array, wanted: int, counts: Array) -> None:
+    for i in range(len(starts)):
+        at, end = starts[i], ends[i]
+        while at < end:
+            number, wire, _, _, after = next_field(buf, at, end)
+            if number < 0:
+                break
+            at = after
+            if number == wanted and wire == 2:
+                counts[i + 1] += 1
+
+
+@compiled
+def _fill_field(
+    buf: Array, starts: Array, ends: Array, wanted: int, offsets: Array, parent: Array, first: Array, last: Array
+) -> None:
+    for i in range(len(starts)):
+        at, end, out = starts[i], ends[i], offsets[i]
+        while at < end:
+            number, wire, _, start, after = next_field(buf, at, end)
+            if number < 0:
+                break
+            at = after
+            if number == wanted and wire == 2:
+                parent[out], first[out], last[out] = i, start, after
+                out += 1
+
+
+@compiled
+def _count_varints(buf: Array, starts: Array, ends: Array, counts: Array) -> None:
+    for i in range(len(starts)):
+        at = starts[i]
+        while at < ends[i]:
+            _, at = varint(buf, at, ends[i])
+            if at < 0:
+                break
+            counts[i + 1] += 1
+
+
+@compiled
+def _fill_varints(buf: Array, starts: Array, ends: Array, offsets: Array, values: Array) -> None:
+    for i in range(len(starts)):
+        at = starts[i]
+        for out in range(offsets[i], offsets[i + 1]):
+            value, at = varint(buf, at, ends[i])
+            values[out] = np.int64(value)
+
+
+@compiled
+def scan_packets(buf: Array, starts: Array, ends: Array) -> tuple[int, int]:
+    """Bounds of the packets: how many, and where the walk ended; fills no further than the arrays' length."""
+    at, n = 0, 0
+    while at < len(buf):
+        number, wire, _, start, after = next_field(buf, at, len(buf))
+        if number != 1 or wire != 2:
+            break
+        if n < len(starts):
+            starts[n], ends[n] = start, after
+        n += 1
+        at = after
+    return n, at
+
+
+@compiled
+def scan_event(buf: Array, at: int, end: int) -> tuple[Any, Any, Any, Any, Any]:
+    """An event of a bundle: time, thread, number of the field that holds it (0: none, or malformed) and its bounds."""
+    ts, tid, kind = np.int64(-1), np.int64(-1), np.int64(0)
+    first, last = np.int64(0), np.int64(0)
+    while at < end:
+        number, wire, value, start, after = next_field(buf, at, end)
+        if number < 0:
+            return ts, tid, np.int64(0), first, last
+        at = after
+        if number == 1 and wire == 0:
+            ts = value
+        elif number == 2 and wire == 0:
+            tid = value
+        elif wire == 2 and kind == 0 and number > 2 and number != _COMMON_FLAGS:
+            kind, first, last = number, start, after
+    if ts < 0 or tid < -1 or tid >= (1 << 31):
+        kind = np.int64(0)
+    return ts, tid, kind, first, last
+
+
+@compiled
+def follow_switches(
+    cpu: Array, lost: Array, dropped: Array, switch_at: Array, switch_ts: Array, next_tid: Array, next_prio: Array,
+    prev_tid: Array, prev_prio: Array, wake_at: Array, wake_ts: Array, waker: Array, running: Array, running_prio: Array,
+) -> None:  # fmt: skip
+    """compact_sched names only who comes: who leaves, and who wakes, is whoever came to that CPU before (-1: not known)."""
+    for bundle in range(len(cpu)):
+        where = cpu[bundle]
+        if dropped[bundle]:  # of any CPU
+            running[:], running_prio[:] = -1, 0
+        if lost[bundle]:
+            running[where], running_prio[where] = -1, 0
+        wake = wake_at[bundle]
+        for i in range(switch_at[bundle], switch_at[bundle + 1]):
+            while wake < wake_at[bundle + 1] and wake_ts[wake] <= switch_ts[i]:
+                waker[wake] = running[where]
+                wake += 1
+            prev_tid[i], prev_prio[i] = running[where], running_prio[where]
+            running[where], running_prio[where] = next_tid[i], next_prio[i]
+        while wake < wake_at[bundle + 1]:
+            waker[wake] = running[where]
+            wake += 1
+
+
+@compiled
+def mark_seen(tid: Array, seen: Array) -> None:
+    """Sets ``seen`` of every thread that has a place there."""
+    for i in range(len(tid)):
+        if 0 <= tid[i] < len(seen):
+            seen[tid[i]] = 1
+
+
+@compiled
+def note_names(seq: Array, tid: Array, start: Array, end: Array, said: Array, first: Array, last: Array) -> None:
+    """Keeps for each thread the bounds of the name that the latest event gives it; ``said`` is that event's seq + 1."""
+    for i in range(len(tid)):
+        t = tid[i]
+        if 0 <= t < len(said) and end[i] > start[i] and seq[i] + 1 >= said[t]:
+            said[t], first[t], last[t] = seq[i] + 1, start[i], end[i]
+
+
+@compiled
+def read_call_args(buf: Array, starts: Array, ends: Array, args: Array) -> None:
+    """Up to six values of the repeated field 2 (args of sys_enter), packed or one by one."""
+    for i in range(len(starts)):
+        at, end, k = starts[i], ends[i], 0
+        while at < end and k < 6:
+            number, wire, value, start, after = next_field(buf, at, end)
+            if number < 0:
+                break
+            at = after
+            if number != 2:
+                continue
+            if wire == 0:
+                args[i, k] = np.uint64(value)
+                k += 1
+            elif wire == 2:
+                inner = start
+                while inner < after and k < 6:
+                    one, inner = varint(buf, inner, after)
+                    if inner < 0:
+                        break
+                    args[i, k] = one
+                    k += 1
+
+
+@compiled
+def read_named_fields(
+    buf: Array, starts: Array, ends: Array, names: Array, name_at: Array, value: Array, size: Array
+) -> None:
+    """Generic events: repeated field 2 {name 1, str 3, int 4, uint 5}; ``names[name_at[k]:name_at[k+1]]`` are the wanted."""
+    for i in range(len(starts)):
+        at, end = starts[i], ends[i]
+        while at < end:
+            number, wire, _, start, after = next_field(buf, at, end)
+            if number < 0:
+                break
+            at = after
+            if number == 2 and wire == 2:
+                _read_named(buf, start, after, names, name_at, value, size, i)
+
+
+@compiled
+def _read_named(
+    buf: Array, at: int, end: int, names: Array, name_at: Array, value: Array, size: Array, row: int
+) -> None:
+    column = -1
+    found: Any = np.int64(0)
+    length: Any = np.int64(-1)
+    while at < end:
+        number, wire, number_value, start, after = next_field(buf, at, end)
+        if number < 0:
+            return
+        at = after
+        if number == 1 and wire == 2:
+            for k in range(len(name_at) - 1):
+                if name_at[k + 1] - name_at[k] == after - start:
+                    same = True
+                    for j in range(after - start):
+                        if buf[start + j] != names[name_at[k] + j]:
+                            same = False
+                            break
+                    if same:
+                        column = k
+        elif number == 3 and wire == 2:
+            found, length = start, after - start
+        elif 4 <= number <= 5 and wire == 0:
+            found, length = number_value, 0
+    if column >= 0 and length >= 0:
+        value[row, column], size[row, column] = found, length

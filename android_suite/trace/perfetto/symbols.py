@@ -1,0 +1,76 @@
+"""Kernel symbols of a Perfetto trace: numbers that hold for one packet sequence until it clears or redefines them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from android_suite.trace.perfetto.packets import Packets
+from android_suite.trace.perfetto.scan import Array, expand_field, read_columns
+
+_CLEARED = 1  # SEQ_INCREMENTAL_STATE_CLEARED
+_KERNEL_SYMBOLS = 26  # of InternedData
+_SMALLEST_ADDRESS = 1 << 32  # a caller below is a symbol's number, above it an address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelSymbols:
+    """``tables[epoch_of_packet[p]]`` are the symbols that packet ``p`` may use."""
+
+    tables: tuple[Mapping[int, str], ...]
+    epoch_of_packet: Array
+
+    def name_callers(self, packet: Array, caller: Array) -> tuple[list[str], Array]:
+        """Names of callers (uint64), each with the packet it stands in: different names, and which of them each row has.
+
+        A number without a symbol is '' (unknown), an address is written in hexadecimal.
+        """
+        keys = np.empty(len(caller), dtype=[("epoch", np.int64), ("caller", np.uint64)])
+        keys["epoch"], keys["caller"] = self.epoch_of_packet[packet], caller
+        different, index = np.unique(keys, return_inverse=True)
+        names = [self._name(int(key["epoch"]), int(key["caller"])) for key in different]
+        return names, index
+
+    def _name(self, epoch: int, caller: int) -> str:
+        known = self.tables[epoch].get(caller)
+        if known is not None:
+            return known
+        return f"0x{caller:x}" if caller >= _SMALLEST_ADDRESS else ""
+
+
+def read_symbols(packets: Packets) -> KernelSymbols:
+    """Follows what every sequence defines and clears, in the order of the file."""
+    count = len(packets.columns.good)
+    which, start, end = packets.of("interned_data")
+    parent, at, to = expand_field(packets.buf, start, end, _KERNEL_SYMBOLS)
+    epochs = np.zeros(count, np.int64)
+    if not len(parent):
+        return KernelSymbols(tables=({},), epoch_of_packet=epochs)
+    found = read_columns(packets.buf, at, to, (1, 2))
+    spans = found.span(1)
+    defined: dict[int, list[tuple[int, str]]] = {}
+    for p, iid, a, b in zip(
+        which[parent].tolist(), found.number(0).tolist(), *(s.tolist() for s in spans), strict=True
+    ):
+        defined.setdefault(p, []).append((iid, packets.buf[a:b].tobytes().decode("utf-8", "replace")))
+    sequence = packets.number("trusted_packet_sequence_id")
+    cleared = (packets.number("sequence_flags") & _CLEARED) != 0
+    tables: list[Mapping[int, str]] = [{}]
+    for number in np.unique(sequence[list(defined)]).tolist():
+        mine = np.flatnonzero(sequence == number)
+        # An id that is only added changes nothing for packets before it; one that is redefined begins a new table.
+        current: dict[int, str] = {}
+        tables.append(current)
+        changes = mine[cleared[mine] | np.isin(mine, list(defined))].tolist()
+        epoch_at = [len(tables) - 1]
+        for p in changes:
+            new = defined.get(p, ())
+            if cleared[p] or any(current.get(iid, name) != name for iid, name in new):
+                current = {} if cleared[p] else dict(current)
+                tables.append(current)
+            current.update(new)
+            epoch_at.append(len(tables) - 1)
+        epochs[mine] = np.array(epoch_at)[np.searchsorted(changes, mine, side="right")]
+    return KernelSymbols(tables=tuple(tables), epoch_of_packet=epochs)

@@ -1,0 +1,1 @@
+"""Events as text, as trace-cmd prints them."""

@@ -1,0 +1,1 @@
+"""ftrace and systrace text in all layouts."""

@@ -1,0 +1,221 @@
+"""ftrace text of any layout to a Trace: ``trace`` and ``trace_pipe``, trace-cmd report, atrace, systrace html."""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from android_suite.errors import TraceError
+from android_suite.tables import events
+from android_suite.tables.schema import make_frame
+from android_suite.tables.trace import Trace, TraceSource
+from android_suite.trace.core.byte_readers import line_end
+from android_suite.trace.core.mapped import map_file, release_pages
+from android_suite.trace.text.lines import (
+    ANNOUNCED_CPUS,
+    BAD_TIME,
+    DIGITS,
+    GAPS,
+    HEADERS,
+    IN_BUFFER,
+    LAST_TS,
+    UNPARSED,
+    UNSORTED,
+    WRITTEN,
+    ScanState,
+    scan_chunk,
+)
+from android_suite.trace.text.tables import TableBuilder, text_column
+from android_suite.trace.text.threads import apply_process_dump, infer_call_numbers, thread_table
+from android_suite.trace.text.unwrap import unwrap_text
+
+_CHUNK_BYTES = 32 << 20
+_FIELD = re.compile(r"([A-Za-z_]\w{0,63})=(.{0,999}?)(?=,? [A-Za-z_]\w{0,63}=|$)")
+
+
+def read_text(source: Path | str | bytes, *, name: str = "trace", process_dump: bytes = b"") -> Trace:
+    """Reads ftrace text, plain or wrapped (systrace html, ``atrace -z``, gzip).
+
+    Args:
+        source: a path, or the bytes themselves.
+        name: what to call bytes in messages.
+        process_dump: ``/proc/TGID/task/TID`` lines or ``ps -AT`` output, for traces without a tgid column.
+
+    Returns:
+        The trace; times are the text's, exact to its printed digits. The clock is not named in text.
+
+    Raises:
+        UsageError: the path cannot be read.
+        TraceError: no line of it is an ftrace event, or it is packed and damaged.
+    """
+    if isinstance(source, bytes):
+        return _read(source, name, process_dump, None)
+    path = Path(source)
+    mapped = map_file(path, "ftrace text")
+    return _read(memoryview(mapped), str(path), process_dump, path, mapped)
+
+
+def _read(
+    data: bytes | memoryview, name: str, process_dump: bytes, path: Path | None, mapped: mmap.mmap | None = None
+) -> Trace:
+    parts = unwrap_text(data, name)
+    if parts.text is not data:
+        mapped = None
+    buf = np.frombuffer(parts.text, dtype=np.uint8)
+    builder = TableBuilder(buf=buf)
+    for begin, end in _chunks(buf):
+        builder.add(scan_chunk(buf, begin, end, builder.state))
+        builder.state.counts[LAST_TS] = max(builder.state.counts[LAST_TS], 0)
+        release_pages(mapped, begin, end)
+    _check_found(builder, buf, name)
+    return _finish(builder, parts.format, name, process_dump or parts.process_dump, path)
+
+
+def _chunks(buf: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Bounds of pieces of about ``_CHUNK_BYTES``, each ending after a newline."""
+    begin = 0
+    while begin < len(buf):
+        end = min(begin + _CHUNK_BYTES, len(buf))
+        end = line_end(buf, end, len(buf))
+        yield begin, end
+        begin = end
+
+
+def _check_found(builder: TableBuilder, buf: np.ndarray, name: str) -> None:
+    counts = builder.state.counts
+    if builder.events:
+        return
+    if counts[BAD_TIME]:
+        hint = "Its trace_clock counts no nanoseconds; record with trace_clock set to boot or mono."
+        raise TraceError(name, 0, "times in seconds", hint=hint)
+    head = buf[:65536].tobytes()
+    if b"# tracer:" not in head and not counts[HEADERS]:
+        hint = "Give trace.dat, ftrace or systrace text or html, a Perfetto trace or a run directory."
+        raise TraceError(
+            name, 0, "a line of ftrace text such as 'sh-175 [001] d..2. 5.067: sched_switch: ...'", hint=hint
+        )
+
+
+def _finish(builder: TableBuilder, form: str, name: str, process_dump: bytes, path: Path | None) -> Trace:
+    state, counts = builder.state, builder.state.counts
+    ts = builder.times.finish()
+    rank: np.ndarray | None = None
+    if counts[UNSORTED]:
+        order = np.argsort(ts, kind="stable")
+        rank = np.empty(len(ts), np.int64)
+        rank[order] = np.arange(len(ts), dtype=np.int64)
+    start, end = (int(ts.min()), int(ts.max())) if len(ts) else (0, 0)
+    threads_only = {events.FRAME_TIMELINE.name, events.THREADS.name, events.LOST.name}
+    tables = {t.name: builder.finish(t, rank) for t in events.EVENT_TABLES if t.name not in threads_only}
+    notes = _notes(builder)
+    machine = infer_call_numbers(tables[events.SYSCALL.name])
+    if machine:
+        notes.append(f"system call numbers read as {machine}'s, which the arguments fit")
+    elif (tables[events.SYSCALL.name]["nr"] >= 0).any():
+        notes.append("system call numbers are not named: the text does not tell the architecture")
+    dumped = apply_process_dump(process_dump, state.tgid)
+    tables[events.THREADS.name] = thread_table(builder, tables, dumped)
+    tables[events.FRAME_TIMELINE.name] = make_frame(events.FRAME_TIMELINE)
+    tables[events.LOST.name], lost_events = _lost(state, start, end)
+    cpus = int(max(counts[ANNOUNCED_CPUS], (state.cpu_first >= 0).nonzero()[0].max(initial=-1) + 1))
+    source = TraceSource(
+        format=form, path=name, events=builder.events, lost_events=lost_events, clock="unknown", start_ns=start, end_ns=end,
+        cpus=cpus, event_counts=dict(sorted(builder.counts.items())), notes=tuple(notes),
+    )  # fmt: skip
+    return Trace(source=source, tables=tables, decode_event=_Decoder(path, form, rank, builder).decode)
+
+
+def _notes(builder: TableBuilder) -> list[str]:
+    counts, notes = builder.state.counts, []
+    if 0 < counts[DIGITS] <= 6:
+        notes.append(f"times have {'microsecond' if counts[DIGITS] == 6 else 'coarse'} precision: text prints no more")
+    if counts[UNSORTED]:
+        notes.append(f"{int(counts[UNSORTED])} lines stood earlier than the line before them; sorted by time")
+    if counts[UNPARSED] + counts[BAD_TIME]:
+        notes.append(f"{int(counts[UNPARSED] + counts[BAD_TIME])} lines are no events and were left out")
+    if builder.malformed:
+        what = ", ".join(f"{count} {name}" for name, count in sorted(builder.malformed.items()))
+        notes.append(f"events whose fields could not be read: {what}")
+    return notes
+
+
+def _lost(state: ScanState, start: int, end: int) -> tuple[pd.DataFrame, int | None]:
+    """The gaps: LOST lines, and the start of each CPU's ring where older events were overwritten."""
+    counts = state.counts
+    listed = state.gaps[: int(counts[GAPS])]
+    rows = [
+        (int(cpu), start if from_ < 0 else int(from_), end if to < 0 else int(to), int(number))
+        for cpu, from_, to, number in listed
+    ]
+    overwritten = int(counts[WRITTEN] - counts[IN_BUFFER])
+    if overwritten > 0:
+        # The header names no CPU: each ring begins at its own first event, and what came before is gone.
+        seen = np.flatnonzero(state.cpu_first >= 0)
+        cpus = max(int(counts[ANNOUNCED_CPUS]), int(seen.max(initial=-1)) + 1)
+        first = [
+            (cpu, start, int(state.cpu_first[cpu]) if state.cpu_first[cpu] >= 0 else end, -1) for cpu in range(cpus)
+        ]
+        rows = first + rows
+    total = None
+    if counts[HEADERS] or rows:
+        total = overwritten + int(sum(max(row[3], 0) for row in rows))
+        total = max(total, 1) if rows else total
+    columns = zip(*rows, strict=True) if rows else ([], [], [], [])
+    names = events.LOST.dtypes
+    return make_frame(
+        events.LOST, {n: np.array(c, dtype=d) for (n, d), c in zip(names.items(), columns, strict=True)}
+    ), total
+
+
+class _Decoder:
+    """Decodes one event of any name on request: text from a file is read again, text given as bytes is kept."""
+
+    def __init__(self, path: Path | None, form: str, rank: np.ndarray | None, builder: TableBuilder) -> None:
+        self._path, self._form, self._rank = path, form, rank
+        self._buf: np.ndarray | None = builder.buf if path is None else None
+        builder.buf = np.empty(0, np.uint8)
+
+    def decode(self, name: str) -> pd.DataFrame:
+        """All events of ``name``: seq, ts_ns, cpu, tid, ``payload``, and a column for each ``key=value`` in it."""
+        if self._path is None:
+            assert self._buf is not None
+            return self._decode(self._buf, name)
+        mapped = memoryview(map_file(self._path, "ftrace text"))
+        return self._decode(np.frombuffer(unwrap_text(mapped, self._path).text, np.uint8), name)
+
+    def _decode(self, buf: np.ndarray, name: str) -> pd.DataFrame:
+        builder, rows, frames = TableBuilder(buf=buf), 0, []
+        for begin, end in _chunks(buf):
+            lines = scan_chunk(buf, begin, end, builder.state)
+            builder.learn_names()
+            number = builder.names.index(name) if name in builder.names else -1
+            at = np.flatnonzero(lines.name == number)
+            payload = text_column(buf, np.minimum(lines.start[at], lines.end[at]), lines.end[at])
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "seq": at + rows, "ts_ns": lines.ts_ns[at], "cpu": lines.cpu[at], "tid": lines.tid[at],
+                        "payload": payload,
+                    }
+                )
+            )  # fmt: skip
+            rows += len(lines.ts_ns)
+        frame = pd.concat(frames, ignore_index=True)
+        if self._rank is not None:
+            frame["seq"] = self._rank[frame["seq"].to_numpy()]
+            frame = frame.sort_values("seq", ignore_index=True)
+        return pd.concat([frame, _fields(frame["payload"], set(frame.columns))], axis=1)
+
+
+def _fields(payload: pd.Series, taken: set[str]) -> pd.DataFrame:
+    fields = pd.DataFrame([dict(_FIELD.findall(text)) for text in payload], index=payload.index)
+    for column in fields.columns:
+        numbers = pd.to_numeric(fields[column], errors="coerce")
+        if numbers.notna().all() and len(numbers):
+            fields[column] = numbers
+    return fields.rename(columns={c: f"{c}_field" for c in fields.columns if c in taken})

@@ -5,7 +5,7 @@ PY := .venv/bin/python
 SUITE := .venv/bin/android-suite
 MODE ?= deterministic
 
-.PHONY: help setup system demo test fast check format lint types bench reference clean
+.PHONY: help setup system demo test fast check format lint types docs wheel bench reference house clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -41,7 +41,16 @@ lint: .venv/.installed
 types: .venv/.installed
 	@.venv/bin/mypy
 
-check: setup lint types test ## format, lint, types, tests
+docs: .venv/.installed ## the documentation as a site in build/site; fails on a broken link
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --strict
+
+check: setup lint types docs test ## format, lint, types, docs, tests
+
+wheel: .venv/.installed ## dist/android_suite-*.whl, for `pip install`
+	@.venv/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+
+house: .venv/.installed ## the house in numbers: files, circles, places an event is described
+	@.venv/bin/python -m scripts.house
 
 bench: setup     ## throughput and memory of every reader and of analyze, against the peers
 	@$(PY) -m benchmarks

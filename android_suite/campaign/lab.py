@@ -19,12 +19,13 @@ from android_suite.campaign.schedule import IMAGE, Job
 from android_suite.errors import UsageError
 from android_suite.model.plan import ATTACHED
 from android_suite.model.toml_source import parse_toml
-from android_suite.record.live import RecordOptions, plan_scenarios, record
-from android_suite.record.sealed import plan_deterministic, record_deterministic
+from android_suite.record.live import RecordOptions, record
+from android_suite.record.sealed import record_deterministic
 from android_suite.store.run import create_run
 from android_suite.virtual.cache import Cache
 from android_suite.virtual.image import build_base
 from android_suite.virtual.kernels import fetch_kernel
+from android_suite.workload.registry import plan_scenarios
 
 # Iterations of a boot take consecutive seeds; those of two boots shall not overlap.
 _SEEDS_A_BOOT = 1000
@@ -38,10 +39,7 @@ def check_parameters(file: PlanFile) -> None:
     """
     for index, scenario in enumerate(file.plan.scenarios):
         try:
-            if file.plan.mode == "deterministic":
-                plan_deterministic((scenario.name,), scenario.parameters)
-            else:
-                plan_scenarios((scenario.name,), scenario.parameters)
+            plan_scenarios((scenario.name,), scenario.parameters, mode=file.plan.mode)
         except UsageError as error:
             source = parse_toml(file.text, file.path)
             named = next((name for name in scenario.parameters if name in str(error)), None)

@@ -19,10 +19,11 @@ from android_suite.boot.virtual import GuestCrashed, boot_virtual
 from android_suite.cli.output import print_json, print_text, say
 from android_suite.cli.settings import choose_arch, setting
 from android_suite.errors import UsageError
-from android_suite.record.live import RecordOptions, plan_scenarios, record
+from android_suite.record.live import RecordOptions, record
 from android_suite.store.run import Run, RunWriter, create_run
 from android_suite.virtual.image import read_overlay
 from android_suite.virtual.kernels import ARCHES
+from android_suite.workload.registry import plan_scenarios
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,9 @@ def command(
         parameters["run"] = run_command
     if process is not None:
         parameters["process"] = process
-    plan_scenarios(scenarios, parameters)  # faults are told before anything boots
+    plan_scenarios(
+        scenarios, parameters, mode="deterministic" if deterministic else "realtime"
+    )  # faults are told before anything boots
     if kernel is None and (arch or cpus or overlays or deterministic):
         raise UsageError("--arch, --cpus, --overlay and --deterministic are for virtual devices; add --kernel.")
     if kernel is not None and serial is not None:

@@ -13,9 +13,10 @@ from android_suite.analyze import load_run
 from android_suite.boot.booted import Booted
 from android_suite.model.identity import CrashRecord
 from android_suite.pytest_plugin.result import Recorded
-from android_suite.record.live import RecordOptions, plan_scenarios
+from android_suite.record.live import RecordOptions
 from android_suite.record.live import record as record_scenarios
 from android_suite.store.run import create_run
+from android_suite.workload.registry import plan_scenarios
 
 Record = Callable[..., Recorded]
 
@@ -29,7 +30,7 @@ def make_record(booted: Booted, request: pytest.FixtureRequest, folder: Path) ->
     iterations = request.config.getoption("--iterations")
 
     def run(scenario: str, **parameters: object) -> Recorded:
-        plan_scenarios((scenario,), parameters)
+        plan_scenarios((scenario,), parameters, mode="realtime")
         path = next(p for p in (base / name for name in names) if not p.exists())
         writer = create_run(path, label=label, mode="realtime")
         options = RecordOptions(iterations=iterations, parameters=parameters, accel=booted.accel)

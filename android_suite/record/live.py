@@ -27,8 +27,8 @@ from android_suite.errors import AdbTimeout, DeviceLost, SuiteError
 from android_suite.model.identity import CrashRecord, DeviceIdentity
 from android_suite.model.run import IterationRecord
 from android_suite.store.run import IterationWriter, RunWriter
-from android_suite.workload.registry import find_workloads
-from android_suite.workload.workload import Context, Outcome, Parameters, Workload, complete_parameters
+from android_suite.workload.registry import plan_scenarios
+from android_suite.workload.workload import Context, Outcome, Parameters, Workload
 
 CrashProbe = Callable[[], CrashRecord | None]
 Say = Callable[[str], None]
@@ -63,22 +63,6 @@ class RecordOptions:
     accel: str | None = None
 
 
-def plan_scenarios(names: Sequence[str], parameters: Mapping[str, Any]) -> tuple[tuple[Workload, Parameters], ...]:
-    """Each scenario with its complete parameters; to be called before any device is touched.
-
-    Raises:
-        UsageError: an unknown scenario, a parameter that none of them knows, or a value that makes no sense.
-    """
-    workloads = find_workloads(names)
-    known = {name for workload in workloads for name in workload.defaults}
-    strangers = {name: value for name, value in parameters.items() if name not in known}
-    planned = []
-    for workload in workloads:
-        own = {name: value for name, value in parameters.items() if name in workload.defaults}
-        planned.append((workload, complete_parameters(workload, {**own, **strangers})))
-    return tuple(planned)
-
-
 def record(
     scenarios: Sequence[str],
     device: Device,
@@ -106,7 +90,7 @@ def record(
         Unsupported: the kernel lacks a required event.
         LabError: the lab failed; the iteration it happened in is sealed as incomplete.
     """
-    planned = plan_scenarios(scenarios, options.parameters)
+    planned = plan_scenarios(scenarios, options.parameters, mode="realtime")
     kernel = read_kernel_identity(device)
     if options.expect_release is not None:
         check_release(kernel, options.expect_release)

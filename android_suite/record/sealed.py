@@ -25,9 +25,8 @@ from android_suite.device.identity import check_release, read_device_identity, r
 from android_suite.errors import LabError, SuiteError, Unsupported
 from android_suite.model.run import IterationRecord
 from android_suite.store.run import IterationWriter, RunWriter
-from android_suite.workload.guest_script import GuestScript, find_guest_script
-from android_suite.workload.registry import find_workloads
-from android_suite.workload.workload import Outcome, Parameters, Workload, complete_parameters
+from android_suite.workload.registry import plan_scenarios
+from android_suite.workload.workload import Outcome, Parameters, Workload
 
 RUN_FOLDER: Final = "/etc/android-suite/run"
 OUT_FOLDER: Final = f"{WORK_FOLDER}/run"
@@ -75,13 +74,13 @@ def record_deterministic(
         Unsupported: the kernel lacks a required event.
         LabError: the lab failed.
     """
-    planned = plan_deterministic(scenarios, parameters or {})
+    planned = plan_scenarios(scenarios, parameters or {}, mode="deterministic")
     machine = _MACHINES[find_arch(kernel, arch)]
     records = []
-    for workload, script, complete in planned:
+    for workload, complete in planned:
         say(f"{workload.name}, seed {seed}: booting; the scenario runs before adb answers")
         plan = _plan_unseen(workload.needs) if trace else None
-        files = render_run_files(script, workload, complete, plan, seed=seed, machine=machine)
+        files = render_run_files(workload, complete, plan, seed=seed, machine=machine)
         boot = boot_virtual(
             kernel,
             arch=arch,
@@ -94,26 +93,8 @@ def record_deterministic(
         )
         with boot as booted:
             say(f"{workload.name}: fetching the results")
-            records.append(_collect(booted, run, workload, script, complete, plan, seed))
+            records.append(_collect(booted, run, workload, complete, plan, seed))
     return tuple(records)
-
-
-def plan_deterministic(
-    scenarios: Sequence[str], parameters: Mapping[str, Any]
-) -> tuple[tuple[Workload, GuestScript, Parameters], ...]:
-    """Each scenario with its script and complete parameters; to be called before anything boots.
-
-    Raises:
-        UsageError: an unknown scenario or parameter, or a scenario that needs a host.
-    """
-    workloads = find_workloads(scenarios)
-    known = {name for workload in workloads for name in workload.defaults}
-    planned = []
-    for workload in workloads:
-        script = find_guest_script(workload)
-        own = {name: value for name, value in parameters.items() if name in workload.defaults or name not in known}
-        planned.append((workload, script, complete_parameters(workload, {**script.defaults, **own})))
-    return tuple(planned)
 
 
 def _plan_unseen(needs: Sequence[str]) -> TracePlan:
@@ -129,7 +110,6 @@ def _plan_unseen(needs: Sequence[str]) -> TracePlan:
 
 
 def render_run_files(
-    script: GuestScript,
     workload: Workload,
     parameters: Parameters,
     plan: TracePlan | None,
@@ -140,7 +120,6 @@ def render_run_files(
     """The files that are put into the guest: its script and the drain.
 
     Args:
-        script: of the scenario.
         workload: the scenario.
         parameters: complete.
         plan: of tracing; None: no trace.
@@ -153,7 +132,7 @@ def render_run_files(
         "# The measured window of a deterministic run. Written by android-suite.",
         f"out={OUT_FOLDER}",
         "mkdir -p $out",
-        script.prepare(parameters).rstrip("\n"),
+        workload.guest_prepare(parameters).rstrip("\n"),
         "cat /proc/vmstat > $out/vmstat_before.txt",
         "if [ -e /proc/lock_stat ]; then echo 1 > /proc/sys/kernel/lock_stat; echo 0 > /proc/lock_stat; fi",
     ]
@@ -169,7 +148,7 @@ def render_run_files(
     if plan:
         setup = render_write_script(plan.writes).rstrip("\n")
         lines += [f"(\n{setup}\n) > $out/refused.txt", f"echo 1 > {plan.tracefs}/tracing_on"]
-    lines.append(script.render(parameters, seed, _TOKEN).rstrip("\n"))
+    lines.append(workload.guest_script(parameters, seed=seed, token=_TOKEN).rstrip("\n"))
     if plan:
         lines.append(f"echo 0 > {plan.tracefs}/tracing_on")
     if package:
@@ -202,7 +181,6 @@ def _collect(
     booted: Booted,
     run: RunWriter,
     workload: Workload,
-    script: GuestScript,
     parameters: Parameters,
     plan: TracePlan | None,
     seed: int,
@@ -228,7 +206,7 @@ def _collect(
         for name in _EVIDENCE:
             if files.get(name):
                 out.write(name, files[name])
-        evidence, outcome = script.read(files, parameters, _TOKEN)
+        evidence, outcome = workload.read_guest(files, parameters, _TOKEN)
         for name, text in evidence.items():
             out.write(name, text)
         out.write("logcat.txt", device.run(["logcat", "-d", "-v", "epoch"], timeout=60).stdout)

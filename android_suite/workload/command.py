@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from android_suite.errors import UsageError
-from android_suite.workload.workload import ALL_NEEDS, Context, Outcome, Parameters
+from android_suite.workload.workload import ALL_NEEDS, Context, Left, Outcome, Parameters, decode_left
 
 _CANNOT_RUN = {126: "it is no program", 127: "there is no such command"}
 
@@ -52,19 +54,61 @@ class Command:
         )
         context.out.write("command_stdout.txt", completed.stdout)
         context.out.write("command_stderr.txt", completed.stderr)
-        told = {
-            "command": completed.command,
-            "status": completed.status,
-            "host_duration_ms": round((time.monotonic() - began) * 1000, 3),
-        }
-        context.out.write("command.json", json.dumps(told, indent=1) + "\n")
-        if why := _CANNOT_RUN.get(completed.status):
-            return Outcome(
-                incomplete=f"the command ended with status {completed.status} ({why}): {completed.complaint}"
-            )
+        duration_ms = round((time.monotonic() - began) * 1000, 3)
+        context.out.write("command.json", describe_command(completed.command, completed.status, duration_ms))
         if completed.status:
             context.say(f"the command ended with status {completed.status}")
-        return Outcome()
+        return judge_status(completed.status, completed.complaint)
 
     def cleanup(self, context: Context) -> None:
         """See the protocol."""
+
+    @property
+    def guest_defaults(self) -> Parameters:
+        """See the protocol."""
+        return {}
+
+    def guest_prepare(self, parameters: Parameters) -> str:
+        """See the protocol."""
+        return ""
+
+    def guest_script(self, parameters: Parameters, *, seed: int, token: str) -> str:
+        """See the protocol."""
+        timeout = float(parameters["timeout_s"])
+        command = shlex.quote(str(parameters["run"]))
+        return (
+            f"timeout {timeout:.0f} sh -c {command} > $out/command_stdout.txt 2> $out/command_stderr.txt < /dev/null\n"
+            "echo $? > $out/command_status.txt\n"
+        )
+
+    def read_guest(self, left: Left, parameters: Parameters, token: str) -> tuple[Mapping[str, str], Outcome]:
+        """See the protocol."""
+        text = decode_left(left, "command_status.txt").strip()
+        status = int(text) if text.isdigit() else None
+        complaint = decode_left(left, "command_stderr.txt")
+        evidence = {
+            "command_stdout.txt": decode_left(left, "command_stdout.txt"),
+            "command_stderr.txt": complaint,
+            "command.json": describe_command(str(parameters["run"]), status, None),
+        }
+        return evidence, judge_status(status, complaint.strip())
+
+
+def describe_command(command: str, status: int | None, host_duration_ms: float | None) -> str:
+    """``command.json``."""
+    told = {"command": command, "status": status, "host_duration_ms": host_duration_ms}
+    return json.dumps(told, indent=1) + "\n"
+
+
+def judge_status(status: int | None, complaint: str) -> Outcome:
+    """The outcome that an exit status tells.
+
+    Args:
+        status: of the command; None: it never ended.
+        complaint: what it wrote to standard error.
+    """
+    if status is None:
+        return Outcome(incomplete="the command did not end before the guest did")
+    if why := _CANNOT_RUN.get(status):
+        return Outcome(incomplete=f"the command ended with status {status} ({why}): {complaint}")
+    return Outcome()

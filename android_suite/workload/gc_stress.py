@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from android_suite.device.android import (
@@ -14,9 +16,18 @@ from android_suite.device.android import (
     require_package,
     start_activity,
 )
+from android_suite.device.parse_am_start import parse_am_start
 from android_suite.errors import LabError, NotReady, UsageError
 from android_suite.model.identity import CrashRecord
-from android_suite.workload.workload import ALL_NEEDS, Context, Outcome, Parameters
+from android_suite.workload.workload import (
+    ALL_NEEDS,
+    GUEST_SLACK_S,
+    Context,
+    Left,
+    Outcome,
+    Parameters,
+    decode_left,
+)
 
 PACKAGE = "com.androidsuite.workload"
 ACTIVITY = ".GcStressActivity"
@@ -116,20 +127,51 @@ class GcStress:
                 raise
             crash = CrashRecord(kind="app_crash", summary=f"{PACKAGE} ended before it reported", console=str(error))
             return Outcome(incomplete="the app under test died", crash=crash)
-        return self.take_result(context, line.group(1))
-
-    def take_result(self, context: Context, text: str) -> Outcome:
-        """Keeps the app's own account as ``app_result.json``."""
-        try:
-            result = json.loads(text)
-        except ValueError:
-            return Outcome(incomplete="the app's result line is no JSON")
-        context.out.write("app_result.json", text + "\n")
-        return Outcome(incomplete="" if result.get("complete") is True else "the app says that it was interrupted")
+        context.out.write("app_result.json", line.group(1) + "\n")
+        return judge_result(line.group(1))
 
     def cleanup(self, context: Context) -> None:
         """See the protocol."""
         force_stop(context.device, PACKAGE)
+
+    @property
+    def guest_defaults(self) -> Parameters:
+        """See the protocol."""
+        return {"duration_ms": 6000, "profile": "inversion"}
+
+    def guest_prepare(self, parameters: Parameters) -> str:
+        """The guest has just booted: no process of the app is there."""
+        return ""
+
+    def guest_script(self, parameters: Parameters, *, seed: int, token: str) -> str:
+        """See the protocol."""
+        extras = render_stress_extras(parameters, seed=seed, token=token)
+        start = shlex.join(["am", "start", "-W", "-n", render_component(PACKAGE, ACTIVITY), *extras])
+        timeout = int(parameters["duration_ms"]) // 1000 + GUEST_SLACK_S
+        wait = shlex.join(["logcat", "-b", "all", "-m", "1", "-e", f'"token":"{token}"', "-s", "AndroidSuite:I"])
+        return f"{start} > $out/am_start.txt 2>&1\ntimeout {timeout} {wait} > $out/result.txt 2>/dev/null\n"
+
+    def read_guest(self, left: Left, parameters: Parameters, token: str) -> tuple[Mapping[str, str], Outcome]:
+        """See the protocol."""
+        text = decode_left(left, "am_start.txt")
+        evidence = {"am_start.txt": text}
+        started = parse_am_start(text)
+        if started.error or started.status != "ok":
+            why = started.error or started.status or "am said nothing"
+            return evidence, Outcome(incomplete=f"the app did not start ({why})")
+        found = result_pattern(token).search(decode_left(left, "result.txt"))
+        if found is None:
+            return evidence, Outcome(incomplete="the app did not report in time")
+        return {**evidence, "app_result.json": found.group(1) + "\n"}, judge_result(found.group(1))
+
+
+def judge_result(text: str) -> Outcome:
+    """The outcome that the app's own account, a JSON object, tells."""
+    try:
+        complete = json.loads(text).get("complete") is True
+    except ValueError:
+        return Outcome(incomplete="the app's result line is no JSON")
+    return Outcome(incomplete="" if complete else "the app says that it was interrupted")
 
 
 def _last_line(text: str) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from android_suite.errors import UsageError
+from android_suite.model.run import Mode
 from android_suite.workload.app_launch import AppLaunch
 from android_suite.workload.command import Command
 from android_suite.workload.gc_stress import GcStress
-from android_suite.workload.workload import Workload
+from android_suite.workload.workload import Parameters, Workload, complete_parameters
 
 WORKLOADS: Final[tuple[Workload, ...]] = (AppLaunch(), GcStress(), Command())
 
@@ -43,3 +44,26 @@ def find_workloads(names: Sequence[str]) -> tuple[Workload, ...]:
     if not names:
         raise UsageError(f"name a scenario; choose among {', '.join(scenario_names())}.")
     return tuple(find_workload(name) for name in names)
+
+
+def plan_scenarios(
+    names: Sequence[str], parameters: Mapping[str, Any], *, mode: Mode
+) -> tuple[tuple[Workload, Parameters], ...]:
+    """Each scenario with its complete parameters; to be called before any device is touched.
+
+    Args:
+        names: of scenarios.
+        parameters: each goes to the scenarios that know it.
+        mode: a deterministic run has defaults of its own.
+
+    Raises:
+        UsageError: an unknown scenario, a parameter that none of them knows, or a value that makes no sense.
+    """
+    workloads = find_workloads(names)
+    known = {name for workload in workloads for name in workload.defaults}
+    planned = []
+    for workload in workloads:
+        own = {name: value for name, value in parameters.items() if name in workload.defaults or name not in known}
+        defaults = workload.guest_defaults if mode == "deterministic" else {}
+        planned.append((workload, complete_parameters(workload, {**defaults, **own})))
+    return tuple(planned)

@@ -13,6 +13,8 @@ from android_suite.model.identity import CrashRecord
 from android_suite.store.run import IterationWriter
 
 Parameters = Mapping[str, str | int | float | bool]
+Left = Mapping[str, bytes]  # name to content of the files that a guest script left in ``$out``
+GUEST_SLACK_S: Final = 60  # virtual seconds: a frozen guest would otherwise stay until the host gives up
 
 # What an app's locks, frames and launches are seen by; the groups of events are spelt out in capture/needs.py.
 ALL_NEEDS: Final = ("SCHED", "MMAP_LOCK", "MADVISE", "CONTENTION", "BLOCKED_REASON", "PI", "PAGE_FAULT", "MARKERS")
@@ -57,7 +59,11 @@ class Outcome:
 
 
 class Workload(Protocol):
-    """A scenario's work. ``prepare`` comes before tracing starts, ``cleanup`` after it ended, also after a failure."""
+    """A scenario, driven by a host (``prepare``, ``run_once``, ``cleanup``) or by the guest alone (``guest_*``).
+
+    ``prepare`` comes before tracing starts, ``cleanup`` after it ended, also after a failure. A guest script finds the
+    folder for its results in ``$out``; what it leaves there is what ``read_guest`` gets.
+    """
 
     @property
     def name(self) -> str:
@@ -101,6 +107,28 @@ class Workload(Protocol):
     def cleanup(self, context: Context) -> None:
         """Leaves the device without the workload."""
         ...
+
+    @property
+    def guest_defaults(self) -> Parameters:
+        """Defaults that differ in a guest that runs alone, since virtual time costs many times its length."""
+        ...
+
+    def guest_prepare(self, parameters: Parameters) -> str:
+        """Shell lines that come before the trace starts; may be empty."""
+        ...
+
+    def guest_script(self, parameters: Parameters, *, seed: int, token: str) -> str:
+        """Shell lines that do the work, traced."""
+        ...
+
+    def read_guest(self, left: Left, parameters: Parameters, token: str) -> tuple[Mapping[str, str], Outcome]:
+        """Evidence files (name to content) and the outcome, from what the script left."""
+        ...
+
+
+def decode_left(left: Left, name: str) -> str:
+    """Text of a file that a guest script left; empty where it left none."""
+    return left.get(name, b"").decode("utf-8", errors="surrogateescape")
 
 
 def complete_parameters(workload: Workload, given: Mapping[str, Any]) -> Parameters:

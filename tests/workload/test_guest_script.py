@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from android_suite.errors import UsageError
-from android_suite.record.sealed import OUT_FOLDER, plan_deterministic, render_run_files
-from android_suite.workload.guest_script import find_guest_script
-from android_suite.workload.registry import WORKLOADS, find_workload
+from android_suite.record.sealed import OUT_FOLDER, render_run_files
+from android_suite.workload.registry import WORKLOADS, find_workload, plan_scenarios
 from android_suite.workload.workload import complete_parameters
 
 AM = """\
@@ -56,43 +54,42 @@ def play(script: str, folder: Path, **environment: str) -> tuple[dict[str, bytes
 
 def test_gc_stress(android: Path) -> None:
     workload = find_workload("gc_stress")
-    script = find_guest_script(workload)
-    parameters = complete_parameters(workload, script.defaults)
-    files, log = play(script.render(parameters, 7, "tok"), android)
+    parameters = complete_parameters(workload, workload.guest_defaults)
+    files, log = play(workload.guest_script(parameters, seed=7, token="tok"), android)
     assert "--el seed 7" in log[0]
     assert "--es profile inversion" in log[0]
-    evidence, outcome = script.read(files, parameters, "tok")
+    evidence, outcome = workload.read_guest(files, parameters, "tok")
     assert outcome.incomplete == ""
     assert json.loads(evidence["app_result.json"])["token"] == "tok"
     assert "Status: ok" in evidence["am_start.txt"]
-    assert "did not report" in script.read({**files, "result.txt": b""}, parameters, "tok")[1].incomplete
-    assert "did not start" in script.read({}, parameters, "tok")[1].incomplete
+    assert "did not report" in workload.read_guest({**files, "result.txt": b""}, parameters, "tok")[1].incomplete
+    assert "did not start" in workload.read_guest({}, parameters, "tok")[1].incomplete
 
 
 def test_app_launch(android: Path) -> None:
     workload = find_workload("app_launch")
-    script = find_guest_script(workload)
     parameters = complete_parameters(workload, {"launches": 1, "settle_ms": 0})
-    files, log = play(script.prepare(parameters) + script.render(parameters, 1, "tok"), android)
+    files, log = play(
+        workload.guest_prepare(parameters) + workload.guest_script(parameters, seed=1, token="tok"), android
+    )
     assert [line.split()[0] + " " + line.split()[1] for line in log if not line.startswith("logcat")] == [
         *("am start", "am force-stop", "am start", "input keyevent", "am start", "input keyevent", "am start")
     ]
-    evidence, outcome = script.read(files, parameters, "tok")
+    evidence, outcome = workload.read_guest(files, parameters, "tok")
     rows = json.loads(evidence["launches.json"])
     assert [row["asked"] for row in rows] == ["cold", "warm", "hot"]
     assert [bool(row["discarded"]) for row in rows] == [False, True, True], "all of them got COLD"
     assert rows[0]["fully_drawn"] == "+1s2ms"
     assert outcome.discarded == ""
-    assert "no launch" in script.read({}, parameters, "tok")[1].discarded
+    assert "no launch" in workload.read_guest({}, parameters, "tok")[1].discarded
 
 
 @pytest.mark.parametrize(("run", "status", "whole"), [("echo 'a b'; exit 3", 3, True), ("nothing-such", 127, False)])
 def test_command(android: Path, run: str, status: int, whole: bool) -> None:
     workload = find_workload("command")
-    script = find_guest_script(workload)
     parameters = complete_parameters(workload, {"run": run})
-    files, _ = play(script.render(parameters, 1, "tok"), android)
-    evidence, outcome = script.read(files, parameters, "tok")
+    files, _ = play(workload.guest_script(parameters, seed=1, token="tok"), android)
+    evidence, outcome = workload.read_guest(files, parameters, "tok")
     assert json.loads(evidence["command.json"])["status"] == status
     assert (outcome.incomplete == "") is whole
 
@@ -100,15 +97,8 @@ def test_command(android: Path, run: str, status: int, whole: bool) -> None:
 def test_the_whole_script_is_a_script() -> None:
     for workload in WORKLOADS:
         given = {"run": "echo 'it''s' \"$HOME\"; true"} if workload.name == "command" else {}
-        (found, script, parameters), *_ = plan_deterministic([workload.name], given)
-        files = render_run_files(script, found, parameters, None, seed=1, machine="aarch64")
+        ((found, parameters),) = plan_scenarios([workload.name], given, mode="deterministic")
+        files = render_run_files(found, parameters, None, seed=1, machine="aarch64")
         text = next(iter(files.values()))
         assert OUT_FOLDER.encode() in text
         subprocess.run(["sh", "-n"], input=text, check=True)
-
-
-def test_what_is_planned_is_checked_first() -> None:
-    with pytest.raises(UsageError, match="no scenario"):
-        plan_deterministic(["nothing"], {})
-    with pytest.raises(UsageError, match="no parameter"):
-        plan_deterministic(["gc_stress"], {"x": 1})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from android_suite.errors import UsageError
-from android_suite.record.live import plan_scenarios
-from android_suite.workload.registry import WORKLOADS, find_workload, find_workloads, scenario_names
+from android_suite.model.run import Mode
+from android_suite.workload.registry import WORKLOADS, find_workload, find_workloads, plan_scenarios, scenario_names
 from android_suite.workload.workload import complete_parameters
 
 
@@ -74,8 +74,17 @@ def test_what_makes_no_sense_is_said(scenario: str, given: dict[str, object], sa
 
 
 def test_each_scenario_takes_its_own_of_the_given() -> None:
-    planned = plan_scenarios(["gc_stress", "app_launch"], {"duration_ms": 500, "launches": 1})
+    planned = plan_scenarios(["gc_stress", "app_launch"], {"duration_ms": 500, "launches": 1}, mode="realtime")
     assert planned[0][1]["duration_ms"] == 500
     assert planned[1][1]["launches"] == 1
     with pytest.raises(UsageError, match="no parameter 'lunches'"):
-        plan_scenarios(["gc_stress", "app_launch"], {"lunches": 1})
+        plan_scenarios(["gc_stress", "app_launch"], {"lunches": 1}, mode="realtime")
+
+
+def test_a_deterministic_run_has_shorter_defaults() -> None:
+    cases: tuple[tuple[Mode, int, str], ...] = (("realtime", 10_000, "steady"), ("deterministic", 6000, "inversion"))
+    for mode, duration_ms, profile in cases:
+        ((_, parameters),) = plan_scenarios(["gc_stress"], {}, mode=mode)
+        assert (parameters["duration_ms"], parameters["profile"]) == (duration_ms, profile)
+    ((_, parameters),) = plan_scenarios(["gc_stress"], {"duration_ms": 700}, mode="deterministic")
+    assert parameters["duration_ms"] == 700, "what is given wins"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from android_suite.analysis.intervals import EMPTY, TimeSet
 from android_suite.analysis.jit import Bools
-from android_suite.analysis.locks import Locks
-from android_suite.analysis.other_locks import last_sleep
+from android_suite.analysis.locks.mmap_lock import MmapLock
+from android_suite.analysis.locks.other_locks import last_sleep
 from android_suite.analysis.sched import Timeline
 from android_suite.analysis.slices import pick
 from android_suite.tables import events
@@ -53,7 +53,7 @@ class Waits:
 
     @classmethod
     def of(
-        cls, trace: Trace, timeline: Timeline, locks: Locks, other_waits: pd.DataFrame, slices: pd.DataFrame
+        cls, trace: Trace, timeline: Timeline, locks: MmapLock, other_waits: pd.DataFrame, slices: pd.DataFrame
     ) -> Waits:
         """Looks through all calls and all names of slices here, once, and not again for every thread."""
         ioctls = locks.calls[locks.calls["call"].to_numpy() == _IOCTL]

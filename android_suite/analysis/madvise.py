@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from android_suite.analysis import vma
-from android_suite.analysis.locks import Locks
+from android_suite.analysis import map_snapshots
+from android_suite.analysis.locks.mmap_lock import MmapLock
 from android_suite.tables import events
 from android_suite.tables.derived import EXACT, MADVISE, PATHS, REASONS, UNKNOWN
 from android_suite.tables.schema import make_frame
@@ -31,7 +31,7 @@ _ENOUGH = 100
 
 
 def measure_madvise(
-    trace: Trace, locks: Locks, threads: pd.DataFrame, maps: Mapping[int, Sequence[pd.DataFrame]] | None = None
+    trace: Trace, locks: MmapLock, threads: pd.DataFrame, maps: Mapping[int, Sequence[pd.DataFrame]] | None = None
 ) -> pd.DataFrame:
     """Classifies every madvise and process_madvise call.
 
@@ -39,7 +39,7 @@ def measure_madvise(
         trace: tells whether mmap_lock events were recorded at all.
         locks: calls with the first lock taken inside; holds, for writers that were in the way.
         threads: frame of THREAD_ROLES.
-        maps: map snapshots by tgid, see analysis.vma; they give the reasons that a trace alone can not.
+        maps: map snapshots by tgid, see analysis.map_snapshots; they give the reasons that a trace alone can not.
 
     Returns:
         A frame of MADVISE, in order of the calls.
@@ -78,7 +78,7 @@ def measure_madvise(
     ).astype(np.int8)
     verdict = _judge(maps or {}, tgid, address, length, remote_call)
     writer = np.zeros(len(picked), np.bool_)
-    clean = np.flatnonzero(verdict == vma.CLEAN)  # of the others nobody asks
+    clean = np.flatnonzero(verdict == map_snapshots.CLEAN)  # of the others nobody asks
     if len(clean):
         writer[clean] = _writer_inside(picked.iloc[clean], locks.holds)
     reason = _reasons(path, advice, verdict, remote_call & locked & ~own, guessed, writer)
@@ -138,10 +138,10 @@ def _judge(
     length: NDArray[np.int64],
     remote_call: NDArray[np.bool_],
 ) -> NDArray[np.int8]:
-    verdict = np.full(len(tgid), vma.NO_WORD, np.int8)
+    verdict = np.full(len(tgid), map_snapshots.UNTOLD, np.int8)
     for process, snapshots in maps.items():
         of = (tgid == process) & ~remote_call
-        verdict[of] = vma.judge_ranges(snapshots, address[of], length[of])
+        verdict[of] = map_snapshots.judge_ranges(snapshots, address[of], length[of])
     return verdict
 
 
@@ -156,7 +156,7 @@ def _reasons(
     fell = path == _MMAP_LOCK
     always = np.isin(advice, _ALWAYS)
     capable = (path == _PER_VMA) & ~remote
-    clean = verdict == vma.CLEAN
+    clean = verdict == map_snapshots.CLEAN
     if not capable.any():
         easy = fell & always & ~remote
         proven = bool((easy & clean).any()) or int(easy.sum()) >= _ENOUGH
@@ -176,8 +176,8 @@ def _reasons(
         remote,
         unpatched,
         needs_mmap_lock,
-        verdict == vma.SPANS,
-        verdict == vma.ARMED,
+        verdict == map_snapshots.SPANS,
+        verdict == map_snapshots.ARMED,
         clean & writer_inside,
     ]
     chosen = np.select(tests, [REASONS.index(n) for n in names], REASONS.index("unknown"))

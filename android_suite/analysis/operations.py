@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from android_suite.analysis.lock_scan import NO_WORD
+from android_suite.analysis.locks.mmap_scan import CALL_UNKNOWN
 from android_suite.analysis.threads import are_kernel_lockers
 from android_suite.tables import events
 from android_suite.tables.derived import UNKNOWN
@@ -47,7 +47,7 @@ def name_operations(
     Args:
         trace: its page_fault events and whether it records every call decide what stands outside all calls.
         calls: frame of SYSCALL_CALLS.
-        call_rows: row of ``calls`` each lock was taken in; -1 none, NO_WORD not known.
+        call_rows: row of ``calls`` each lock was taken in; -1 none, CALL_UNKNOWN not known.
         tids: the threads.
         seqs: seq of each acquire; -1 where it is before the trace.
 
@@ -57,7 +57,7 @@ def name_operations(
     """
     rows = call_rows.astype(np.int64)
     begun_before = _begun_before(calls)
-    for i in np.flatnonzero((rows == NO_WORD) & (seqs >= 0)).tolist():
+    for i in np.flatnonzero((rows == CALL_UNKNOWN) & (seqs >= 0)).tolist():
         rows[i] = begun_before(int(tids[i]), int(seqs[i]))
     threads = trace["threads"]
     kernel = np.isin(tids, threads["tid"].to_numpy()[are_kernel_lockers(threads["comm"])])
@@ -92,7 +92,7 @@ def _name_calls(calls: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.obje
 
 
 def _begun_before(calls: pd.DataFrame) -> Callable[[int, int], int]:
-    """Row of the call that a thread was in since before the trace, at a given seq; NO_WORD where none shows.
+    """Row of the call that a thread was in since before the trace, at a given seq; CALL_UNKNOWN where none shows.
 
     Its exit is the first that is seen of the thread's calls, so whatever came before it lies inside.
     """
@@ -102,8 +102,8 @@ def _begun_before(calls: pd.DataFrame) -> Callable[[int, int], int]:
         first.setdefault(tid, (row, seq))
 
     def find(tid: int, seq: int) -> int:
-        row, end = first.get(tid, (NO_WORD, -1))
-        return row if seq < end else NO_WORD
+        row, end = first.get(tid, (CALL_UNKNOWN, -1))
+        return row if seq < end else CALL_UNKNOWN
 
     return find
 

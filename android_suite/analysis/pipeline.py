@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 
 from android_suite.analysis import frames as frame_sources
-from android_suite.analysis.blockers import measure_blockers
 from android_suite.analysis.causes import Waits
 from android_suite.analysis.frames import measure_frames
 from android_suite.analysis.gc import measure_gc_cycles
-from android_suite.analysis.inversion import measure_inversions
 from android_suite.analysis.launch import measure_launches
-from android_suite.analysis.locks import Locks, measure_locks
+from android_suite.analysis.locks.blockers import measure_blockers
+from android_suite.analysis.locks.inversion import measure_inversions
+from android_suite.analysis.locks.mmap_lock import MmapLock, measure_mmap_lock
+from android_suite.analysis.locks.other_locks import measure_other_waits
 from android_suite.analysis.loss import Losses
 from android_suite.analysis.madvise import measure_madvise
-from android_suite.analysis.other_locks import measure_other_waits
 from android_suite.analysis.sched import Timeline, measure_thread_states
 from android_suite.analysis.slices import measure_slices
 from android_suite.analysis.threads import measure_threads
@@ -116,7 +116,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
     wakes = trace["sched_wake"]
     trace = replace(trace, tables={**trace.tables, "sched_wake": wakes[wakes["kind"] == _WAKEUP_NEW]})
     del wakes
-    locks = measure_locks(trace, timeline, losses)
+    locks = measure_mmap_lock(trace, timeline, losses)
     trace = replace(
         trace, tables={**trace.tables, "syscall": trace["syscall"][["tid", "call", "nr"]]}
     )  # see locks.calls
@@ -182,7 +182,7 @@ def _recorded(trace: Trace) -> frozenset[str]:
     return frozenset(kind for kind, (table, event) in _KINDS.items() if len(trace[table]) or event in enabled)
 
 
-def _notes(trace: Trace, threads: pd.DataFrame, locks: Locks, process: str | None) -> list[str]:
+def _notes(trace: Trace, threads: pd.DataFrame, locks: MmapLock, process: str | None) -> list[str]:
     notes = []
     if process and not (threads["process"] == process).any():
         notes.append(f"no thread of process {process} is in the trace")

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from android_suite.analysis.locks import Locks
+from android_suite.analysis.locks.mmap_lock import MmapLock
 from android_suite.analysis.operations import name_operations
 from android_suite.tables.derived import LOCK_BLOCKERS
 from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace
 
 
-def measure_blockers(trace: Trace, locks: Locks) -> pd.DataFrame:
+def measure_blockers(trace: Trace, locks: MmapLock) -> pd.DataFrame:
     """Lists the holders in front of every wait, whatever their priorities; inversions are the part where they are weaker.
 
     A writer is kept out by every holder, a reader by a writer that holds, or, where readers hold and a writer queues in

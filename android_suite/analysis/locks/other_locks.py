@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from android_suite.analysis.locks import Locks
+from android_suite.analysis.locks.mmap_lock import MmapLock
 from android_suite.analysis.loss import Losses
 from android_suite.analysis.sched import Timeline
 from android_suite.tables.derived import DISK, EVIDENCE, EXACT, LOWER_BOUND, OTHER_WAITS, UNKNOWN
@@ -30,7 +30,7 @@ _CALLERS = (
 )
 
 
-def measure_other_waits(trace: Trace, timeline: Timeline, locks: Locks, losses: Losses) -> pd.DataFrame:
+def measure_other_waits(trace: Trace, timeline: Timeline, locks: MmapLock, losses: Losses) -> pd.DataFrame:
     """Collects the weaker evidence; waits that lock_waits already has are left out.
 
     Returns:
@@ -44,7 +44,7 @@ def measure_other_waits(trace: Trace, timeline: Timeline, locks: Locks, losses: 
     return make_frame(OTHER_WAITS, {c: rows[c] for c in OTHER_WAITS.dtypes})
 
 
-def _from_contention(trace: Trace, locks: Locks, losses: Losses) -> pd.DataFrame:
+def _from_contention(trace: Trace, locks: MmapLock, losses: Losses) -> pd.DataFrame:
     con = trace["contention"].assign(inside=locks.contention_wait >= 0)
     if not len(con):
         return con
@@ -85,7 +85,7 @@ def _kind_of(flags: NDArray[np.int32]) -> NDArray[np.object_]:
     return np.select(tests, ["mutex", "rtmutex", "percpu", "spin"], "rwsem").astype(object)
 
 
-def _from_reasons(trace: Trace, timeline: Timeline, locks: Locks) -> pd.DataFrame:
+def _from_reasons(trace: Trace, timeline: Timeline, locks: MmapLock) -> pd.DataFrame:
     reasons = trace["blocked_reason"]
     caller = reasons["caller"].astype("str")
     kind, write = np.full(len(reasons), "", object), np.zeros(len(reasons), np.bool_)

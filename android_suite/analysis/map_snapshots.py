@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-NO_WORD, CLEAN, SPANS, ARMED = range(4)  # no snapshot maps the start of the range, or snapshots disagree
+UNTOLD, CLEAN, SPANS, ARMED = range(4)  # no snapshot maps the start of the range, or snapshots disagree
 _UFFD_FLAGS = r"\b(?:um|uw|ui)\b"  # smaps VmFlags: missing, write-protect, minor faults go to userfaultfd
 
 
@@ -24,17 +24,17 @@ def judge_ranges(
         length: bytes of each range.
 
     Returns:
-        NO_WORD, CLEAN, SPANS or ARMED for each range: what all snapshots that map its start agree on.
+        UNTOLD, CLEAN, SPANS or ARMED for each range: what all snapshots that map its start agree on.
     """
-    verdict = np.full(len(address), NO_WORD, np.int8)
+    verdict = np.full(len(address), UNTOLD, np.int8)
     conflict = np.zeros(len(address), np.bool_)
     for snapshot in snapshots:
         if not len(snapshot):
             continue
         one = _judge_by(snapshot, address, length)
-        conflict |= (verdict != NO_WORD) & (one != NO_WORD) & (verdict != one)
-        verdict = np.where(verdict == NO_WORD, one, verdict)
-    return np.where(conflict, NO_WORD, verdict).astype(np.int8)
+        conflict |= (verdict != UNTOLD) & (one != UNTOLD) & (verdict != one)
+        verdict = np.where(verdict == UNTOLD, one, verdict)
+    return np.where(conflict, UNTOLD, verdict).astype(np.int8)
 
 
 def _judge_by(snapshot: pd.DataFrame, address: NDArray[np.uint64], length: NDArray[np.int64]) -> NDArray[np.int8]:
@@ -52,4 +52,4 @@ def _judge_by(snapshot: pd.DataFrame, address: NDArray[np.uint64], length: NDArr
         armed = flags.str.contains(_UFFD_FLAGS).to_numpy(dtype=bool)[order][np.maximum(at, 0)]
     else:
         told = armed = np.zeros(len(address), np.bool_)
-    return np.select([~inside, spans, armed, told], [NO_WORD, SPANS, ARMED, CLEAN], NO_WORD).astype(np.int8)
+    return np.select([~inside, spans, armed, told], [UNTOLD, SPANS, ARMED, CLEAN], UNTOLD).astype(np.int8)

@@ -1,12 +1,12 @@
 """One pass over mmap_lock, syscall and contention events, in the order of the merged trace.
 
-The kernel keeps, per thread, the call it is in and the locks it waits for or holds (analysis.lock_queue). It writes
+The kernel keeps, per thread, the call it is in and the locks it waits for or holds (analysis.locks.mmap_queue). It writes
 waits, holds, calls, and segments: stretches of a wait during which a hold of another thread stands in front of it,
-whatever the priorities (analysis.inversion looks at those).
+whatever the priorities (analysis.locks.inversion looks at those).
 
 Three rules keep it honest on traces that are cut or have lost events. An acquire without a start is a trylock only if
 the thread was seen since the last gap; else how it was taken is unknown. After a gap the sets of waiters and holders
-start empty, so that a lost release accuses nobody. Intervals over a gap are judged afterwards (analysis.locks).
+start empty, so that a lost release accuses nobody. Intervals over a gap are judged afterwards (analysis.locks.mmap_lock).
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from android_suite.analysis import lock_queue as queue
 from android_suite.analysis.jit import I32, I64, Array, compiled
-from android_suite.analysis.lock_queue import FREE, HOLDING, SLOTS, WAITING
-from android_suite.analysis.lock_rows import CallEvents, Calls, ContentionEvents, Holds, LockEvents, Waits
+from android_suite.analysis.locks import mmap_queue as queue
+from android_suite.analysis.locks.mmap_queue import FREE, HOLDING, SLOTS, WAITING
+from android_suite.analysis.locks.mmap_rows import CallEvents, Calls, ContentionEvents, Holds, LockEvents, Waits
 from android_suite.tables.derived import EXACT, LOWER_BOUND, UNKNOWN
 
 ACQUIRED, FAILED, CUT, LOST = 0, 1, 2, 3  # tables.derived.OUTCOMES
 BY_LOCK, BY_TRYLOCK, BY_UNKNOWN, BY_CUT = 0, 1, 2, 3  # tables.derived.HOW
 _START, _ACQUIRE = 0, 1  # tables.events.MMAP_LOCK_KINDS
 _LCB_READ_WRITE = 2 | 4
-NO_WORD = -2  # call of a lock taken where the trace does not tell whether the thread was in a call
+CALL_UNKNOWN = -2  # call of a lock taken where the trace does not tell whether the thread was in a call
 
 # ``seen``, ``called``: the gap before the thread's last event, before its last system call. ``call``: the one it is in.
 # ``locked``: the lock of that call is known. ``tried``: mm of the failed trylock that was its last lock event.
@@ -155,7 +155,7 @@ def scan(
         born = gap == 0 and born_seq[t] < lock_seq
         known = gap % 2 == 0 and (thread.seen == gap or (thread.seen < 0 and born))
         if in_call < 0 and not (thread.called == gap and gap % 2 == 0) and not (thread.called < 0 and born):
-            in_call = NO_WORD
+            in_call = CALL_UNKNOWN
         state = slots[at].state if at >= 0 else FREE
         if kind == _START:
             if state != FREE:  # its end was not seen
@@ -225,7 +225,7 @@ def scan(
             holds.end_ns[n_hold], holds.end_seq[n_hold], holds.downgrade_ns[n_hold] = ts, lock_seq, -1
             holds.how[n_hold] = BY_CUT
             holds.quality[n_hold] = UNKNOWN if thread.seen >= 0 or state == WAITING else LOWER_BOUND
-            holds.call[n_hold], holds.wait[n_hold] = NO_WORD, -1
+            holds.call[n_hold], holds.wait[n_hold] = CALL_UNKNOWN, -1
             n_hold += 1
         thread.tried = m if kind == _ACQUIRE and not locks.success[i] and state != WAITING else -1
         thread.seen = gap

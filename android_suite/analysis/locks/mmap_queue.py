@@ -88,7 +88,7 @@ def list_segments(
     """Writes who stood in front of whom on an mm between ``since`` and ``now``.
 
     Args:
-        segments: see Locks.segments, with room at its end.
+        segments: see MmapLock.segments, with room at its end.
         count: of segments so far.
         slots: all of them.
         waiters: slot at the head of the mm's list.

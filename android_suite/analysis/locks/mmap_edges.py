@@ -1,4 +1,4 @@
-"""Locks that were held when the trace began: they show only in their release, too late for the pass over the events."""
+"""MmapLock that were held when the trace began: they show only in their release, too late for the pass over the events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def list_edge_segments(waits: pd.DataFrame, holds: pd.DataFrame) -> I64:
         holds: frame of LOCK_HOLDS; at most one a thread and mm is of that kind.
 
     Returns:
-        Segments as ``Locks.segments``, shape (n, 5).
+        Segments as ``MmapLock.segments``, shape (n, 5).
     """
     rows: list[tuple[int, int, int, int, int]] = []
     early = holds[(holds["how"] == _BEFORE_THE_TRACE) & (holds["quality"] != UNKNOWN)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from android_suite.analysis.locks import Locks, measure_locks
+from android_suite.analysis.locks.mmap_lock import MmapLock, measure_mmap_lock
 from android_suite.analysis.loss import Losses
 from android_suite.analysis.sched import measure_thread_states
 from android_suite.tables.derived import EXACT, HOW, LOWER_BOUND, OUTCOMES, UNKNOWN
@@ -12,12 +12,12 @@ from android_suite.tables.trace import Trace
 from tests.analysis.build import APP, BINDER, GC, MM, OTHER_MM, TraceBuilder
 
 
-def locks_of(trace: Trace) -> Locks:
+def locks_of(trace: Trace) -> MmapLock:
     losses = Losses.of(trace["lost"])
     line = measure_thread_states(
         trace["sched_switch"], trace["sched_wake"], trace["pi_setprio"], losses, trace.source.end_ns
     )
-    return measure_locks(trace, line, losses)
+    return measure_mmap_lock(trace, line, losses)
 
 
 def rows(frame: pd.DataFrame, *columns: str) -> list[tuple[object, ...]]:

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from android_suite.analysis import lock_rows, lock_scan
 from android_suite.analysis.ids import TidIndex, count_lockers, number_mms
 from android_suite.analysis.jit import Array, frozen
-from android_suite.analysis.lock_edges import list_edge_segments
+from android_suite.analysis.locks import mmap_rows, mmap_scan
+from android_suite.analysis.locks.mmap_edges import list_edge_segments
 from android_suite.analysis.loss import Losses
 from android_suite.analysis.sched import Timeline, ran_through
 from android_suite.tables import events
@@ -23,7 +23,7 @@ I64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Locks:
+class MmapLock:
     """What one pass over the lock events gives.
 
     Attributes:
@@ -49,7 +49,7 @@ def _np(frame: pd.DataFrame, column: str) -> Array:
     return frozen(frame[column].to_numpy())
 
 
-def measure_locks(trace: Trace, timeline: Timeline, losses: Losses) -> Locks:
+def measure_mmap_lock(trace: Trace, timeline: Timeline, losses: Losses) -> MmapLock:
     """Rebuilds every wait for mmap_lock, every hold of it, and every system call.
 
     Args:
@@ -67,7 +67,7 @@ def measure_locks(trace: Trace, timeline: Timeline, losses: Losses) -> Locks:
     good_wait, good_hold = (f["quality"].to_numpy() != UNKNOWN for f in (wait_frame, hold_frame))
     via = segments[:, 4]
     trusted = good_wait[segments[:, 0]] & good_hold[segments[:, 1]] & ((via < 0) | good_wait[via])
-    return Locks(
+    return MmapLock(
         waits=wait_frame,
         holds=hold_frame,
         calls=calls,
@@ -84,27 +84,27 @@ def _scan(
     """Runs the kernel; what it reads is let go with the return.
 
     Returns:
-        Waits, holds and calls, segments, the wait row of each contention event, and Locks.lockers.
+        Waits, holds and calls, segments, the wait row of each contention event, and MmapLock.lockers.
     """
     lock, call, con = trace["mmap_lock"], trace["syscall"], trace["contention"]
     mmx, mms = number_mms(lock["mm"].to_numpy())
-    locks = lock_rows.LockEvents(
+    locks = mmap_rows.LockEvents(
         _np(lock, "seq"), _np(lock, "ts_ns"), index.number(_np(lock, "tid")), mmx, _np(lock, "kind"),
         _np(lock, "write"), _np(lock, "success"),
     )  # fmt: skip
-    entries = lock_rows.CallEvents(
+    entries = mmap_rows.CallEvents(
         _np(call, "seq"), _np(call, "ts_ns"), index.number(_np(call, "tid")), _np(call, "kind"), _np(call, "call"),
         _np(call, "nr"), _np(call, "arg0"), _np(call, "arg1"), _np(call, "arg2"), _np(call, "arg3"), _np(call, "ret"),
     )  # fmt: skip
-    cons = lock_rows.ContentionEvents(
+    cons = mmap_rows.ContentionEvents(
         _np(con, "seq"), index.number(_np(con, "tid")), _np(con, "kind"), _np(con, "flags")
     )
     kinds = np.bincount(locks.kind, minlength=3)
-    waits, calls = lock_rows.new_waits(int(kinds[0])), lock_rows.new_calls(len(call))
-    holds = lock_rows.new_holds(int(kinds[1] + kinds[2]))
+    waits, calls = mmap_rows.new_waits(int(kinds[0])), mmap_rows.new_calls(len(call))
+    holds = mmap_rows.new_holds(int(kinds[1] + kinds[2]))
     gaps = np.column_stack([losses.any_cpu.from_ns, losses.any_cpu.to_ns]).ravel().astype(np.int64)
     start_ns, end_ns = trace.source.start_ns, trace.source.end_ns
-    n_wait, n_hold, n_call, segments, con_wait = lock_scan.scan(
+    n_wait, n_hold, n_call, segments, con_wait = mmap_scan.scan(
         locks, entries, cons, index.tids, mms, _born(trace, index), gaps, start_ns, end_ns, waits, holds, calls
     )
     return (
@@ -113,7 +113,7 @@ def _scan(
     )  # fmt: skip
 
 
-def _frame(table: Table, columns: lock_rows.Waits | lock_rows.Holds | lock_rows.Calls, rows: int) -> pd.DataFrame:
+def _frame(table: Table, columns: mmap_rows.Waits | mmap_rows.Holds | mmap_rows.Calls, rows: int) -> pd.DataFrame:
     """The first rows of the room, without a copy."""
     return make_frame(table, {c: getattr(columns, c)[:rows] for c in table.dtypes})
 

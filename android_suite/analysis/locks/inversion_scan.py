@@ -1,4 +1,4 @@
-"""The kernels of analysis.inversion: priorities and states within segments, whom to blame, who ran instead."""
+"""The kernels of analysis.locks.inversion: priorities and states within segments, whom to blame, who ran instead."""
 
 from __future__ import annotations
 

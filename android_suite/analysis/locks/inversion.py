@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from android_suite.analysis import inversion_scan as scan
 from android_suite.analysis.ids import TidIndex, group_order
 from android_suite.analysis.jit import frozen
-from android_suite.analysis.locks import Locks
+from android_suite.analysis.locks import inversion_scan as scan
+from android_suite.analysis.locks.mmap_lock import MmapLock
 from android_suite.analysis.operations import name_operations
 from android_suite.analysis.sched import Timeline
 from android_suite.tables.derived import EXACT, INTRUDERS, INVERSIONS, LOWER_BOUND, RUNNABLE, RUNNING
@@ -24,7 +24,7 @@ from android_suite.tables.trace import Trace
 I64 = NDArray[np.int64]
 
 
-def measure_inversions(trace: Trace, timeline: Timeline, locks: Locks) -> tuple[pd.DataFrame, pd.DataFrame]:
+def measure_inversions(trace: Trace, timeline: Timeline, locks: MmapLock) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Finds every inverted interval and blames it.
 
     Args:
@@ -56,7 +56,9 @@ def measure_inversions(trace: Trace, timeline: Timeline, locks: Locks) -> tuple[
     return _assemble(trace, locks, pieces, segments[pieces[:, scan.SEGMENT]], blind_waits)
 
 
-def _assemble(trace: Trace, locks: Locks, pieces: I64, on: I64, blind_waits: I64) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _assemble(
+    trace: Trace, locks: MmapLock, pieces: I64, on: I64, blind_waits: I64
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Joins pieces of the same wait, hold and kind that follow each other to inversions."""
     waits, holds = locks.waits, locks.holds
     wait, hold, via = on[:, 0], on[:, 1], on[:, 4]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from android_suite.tables import events
 from android_suite.tables.schema import Table
+from android_suite.trace.core.calls import call_of_name
 from android_suite.trace.core.event_format import EventFormat, Field
-from android_suite.trace.syscalls import call_of_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

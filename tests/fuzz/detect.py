@@ -14,7 +14,7 @@ from android_suite.trace.dat.reader import open_trace_dat
 from android_suite.trace.detect import open_trace
 from android_suite.trace.perfetto.index import index_bundles
 from android_suite.trace.perfetto.packets import read_packets
-from android_suite.trace.ring.ring_trace import decode_ring_buffer
+from android_suite.trace.ring.reader import decode_ring_buffer
 from android_suite.trace.text.unwrap import unwrap_text
 from tests.fuzz.bombs import KINDS, make_bomb, small_bounds
 from tests.fuzz.checks import check_analysis, check_trace

@@ -22,7 +22,8 @@ from android_suite.trace.render.lines import render_text
 from android_suite.trace.ring.batches import ScanSummary, iter_batches
 from android_suite.trace.ring.capture_folder import open_raw_capture
 from android_suite.trace.ring.page_stream import PageStream
-from android_suite.trace.ring.ring_trace import RingBufferTrace, decode_ring_buffer, read_ring_buffer_trace
+from android_suite.trace.ring.reader import decode_ring_buffer, read_ring_buffer_trace
+from android_suite.trace.ring.ring_trace import RingBufferTrace
 from tests.fuzz.checks import Rows, check_analysis, check_kept, check_trace
 from tests.fuzz.engine import Case, Reader, check_refusal
 from tests.fuzz.lies import lie_in_format, lie_in_number, lie_in_page

@@ -12,7 +12,7 @@ from unittest import mock
 from android_suite.trace.core.event_format import PageLayout
 from android_suite.trace.dat.cursor import Cursor
 from android_suite.trace.ring.capture_folder import open_raw_capture
-from android_suite.trace.ring.ring_trace import read_ring_buffer_trace
+from android_suite.trace.ring.reader import read_ring_buffer_trace
 from tests.fuzz.checks import Rows, rows_of
 from tests.fuzz.lies import Page, walk_pages
 from tests.trace.captures import make_record, write_capture

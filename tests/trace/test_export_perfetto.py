@@ -14,10 +14,10 @@ from android_suite.errors import UsageError
 from android_suite.tables import derived, events
 from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace
+from android_suite.trace.core.calls import find_machine
 from android_suite.trace.perfetto.reader import read_perfetto
 from android_suite.trace.perfetto.write.tracks import Slice, split_lanes
 from android_suite.trace.perfetto.write.writer import write_perfetto
-from android_suite.trace.syscalls import find_machine
 from android_suite.trace.text.reader import read_text
 
 STATES = events.TASK_STATES

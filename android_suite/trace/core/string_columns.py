@@ -7,12 +7,20 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
 from android_suite.trace.core import gather
+from android_suite.trace.core.byte_readers import copy_spans
 from android_suite.trace.core.event_format import Field
 
 Array = npt.NDArray[Any]
+
+
+def string_column(buf: Array, starts: Array, ends: Array) -> pd.Series:
+    """The spans of ``buf`` as a string column; bytes that are not UTF-8 become U+FFFD."""
+    data, offsets = copy_spans(buf, starts, ends)
+    return pd.Series(pd.array(strings_from(offsets, data), dtype="str"), dtype="str")
 
 
 def decode_text(

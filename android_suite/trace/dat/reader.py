@@ -16,7 +16,8 @@ from android_suite.trace.dat.compression import ChunkReader, check_algorithm, un
 from android_suite.trace.dat.cursor import Cursor
 from android_suite.trace.dat.options import Buffer, Options, read_option
 from android_suite.trace.ring.page_stream import PageStream, file_stream
-from android_suite.trace.ring.ring_trace import RingBufferTrace, read_ring_buffer_trace
+from android_suite.trace.ring.reader import read_ring_buffer_trace
+from android_suite.trace.ring.ring_trace import RingBufferTrace
 
 MAGIC = b"\x17\x08\x44tracing"
 MAX_FORMATS = 20_000

@@ -1,4 +1,4 @@
-"""What a Perfetto trace says besides events: clocks, threads, kernel, symbols, losses, what was switched on."""
+"""What a Perfetto trace says besides events: clocks, kernel, losses, what was switched on."""
 
 from __future__ import annotations
 
@@ -6,19 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from android_suite.tables import events
-from android_suite.tables.schema import make_frame
-from android_suite.trace.perfetto.events import FtraceEvents
 from android_suite.trace.perfetto.packets import Packets
-from android_suite.trace.perfetto.scan import Array, expand_field, mark_seen, note_names, read_columns
+from android_suite.trace.perfetto.scan import Array, expand_field, read_columns
 
 MONOTONIC, BOOTTIME = 3, 6
-_MAX_TID = 4 * 1024 * 1024
-_CLONE_THREAD = 0x10000
-# Kinds of events that name threads: field of the comm and field of the tid, of each.
-_NAMED = ((4, ((1, 2), (5, 6))), (20, ((1, 2),)), (17, ((1, 2),)), (114, ((1, 2),)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,108 +140,3 @@ def _clock_offsets(packets: Packets, clock: int) -> tuple[Array, Array] | None:
     if not pairs:
         return None
     return np.array([p[0] for p in pairs], np.int64), np.array([p[1] for p in pairs], np.int64)
-
-
-class SchedThreads:
-    """Which threads the events of a trace, taken piece by piece, name and what they call them last."""
-
-    def __init__(self) -> None:
-        # One entry a tid that can be: pages of these arrays that no thread falls into cost nothing.
-        self.seen: Array = np.zeros(_MAX_TID + 1, np.uint8)
-        self._said: Array = np.zeros(_MAX_TID + 1, np.int64)  # seq + 1 of the event that named it; 0: none
-        self._start: Array = np.zeros(_MAX_TID + 1, np.int64)
-        self._end: Array = np.zeros(_MAX_TID + 1, np.int64)
-
-    def add(self, ftrace: FtraceEvents) -> None:
-        """Takes a piece."""
-        mark_seen(ftrace.tid, self.seen)
-        for kind, pairs in _NAMED:
-            rows = ftrace.rows(kind)
-            found = ftrace.columns(rows, tuple(number for pair in pairs for number in pair))
-            for k in range(len(pairs)):
-                self._name(ftrace.seq[rows], found.number(2 * k + 1), *found.span(2 * k))
-        for side, tid in ((ftrace.compact.switch, "next_tid"), (ftrace.compact.waking, "target_tid")):
-            self._name(ftrace.seq[side["event"]], side[tid], side["comm_start"], side["comm_end"])
-
-    def _name(self, seq: Array, tid: Array, start: Array, end: Array) -> None:
-        note_names(seq, tid, start, end, self._said, self._start, self._end)
-
-    def comms(self, buf: Array) -> dict[int, str]:
-        """The last name of each thread in sched events."""
-        tids = np.flatnonzero(self._said)
-        spans = zip(tids.tolist(), self._start[tids].tolist(), self._end[tids].tolist(), strict=True)
-        return {tid: _text(buf, start, end) for tid, start, end in spans}
-
-
-def thread_table(packets: Packets, sched: SchedThreads, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The ``threads`` table: names from sched events, then task events, then the process tree."""
-    buf = packets.buf
-    tgid: dict[int, int] = {}
-    comm: dict[int, str] = {}
-    process: dict[int, str] = {}
-    _, start, end = packets.of("process_tree")
-    _read_processes(buf, start, end, tgid, process)
-    _read_threads(buf, start, end, tgid, comm)
-    task = tables[events.TASK.name]
-    made = task["kind"].to_numpy() == events.TASK_KINDS.index("newtask")
-    comm.update(zip(task["target_tid"].tolist(), task["comm"].tolist(), strict=True))
-    comm.update(sched.comms(buf))
-    for child, parent, shares in zip(
-        task["target_tid"][made].tolist(),
-        task["tid"][made].tolist(),
-        task["thread_of_caller"][made].tolist(),
-        strict=True,
-    ):
-        if child not in tgid:
-            tgid[child] = tgid.get(parent, -1) if shares else child
-    _mark_tables(tables, sched.seen)
-    tids = {*np.flatnonzero(sched.seen).tolist(), *tgid, *comm}
-    ordered = sorted(t for t in tids if 0 <= t <= _MAX_TID)
-    comm[0], tgid[0] = "swapper", 0
-    groups = [tgid.get(t, -1) for t in ordered]
-    return make_frame(
-        events.THREADS,
-        {
-            "tid": np.array(ordered, np.int32), "tgid": np.array(groups, np.int32),
-            "comm": pd.Series([comm.get(t, "") for t in ordered], dtype="str"),
-            "process": pd.Series([process.get(g) or (comm.get(g, "") if g >= 0 else "") for g in groups], dtype="str"),
-        },
-    )  # fmt: skip
-
-
-def _read_processes(buf: Array, start: Array, end: Array, tgid: dict[int, int], process: dict[int, str]) -> None:
-    _, at, to = expand_field(buf, start, end, 1)
-    pids = read_columns(buf, at, to, (1,)).number(0).astype(np.int32).tolist()
-    owner, word_at, word_to = expand_field(buf, at, to, 3)
-    first = dict(zip(owner[::-1].tolist(), range(len(owner) - 1, -1, -1), strict=True))  # cmdline[0] of each process
-    for i, pid in enumerate(pids):
-        tgid[pid] = pid
-        if i in first:
-            name = _text(buf, int(word_at[first[i]]), int(word_to[first[i]]))
-            if name:
-                process[pid] = name
-
-
-def _read_threads(buf: Array, start: Array, end: Array, tgid: dict[int, int], comm: dict[int, str]) -> None:
-    _, at, to = expand_field(buf, start, end, 2)
-    found = read_columns(buf, at, to, (1, 3, 2))
-    spans = found.span(2)
-    for tid, group, a, b in zip(
-        found.number(0).astype(np.int32).tolist(),
-        found.number(1).astype(np.int32).tolist(),
-        *(s.tolist() for s in spans),
-        strict=True,
-    ):
-        if group:
-            tgid[tid] = group
-        if b > a:
-            comm[tid] = _text(buf, a, b)
-
-
-def _mark_tables(tables: Mapping[str, pd.DataFrame], seen: Array) -> None:
-    for table, columns in (
-        (events.SCHED_SWITCH, ("prev_tid", "next_tid")), (events.SCHED_WAKE, ("tid", "target_tid")),
-        (events.BLOCKED_REASON, ("target_tid",)), (events.PI_SETPRIO, ("target_tid",)),
-    ):  # fmt: skip
-        for column in columns:
-            mark_seen(tables[table.name][column].to_numpy(), seen)

@@ -7,8 +7,8 @@ import pandas as pd
 
 from android_suite.tables.events import FRAME_TIMELINE
 from android_suite.tables.schema import make_frame
+from android_suite.trace.core.string_columns import string_column
 from android_suite.trace.perfetto.scan import Array, read_columns
-from android_suite.trace.text.tables import text_column
 
 # FrameTimelineEvent: which field holds what, and the fields of each message (ABI).
 _EXPECTED_DISPLAY, _ACTUAL_DISPLAY, _EXPECTED_SURFACE, _ACTUAL_SURFACE, _END = 1, 2, 3, 4, 5
@@ -66,7 +66,7 @@ def decode_frame_timeline(buf: Array, starts: Array, ends: Array, ts_ns: Array) 
         found = read_columns(buf, start[rows], end[rows], fields)
         frame = pd.DataFrame({name: found.number(i) for i, name in enumerate(names)})
         if "layer" in frame:
-            frame["layer"] = text_column(buf, *found.span(names.index("layer")))
+            frame["layer"] = string_column(buf, *found.span(names.index("layer")))
         frame["start_ns"] = ts_ns[rows]
         return frame[found.good].reset_index(drop=True)
 

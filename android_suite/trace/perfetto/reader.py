@@ -16,7 +16,7 @@ from android_suite.errors import UsageError
 from android_suite.tables import events
 from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace, TraceSource, fill_missing
-from android_suite.trace.perfetto.about import About, SchedThreads, read_about, thread_table, to_boottime
+from android_suite.trace.perfetto.about import About, read_about, to_boottime
 from android_suite.trace.perfetto.events import FtraceEvents, decode_pieces
 from android_suite.trace.perfetto.frames import decode_frame_timeline
 from android_suite.trace.perfetto.index import GENERIC, Bundles, index_bundles
@@ -24,6 +24,7 @@ from android_suite.trace.perfetto.packets import Packets, read_packets
 from android_suite.trace.perfetto.scan import expand_field, read_columns
 from android_suite.trace.perfetto.symbols import read_symbols
 from android_suite.trace.perfetto.tables import Context, PerfettoTables
+from android_suite.trace.perfetto.threads import SchedThreads, thread_table
 from android_suite.trace.text.reader import read_text
 
 _EVENT_NAMES: dict[int, str] = {f.number: f.name for f in protos.FtraceEvent.DESCRIPTOR.fields}

@@ -256,14 +256,6 @@ def follow_switches(
 
 
 @compiled
-def mark_seen(tid: Array, seen: Array) -> None:
-    """Sets ``seen`` of every thread that has a place there."""
-    for i in range(len(tid)):
-        if 0 <= tid[i] < len(seen):
-            seen[tid[i]] = 1
-
-
-@compiled
 def note_names(seq: Array, tid: Array, start: Array, end: Array, said: Array, first: Array, last: Array) -> None:
     """Keeps for each thread the bounds of the name that the latest event gives it; ``said`` is that event's seq + 1."""
     for i in range(len(tid)):

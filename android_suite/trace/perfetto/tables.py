@@ -11,12 +11,12 @@ import pandas as pd
 
 from android_suite.tables import events
 from android_suite.tables.schema import Table
+from android_suite.trace.core.calls import call_lookup, call_of_name
 from android_suite.trace.core.growing import GrowingTable
+from android_suite.trace.core.string_columns import string_column
 from android_suite.trace.perfetto.events import FtraceEvents
 from android_suite.trace.perfetto.scan import Array, Columns, read_call_args
 from android_suite.trace.perfetto.symbols import KernelSymbols
-from android_suite.trace.syscalls import call_lookup, call_of_name
-from android_suite.trace.text.tables import text_column
 
 PRINT, SCHED_SWITCH, SCHED_WAKEUP, BLOCKED, SCHED_WAKING, BINDER_SET_PRIORITY, TRACING_MARK = 3, 4, 17, 18, 20, 52, 80
 SCHED_WAKEUP_NEW, NEWTASK, RENAME, EXEC, EXIT, FORK, SYS_ENTER, SYS_EXIT, PI_SETPRIO = (
@@ -268,10 +268,10 @@ def _markers(ftrace: FtraceEvents, context: Context) -> list[Part]:
     newline = (
         (end > start) & (ftrace.buf[np.maximum(end - 1, 0)] == 10) if len(ftrace.buf) else np.zeros(len(rows), np.bool_)
     )
-    printed = {"event": rows, "text": text_column(ftrace.buf, start, end - newline)}
+    printed = {"event": rows, "text": string_column(ftrace.buf, start, end - newline)}
     rows = ftrace.rows(TRACING_MARK)  # a vendor's own event: pid, name, begin
     marks = ftrace.columns(rows, (1, 2, 3))
-    names = text_column(ftrace.buf, *marks.span(1))
+    names = string_column(ftrace.buf, *marks.span(1))
     texts = [
         f"{'B' if begin else 'E'}|{pid}" + (f"|{name}" if begin else "")
         for pid, name, begin in zip(marks.number(0).tolist(), names, marks.number(2).tolist(), strict=True)
@@ -312,7 +312,7 @@ def _tasks(ftrace: FtraceEvents, context: Context) -> list[Part]:
     ):  # fmt: skip
         rows = ftrace.rows(number)
         found = ftrace.columns(rows, (tid_field, comm_field, flags_field or 31))
-        comm = text_column(ftrace.buf, *found.span(1))
+        comm = string_column(ftrace.buf, *found.span(1))
         if what == "exec":
             comm = comm.str.rsplit("/", n=1).str[-1].str[:15].astype("str")
         target = np.where(found.has(0), found.number(0), ftrace.tid[rows])

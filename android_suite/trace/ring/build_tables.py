@@ -33,7 +33,7 @@ _STATE_TABLE = 1 << 14  # the highest bit that any kernel has used here is 4096
 _MARKER_TEXT = "text"
 
 
-class TableBuilder:
+class RingTables:
     """Takes batches, gives tables. Memory is that of the tables, one compact row an event.
 
     Args:

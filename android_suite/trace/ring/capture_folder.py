@@ -24,7 +24,8 @@ from android_suite.trace.core.event_format import EventFormat, PageLayout, parse
 from android_suite.trace.core.side_files import Symbols, parse_pairs
 from android_suite.trace.ring.lost import CpuStats, parse_cpu_stats
 from android_suite.trace.ring.page_stream import file_stream
-from android_suite.trace.ring.ring_trace import RingBufferTrace, read_ring_buffer_trace
+from android_suite.trace.ring.reader import read_ring_buffer_trace
+from android_suite.trace.ring.ring_trace import RingBufferTrace
 
 MAX_SIDE_FILE_BYTES = 64 << 20
 MAX_FORMATS = 20_000

@@ -1,16 +1,13 @@
-"""Which threads a trace knows, what they are called and to which process they belong."""
+"""Which threads ran in a trace of ring-buffer pages, and what its events call them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from android_suite.tables.events import THREADS
-from android_suite.tables.schema import make_frame
 from android_suite.trace.core import gather
 from android_suite.trace.core.event_format import Field
 from android_suite.trace.core.scratch import Scratch
@@ -21,7 +18,6 @@ from android_suite.trace.ring.event_plan import EventPlan
 Array = npt.NDArray[Any]
 
 _CACHE_SLOTS = 1 << 15
-IDLE_COMM = "swapper"
 
 
 class ThreadNames:
@@ -86,30 +82,3 @@ def _pair_words(who: Field, called: Field) -> tuple[int, int, int]:
         and called.offset % 4 == 0 and called.size % 4 == 0 and 0 < called.size <= 16
     )  # fmt: skip
     return who.offset // 4, called.offset // 4, called.size // 4 if compared else 0
-
-
-def make_threads(
-    *,
-    seen: set[int],
-    event_comms: Mapping[int, str],
-    proc_comms: Mapping[int, str],
-    saved_comms: Mapping[int, str],
-    tgids: Mapping[int, int],
-    processes: Mapping[int, str],
-) -> pd.DataFrame:
-    """The THREADS table from every source, the most trusted name first: events, /proc, saved_cmdlines."""
-    int32 = range(-(1 << 31), 1 << 31)
-    tids = sorted(t for t in {*seen, *event_comms, *proc_comms, *saved_comms, *tgids} if t in int32)
-    comm = {t: event_comms.get(t) or proc_comms.get(t) or saved_comms.get(t) or "" for t in tids}
-    if 0 in comm:
-        comm[0] = IDLE_COMM
-    group = {t: 0 if t == 0 else tgids.get(t, -1) for t in tids}
-    return make_frame(
-        THREADS,
-        {
-            "tid": np.array(tids, np.int32),
-            "tgid": np.array([group[t] for t in tids], np.int32),
-            "comm": [comm[t] for t in tids],
-            "process": [processes.get(group[t]) or comm.get(group[t], "") for t in tids],
-        },
-    )

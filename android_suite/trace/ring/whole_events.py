@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,7 @@ from android_suite.trace.core import gather
 from android_suite.trace.core.event_format import EventFormat, Field
 from android_suite.trace.core.string_columns import decode_text, text_spans
 from android_suite.trace.ring.batches import Batch, ScanSummary, iter_batches, locate
-
-if TYPE_CHECKING:
-    from android_suite.trace.ring.ring_trace import RingBufferTrace
+from android_suite.trace.ring.ring_trace import RingBufferTrace
 
 Array = npt.NDArray[Any]
 

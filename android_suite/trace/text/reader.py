@@ -16,6 +16,8 @@ from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace, TraceSource
 from android_suite.trace.core.byte_readers import line_end
 from android_suite.trace.core.mapped import map_file, release_pages
+from android_suite.trace.core.string_columns import string_column
+from android_suite.trace.text.call_numbers import infer_call_numbers
 from android_suite.trace.text.lines import (
     ANNOUNCED_CPUS,
     BAD_TIME,
@@ -30,8 +32,8 @@ from android_suite.trace.text.lines import (
     ScanState,
     scan_chunk,
 )
-from android_suite.trace.text.tables import TableBuilder, text_column
-from android_suite.trace.text.threads import apply_process_dump, infer_call_numbers, thread_table
+from android_suite.trace.text.tables import TextTables
+from android_suite.trace.text.threads import apply_process_dump, thread_table
 from android_suite.trace.text.unwrap import unwrap_text
 
 _CHUNK_BYTES = 32 << 20
@@ -67,7 +69,7 @@ def _read(
     if parts.text is not data:
         mapped = None
     buf = np.frombuffer(parts.text, dtype=np.uint8)
-    builder = TableBuilder(buf=buf)
+    builder = TextTables(buf=buf)
     for begin, end in _chunks(buf):
         builder.add(scan_chunk(buf, begin, end, builder.state))
         builder.state.counts[LAST_TS] = max(builder.state.counts[LAST_TS], 0)
@@ -86,7 +88,7 @@ def _chunks(buf: np.ndarray) -> Iterator[tuple[int, int]]:
         begin = end
 
 
-def _check_found(builder: TableBuilder, buf: np.ndarray, name: str) -> None:
+def _check_found(builder: TextTables, buf: np.ndarray, name: str) -> None:
     counts = builder.state.counts
     if builder.events:
         return
@@ -101,7 +103,7 @@ def _check_found(builder: TableBuilder, buf: np.ndarray, name: str) -> None:
         )
 
 
-def _finish(builder: TableBuilder, form: str, name: str, process_dump: bytes, path: Path | None) -> Trace:
+def _finish(builder: TextTables, form: str, name: str, process_dump: bytes, path: Path | None) -> Trace:
     state, counts = builder.state, builder.state.counts
     ts = builder.times.finish()
     rank: np.ndarray | None = None
@@ -130,7 +132,7 @@ def _finish(builder: TableBuilder, form: str, name: str, process_dump: bytes, pa
     return Trace(source=source, tables=tables, decode_event=_Decoder(path, form, rank, builder).decode)
 
 
-def _notes(builder: TableBuilder) -> list[str]:
+def _notes(builder: TextTables) -> list[str]:
     counts, notes = builder.state.counts, []
     if 0 < counts[DIGITS] <= 6:
         notes.append(f"times have {'microsecond' if counts[DIGITS] == 6 else 'coarse'} precision: text prints no more")
@@ -175,7 +177,7 @@ def _lost(state: ScanState, start: int, end: int) -> tuple[pd.DataFrame, int | N
 class _Decoder:
     """Decodes one event of any name on request: text from a file is read again, text given as bytes is kept."""
 
-    def __init__(self, path: Path | None, form: str, rank: np.ndarray | None, builder: TableBuilder) -> None:
+    def __init__(self, path: Path | None, form: str, rank: np.ndarray | None, builder: TextTables) -> None:
         self._path, self._form, self._rank = path, form, rank
         self._buf: np.ndarray | None = builder.buf if path is None else None
         builder.buf = np.empty(0, np.uint8)
@@ -189,13 +191,13 @@ class _Decoder:
         return self._decode(np.frombuffer(unwrap_text(mapped, self._path).text, np.uint8), name)
 
     def _decode(self, buf: np.ndarray, name: str) -> pd.DataFrame:
-        builder, rows, frames = TableBuilder(buf=buf), 0, []
+        builder, rows, frames = TextTables(buf=buf), 0, []
         for begin, end in _chunks(buf):
             lines = scan_chunk(buf, begin, end, builder.state)
             builder.learn_names()
             number = builder.names.index(name) if name in builder.names else -1
             at = np.flatnonzero(lines.name == number)
-            payload = text_column(buf, np.minimum(lines.start[at], lines.end[at]), lines.end[at])
+            payload = string_column(buf, np.minimum(lines.start[at], lines.end[at]), lines.end[at])
             frames.append(
                 pd.DataFrame(
                     {

@@ -10,11 +10,11 @@ import pandas as pd
 
 from android_suite.tables import events
 from android_suite.tables.schema import Table
-from android_suite.trace.core.byte_readers import copy_spans, find, pattern, read_hex, read_int, skip_spaces
+from android_suite.trace.core.byte_readers import find, pattern, read_hex, read_int, skip_spaces
+from android_suite.trace.core.calls import call_of_name
 from android_suite.trace.core.compiled import compiled
 from android_suite.trace.core.growing import GrowingColumn, GrowingTable
-from android_suite.trace.core.string_columns import strings_from
-from android_suite.trace.syscalls import call_of_name
+from android_suite.trace.core.string_columns import string_column
 from android_suite.trace.text import fields, sched_fields
 from android_suite.trace.text.lines import (
     DELIM_ENTER,
@@ -38,12 +38,6 @@ _TASKS = {
 _CLONE_THREAD = 0x10000
 _ADDRESS_PREFIX = pattern(": ")
 _MARK_PREFIX = pattern("tracing_mark_write: ")
-
-
-def text_column(buf: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> pd.Series:
-    """The spans of ``buf`` as a string column; bytes that are not UTF-8 become U+FFFD."""
-    data, offsets = copy_spans(buf, starts, ends)
-    return pd.Series(pd.array(strings_from(offsets, data), dtype="str"), dtype="str")
 
 
 @compiled
@@ -78,7 +72,7 @@ def _note_marker_tgid(
 
 
 @dataclass(slots=True, kw_only=True)
-class TableBuilder:
+class TextTables:
     """Grows the tables of one text, chunk by chunk, and keeps no text."""
 
     buf: np.ndarray
@@ -137,18 +131,18 @@ class TableBuilder:
         self.tables.setdefault(table.name, GrowingTable(table)).extend(columns)
 
 
-def _kinds(builder: TableBuilder, lines: Lines, kinds: Sequence[str]) -> np.ndarray:
+def _kinds(builder: TextTables, lines: Lines, kinds: Sequence[str]) -> np.ndarray:
     table = np.array([kinds.index(n) if n in kinds else 0 for n in builder.names], dtype=np.int8)
     return np.asarray(table[lines.name])
 
 
-def _switch(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
+def _switch(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
     out = sched_fields.parse_switch(builder.buf, lines.start, lines.end, builder.sched_comm_at, builder.sched_comm_size)
     names = ("prev_tid", "prev_prio", "prev_state", "next_tid", "next_prio")
     return dict(zip(names, out[:-1], strict=True)), out[-1]
 
 
-def _wake(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
+def _wake(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
     tid, prio, cpu, good = sched_fields.parse_wake(
         builder.buf, lines.start, lines.end, builder.sched_comm_at, builder.sched_comm_size
     )
@@ -156,24 +150,24 @@ def _wake(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object], np.nd
     return {"kind": kind, "target_tid": tid, "target_prio": prio, "target_cpu": cpu}, good
 
 
-def _mmap_lock(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
+def _mmap_lock(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
     mm, write, success, good = fields.parse_mmap_lock(builder.buf, lines.start, lines.end)
     return {"kind": _kinds(builder, lines, events.MMAP_LOCK_KINDS), "mm": mm, "write": write, "success": success}, good
 
 
-def _contention(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
+def _contention(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
     addr, flags, ret, good = fields.parse_contention(builder.buf, lines.start, lines.end)
     kind = _kinds(builder, lines, events.CONTENTION_KINDS)
     return {"kind": kind, "lock_addr": addr, "flags": flags, "ret": ret}, good
 
 
-def _raw_syscall(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
+def _raw_syscall(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
     is_exit = np.array([n == "sys_exit" for n in builder.names])[lines.name]
     nr, args, ret, good = fields.parse_raw_syscall(builder.buf, lines.start, lines.end, is_exit)
     return _syscall_columns(is_exit, np.zeros(len(nr), np.int8), nr, args, ret), good
 
 
-def _named_syscall(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
+def _named_syscall(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
     exits = np.array([n.startswith("sys_exit_") for n in builder.names])[lines.name]
     is_exit = exits | (lines.delim == DELIM_EXIT)
     calls = np.array([_call_of(n) for n in builder.names], dtype=np.int8)[lines.name]
@@ -184,36 +178,36 @@ def _named_syscall(builder: TableBuilder, lines: Lines) -> tuple[dict[str, objec
     return _syscall_columns(is_exit, calls, np.full(len(calls), -1, np.int32), args, ret), good
 
 
-def _marker(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
+def _marker(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
     starts = np.minimum(lines.start, lines.end)
     padded = np.array([n == "print" for n in builder.names])[lines.name]
     some = starts[padded]
     _strip_marker_prefix(builder.buf, some, lines.end[padded])
     starts[padded] = some
     _note_marker_tgid(builder.buf, starts, lines.end, lines.tid, builder.marker_tgid)
-    return {"text": text_column(builder.buf, starts, lines.end)}, np.ones(len(starts), np.bool_)
+    return {"text": string_column(builder.buf, starts, lines.end)}, np.ones(len(starts), np.bool_)
 
 
-def _blocked(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
+def _blocked(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
     tid, io_wait, start, end, good = fields.parse_blocked(builder.buf, lines.start, lines.end)
-    return {"target_tid": tid, "io_wait": io_wait, "caller": text_column(builder.buf, start, end)}, good
+    return {"target_tid": tid, "io_wait": io_wait, "caller": string_column(builder.buf, start, end)}, good
 
 
-def _setprio(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
+def _setprio(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
     binder = np.array([n == "binder_set_priority" for n in builder.names])[lines.name]
     tid, old, new, good = sched_fields.parse_setprio(builder.buf, lines.start, lines.end, binder)
     return {"target_tid": tid, "old_prio": old, "new_prio": new}, good
 
 
-def _page_fault(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
+def _page_fault(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
     address, ip, code, good = fields.parse_page_fault(builder.buf, lines.start, lines.end)
     return {"address": address, "ip": ip, "error_code": code}, good
 
 
-def _task(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
+def _task(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
     start = np.minimum(lines.start, lines.end)
     # The kernel prints far less; longer lines are hostile and would keep the expressions below busy.
-    text = text_column(builder.buf, start, np.minimum(lines.end, start + 512)).str.strip()
+    text = string_column(builder.buf, start, np.minimum(lines.end, start + 512)).str.strip()
     n = len(text)
     tid, comm = lines.tid.copy(), np.full(n, "", dtype=object)
     thread, good, kind = np.zeros(n, np.bool_), np.zeros(n, np.bool_), np.zeros(n, np.int8)
@@ -235,7 +229,7 @@ def _task(builder: TableBuilder, lines: Lines) -> tuple[dict[str, object], np.nd
     return {"kind": kind, "target_tid": tid, "thread_of_caller": thread, "comm": pd.Series(comm, dtype="str")}, good
 
 
-_Adder = Callable[[TableBuilder, Lines], tuple[dict[str, object], np.ndarray]]
+_Adder = Callable[[TextTables, Lines], tuple[dict[str, object], np.ndarray]]
 _GROUPS: tuple[tuple[Table, _Adder], ...] = (
     (events.SCHED_SWITCH, _switch),
     (events.SCHED_WAKE, _wake),

@@ -3,64 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from android_suite.tables import events
-from android_suite.tables.schema import make_frame
-from android_suite.trace.syscalls import call_lookup
-from android_suite.trace.text.lines import LARGEST_TID, MAX_TID
-
-if TYPE_CHECKING:
-    from android_suite.trace.text.tables import TableBuilder
+from android_suite.trace.text.lines import MAX_TID
+from android_suite.trace.text.tables import TextTables
+from android_suite.trace.threads import make_threads, mark_threads
 
 _PROC_LINE = re.compile(rb"^/?proc/(\d{1,8})/task/(\d{1,8})\s*$", re.MULTILINE)
-_MACHINES = ("arm64", "x86_64")
-_THREAD_COLUMNS = (
-    (events.TASK.name, ("target_tid",)), (events.BLOCKED_REASON.name, ("target_tid",)), (events.PI_SETPRIO.name, ("target_tid",)),
-    (events.SCHED_WAKE.name, ("target_tid",)), (events.SCHED_SWITCH.name, ("prev_tid", "next_tid")),
-)  # fmt: skip
-_ON_ALIGNED_MEMORY = [events.SYSCALLS.index(call) for call in ("munmap", "mprotect", "mremap")]
-_PAGE_MASK = np.uint64(4095)
-_SLICE_ROWS = 1 << 20  # looked at together: what is made beside the table stays small
-_ADVICES = np.array([*range(26), 100, 101, 102, 103], dtype=np.uint64)
-
-
-def infer_call_numbers(syscalls: pd.DataFrame) -> str:
-    """Names the calls of ``raw_syscalls`` events in place, where their arguments tell the architecture; '' where not.
-
-    Text carries numbers only. The calls on memory take page-aligned addresses: an architecture is believed when its numbers
-    of these calls fit (almost) always and the other's do not.
-    """
-    fits = dict.fromkeys(_MACHINES, (0, 0))
-    for start in range(0, len(syscalls), _SLICE_ROWS):
-        part = syscalls.iloc[start : start + _SLICE_ROWS]
-        entered = (part["nr"].to_numpy() >= 0) & (part["kind"].to_numpy() == 0)
-        nr, arg0, length, arg2 = (part[name].to_numpy()[entered] for name in ("nr", "arg0", "arg1", "arg2"))
-        aligned = (arg0 & _PAGE_MASK) == 0
-        for machine, (fit, all_) in fits.items():
-            call = _calls(machine, nr)
-            madvise, others = call == events.SYSCALLS.index("madvise"), np.isin(call, _ON_ALIGNED_MEMORY)
-            good = (madvise & aligned & np.isin(arg2, _ADVICES)) | (others & aligned & (length > 0))
-            good &= arg0 > np.uint64(65535)
-            fits[machine] = fit + int(good.sum()), all_ + int((madvise | others).sum())
-    believed = [m for m, (good, all_) in fits.items() if good and good >= 0.95 * all_]
-    if len(believed) != 1:
-        return ""
-    call_column, nr = syscalls["call"].to_numpy(copy=True), syscalls["nr"].to_numpy()
-    raw = nr >= 0
-    call_column[raw] = _calls(believed[0], nr[raw])
-    syscalls["call"] = call_column
-    return believed[0]
-
-
-def _calls(machine: str, nr: np.ndarray) -> np.ndarray:
-    """Index into SYSCALLS of each number on that machine."""
-    lookup = call_lookup(machine)
-    assert lookup is not None
-    return np.asarray(np.where((nr >= 0) & (nr < len(lookup)), lookup[np.clip(nr, 0, len(lookup) - 1)], 0), np.int8)
 
 
 def apply_process_dump(dump: bytes, tgids: np.ndarray) -> dict[int, str]:
@@ -95,50 +47,34 @@ def _set_tgid(tgids: np.ndarray, tid: int, tgid: int) -> None:
         tgids[tid] = tgid + 1
 
 
-def thread_table(builder: TableBuilder, tables: dict[str, pd.DataFrame], process_names: dict[int, str]) -> pd.DataFrame:
+def thread_table(builder: TextTables, tables: dict[str, pd.DataFrame], process_names: dict[int, str]) -> pd.DataFrame:
     """The ``threads`` table: every tid the text names."""
-    state, tgids = builder.state, builder.state.tgid
-    task = tables[events.TASK.name]
-    comms = _task_comms(task)
-    made = task[task["kind"].to_numpy() == events.TASK_KINDS.index("newtask")]
-    for child, parent, shares in zip(made["target_tid"], made["tid"], made["thread_of_caller"], strict=True):
-        if tgids[child] == 0:
-            tgids[child] = (tgids[parent] or builder.marker_tgid[parent]) if shares else child + 1
-    largest = int(state.counts[LARGEST_TID])
-    for name, columns in _THREAD_COLUMNS:
-        for column in columns:
-            tid = tables[name][column].to_numpy()
-            state.seen[tid] = 1
-            largest = max(largest, int(tid.max(initial=0)))
-    tids = np.flatnonzero(state.seen[: largest + 1])
-    known = np.where(tgids[tids] > 0, tgids[tids], builder.marker_tgid[tids]) - 1
-    known[tids == 0] = 0
-    names = [_comm(builder, int(tid), comms) for tid in tids]
-    by_tid = dict(zip(tids.tolist(), names, strict=True))
-    process = [process_names.get(g) or by_tid.get(g, "") if g >= 0 else "" for g in known.tolist()]
-    return make_frame(
-        events.THREADS,
-        {
-            "tid": tids.astype(np.int32), "tgid": known.astype(np.int32), "comm": pd.Series(names, dtype="str"),
-            "process": pd.Series(process, dtype="str"),
-        },
+    state, task = builder.state, tables[events.TASK.name]
+    mark_threads(tables, state.seen)
+    tids = np.flatnonzero(state.seen)
+    return make_threads(
+        seen=tids.tolist(),
+        comms=(
+            _comms(builder, tids, builder.sched_comm_at, builder.sched_comm_size),
+            _comms(builder, tids, state.comm_at, state.comm_size),
+            dict(zip(task["target_tid"].tolist(), task["comm"].tolist(), strict=True)),
+        ),
+        tgids=_tgids(tids, state.tgid), task=task, processes=process_names,
+        guessed_tgids=_tgids(tids, builder.marker_tgid),
     )  # fmt: skip
 
 
-def _task_comms(task: pd.DataFrame) -> dict[int, str]:
-    return dict(zip(task["target_tid"].tolist(), task["comm"].tolist(), strict=True))
+def _tgids(tids: np.ndarray, plus_one: np.ndarray) -> dict[int, int]:
+    known = tids[plus_one[tids] > 0]
+    return dict(zip(known.tolist(), (plus_one[known] - 1).tolist(), strict=True))
 
 
-def _comm(builder: TableBuilder, tid: int, task_comms: dict[int, str]) -> str:
-    if tid == 0:
-        return "swapper"
-    for at, size in (
-        (builder.sched_comm_at, builder.sched_comm_size),
-        (builder.state.comm_at, builder.state.comm_size),
-    ):
-        if at[tid]:
-            start = int(at[tid]) - 1
-            name = builder.buf[start : start + int(size[tid])].tobytes().decode("utf-8", "replace")
-            if name != "<...>":
-                return name
-    return task_comms.get(tid, "")
+def _comms(builder: TextTables, tids: np.ndarray, at: np.ndarray, size: np.ndarray) -> dict[int, str]:
+    """Names by tid of the spans that begin at ``at`` - 1."""
+    found = {}
+    for tid in tids[at[tids] > 0].tolist():
+        start = int(at[tid]) - 1
+        name = builder.buf[start : start + int(size[tid])].tobytes().decode("utf-8", "replace")
+        if name != "<...>":
+            found[tid] = name
+    return found

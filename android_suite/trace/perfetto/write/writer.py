@@ -12,12 +12,12 @@ from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
 from android_suite.errors import UsageError
 from android_suite.tables.trace import Trace
+from android_suite.trace.core.calls import find_machine
 from android_suite.trace.perfetto.wire import write_varint
 from android_suite.trace.perfetto.write.encode import encode_events
 from android_suite.trace.perfetto.write.events import EventWriter, collect_events
 from android_suite.trace.perfetto.write.frames import encode_frames
 from android_suite.trace.perfetto.write.tracks import encode_tracks, make_tracks
-from android_suite.trace.syscalls import find_machine
 
 _SEQUENCE_ID = 1
 _EVENTS_A_BUNDLE = 4096

@@ -1,0 +1,105 @@
+"""Who the threads of a Perfetto trace are: names from its events and its process tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+from android_suite.tables import events
+from android_suite.trace.perfetto.events import FtraceEvents
+from android_suite.trace.perfetto.packets import Packets
+from android_suite.trace.perfetto.scan import Array, expand_field, note_names, read_columns
+from android_suite.trace.threads import MAX_TID, make_threads, mark_seen, mark_threads
+
+_Value = TypeVar("_Value")
+# Kinds of events that name threads: field of the comm and field of the tid, of each.
+_NAMED = ((4, ((1, 2), (5, 6))), (20, ((1, 2),)), (17, ((1, 2),)), (114, ((1, 2),)))
+
+
+class SchedThreads:
+    """Which threads the events of a trace, taken piece by piece, name and what they call them last."""
+
+    def __init__(self) -> None:
+        # One entry a tid that can be: pages of these arrays that no thread falls into cost nothing.
+        self.seen: Array = np.zeros(MAX_TID + 1, np.uint8)
+        self._said: Array = np.zeros(MAX_TID + 1, np.int64)  # seq + 1 of the event that named it; 0: none
+        self._start: Array = np.zeros(MAX_TID + 1, np.int64)
+        self._end: Array = np.zeros(MAX_TID + 1, np.int64)
+
+    def add(self, ftrace: FtraceEvents) -> None:
+        """Takes a piece."""
+        mark_seen(ftrace.tid, self.seen)
+        for kind, pairs in _NAMED:
+            rows = ftrace.rows(kind)
+            found = ftrace.columns(rows, tuple(number for pair in pairs for number in pair))
+            for k in range(len(pairs)):
+                self._name(ftrace.seq[rows], found.number(2 * k + 1), *found.span(2 * k))
+        for side, tid in ((ftrace.compact.switch, "next_tid"), (ftrace.compact.waking, "target_tid")):
+            self._name(ftrace.seq[side["event"]], side[tid], side["comm_start"], side["comm_end"])
+
+    def _name(self, seq: Array, tid: Array, start: Array, end: Array) -> None:
+        note_names(seq, tid, start, end, self._said, self._start, self._end)
+
+    def comms(self, buf: Array) -> dict[int, str]:
+        """The last name of each thread in sched events."""
+        tids = np.flatnonzero(self._said)
+        spans = zip(tids.tolist(), self._start[tids].tolist(), self._end[tids].tolist(), strict=True)
+        return {tid: _text(buf, start, end) for tid, start, end in spans}
+
+
+def thread_table(packets: Packets, sched: SchedThreads, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The ``threads`` table: names from sched events, then task events, then the process tree."""
+    buf, task = packets.buf, tables[events.TASK.name]
+    tgids: dict[int, int] = {}
+    comms: dict[int, str] = {}
+    processes: dict[int, str] = {}
+    _, start, end = packets.of("process_tree")
+    _read_processes(buf, start, end, tgids, processes)
+    _read_threads(buf, start, end, tgids, comms)
+    mark_threads(tables, sched.seen)
+    of_tasks = dict(zip(task["target_tid"].tolist(), task["comm"].tolist(), strict=True))
+    return make_threads(
+        seen=np.flatnonzero(sched.seen).tolist(), comms=(sched.comms(buf), _possible(of_tasks), _possible(comms)),
+        tgids=_possible(tgids), task=task, processes=processes,
+    )  # fmt: skip
+
+
+def _possible(by_tid: Mapping[int, _Value]) -> dict[int, _Value]:
+    """Without thread ids that no kernel gives: a damaged packet may name any number."""
+    return {tid: value for tid, value in by_tid.items() if 0 <= tid <= MAX_TID}
+
+
+def _read_processes(buf: Array, start: Array, end: Array, tgid: dict[int, int], process: dict[int, str]) -> None:
+    _, at, to = expand_field(buf, start, end, 1)
+    pids = read_columns(buf, at, to, (1,)).number(0).astype(np.int32).tolist()
+    owner, word_at, word_to = expand_field(buf, at, to, 3)
+    first = dict(zip(owner[::-1].tolist(), range(len(owner) - 1, -1, -1), strict=True))  # cmdline[0] of each process
+    for i, pid in enumerate(pids):
+        tgid[pid] = pid
+        if i in first:
+            name = _text(buf, int(word_at[first[i]]), int(word_to[first[i]]))
+            if name:
+                process[pid] = name
+
+
+def _read_threads(buf: Array, start: Array, end: Array, tgid: dict[int, int], comm: dict[int, str]) -> None:
+    _, at, to = expand_field(buf, start, end, 2)
+    found = read_columns(buf, at, to, (1, 3, 2))
+    spans = found.span(2)
+    for tid, group, a, b in zip(
+        found.number(0).astype(np.int32).tolist(),
+        found.number(1).astype(np.int32).tolist(),
+        *(s.tolist() for s in spans),
+        strict=True,
+    ):
+        if group:
+            tgid[tid] = group
+        if b > a:
+            comm[tid] = _text(buf, a, b)
+
+
+def _text(buf: Array, start: int, end: int) -> str:
+    return bytes(buf[start:end]).decode("utf-8", "replace")

@@ -14,8 +14,8 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from android_suite.analyze import RunAnalysis, load_run
-from android_suite.campaign.evaluate import make_run_set
 from android_suite.compare import compare_runs
+from android_suite.compare.analyzed import make_run_set
 
 
 def read_boots(out: Path) -> dict[str, list[list[RunAnalysis]]]:

@@ -1,11 +1,15 @@
-"""Writes docs/tables.md and docs/metrics.md from the declarations: ``python -m scripts.reference``."""
+"""Writes docs/tables.md, docs/metrics.md and docs/schema/ from the declarations: ``python -m scripts.reference``."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from android_suite.model.comparison import Comparison
+from android_suite.model.document import describe_schema
 from android_suite.model.metrics import CATALOGUE, Metric
+from android_suite.model.run import Manifest
 from android_suite.tables.derived import DERIVED_TABLES
 from android_suite.tables.events import EVENT_TABLES
 from android_suite.tables.evidence import EVIDENCE_TABLES
@@ -23,6 +27,7 @@ _GROUPS = (
     ("Evidence", "From the texts that a device printed beside the trace.", EVIDENCE_TABLES),
     ("Samples", "What comparisons are made from: `samples.parquet` of a run.", (SAMPLES,)),
 )
+_DOCUMENTS: dict[str, type] = {"run.json": Manifest, "comparison.json": Comparison}
 _BETTER = {"lower": "lower", "higher": "higher", "none": "neither"}
 
 
@@ -52,6 +57,11 @@ def render_metrics() -> str:
     )
 
 
+def render_schemas() -> dict[str, str]:
+    """docs/schema/NAME of every JSON document that the suite writes."""
+    return {name: json.dumps(describe_schema(form), indent=1) + "\n" for name, form in _DOCUMENTS.items()}
+
+
 def _metric(metric: Metric) -> tuple[str, ...]:
     name = f"**`{metric.name}`**" if metric.headline else f"`{metric.name}`"
     where = f" (only in {', '.join(metric.scenarios)})" if metric.scenarios else ""
@@ -69,9 +79,12 @@ def _render_grid(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> li
 
 
 def main() -> None:
-    """Writes both."""
+    """Writes them all."""
     (DOCS / "tables.md").write_text(render_tables())
     (DOCS / "metrics.md").write_text(render_metrics())
+    (DOCS / "schema").mkdir(exist_ok=True)
+    for name, text in render_schemas().items():
+        (DOCS / "schema" / name).write_text(text)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ MAY: dict[str, set[str]] = {
     "analysis": {"errors", "model", "tables"},
     "stats": {"errors"},
     "analyze": GROUND | {"tables", "trace", "evidence", "analysis"},
-    "compare": GROUND | {"tables", "stats"},
+    "compare": GROUND | {"tables", "stats", "analyze"},
     "report": {"errors", "model"},
     # doors: know both halves, measure nothing
     "campaign": GROUND

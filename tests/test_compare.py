@@ -256,7 +256,7 @@ def test_gates_judge_with_their_own_margin_and_confidence() -> None:
     assert result.gates[0].verdict is Verdict.WORSE
     assert result.gates[1].verdict is Verdict.SAME
     assert result.gates[3].verdict is Verdict.UNDECIDED
-    assert not result.passed
+    assert not result.gate.passed
     assert result.exit_code == 1
     assert result.to_json()["gate"]["failed"] == ["gc_stress/frameOverrunMs_p95", "gc_stress/gcDurationMs_p50"]
 
@@ -270,7 +270,7 @@ def test_a_crash_of_the_candidate_is_a_result() -> None:
     crash = CrashRecord(kind="panic", summary="Kernel panic", console="[1.0] Kernel panic")
     result = compare_runs(*made_pair(replace(SMALL, crash=crash)))
     assert result.crashes("candidate")[0]["summary"] == "Kernel panic"
-    assert not result.passed
+    assert not result.gate.passed
     assert result.exit_code == 1
 
 

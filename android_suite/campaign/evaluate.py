@@ -1,84 +1,25 @@
-"""From analyzed run directories to a comparison and its report: what `compare`, `report` and `qualify` share."""
+"""The analyzer, comparer and renderer of a campaign, over what `analyze` found in each job's run directory."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from android_suite import __version__
-from android_suite.analyze import RunAnalysis, analyze_run, load_run
+from android_suite.analyze import analyze_run, load_run
 from android_suite.campaign.analyzed_runs import make_analyzed_runs
+from android_suite.compare.analyzed import make_run_set
 from android_suite.compare.comparability import summarize_evidence
-from android_suite.compare.runs import RunSet, compare_runs
+from android_suite.compare.gates import summarize_gates
+from android_suite.compare.runs import compare_runs
 from android_suite.model.comparison import Comparison, GateResult, MadvisePaths
 from android_suite.model.plan import Plan
 from android_suite.model.verdict import GateOutcome
-from android_suite.report.html import render_html
-from android_suite.report.junit import render_junit
-from android_suite.report.markdown import render_markdown
+from android_suite.report.files import render_files
 from android_suite.report.model import ReportModel
 from android_suite.store.run import Run, open_run
-
-
-def make_run_set(analyses: Sequence[RunAnalysis]) -> RunSet:
-    """One side of a comparison."""
-    samples = pd.concat([a.samples for a in analyses], ignore_index=True) if analyses else pd.DataFrame()
-    return RunSet(
-        manifests=tuple(a.run.manifest for a in analyses),
-        samples=samples,
-        paths=add_paths([i.summary for a in analyses for i in a.iterations if i.record.traced]),
-    )
-
-
-def add_paths(summaries: Sequence[Mapping[str, Any]]) -> MadvisePaths:
-    """The seed's numbers: calls of role ``gc`` by path, added up over analyses."""
-    rows = [row for summary in summaries for row in summary["madvise"] if row["role"] == "gc"]
-    reasons: Counter[str] = Counter()
-    for row in rows:
-        reasons.update(row["reasons"])
-    return MadvisePaths(
-        per_vma=sum(row["per_vma"] for row in rows),
-        mmap_lock=sum(row["mmap_lock"] for row in rows),
-        unknown=sum(row["unknown"] for row in rows),
-        bytes=sum(row["bytes"] or 0 for row in rows),
-        reasons=dict(reasons),
-    )
-
-
-def make_report(
-    title: str,
-    comparison: Comparison,
-    baseline: Sequence[RunAnalysis],
-    candidate: Sequence[RunAnalysis],
-    *,
-    commands: Sequence[str] = (),
-    notes: Sequence[str] = (),
-    created_at: str = "",
-) -> ReportModel:
-    """A report of a comparison with the evidence of both sides."""
-    return ReportModel(
-        title=title,
-        comparison=comparison,
-        runs=[*make_analyzed_runs(baseline, "baseline"), *make_analyzed_runs(candidate, "candidate")],
-        commands=commands,
-        notes=[*notes, *(note for a in (*baseline, *candidate) for note in a.run.manifest.notes)],
-        created_at=created_at,
-        suite_version=__version__,
-    )
-
-
-def render_files(model: ReportModel) -> dict[str, str]:
-    """The report in every format that is a file."""
-    return {
-        "report.html": render_html(model),
-        "report.md": render_markdown(model),
-        "junit.xml": render_junit(model),
-    }
 
 
 def analyze_job(path: Path) -> None:
@@ -123,7 +64,7 @@ def _compare_nothing(plan: Plan, baseline: Sequence[Run], candidate: Sequence[Ru
         candidate=identities[1],
         metrics=(),
         paths={"baseline": MadvisePaths(), "candidate": MadvisePaths()},
-        gates=tuple(gates),
+        gate=summarize_gates(gates, (), crashed=True),
         evidence={
             "baseline": summarize_evidence([run.manifest for run in baseline]),
             "candidate": summarize_evidence([run.manifest for run in candidate]),
@@ -139,6 +80,14 @@ def render_plan(
     sides = [[load_run(run.path) for run in side] for side in (baseline, candidate)]
     crashes = [f"{c['label']} crashed during {c['during']}: {c['summary']}" for c in summary["crashes"]]
     command = "android-suite qualify plan.toml"
+    manifests = [analysis.run.manifest for side in sides for analysis in side]
     return render_files(
-        make_report(plan.name, comparison, *sides, commands=[command], notes=[*crashes, *plan.warnings])
+        ReportModel(
+            title=plan.name,
+            comparison=comparison,
+            runs=[*make_analyzed_runs(sides[0], "baseline"), *make_analyzed_runs(sides[1], "candidate")],
+            commands=[command],
+            notes=[*crashes, *plan.warnings, *(note for manifest in manifests for note in manifest.notes)],
+            suite_version=__version__,
+        )
     )

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import click
 
-from android_suite.analyze import RunAnalysis, load_run
-from android_suite.campaign.evaluate import make_report, make_run_set, render_files
+from android_suite import __version__
+from android_suite.analyze import load_run
+from android_suite.campaign.analyzed_runs import make_analyzed_runs
 from android_suite.cli.output import console_for_results, print_json, say
+from android_suite.compare.analyzed import make_run_set
 from android_suite.compare.runs import compare_runs
 from android_suite.errors import UsageError
 from android_suite.model.gate import parse_gates
+from android_suite.report.files import render_files
+from android_suite.report.model import ReportModel
 from android_suite.report.terminal import render_terminal
 from android_suite.store.run import is_run, write_atomic, write_json
 
@@ -37,7 +41,16 @@ def command(baseline: Path, candidate: Path, gate: Path | None, as_json: bool, o
     sides = [[load_run(path, say=say) for path in find_runs(side)] for side in (baseline, candidate)]
     comparison = compare_runs(make_run_set(sides[0]), make_run_set(sides[1]), gates=gates)
     commands = [f"android-suite compare {baseline} {candidate}" + (f" --gate {gate}" if gate else "")]
-    model = make_report(title, comparison, *sides, commands=commands, created_at=_newest(sides))
+    manifests = [analysis.run.manifest for side in sides for analysis in side]
+    model = ReportModel(
+        title=title,
+        comparison=comparison,
+        runs=[*make_analyzed_runs(sides[0], "baseline"), *make_analyzed_runs(sides[1], "candidate")],
+        commands=commands,
+        notes=[note for manifest in manifests for note in manifest.notes],
+        created_at=max(manifest.created_at for manifest in manifests),
+        suite_version=__version__,
+    )
     if output is not None:
         write_json(output / "summary.json", comparison.to_json())
         for name, text in render_files(model).items():
@@ -62,10 +75,6 @@ def find_runs(path: Path) -> list[Path]:
     if not found:
         raise UsageError(f"{path} holds no run directory; give what `android-suite record -o` made.")
     return found
-
-
-def _newest(sides: list[list[RunAnalysis]]) -> str:
-    return max(analysis.run.manifest.created_at for side in sides for analysis in side)
 
 
 def _read(gate: Path) -> str:

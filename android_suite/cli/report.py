@@ -81,7 +81,7 @@ def read_model(path: Path, title: str | None) -> ReportModel:
             f"{file} is not JSON ({error}); give a run directory, or JSON of analyze or compare."
         ) from error
     if isinstance(data, dict) and data.get("schema") == SCHEMA:
-        comparison = Comparison.from_json(data)
+        comparison = Comparison.from_json(data, str(file))
         return ReportModel(title=title or "Kernel comparison", comparison=comparison, suite_version=__version__)
     if isinstance(data, dict) and data.get("schema") == "android-suite/analysis":
         runs = [AnalyzedRun(name=file.name, analysis=data)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from android_suite.compare.cases import Case
-from android_suite.model.comparison import GateResult
+from android_suite.model.comparison import GateResult, GateSummary, MetricComparison
 from android_suite.model.gate import Gate
 from android_suite.model.verdict import GateOutcome, Verdict
 from android_suite.stats.decision import Answer, judge_family
@@ -40,6 +40,24 @@ def judge_gates(gates: Sequence[Gate], cases: Sequence[Case], seed: int) -> Iter
             )
         for index in hits:
             yield _judge_gate(gate, cases, index, seed)
+
+
+def summarize_gates(
+    results: Sequence[GateResult], metrics: Sequence[MetricComparison], *, crashed: bool
+) -> GateSummary:
+    """What the gates say together.
+
+    Args:
+        results: every gate's result.
+        metrics: without any gate, one that got WORSE means that the candidate did not pass.
+        crashed: the candidate's kernel or app crashed; then nothing passed.
+    """
+    if results:
+        passed = not any(gate.outcome in (GateOutcome.FAILED, GateOutcome.ERROR) for gate in results)
+    else:
+        passed = not any(metric.verdict is Verdict.WORSE for metric in metrics)
+    failed = tuple(gate.name for gate in results if gate.outcome is GateOutcome.FAILED)
+    return GateSummary(passed=passed and not crashed, failed=failed, results=tuple(results))
 
 
 def _judge_gate(gate: Gate, cases: Sequence[Case], index: int, seed: int) -> GateResult:

@@ -12,7 +12,7 @@ import pandas as pd
 from android_suite.compare.boots import select_traced
 from android_suite.compare.cases import Case, build_cases
 from android_suite.compare.comparability import check_comparable, describe_conditions, summarize_evidence
-from android_suite.compare.gates import judge_gates
+from android_suite.compare.gates import judge_gates, summarize_gates
 from android_suite.compare.overhead import measure_tracing_overhead
 from android_suite.errors import UsageError
 from android_suite.model.comparison import Comparison, MadvisePaths, MetricComparison, TailEffect
@@ -74,17 +74,18 @@ def compare_runs(
     cases = list(build_cases(select_traced(baseline.samples), select_traced(candidate.samples), margins or {}))
     answers = judge_family([case.question for case in cases], confidence=confidence, seed=seed)
     metrics = tuple(_metric(case, answer, confidence, seed) for case, answer in zip(cases, answers, strict=True))
+    evidence = {
+        name: summarize_evidence(side.manifests) for name, side in (("baseline", baseline), ("candidate", candidate))
+    }
+    crashed = bool(evidence["candidate"]["crashes"])
     return Comparison(
         baseline=baseline.identity,
         candidate=candidate.identity,
         metrics=metrics,
         paths={"baseline": baseline.paths, "candidate": candidate.paths},
-        gates=tuple(judge_gates(gates, cases, seed)),
+        gate=summarize_gates(tuple(judge_gates(gates, cases, seed)), metrics, crashed=crashed),
         conditions=describe_conditions(baseline.manifests, candidate.manifests),
-        evidence={
-            name: summarize_evidence(side.manifests)
-            for name, side in (("baseline", baseline), ("candidate", candidate))
-        },
+        evidence=evidence,
         overhead=tuple(measure_tracing_overhead(pd.concat([baseline.samples, candidate.samples]), confidence, seed)),
         same_kernel=_kernel_key(baseline) == _kernel_key(candidate),
         confidence=confidence,

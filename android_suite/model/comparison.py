@@ -1,19 +1,18 @@
-"""What a comparison of two kernels found: the numbers, the verdicts, the gates, and the JSON form of it all."""
+"""What a comparison of two kernels found: the numbers, the verdicts, the gates. Its JSON form is docs/schema/comparison.json."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from android_suite.errors import SchemaError
+from android_suite.model.document import read_document, to_plain
 from android_suite.model.verdict import GateOutcome, Verdict
 
-SCHEMA = "android-suite/comparison"
-VERSION = 1
+SCHEMA: Literal["android-suite/comparison"] = "android-suite/comparison"
 
-Json = dict[str, Any]
+Interval = tuple[float, float]  # low and high bound, in the unit of the number it is of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,20 +23,6 @@ class BootValues:
     seed: int | None
     median: float
     values: tuple[float, ...]
-
-    def to_json(self) -> Json:
-        """One row of ``distribution``."""
-        return {
-            "boot": self.boot,
-            "seed": self.seed,
-            "median": _number(self.median),
-            "values": [_number(value) for value in self.values],
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> BootValues:
-        """The inverse of :meth:`to_json`."""
-        return cls(boot=data["boot"], seed=data["seed"], median=data["median"], values=tuple(data["values"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,35 +43,7 @@ class Side:
     p99: float | None
     unknown: int = 0
     lower_bound: int = 0
-    distribution: tuple[BootValues, ...] = ()
-
-    def to_json(self) -> Json:
-        """As in the interface, with the samples themselves so that a report needs nothing else."""
-        return {
-            "boots": self.boots,
-            "samples": self.samples,
-            "level": _number(self.level),
-            "median": _number(self.median),
-            "p90": _number(self.p90),
-            "p95": _number(self.p95),
-            "p99": _number(self.p99),
-            "unknown": self.unknown,
-            "lower_bound": self.lower_bound,
-            "distribution": [boot.to_json() for boot in self.distribution],
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Side:
-        """The inverse of :meth:`to_json`."""
-        rest = {key: data.get(key) for key in ("level", "median", "p90", "p95", "p99")}
-        return cls(
-            boots=data["boots"],
-            samples=data["samples"],
-            unknown=data.get("unknown", 0),
-            lower_bound=data.get("lower_bound", 0),
-            distribution=tuple(BootValues.from_json(row) for row in data.get("distribution", ())),
-            **rest,
-        )
+    distribution: tuple[BootValues, ...] = ()  # the samples themselves, so that a report needs nothing else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +52,10 @@ class TailEffect:
 
     quantile: int
     effect: float | None
-    effect_ci: tuple[float, float] | None
+    effect_ci: Interval | None
+
+    def __post_init__(self) -> None:
+        _drop_open_interval(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +72,7 @@ class MetricComparison:
     candidate: Side
     paired: bool
     effect: float | None
-    effect_ci: tuple[float, float] | None
+    effect_ci: Interval | None
     effect_relative: float | None
     margin: float | None
     margin_text: str
@@ -124,56 +84,8 @@ class MetricComparison:
     boots_to_decide: int | None
     tails: tuple[TailEffect, ...] = ()
 
-    def to_json(self) -> Json:
-        """As in the interface; NaN and infinities become null."""
-        return {
-            "scenario": self.scenario,
-            "name": self.name,
-            "unit": self.unit,
-            "better": self.better,
-            "headline": self.headline,
-            "doc": self.doc,
-            "baseline": self.baseline.to_json(),
-            "candidate": self.candidate.to_json(),
-            "paired": self.paired,
-            "effect": _number(self.effect),
-            "effect_ci": _interval(self.effect_ci),
-            "effect_relative": _number(self.effect_relative),
-            "margin": _number(self.margin),
-            "margin_text": self.margin_text,
-            "p_value": _number(self.p_value),
-            "p_adjusted": _number(self.p_adjusted),
-            "method": self.method,
-            "verdict": self.verdict.value,
-            "reason": self.reason,
-            "boots_to_decide": self.boots_to_decide,
-            "tails": [
-                {"quantile": t.quantile, "effect": _number(t.effect), "effect_ci": _interval(t.effect_ci)}
-                for t in self.tails
-            ],
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> MetricComparison:
-        """The inverse of :meth:`to_json`."""
-        plain = {name: data.get(name) for name in _PLAIN}
-        return cls(
-            baseline=Side.from_json(data["baseline"]),
-            candidate=Side.from_json(data["candidate"]),
-            effect_ci=_pair(data["effect_ci"]),
-            verdict=Verdict(data["verdict"]),
-            tails=tuple(
-                TailEffect(quantile=t["quantile"], effect=t["effect"], effect_ci=_pair(t["effect_ci"]))
-                for t in data.get("tails", ())
-            ),
-            **plain,  # type: ignore[arg-type]
-        )
-
-
-_PLAIN = (
-    *("scenario", "name", "unit", "better", "headline", "doc", "paired", "effect", "effect_relative"),
-    *("margin", "margin_text", "p_value", "p_adjusted", "method", "reason", "boots_to_decide"),
-)
+    def __post_init__(self) -> None:
+        _drop_open_interval(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,39 +94,40 @@ class GateResult:
 
     scenario: str
     metric: str
-    margin_text: str
+    margin_text: str = field(metadata={"alias": "margin"})
     confidence: float
     undecided: str
     outcome: GateOutcome
     verdict: Verdict | None
     message: str
 
-    def to_json(self) -> Json:
-        """One object of ``gate.results``."""
-        return {
-            "scenario": self.scenario,
-            "metric": self.metric,
-            "margin": self.margin_text,
-            "confidence": self.confidence,
-            "undecided": self.undecided,
-            "outcome": self.outcome.value,
-            "verdict": self.verdict.value if self.verdict else None,
-            "message": self.message,
-        }
+    @property
+    def name(self) -> str:
+        """How reports call it: ``scenario/metric``."""
+        return f"{self.scenario}/{self.metric}"
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> GateResult:
-        """The inverse of :meth:`to_json`."""
-        return cls(
-            scenario=data["scenario"],
-            metric=data["metric"],
-            margin_text=data["margin"],
-            confidence=data["confidence"],
-            undecided=data["undecided"],
-            outcome=GateOutcome(data["outcome"]),
-            verdict=Verdict(data["verdict"]) if data["verdict"] else None,
-            message=data["message"],
-        )
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSummary:
+    """What the gates say together.
+
+    ``passed``: no gate failed and the candidate did not crash; without gates, nothing got WORSE. ``failed`` names the
+    gates that failed, as ``scenario/metric``.
+    """
+
+    passed: bool = True
+    failed: tuple[str, ...] = ()
+    results: tuple[GateResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """An inversion that changed its lock: less behind ``fell``, more behind ``rose``. Both are metrics of ``scenario``."""
+
+    scenario: str
+    fell: str
+    rose: str
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,27 +145,6 @@ class MadvisePaths:
         """The denominator."""
         return self.per_vma + self.mmap_lock + self.unknown
 
-    def to_json(self) -> Json:
-        """As in the interface, with bytes and reasons."""
-        return {
-            "per_vma": self.per_vma,
-            "mmap_lock": self.mmap_lock,
-            "unknown": self.unknown,
-            "bytes": self.bytes,
-            "reasons": dict(self.reasons),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> MadvisePaths:
-        """The inverse of :meth:`to_json`."""
-        return cls(
-            per_vma=data["per_vma"],
-            mmap_lock=data["mmap_lock"],
-            unknown=data["unknown"],
-            bytes=data.get("bytes"),
-            reasons=dict(data.get("reasons") or {}),
-        )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracingOverhead:
@@ -263,55 +155,45 @@ class TracingOverhead:
     unit: str
     traced: float
     untraced: float
-    effect_ci: tuple[float, float] | None
+    effect_ci: Interval | None
 
-    def to_json(self) -> Json:
-        """One object of ``tracing_overhead``."""
-        return {
-            "scenario": self.scenario,
-            "metric": self.metric,
-            "unit": self.unit,
-            "traced": _number(self.traced),
-            "untraced": _number(self.untraced),
-            "effect_ci": _interval(self.effect_ci),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> TracingOverhead:
-        """The inverse of :meth:`to_json`."""
-        return cls(**{**data, "effect_ci": _pair(data["effect_ci"])})
+    def __post_init__(self) -> None:
+        _drop_open_interval(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """Two sets of runs, compared. ``baseline`` and ``candidate`` are kernel identities as the manifests give them."""
 
+    schema: Literal["android-suite/comparison"] = SCHEMA
+    version: Literal[1] = 1
     baseline: Mapping[str, Any]
     candidate: Mapping[str, Any]
-    metrics: tuple[MetricComparison, ...]
-    paths: Mapping[str, MadvisePaths]
-    gates: tuple[GateResult, ...] = ()
-    conditions: Mapping[str, Any] = field(default_factory=dict)
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-    overhead: tuple[TracingOverhead, ...] = ()
     same_kernel: bool = False
     confidence: float = 0.95
     seed: int = 0
+    metrics: tuple[MetricComparison, ...]
+    moved: tuple[Moved, ...] = ()
+    paths: Mapping[str, MadvisePaths] = field(metadata={"alias": "madvise_paths"})
+    gate: GateSummary = field(default_factory=GateSummary)
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    overhead: tuple[TracingOverhead, ...] = field(default=(), metadata={"alias": "tracing_overhead"})
 
     @property
-    def passed(self) -> bool:
-        """No gate failed and the candidate did not crash; without gates, nothing got WORSE."""
-        if self.crashes("candidate"):
-            return False
-        if self.gates:
-            return not any(gate.outcome in (GateOutcome.FAILED, GateOutcome.ERROR) for gate in self.gates)
-        return not any(metric.verdict is Verdict.WORSE for metric in self.metrics)
+    def gates(self) -> tuple[GateResult, ...]:
+        """Every gate's result."""
+        return self.gate.results
+
+    @property
+    def failed_gates(self) -> tuple[GateResult, ...]:
+        """The gates that did not pass: a metric failed, or no run has it."""
+        return tuple(gate for gate in self.gates if gate.outcome in (GateOutcome.FAILED, GateOutcome.ERROR))
 
     @property
     def exit_code(self) -> int:
         """0, or 1 where a gate failed, something got WORSE, or the candidate crashed."""
-        worse = any(metric.verdict is Verdict.WORSE for metric in self.metrics)
-        return 1 if worse or self.crashes("candidate") or not self.passed else 0
+        return 1 if self.count(Verdict.WORSE) or self.crashes("candidate") or not self.gate.passed else 0
 
     def crashes(self, side: str) -> tuple[Mapping[str, Any], ...]:
         """Crash records of one side, as the manifests have them."""
@@ -321,70 +203,22 @@ class Comparison:
         """How many metrics have that verdict."""
         return sum(metric.verdict is verdict for metric in self.metrics)
 
-    def to_json(self) -> Json:
+    def to_json(self) -> dict[str, Any]:
         """The ``android-suite/comparison`` object of the interface."""
-        return {
-            "schema": SCHEMA,
-            "version": VERSION,
-            "baseline": dict(self.baseline),
-            "candidate": dict(self.candidate),
-            "same_kernel": self.same_kernel,
-            "confidence": self.confidence,
-            "seed": self.seed,
-            "metrics": [metric.to_json() for metric in self.metrics],
-            "madvise_paths": {side: paths.to_json() for side, paths in self.paths.items()},
-            "gate": {
-                "passed": self.passed,
-                "failed": [f"{g.scenario}/{g.metric}" for g in self.gates if g.outcome is GateOutcome.FAILED],
-                "results": [gate.to_json() for gate in self.gates],
-            },
-            "conditions": dict(self.conditions),
-            "evidence": dict(self.evidence),
-            "tracing_overhead": [row.to_json() for row in self.overhead],
-        }
+        plain: dict[str, Any] = to_plain(self)
+        return plain
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Comparison:
-        """The inverse of :meth:`to_json`.
+    def from_json(cls, data: object, name: str = "comparison") -> Comparison:
+        """The inverse of :meth:`to_json`; ``name`` is the file's, for messages.
 
         Raises:
             SchemaError: the object is not a comparison of this version.
         """
-        if data.get("schema") != SCHEMA or data.get("version") != VERSION:
-            found = f"{data.get('schema')!r} version {data.get('version')!r}"
-            raise SchemaError(
-                f"expected {SCHEMA!r} version {VERSION}, found {found}; run `android-suite compare` again."
-            )
-        try:
-            return cls(
-                baseline=data["baseline"],
-                candidate=data["candidate"],
-                metrics=tuple(MetricComparison.from_json(row) for row in data["metrics"]),
-                paths={side: MadvisePaths.from_json(row) for side, row in data["madvise_paths"].items()},
-                gates=tuple(GateResult.from_json(row) for row in data["gate"].get("results", ())),
-                conditions=data.get("conditions", {}),
-                evidence=data.get("evidence", {}),
-                overhead=tuple(TracingOverhead.from_json(row) for row in data.get("tracing_overhead", ())),
-                same_kernel=data.get("same_kernel", False),
-                confidence=data.get("confidence", 0.95),
-                seed=data.get("seed", 0),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise SchemaError(f"a comparison lacks or garbles {error}; run `android-suite compare` again.") from error
+        return read_document(cls, data, name=name, remedy="run `android-suite compare` again")
 
 
-def _number(value: float | None) -> float | None:
-    """``value``, or None where JSON has no such number."""
-    if value is None or not math.isfinite(value):
-        return None
-    return value
-
-
-def _interval(bounds: tuple[float, float] | None) -> list[float | None] | None:
-    if bounds is None or not all(math.isfinite(bound) for bound in bounds):
-        return None
-    return [bounds[0], bounds[1]]
-
-
-def _pair(bounds: list[float] | None) -> tuple[float, float] | None:
-    return None if bounds is None else (float(bounds[0]), float(bounds[1]))
+def _drop_open_interval(of: TailEffect | MetricComparison | TracingOverhead) -> None:
+    """An interval without a finite bound on either side tells nothing, and JSON has no infinity."""
+    if of.effect_ci is not None and not all(map(math.isfinite, of.effect_ci)):
+        object.__setattr__(of, "effect_ci", None)

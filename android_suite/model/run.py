@@ -1,4 +1,7 @@
-"""The manifest of a run directory: what was recorded, of what, and whether each piece is whole."""
+"""The manifest of a run directory: what was recorded, of what, and whether each piece is whole.
+
+Its JSON form is docs/schema/run.json.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,6 @@ from android_suite.model.identity import CrashRecord, DeviceIdentity, KernelIden
 
 Mode = Literal["realtime", "deterministic"]
 Status = Literal["complete", "incomplete", "discarded"]
-MANIFEST_SCHEMA = "android-suite/run"
-MANIFEST_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +40,8 @@ class IterationRecord:
 class Manifest:
     """``manifest.json``."""
 
-    schema: str = MANIFEST_SCHEMA
-    version: int = MANIFEST_VERSION
+    schema: Literal["android-suite/run"] = "android-suite/run"
+    version: Literal[1] = 1
     suite: str  # version of android-suite that recorded it
     label: str
     mode: Mode

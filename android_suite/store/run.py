@@ -12,20 +12,17 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pydantic
-
 from android_suite import __version__
 from android_suite.errors import LabError, SchemaError, UsageError
+from android_suite.model.document import read_document, to_plain
 from android_suite.model.identity import CrashRecord, DeviceIdentity, KernelIdentity
-from android_suite.model.run import MANIFEST_SCHEMA, IterationRecord, Manifest, Mode, Status
+from android_suite.model.run import IterationRecord, Manifest, Mode, Status
 from android_suite.store import layout
-
-_MANIFEST = pydantic.TypeAdapter(Manifest)
 
 
 def now_iso() -> str:
@@ -136,7 +133,7 @@ class RunWriter:
         self._save()
 
     def _save(self) -> None:
-        write_json(self.path / layout.MANIFEST, asdict(self.manifest))
+        write_json(self.path / layout.MANIFEST, to_plain(self.manifest))
 
     def set_identity(self, kernel: KernelIdentity, device: DeviceIdentity) -> None:
         """Records what was proven of kernel and device."""
@@ -248,13 +245,10 @@ def open_run(path: Path) -> Run:
     if not file.is_file():
         raise UsageError(f"{path} is not a run directory (no {layout.MANIFEST}); name one that `record` made.")
     try:
-        manifest = _MANIFEST.validate_json(file.read_bytes())
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise SchemaError(f"{file}: {where or 'file'}: {first['msg']}; record the run again.") from error
-    if manifest.schema != MANIFEST_SCHEMA:
-        raise SchemaError(f"{file}: schema is {manifest.schema!r}, expected {MANIFEST_SCHEMA!r}; name a run directory.")
+        data = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise SchemaError(f"{file} is not JSON ({error}); record the run again.") from error
+    manifest = read_document(Manifest, data, name=str(file), remedy="name a run directory of this version")
     for iteration in manifest.iterations:
         layout.check_member(iteration.directory)
     return Run(path, manifest)

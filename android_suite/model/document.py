@@ -1,0 +1,90 @@
+"""How the suite's JSON files are written and read: a frozen dataclass is the form of the file.
+
+A document has the fields ``schema`` and ``version``, first and with their only value as default. A field is written under
+its own name, or under the ``alias`` in its metadata. Pydantic reads, checks, and describes the form as JSON Schema; it is
+imported when one of these is asked for, because commands that only write must not wait for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from android_suite.errors import SchemaError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+T = TypeVar("T")
+
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
+_KEYS: dict[type[Any], tuple[tuple[str, str], ...]] = {}  # of a form: attribute and key of every field
+
+
+def to_plain(value: Any) -> Any:
+    """``value`` as JSON knows it: dicts, lists, strings, numbers, bools and None.
+
+    NaN and infinities become None: unknown is ``null``.
+    """
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(inner) for inner in value]
+    if dataclasses.is_dataclass(value):
+        return {key: to_plain(getattr(value, name)) for name, key in _keys(type(value))}
+    return value
+
+
+def read_document(form: type[T], data: object, *, name: str, remedy: str) -> T:
+    """Makes a ``form`` of parsed JSON.
+
+    Args:
+        form: the dataclass; it has ``schema`` and ``version``.
+        data: what ``json.loads`` gave. Keys that the form does not know are ignored: a later version may add some.
+        name: of the file or thing, for messages.
+        remedy: what to do if it is refused, for messages.
+
+    Raises:
+        SchemaError: another schema or version, or a value that is missing or of the wrong type.
+    """
+    import pydantic
+
+    wanted = {field.name: field.default for field in dataclasses.fields(form) if field.name in ("schema", "version")}  # type: ignore[arg-type]
+    found = {key: data.get(key) for key in wanted} if isinstance(data, Mapping) else None
+    if found != wanted:
+        expected = " version ".join(repr(value) for value in wanted.values())
+        other = "no JSON object" if found is None else " version ".join(repr(value) for value in found.values())
+        raise SchemaError(f"{name}: expected {expected}, found {other}; {remedy}.")
+    try:
+        return _adapter(form).validate_python(data)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SchemaError(f"{name}: {where or 'file'}: {first['msg']}; {remedy}.") from error
+
+
+def describe_schema(form: type[Any]) -> dict[str, Any]:
+    """The JSON Schema of what ``to_plain`` writes of a ``form``."""
+    described: dict[str, Any] = _adapter(form).json_schema(mode="serialization", by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described}
+
+
+def _adapter(form: type[T]) -> TypeAdapter[T]:
+    import pydantic
+
+    if form not in _ADAPTERS:
+        _ADAPTERS[form] = pydantic.TypeAdapter(form)
+    return _ADAPTERS[form]
+
+
+def _keys(form: type[Any]) -> tuple[tuple[str, str], ...]:
+    if form not in _KEYS:
+        _KEYS[form] = tuple((f.name, str(f.metadata.get("alias", f.name))) for f in dataclasses.fields(form))
+    return _KEYS[form]

@@ -5,7 +5,7 @@ PY := .venv/bin/python
 SUITE := .venv/bin/android-suite
 MODE ?= deterministic
 
-.PHONY: help setup system demo test fast check format lint types docs wheel bench reference house clean
+.PHONY: help setup system demo test fast apk apk-tools check format lint types docs wheel bench reference house clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -25,7 +25,13 @@ setup: system .venv/.installed .venv/.warm ## the virtual environment in .venv
 demo: setup      ## boots 6.16.12 and 6.17.13, records, compares: reports/demo/report.html
 	@MODE=$(MODE) scripts/demo
 
-test: setup      ## the whole suite, fast tests first, a journey on a real virtual device included
+apk: apk-tools   ## apks/com.androidsuite.workload.apk from its sources, the same bytes every time
+	@apks/build
+
+apk-tools:
+	@scripts/install-apk-tools
+
+test: setup apk-tools ## the whole suite, fast tests first, a journey on a real virtual device included
 	@$(PY) -m pytest -q -m "not vdev and not browser and not slow" tests
 	@$(PY) -m pytest -q -m "vdev or browser or slow" tests
 

@@ -1,0 +1,26 @@
+package android.app;
+
+/** Signatures to compile against; the device has the class itself. */
+public class Activity extends android.content.Context {
+    protected void onCreate(android.os.Bundle state) { throw new UnsupportedOperationException(); }
+
+    protected void onStop() { throw new UnsupportedOperationException(); }
+
+    protected void onDestroy() { throw new UnsupportedOperationException(); }
+
+    protected void onNewIntent(android.content.Intent intent) { throw new UnsupportedOperationException(); }
+
+    public android.content.Intent getIntent() { throw new UnsupportedOperationException(); }
+
+    public void setIntent(android.content.Intent intent) { throw new UnsupportedOperationException(); }
+
+    public android.view.Window getWindow() { throw new UnsupportedOperationException(); }
+
+    public android.view.WindowManager getWindowManager() { throw new UnsupportedOperationException(); }
+
+    public void setContentView(android.view.View view) { throw new UnsupportedOperationException(); }
+
+    public void reportFullyDrawn() { throw new UnsupportedOperationException(); }
+
+    public void finish() { throw new UnsupportedOperationException(); }
+}

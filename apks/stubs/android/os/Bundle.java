@@ -1,0 +1,4 @@
+package android.os;
+
+/** Signatures to compile against; the device has the class itself. */
+public final class Bundle extends BaseBundle {}

@@ -1,0 +1,4 @@
+package android.view;
+
+/** Signatures to compile against; the device has the class itself. */
+public abstract class ViewGroup extends View {}

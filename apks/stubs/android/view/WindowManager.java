@@ -1,0 +1,6 @@
+package android.view;
+
+/** Signatures to compile against; the device has the class itself. */
+public interface WindowManager {
+    Display getDefaultDisplay();
+}

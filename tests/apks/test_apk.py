@@ -1,0 +1,126 @@
+"""The tracked APK is what its sources build, and Android's own tools accept it. The stress class is the same on any Java."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+PACKAGE = "com.androidsuite.workload"
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def apks(project_root: Path) -> Path:
+    return project_root / "apks"
+
+
+@pytest.fixture(scope="module")
+def classes(apks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stress class and what it needs, compiled without any class of Android."""
+    folder = tmp_path_factory.mktemp("classes")
+    source = apks / "src" / PACKAGE.replace(".", "/")
+    files = [str(source / f"{name}.java") for name in ("Stress", "StressThreads", "Options", "Sizes", "Result")]
+    subprocess.run(["javac", "-encoding", "UTF-8", "-d", str(folder), *files], check=True, capture_output=True)
+    return folder
+
+
+def run(*words: str | Path) -> str:
+    return subprocess.run([str(word) for word in words], check=True, capture_output=True, text=True).stdout
+
+
+def run_stress(classes: Path, *arguments: str) -> dict[str, object]:
+    text = run("java", "-cp", classes, f"{PACKAGE}.Stress", *arguments)
+    found: dict[str, object] = json.loads(text.removeprefix("result "))
+    return found
+
+
+def test_the_sources_build_the_tracked_apk_byte_for_byte(apks: Path, tmp_path: Path) -> None:
+    built = tmp_path / "built.apk"
+    run(apks / "build", built)
+    assert built.read_bytes() == (apks / f"{PACKAGE}.apk").read_bytes(), "run `make apk` and commit the APK"
+
+
+def test_the_package_says_what_the_suite_asks_for(apks: Path) -> None:
+    badging = run("aapt", "dump", "badging", apks / f"{PACKAGE}.apk")
+    assert re.search(rf"^package: name='{PACKAGE}' versionCode='\d+'", badging, re.MULTILINE)
+    assert "sdkVersion:'26'" in badging
+    assert "targetSdkVersion:'34'" in badging
+    assert f"launchable-activity: name='{PACKAGE}.LaunchActivity'" in badging
+    manifest = run("aapt", "dump", "xmltree", apks / f"{PACKAGE}.apk", "AndroidManifest.xml")
+    assert "profileable" in manifest
+    assert ".GcStressActivity" in manifest
+
+
+def test_the_signature_holds(apks: Path) -> None:
+    assert "Verifies" in run("apksigner", "verify", "--verbose", "--min-sdk-version", "26", apks / f"{PACKAGE}.apk")
+
+
+def test_the_code_is_a_dex_file_with_the_activities(apks: Path) -> None:
+    text = run("dexdump", "-l", "plain", apks / f"{PACKAGE}.apk")
+    for name in ("GcStressActivity", "LaunchActivity", "HelperService", "Stress"):
+        assert f"L{PACKAGE.replace('.', '/')}/{name};" in text
+
+
+def test_one_seed_is_one_sequence_of_allocations(classes: Path) -> None:
+    once, again = (run_stress(classes, "seed=7", "steps=5000", "threads=2") for _ in range(2))
+    assert once["digest"] == again["digest"]
+    assert once["allocated_bytes"] == again["allocated_bytes"]
+    assert once["allocations"] == 10_000
+
+
+def expect_mixed(seed: int, steps: int) -> tuple[int, str]:
+    """Bytes and digest of a stream, told again from its definition: splitmix64, sizes, slots."""
+    mask = 2**64 - 1
+    state, total, digest = seed, 0, 0
+    for _ in range(steps):
+        state = (state + 0x9E3779B97F4A7C15) & mask
+        z = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 & mask
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB & mask
+        z ^= z >> 31
+        kind, fine = (z >> 33) & 15, (z >> 40) & 0xFFFFFF
+        size = 16 + (fine & 0xFFF) if kind < 12 else 16384 + (fine & 0x7FFF) if kind < 15 else 262144
+        slot = (z >> 3) & 255 if z & 7 == 0 else -1
+        total += size
+        digest = (digest * 31 + size * 257 + slot) & mask
+    return total, f"{digest:x}"
+
+
+def test_the_sequence_is_the_one_that_is_documented(classes: Path) -> None:
+    """Numbers of one seed may be compared over versions of the app only while this holds."""
+    done = run_stress(classes, "seed=1", "steps=1000")
+    assert (done["allocated_bytes"], done["digest"]) == expect_mixed(1, 1000)
+
+
+def test_other_seeds_and_sizes_are_other_sequences(classes: Path) -> None:
+    digests = {
+        run_stress(classes, f"seed={seed}", "steps=500", f"sizes={sizes}")["digest"]
+        for seed in (1, 2)
+        for sizes in ("mixed", "small", "large")
+    }
+    assert len(digests) == 6
+
+
+def test_a_duration_ends_it(classes: Path) -> None:
+    done = run_stress(classes, "duration_ms=200", "rate=1000", "sizes=small")
+    assert 0 < int(str(done["allocations"])) <= 1000
+
+
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [
+        ("threads=0", "threads is 0; choose 1 to 64"),
+        ("sizes=huge", "sizes is 'huge'; choose mixed, small or large"),
+        ("seed=x", "seed is 'x', not a whole number"),
+        ("speed=1", "'speed=1' is not KEY=VALUE"),
+    ],
+)
+def test_a_wrong_argument_is_one_sentence(classes: Path, argument: str, sentence: str) -> None:
+    done = subprocess.run(
+        ["java", "-cp", str(classes), f"{PACKAGE}.Stress", argument], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert sentence in done.stderr

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from android_suite.model.comparison import Comparison
 from android_suite.model.document import describe_schema
+from android_suite.model.gate import GateFile
 from android_suite.model.metrics import CATALOGUE, Metric
+from android_suite.model.plan import PlanDocument
 from android_suite.model.run import Manifest
 from android_suite.tables.derived import DERIVED_TABLES
 from android_suite.tables.events import EVENT_TABLES
@@ -27,7 +29,8 @@ _GROUPS = (
     ("Evidence", "From the texts that a device printed beside the trace.", EVIDENCE_TABLES),
     ("Samples", "What comparisons are made from: `samples.parquet` of a run.", (SAMPLES,)),
 )
-_DOCUMENTS: dict[str, type] = {"run.json": Manifest, "comparison.json": Comparison}
+_WRITTEN: dict[str, type] = {"run.json": Manifest, "comparison.json": Comparison}
+_READ: dict[str, type] = {"plan.json": PlanDocument, "gates.json": GateFile}
 _BETTER = {"lower": "lower", "higher": "higher", "none": "neither"}
 
 
@@ -58,8 +61,10 @@ def render_metrics() -> str:
 
 
 def render_schemas() -> dict[str, str]:
-    """docs/schema/NAME of every JSON document that the suite writes."""
-    return {name: json.dumps(describe_schema(form), indent=1) + "\n" for name, form in _DOCUMENTS.items()}
+    """docs/schema/NAME of every JSON document that the suite writes, and of every TOML file that it reads."""
+    described = {name: describe_schema(form) for name, form in _WRITTEN.items()}
+    described |= {name: describe_schema(form, written=False) for name, form in _READ.items()}
+    return {name: json.dumps(schema, indent=1) + "\n" for name, schema in described.items()}
 
 
 def _metric(metric: Metric) -> tuple[str, ...]:

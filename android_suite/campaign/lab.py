@@ -18,7 +18,6 @@ from android_suite.campaign.qualify import Collaborators
 from android_suite.campaign.schedule import IMAGE, Job
 from android_suite.errors import UsageError
 from android_suite.model.plan import ATTACHED
-from android_suite.model.toml_source import parse_toml
 from android_suite.record.live import RecordOptions, record
 from android_suite.record.sealed import record_deterministic
 from android_suite.store.run import create_run
@@ -41,11 +40,10 @@ def check_parameters(file: PlanFile) -> None:
         try:
             plan_scenarios((scenario.name,), scenario.parameters, mode=file.plan.mode)
         except UsageError as error:
-            source = parse_toml(file.text, file.path)
             named = next((name for name in scenario.parameters if name in str(error)), None)
             path = ("scenario", index, "parameters") + ((named,) if named else ())
             found = repr(scenario.parameters[named]) if named else repr(dict(scenario.parameters))
-            raise source.fault(path, f"what the scenario takes ({str(error).rstrip('.')})", found) from error
+            raise file.source.fault(path, f"what the scenario takes ({str(error).rstrip('.')})", found) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,10 +14,9 @@ from android_suite.model.toml_source import KeyPath, TomlSource, parse_toml
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanFile:
-    """A plan with its text, and the SHA-256 of every file it names (by the resolved path)."""
+    """A plan with the file it is from, and the SHA-256 of every file it names (by the resolved path)."""
 
-    path: Path
-    text: str
+    source: TomlSource
     plan: Plan
     digests: Mapping[str, str]
 
@@ -38,8 +37,8 @@ def read_plan(path: Path, *, scenarios: Collection[str]) -> PlanFile:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"cannot read the plan {path}: {reason}; name a TOML file.") from error
-    plan = parse_plan(text, path, scenarios=scenarios)
     source = parse_toml(text, path)
+    plan = parse_plan(source, scenarios=scenarios)
     digests: dict[str, str] = {}
     kernels = []
     for index, kernel in enumerate(plan.kernels):
@@ -51,7 +50,7 @@ def read_plan(path: Path, *, scenarios: Collection[str]) -> PlanFile:
     images = [kernel.kernel for kernel in kernels if kernel.is_path]
     if len({digests[image] for image in images}) < len(images):
         raise source.fault(("kernel",), "kernels that differ (for A/A use `qualify --aa`)", "the same image twice")
-    return PlanFile(path=path, text=text, plan=replace(plan, kernels=tuple(kernels), overlay=overlay), digests=digests)
+    return PlanFile(source=source, plan=replace(plan, kernels=tuple(kernels), overlay=overlay), digests=digests)
 
 
 def _resolve(source: TomlSource, key: KeyPath, name: str, digests: dict[str, str]) -> str:

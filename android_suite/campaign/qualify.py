@@ -27,7 +27,6 @@ from android_suite.campaign.schedule import Cost, Job, describe_plan, estimate_c
 from android_suite.campaign.worker import Analyzer, Recorder
 from android_suite.model.comparison import Comparison
 from android_suite.model.plan import KernelEntry, Plan
-from android_suite.model.toml_source import parse_toml
 from android_suite.store.run import Run, now_iso, open_run, write_atomic, write_json
 
 Json = dict[str, Any]
@@ -93,7 +92,7 @@ def estimate(
         known = "measured" if cost.measured == len(jobs) else "estimated"
         expected = f"at least {cost.wall_s / 60:.0f} min, {known} for {len(jobs)} jobs (or fewer boots)"
         found = f"{file.plan.budget_s / 60:.3g} min"
-        raise parse_toml(file.text, file.path).fault(("plan", "budget"), expected, found)
+        raise file.source.fault(("plan", "budget"), expected, found)
     return cost
 
 
@@ -136,7 +135,7 @@ def qualify(
     with open_campaign(out, describe_plan(file.plan, file.digests), fresh=fresh) as folder:
         left = [job for job in jobs if not folder.finished(job.name)]
         estimate(file, left, durations_s, workers=workers)
-        write_atomic(out / "plan.toml", file.text.encode())
+        write_atomic(out / "plan.toml", file.source.text.encode())
         runner = Runner(
             folder=folder,
             recorder=collaborators.recorder,

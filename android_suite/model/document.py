@@ -70,9 +70,9 @@ def read_document(form: type[T], data: object, *, name: str, remedy: str) -> T:
         raise SchemaError(f"{name}: {where or 'file'}: {first['msg']}; {remedy}.") from error
 
 
-def describe_schema(form: type[Any]) -> dict[str, Any]:
-    """The JSON Schema of what ``to_plain`` writes of a ``form``."""
-    described: dict[str, Any] = _adapter(form).json_schema(mode="serialization", by_alias=True)
+def describe_schema(form: type[Any], *, written: bool = True) -> dict[str, Any]:
+    """The JSON Schema of a ``form``: of what ``to_plain`` writes, or of what users write for the suite to read."""
+    described = _adapter(form).json_schema(mode="serialization" if written else "validation", by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described}
 
 

@@ -33,15 +33,12 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import comb
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict
-
-from android_suite.model.gate import Gate, read_gate_tables
-from android_suite.model.metrics import CATALOGUE, Margin, find_metric, parse_margin
+from android_suite.model.gate import Gate, GateTable, read_gates, read_margin
+from android_suite.model.metrics import CATALOGUE, Margin, find_metric
 from android_suite.model.run import Mode
-from android_suite.model.toml_source import KeyPath, TomlSource, expected_name, parse_toml, validate_source
+from android_suite.model.toml_source import STRICT, KeyPath, TomlSource, expected_name, validate_source
 
 Role = Literal["baseline", "candidate"]
 Arch = Literal["arm64", "amd64"]
@@ -49,7 +46,6 @@ Parameter = bool | int | float | str
 ATTACHED = "attached"
 MIN_BOOTS = 4  # a kernel, below which the statistics decide nothing
 
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d)")
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}")
@@ -59,7 +55,7 @@ _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}")
 class KernelEntry:
     """``[[kernel]]``: one kernel under a label."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
     label: str
     kernel: str
     role: Role
@@ -74,7 +70,7 @@ class KernelEntry:
 class ScenarioEntry:
     """``[[scenario]]``: one workload with its parameters, ``iterations`` times a boot."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
     name: str
     iterations: int = 1
     traced: bool | Literal["pairs"] = True
@@ -90,7 +86,7 @@ class ScenarioEntry:
 class PlanTable:
     """``[plan]``: what holds for the whole experiment."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
     name: str
     mode: Mode
     boots: int | None = None
@@ -103,12 +99,14 @@ class PlanTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Document:
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+class PlanDocument:
+    """The tables of a plan, as they stand in its file."""
+
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
     plan: PlanTable
     kernel: tuple[KernelEntry, ...]
     scenario: tuple[ScenarioEntry, ...]
-    gate: tuple[Mapping[str, Any], ...] = ()
+    gate: tuple[GateTable, ...] = ()
     margin: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -160,19 +158,17 @@ def boots_for_confidence(confidence: float, *, paired: bool) -> int:
     return boots
 
 
-def parse_plan(text: str, file: Path, *, scenarios: Collection[str]) -> Plan:
+def parse_plan(source: TomlSource, *, scenarios: Collection[str]) -> Plan:
     """Reads a plan.
 
     Args:
-        text: the TOML text.
-        file: its name, for messages.
+        source: the TOML file.
         scenarios: the scenarios that the suite knows.
 
     Raises:
         ConfigError: it is no plan; names file, line, key, what was expected and what was found.
     """
-    source = parse_toml(text, file)
-    document = validate_source(source, _Document)
+    document = validate_source(source, PlanDocument)
     _check_kernels(source, document)
     _check_scenarios(source, document, scenarios)
     seeds = _seeds(source, document.plan)
@@ -181,7 +177,7 @@ def parse_plan(text: str, file: Path, *, scenarios: Collection[str]) -> Plan:
         budget_s = parse_duration_s(document.plan.budget)
         if budget_s is None:
             raise source.fault(("plan", "budget"), "a duration with its unit, as '90 min'", repr(document.plan.budget))
-    gates = read_gate_tables([dict(table) for table in document.gate], file, text)
+    gates = read_gates(source, document.gate)
     _check_gates(source, document, gates)
     return Plan(
         name=document.plan.name,
@@ -201,7 +197,7 @@ def parse_plan(text: str, file: Path, *, scenarios: Collection[str]) -> Plan:
     )
 
 
-def _check_kernels(source: TomlSource, document: _Document) -> None:
+def _check_kernels(source: TomlSource, document: PlanDocument) -> None:
     labels: dict[str, int] = {}
     named: dict[str, str] = {}
     for index, kernel in enumerate(document.kernel):
@@ -226,7 +222,7 @@ def _check_kernels(source: TomlSource, document: _Document) -> None:
             raise source.fault(("kernel",), expected, f"{count}")
 
 
-def _check_scenarios(source: TomlSource, document: _Document, known: Collection[str]) -> None:
+def _check_scenarios(source: TomlSource, document: PlanDocument, known: Collection[str]) -> None:
     if not document.scenario:
         raise source.fault(("scenario",), "at least one [[scenario]]", "none")
     seen: set[str] = set()
@@ -261,7 +257,7 @@ def _seeds(source: TomlSource, plan: PlanTable) -> tuple[int, ...]:
     return tuple(range(1, plan.boots + 1))
 
 
-def _check_gates(source: TomlSource, document: _Document, gates: tuple[Gate, ...]) -> None:
+def _check_gates(source: TomlSource, document: PlanDocument, gates: tuple[Gate, ...]) -> None:
     names = {scenario.name for scenario in document.scenario}
     for index, gate in enumerate(gates):
         _check_metric(source, ("gate", index, "metric"), gate.metric)
@@ -277,21 +273,16 @@ def _check_metric(source: TomlSource, path: KeyPath, name: str) -> None:
         raise source.fault(path, expected_name(name, known), repr(name))
 
 
-def _margins(source: TomlSource, document: _Document) -> dict[str, Margin]:
+def _margins(source: TomlSource, document: PlanDocument) -> dict[str, Margin]:
     margins = {}
     for name, text in document.margin.items():
         _check_metric(source, ("margin", name), name)
         metric = find_metric(name)
-        margin = parse_margin(text, metric.unit) if isinstance(text, str) else None
-        if margin is None:
-            unit = f" or '0.5 {'pp' if metric.unit == '%' else metric.unit}'" if metric.unit else ""
-            expected = f"a number above 0 with its unit in quotes, as '5 %'{unit}"
-            raise source.fault(("margin", name), expected, repr(text))
-        margins[name] = margin
+        margins[name] = read_margin(source, ("margin", name), text, metric.unit)
     return margins
 
 
-def _check_power(source: TomlSource, document: _Document, gates: tuple[Gate, ...], boots: int) -> tuple[str, ...]:
+def _check_power(source: TomlSource, document: PlanDocument, gates: tuple[Gate, ...], boots: int) -> tuple[str, ...]:
     """Refuses boots with which no gate can ever pass; warns where verdicts rest on an assumption."""
     paired = document.plan.mode == "deterministic"
     key = ("plan", "seeds" if document.plan.seeds is not None else "boots")

@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pydantic
-
 from android_suite.errors import ConfigError
 
 T = TypeVar("T")
 KeyPath = tuple[str | int, ...]
+
+# ``__pydantic_config__`` of every form of a TOML file.
+STRICT: Mapping[str, Any] = {"extra": "forbid", "allow_inf_nan": False}
 
 _KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
 _DOTTED = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
@@ -95,9 +96,10 @@ def locate_keys(text: str) -> dict[KeyPath, int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TomlSource:
-    """One TOML file: its parsed ``data`` and the ``places`` of its keys."""
+    """One TOML file: its ``text``, the parsed ``data``, and the ``places`` (lines) of its keys."""
 
     file: Path
+    text: str
     data: Mapping[str, Any]
     places: Mapping[KeyPath, int]
 
@@ -126,7 +128,7 @@ def parse_toml(text: str, file: Path) -> TomlSource:
         found = _AT_LINE.sub("", str(error)).strip()
         line = int(at[1]) if at else text.count("\n") + 1
         raise ConfigError(file, "syntax", "TOML", found[:1].lower() + found[1:], line=line) from error
-    return TomlSource(file=file, data=data, places=locate_keys(text))
+    return TomlSource(file=file, text=text, data=data, places=locate_keys(text))
 
 
 def render_key(path: KeyPath) -> str:
@@ -143,6 +145,8 @@ def validate_source(source: TomlSource, form: type[T]) -> T:
     Raises:
         ConfigError: the first fault in file order; the others are notes of it.
     """
+    import pydantic  # here, because `config` imports this module at every start
+
     try:
         # Through JSON, where pydantic's strict mode takes tables for dataclasses and arrays for tuples.
         text = json.dumps(source.data, default=str)

@@ -22,7 +22,7 @@ OF_TIME = {"journal.jsonl", "provenance.json", ".lock", ".workers", "manifest.js
 
 
 def start(plan: PlanFile, out: Path, faults: Path, seconds: float) -> subprocess.Popen[bytes]:
-    argv = [sys.executable, "-m", "tests.campaign.drive", str(plan.path), str(out), str(faults), str(seconds)]
+    argv = [sys.executable, "-m", "tests.campaign.drive", str(plan.source.file), str(out), str(faults), str(seconds)]
     return subprocess.Popen(argv, stderr=subprocess.PIPE, cwd=HERE.parent.parent)
 
 

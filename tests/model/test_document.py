@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,8 @@ from android_suite.model.gate import Gate
 from android_suite.model.run import Manifest
 from android_suite.model.verdict import Verdict
 from tests.made_runs import PATCHED, World, made_pair
+
+SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,16 @@ def test_a_manifest_keeps_to_its_schema(project_root: Path) -> None:
     for side in made_pair(World(boots=2, iterations=1)):
         data = check(project_root, "run.json", side.manifests[0])
         assert read_document(Manifest, data, name="run", remedy="record again") == side.manifests[0]
+
+
+@pytest.mark.parametrize("plan", sorted(SCENARIOS.glob("*.toml")), ids=lambda plan: plan.stem)
+def test_the_plans_of_this_repository_keep_to_the_schema(project_root: Path, plan: Path) -> None:
+    data = tomllib.loads(plan.read_text())
+    check(project_root, "plan.json", data)
+    check(project_root, "gates.json", {"gate": data.get("gate", [])})
+    data["plan"]["sedes"] = [1]
+    with pytest.raises(jsonschema.ValidationError, match="sedes"):
+        check(project_root, "plan.json", data)
 
 
 def test_what_json_cannot_say_is_null() -> None:

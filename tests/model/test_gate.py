@@ -45,7 +45,7 @@ def test_reads_gates_and_converts_units() -> None:
         ('metric = "invertedMs"\n', "", 9, "metric"),
         ('scenario = "gc_stress"', "scenario = []", 5, "scenario"),
         ("[[gate]]\nmetric = \"invertedMs\"", "[gates]\nmetric = \"invertedMs\"", 9, "gates"),
-        ("confidence = 0.9", "confidence = ", 7, "TOML"),
+        ("confidence = 0.9", "confidence = ", 7, "syntax"),
     ],
 )  # fmt: skip
 def test_every_fault_has_file_line_and_key(old: str, new: str, line: int, key: str) -> None:

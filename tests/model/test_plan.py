@@ -7,7 +7,7 @@ import pytest
 from android_suite.errors import ConfigError
 from android_suite.model.metrics import Margin
 from android_suite.model.plan import MIN_BOOTS, Plan, boots_for_confidence, parse_duration_s, parse_plan
-from android_suite.model.toml_source import locate_keys
+from android_suite.model.toml_source import locate_keys, parse_toml
 from android_suite.stats import decision
 
 PLAN = """\
@@ -42,7 +42,7 @@ invertedMs = "2 ms"
 
 
 def parse(text: str) -> Plan:
-    return parse_plan(text, Path("p.toml"), scenarios=("gc_stress", "app_launch"))
+    return parse_plan(parse_toml(text, Path("p.toml")), scenarios=("gc_stress", "app_launch"))
 
 
 def test_a_plan_becomes_data() -> None:

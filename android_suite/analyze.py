@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ _BESIDE = "beside.json"  # lock_stat and vmstat of the iteration, as the report 
 _SAMPLES = "samples.parquet"
 _VERSION = "made_by.json"
 _MOST_CLASSES = 20
+_FAILED = ("timeout", "crash", "elsewhere")  # outcomes of a launch that never displayed what was asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,7 @@ def analyze_run(run: Run, *, process: str | None = None, say: Callable[[str], No
     samples = make_samples(run, found)
     _write_parquet(samples, run.path / layout.DERIVED / _SAMPLES)
     # Last: a folder without it was not finished and is made again.
-    write_json(run.path / layout.DERIVED / _VERSION, {"suite": __version__, "iterations": len(found)})
+    write_json(run.path / layout.DERIVED / _VERSION, _made_by(run))
     return RunAnalysis(run=run, iterations=tuple(found), samples=samples)
 
 
@@ -107,7 +108,7 @@ def load_run(path: Path, *, say: Callable[[str], None] = lambda _: None) -> RunA
     derived = run.path / layout.DERIVED
     try:
         made = json.loads((derived / _VERSION).read_bytes())
-        current = made == {"suite": __version__, "iterations": len(run.manifest.iterations)}
+        current = made == _made_by(run)
     except (OSError, ValueError):
         current = False
     if not current:
@@ -120,6 +121,11 @@ def load_run(path: Path, *, say: Callable[[str], None] = lambda _: None) -> RunA
         iterations.append(IterationAnalysis(record=record, summary=summary, **beside))
     samples = check_frame(SAMPLES, pd.read_parquet(derived / _SAMPLES))
     return RunAnalysis(run=run, iterations=tuple(iterations), samples=samples)
+
+
+def _made_by(run: Run) -> dict[str, object]:
+    """What has to agree for ``derived/`` to be read again: the suite, its samples table, and how much there was."""
+    return {"suite": __version__, "iterations": len(run.manifest.iterations), "samples": list(SAMPLES.dtypes)}
 
 
 def summarize(analysis: Analysis) -> dict[str, Any]:
@@ -205,8 +211,7 @@ def make_samples(run: Run, iterations: Sequence[IterationAnalysis]) -> pd.DataFr
             "traced": record.traced,
         }
         for metric in each.summary["metrics"]:
-            launches = _launch_values(metric["name"], each.summary["launches"])
-            values: Sequence[float | None] = launches or [metric["value"]]
+            launches = list(_launch_values(metric["name"], each.summary["launches"]))
             rows += [
                 head
                 | {
@@ -215,23 +220,28 @@ def make_samples(run: Run, iterations: Sequence[IterationAnalysis]) -> pd.DataFr
                     "unit": metric["unit"],
                     "better": metric["better"],
                     "value": float("nan") if value is None else float(value),
-                    "quality": metric["quality"],
+                    "quality": "exact" if launches else metric["quality"],
+                    "censored": censored,
                 }
-                for number, value in enumerate(values)
+                for number, (value, censored) in enumerate(launches or [(metric["value"], False)])
             ]
     return make_frame(SAMPLES, {c.name: [row[c.name] for row in rows] for c in SAMPLES.columns})
 
 
-def _launch_values(metric: str, launches: Sequence[Mapping[str, Any]]) -> list[float]:
-    """The single launches behind a launch metric; nothing for any other metric."""
+def _launch_values(metric: str, launches: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float | None, bool]]:
+    """The single launches behind a launch metric, and whether each is censored; nothing for any other metric.
+
+    A launch that failed took longer than it was given; it counts for the state that was asked for.
+    """
     name, _, state = metric.partition("_")
     if name not in ("timeToInitialDisplayMs", "timeToFullDisplayMs"):
-        return []
-    return [
-        launch[name]
-        for launch in launches
-        if not launch["discarded"] and launch[name] is not None and (not state or launch["got"] == state)
-    ]
+        return
+    for launch in launches:
+        if launch.get("outcome") in _FAILED:
+            if state == (launch["asked"] or launch["got"]):
+                yield launch.get("limit_ms"), True
+        elif not launch["discarded"] and launch[name] is not None and launch["got"] == state:
+            yield launch[name], False
 
 
 def _analyze_iteration(run: Run, record: IterationRecord, process: str | None) -> IterationAnalysis:

@@ -166,7 +166,7 @@ def test_a_metric_of_one_side_only() -> None:
 
 def test_tracing_overhead_comes_from_untraced_iterations() -> None:
     result = compare_runs(*made_pair(World(boots=5, iterations=1, untraced=True)))
-    row = next(o for o in result.overhead if o.metric == "timeToInitialDisplayMs")
+    row = next(o for o in result.overhead if o.metric == "timeToInitialDisplayMs_cold")
     assert row.untraced == pytest.approx(0.97 * row.traced, rel=0.03)
     assert row.effect_ci is not None
     assert find(result, "invertedMs").baseline.samples == 5
@@ -178,7 +178,7 @@ def test_a_scenario_never_traced_still_counts() -> None:
         replace_samples(s, s.samples.assign(traced=s.samples["scenario"] != "app_launch"))
         for s in (baseline, candidate)
     ]
-    assert find(compare_runs(*sides), "timeToInitialDisplayMs", "app_launch").baseline.boots == 5
+    assert find(compare_runs(*sides), "timeToInitialDisplayMs_cold", "app_launch").baseline.boots == 5
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_an_empty_side_is_a_usage_error() -> None:
 
 
 def test_gates_judge_with_their_own_margin_and_confidence() -> None:
-    pair = made_pair(World(boots=6, iterations=2), draw=4, frameOverrunMs_p95=3.0)
+    pair = made_pair(World(boots=6, iterations=2), draw=4, frameOverrunMs_p95=5.0)
     gates = (
         Gate(metric="frameOverrunMs_p95", scenario="gc_stress"),
         Gate(metric="frameOverrunMs_p95", scenario="gc_stress", margin=Margin(value=40, unit="ms")),

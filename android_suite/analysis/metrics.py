@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from android_suite.analysis.pipeline import Analysis
-from android_suite.model.metrics import find_metric
+from android_suite.model.metrics import LAUNCH_STATES, find_metric
 from android_suite.tables.derived import EXACT, HOW, PATHS, QUALITIES, ROLES, UNKNOWN
 
 _UNKNOWN_HOW = HOW.index("unknown")
@@ -123,8 +123,7 @@ def _launches(analysis: Analysis) -> Iterator[_Value]:
     if not len(table):
         return
     for name, column in (("timeToInitialDisplayMs", "initial_display_ms"), ("timeToFullDisplayMs", "full_display_ms")):
-        yield name, _median(kept[column]), EXACT
-        for state in ("cold", "warm", "hot"):
+        for state in LAUNCH_STATES:
             of = kept[kept["got"] == state]
             if len(of):
                 yield f"{name}_{state}", _median(of[column]), EXACT

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 Better = Literal["lower", "higher", "none"]
+PerBoot = Literal["median", "mean"]
 
 _MARGIN = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(\S+)\s*\Z")
-_STATES = ("cold", "warm", "hot")
+LAUNCH_STATES = ("cold", "warm", "hot")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,11 @@ class Margin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One metric. ``name`` carries the unit; ``scenarios`` is empty where every scenario has it."""
+    """One metric. ``name`` carries the unit; ``scenarios`` is empty where every scenario has it.
+
+    ``per_boot`` says how the samples of one boot become one number. It is the mean for a share of rare failures: the
+    median of nine launches that worked and one that did not would be "none failed".
+    """
 
     name: str
     unit: str
@@ -48,6 +53,7 @@ class Metric:
     margin: Margin
     scenarios: tuple[str, ...] = ()
     headline: bool = False
+    per_boot: PerBoot = "median"
 
 
 def _percent(value: float, floor: float = 0.0) -> Margin:
@@ -57,15 +63,15 @@ def _percent(value: float, floor: float = 0.0) -> Margin:
 def _launch(name: str, doc: str) -> tuple[Metric, ...]:
     return tuple(
         Metric(
-            name=f"{name}{suffix}",
+            name=f"{name}_{state}",
             unit="ms",
             better="lower",
-            doc=doc + (f", {suffix[1:]} launches only" if suffix else ""),
+            doc=f"{doc}, {state} launches only",
             margin=_percent(3.0, 1.0),
             scenarios=("app_launch",),
-            headline=name == "timeToInitialDisplayMs" and suffix in ("", "_cold"),
+            headline=name == "timeToInitialDisplayMs" and state == "cold",
         )
-        for suffix in ("", *(f"_{state}" for state in _STATES))
+        for state in LAUNCH_STATES
     )
 
 
@@ -94,6 +100,16 @@ def _overrun(quantile: int) -> Metric:
 CATALOGUE: tuple[Metric, ...] = (
     *_launch("timeToInitialDisplayMs", "from the start request to the first frame on the display"),
     *_launch("timeToFullDisplayMs", "from the start request to reportFullyDrawn"),
+    Metric(
+        name="launchFailedPct",
+        unit="%",
+        better="lower",
+        doc="share of launches that timed out, crashed or landed elsewhere",
+        margin=Margin(value=5.0, unit="pp"),
+        scenarios=("app_launch",),
+        headline=True,
+        per_boot="mean",
+    ),
     Metric(
         name="frameCount",
         unit="count",

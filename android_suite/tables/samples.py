@@ -23,5 +23,11 @@ SAMPLES = Table(
         Column("better", "str", "", "lower, higher or none"),
         Column("value", "float64", "metric", "the value; NaN where unknown"),
         Column("quality", "str", "", "exact, lower_bound or unknown"),
+        Column(
+            "censored",
+            "bool",
+            "",
+            "the launch failed: its time is longer than ``value`` (the limit it was given; NaN where there is none)",
+        ),
     ),
 )

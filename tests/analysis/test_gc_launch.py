@@ -66,7 +66,7 @@ def test_what_is_no_launch_is_kept_and_not_counted() -> None:
     evidence = Evidence(am_starts=rows, asked_states=("cold", "cold", "hot"))
     summary = summarize_analysis(analyze_trace(TraceBuilder().trace(), evidence=evidence))
     assert [row["discarded"] for row in summary["launches"]] == [None, "asked cold, got warm", "brought to the front"]
-    assert {m["name"]: m["value"] for m in summary["metrics"]}["timeToInitialDisplayMs"] == 300.0
+    assert {m["name"]: m["value"] for m in summary["metrics"]}["timeToInitialDisplayMs_cold"] == 300.0
     assert summary["launches"][0]["ui_ns"] is None
 
 

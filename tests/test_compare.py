@@ -241,7 +241,7 @@ def test_an_empty_side_is_a_usage_error() -> None:
 
 
 def test_gates_judge_with_their_own_margin_and_confidence() -> None:
-    pair = made_pair(World(boots=6, iterations=2), draw=4, frameOverrunMs_p95=5.0)
+    pair = made_pair(World(boots=6, iterations=2), draw=2, frameOverrunMs_p95=3.0)
     gates = (
         Gate(metric="frameOverrunMs_p95", scenario="gc_stress"),
         Gate(metric="frameOverrunMs_p95", scenario="gc_stress", margin=Margin(value=40, unit="ms")),

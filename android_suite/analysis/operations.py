@@ -26,6 +26,14 @@ UNTRACED = "untraced"  # outside every call that the trace recorded, and it did 
 FAULT = "fault"
 KERNEL = "kernel"  # a kernel thread on its own account, as khugepaged: it makes no calls and takes no faults
 
+# Calls that recorders pick one by one; a number of any other tells that all calls were recorded.
+_RECORDED_ALONE = [
+    events.SYSCALLS.index(name)
+    for name in (
+        "madvise", "process_madvise", "mmap", "munmap", "mprotect", "mremap", "brk", "clone", "clone3", "execve", "exit",
+        "exit_group", "futex", "ioctl", "prctl", "userfaultfd", "io_uring_enter",
+    )
+]  # fmt: skip
 _MADVISE = events.SYSCALLS.index("madvise")
 _PROCESS_MADVISE = events.SYSCALLS.index("process_madvise")
 
@@ -36,7 +44,7 @@ def sees_every_syscall(trace: Trace) -> bool:
     if enabled is not None and "raw_syscalls:sys_enter" in enabled:
         return True
     calls = trace["syscall"]
-    return bool(((calls["call"] == 0) & (calls["nr"] >= 0)).any())
+    return bool((~calls["call"].isin(_RECORDED_ALONE) & (calls["nr"] >= 0)).any())
 
 
 def name_operations(
@@ -86,7 +94,7 @@ def _name_calls(calls: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.obje
     kinds, which = np.unique(np.column_stack([call, advised, detail]), axis=0, return_inverse=True)
     names = np.empty(len(kinds), np.object_)
     for i, (kind, has_advice, value) in enumerate(kinds.tolist()):
-        name = events.SYSCALLS[kind] if kind else f"syscall {value}"
+        name = events.SYSCALLS[kind] if kind else f"syscall {value}" if value >= 0 else "syscall"
         names[i] = f"{name}({ADVICE_NAMES.get(value, value & (1 << 64) - 1)})" if has_advice else name
     return names[which.reshape(-1)]
 

@@ -103,7 +103,7 @@ SYSCALL_CALLS = Table(
     "One row a system call, entry joined to exit.",
     (
         _TID,
-        Column("call", "int8", "", "index into events.SYSCALLS"),
+        Column("call", "int32", "", "index into events.SYSCALLS"),
         Column("nr", "int32", "", "the kernel's number; -1 where only the name is known"),
         _START, _END,
         Column("start_seq", "int64", "", "seq of the entry; -1 where it is before the trace"),

@@ -7,16 +7,14 @@ event, ``tid`` the thread that was running (ftrace's ``common_pid``). A table is
 
 from __future__ import annotations
 
+from android_suite.model.syscalls import CALL_NAMES
 from android_suite.tables.schema import Column, Table
 
 # prev_state is the index of the letter here. '+' marks R left by preemption; a combination such as D|K is its first letter.
 TASK_STATES = ("R", "R+", "S", "D", "T", "t", "X", "Z", "P", "I", "K", "W", "x", "N", "?")
 
-# syscall.call is the index of the name here; 'other' for every call the analysis has no use for.
-SYSCALLS = (
-    "other", "madvise", "process_madvise", "mmap", "munmap", "mprotect", "mremap", "brk", "clone", "clone3",
-    "execve", "exit", "exit_group", "futex", "ioctl", "prctl", "userfaultfd", "io_uring_enter",
-)  # fmt: skip
+# syscall.call is the index of the name here; 'other' for a call that is not known by name.
+SYSCALLS = CALL_NAMES
 
 WAKE_KINDS = ("sched_waking", "sched_wakeup", "sched_wakeup_new")
 MMAP_LOCK_KINDS = ("mmap_lock_start_locking", "mmap_lock_acquire_returned", "mmap_lock_released")
@@ -82,7 +80,7 @@ SYSCALL = Table(
     "One row an entry or exit, from raw_syscalls:* or syscalls:sys_{enter,exit}_*.",
     (
         *_HEAD, _kind(SYSCALL_KINDS),
-        Column("call", "int8", "", "index into SYSCALLS"),
+        Column("call", "int32", "", "index into SYSCALLS (android_suite/model/syscalls.py); 0 where not known by name"),
         Column("nr", "int32", "", "the kernel's number; -1 where the format prints only the name"),
         *(Column(f"arg{i}", "uint64", "", f"argument {i} at entry; 0 at exit") for i in range(6)),
         Column("ret", "int64", "", "result at exit; 0 at entry"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from android_suite.model.syscalls import call_of_name
 from android_suite.tables import events
 from android_suite.tables.schema import Table
-from android_suite.trace.core.calls import call_of_name
 from android_suite.trace.core.event_format import EventFormat, Field
 
 

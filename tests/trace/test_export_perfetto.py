@@ -100,17 +100,18 @@ def frame_of(table: derived.Table, **columns: list[object]) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("calls", "machine"),
     [
-        ([("madvise", 233), ("mmap", 222), ("other", 63)], "aarch64"),
+        ([("madvise", 233), ("mmap", 222), ("read", 63)], "aarch64"),
         ([("madvise", 28), ("madvise", -1)], "x86_64"),
         ([("madvise", 28), ("mmap", 222)], None),  # of two machines
-        ([("madvise", 28), ("other", 9)], None),  # 9 is mmap where 28 is madvise
+        ([("madvise", 28), ("other", 9)], "x86_64"),  # of a process that may be 32-bit
+        ([("madvise", 233), ("madvise", 220)], "aarch64"),  # with a 32-bit process
         ([("other", 28), ("other", 2000)], None),
         ([("madvise", 233), ("other", 5000)], "aarch64"),
         ([], None),
     ],
 )
 def test_machine_of_call_numbers(calls: list[tuple[str, int]], machine: str | None) -> None:
-    call = np.array([events.SYSCALLS.index(name) for name, _ in calls], np.int8)
+    call = np.array([events.SYSCALLS.index(name) for name, _ in calls], np.int32)
     assert find_machine(call, np.array([nr for _, nr in calls], np.int32)) == machine
 
 

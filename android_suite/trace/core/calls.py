@@ -1,34 +1,48 @@
-"""System calls in columns: names and numbers to indexes into SYSCALLS."""
+"""System call numbers to names, thread by thread: a 64-bit kernel also takes the calls of 32-bit programs.
+
+``raw_syscalls`` events carry the number and not whether the caller is a 32-bit program, whose numbers mean other calls.
+The arguments tell: registers of a 32-bit program hold 32 bits, and the calls on memory take page-aligned addresses.
+All threads of a process are of one kind. Where the arguments leave both open, a call is named only if its number means the
+same in both.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from android_suite.model.syscalls import call_numbers, name_of_entry_point
-from android_suite.tables.events import SYSCALLS
+from android_suite.model.syscalls import CALL_NAMES, COMPAT, find_abi, numbers_of
 
-_INDEX = {name: index for index, name in enumerate(SYSCALLS)}
+_ADVICES = np.array([*range(26), 100, 101, 102, 103], dtype=np.uint64)
+_ON_ALIGNED_MEMORY = [CALL_NAMES.index(call) for call in ("munmap", "mprotect", "mremap")]
+_MADVISE = CALL_NAMES.index("madvise")
+_PAGE_MASK, _LOWEST_ADDRESS, _4_GIB = np.uint64(4095), np.uint64(65536), np.uint64(1 << 32)
+_SLICE_ROWS = 1 << 20  # looked at together: what is made beside the table stays small
+_TABLE_SIZE = 1024
+_NATIVE = ("arm64", "x86_64")
+_ARGS = tuple(f"arg{i}" for i in range(6))
+
+I64 = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
-def call_of_name(name: str) -> int:
-    """Index into SYSCALLS of a call by name (0, 'other', where the tables do not know it)."""
-    return _INDEX.get(name_of_entry_point(name), 0)
-
-
-def call_lookup(machine: str | None) -> npt.NDArray[np.int8] | None:
-    """Index into SYSCALLS by system call number; None for a machine whose numbers are not known here."""
-    numbers = call_numbers(machine)
-    if numbers is None:
+def call_lookup(machine: str | None) -> npt.NDArray[np.int16] | None:
+    """Index into CALL_NAMES by system call number (below 1024); None for a machine whose numbers are not known."""
+    abi = find_abi(machine)
+    if abi is None:
         return None
-    table = np.zeros(1024, np.int8)
-    for name, number in numbers.items():
-        table[number] = _INDEX[name]
+    table = np.zeros(_TABLE_SIZE, np.int16)
+    for number, call in numbers_of(abi).items():
+        if number < _TABLE_SIZE:
+            table[number] = call
     return table
 
 
-def find_machine(call: npt.NDArray[np.int8], nr: npt.NDArray[np.int32]) -> str | None:
-    """A machine on which calls (indexes into SYSCALLS) have these numbers; None if none has, or if they name no call.
+def find_machine(call: npt.NDArray[np.integer], nr: npt.NDArray[np.int32]) -> str | None:
+    """A machine on which calls (indexes into CALL_NAMES) have these numbers; None if none has, or if they name no call.
 
     Args:
         call: of any length, with repetitions.
@@ -38,9 +52,154 @@ def find_machine(call: npt.NDArray[np.int8], nr: npt.NDArray[np.int32]) -> str |
     calls, numbers = pairs >> 32, pairs & 0xFFFFFFFF
     if not calls.any():
         return None
-    for machine in ("aarch64", "x86_64", "armv8l", "i686"):
-        lookup = call_lookup(machine)
-        assert lookup is not None
-        if bool((np.where(numbers < lookup.size, lookup[np.minimum(numbers, lookup.size - 1)], 0) == calls).all()):
+    named = {m: _calls(find_abi(m) or "", numbers) == calls for m in ("aarch64", "x86_64", "armv8l", "i686")}
+    for machine, fits in named.items():
+        if fits.all():
+            return machine
+    for machine, narrow in (("aarch64", "armv8l"), ("x86_64", "i686")):  # 32-bit processes beside 64-bit ones
+        if (named[machine] | named[narrow] | (calls == 0)).all():
             return machine
     return None
+
+
+def _calls(abi: str, nr: npt.NDArray[np.integer]) -> I64:
+    """Index into CALL_NAMES of each number on that machine."""
+    table = sorted(numbers_of(abi).items())
+    keys, values = (np.array(column, np.int64) for column in zip(*table, strict=True))
+    at = np.minimum(np.searchsorted(keys, nr), len(keys) - 1)
+    return np.where(keys[at] == nr, values[at], 0)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Evidence:
+    """What the calls of each process show; arrays by process."""
+
+    seen: Bools
+    wide: Bools  # a register held more than 32 bits
+    addresses: Bools  # a register held what may be an address, below 4 GiB
+    fits: dict[str, tuple[I64, I64]]  # by machine: calls on memory with sensible arguments, and all of them
+
+    def believes(self, abi: str, of: Bools | None = None) -> Bools:
+        """By process, or for the processes ``of`` together: whether the arguments fit (almost) always."""
+        good, every = self.fits[abi]
+        if of is not None:
+            good, every = good[of].sum(keepdims=True), every[of].sum(keepdims=True)
+        return (good > 0) & (good >= 0.95 * every)
+
+
+def name_calls(syscalls: pd.DataFrame, threads: pd.DataFrame, machine: str | None) -> list[str]:
+    """Names the numbered calls of ``syscalls`` in place; returns notes.
+
+    Args:
+        syscalls: frame of SYSCALL; ``call`` changes where ``nr`` is known.
+        threads: frame of THREADS, for the processes.
+        machine: the kernel's, as ``uname -m`` says; None where the format never tells: it is then found from the
+            arguments, if they fit one machine only.
+    """
+    nr = syscalls["nr"].to_numpy()
+    native = find_abi(machine)
+    if not (nr >= 0).any():
+        return []
+    if machine is not None and native not in COMPAT:
+        # What can be named, the reader has named.
+        return [] if native else [f"system call numbers are not named: those of a {machine[:64]} are not known here"]
+    process = _processes(syscalls["tid"].to_numpy(), threads)
+    evidence = _gather(syscalls, process, (*_NATIVE, *(COMPAT[abi] for abi in _NATIVE)))
+    notes: list[str] = []
+    if native is None:
+        native = _infer(evidence)
+        if native is None:
+            return ["system call numbers are not named: the trace does not tell the architecture"]
+        notes.append(f"system call numbers read as {native}'s, which the arguments fit")
+    abis: tuple[str, ...] = (native,)
+    choice = np.zeros(len(evidence.seen), np.int64)
+    if native in COMPAT:
+        abis, choice = (native, COMPAT[native]), _choose(evidence, native)
+        notes += _notes(evidence, choice, abis)
+        if machine is not None and not choice.any():
+            return notes  # all native: the reader has named them
+    call = syscalls["call"].to_numpy(copy=True)
+    for start in range(0, len(nr), _SLICE_ROWS):
+        rows = slice(start, start + _SLICE_ROWS)
+        number, how = nr[rows], choice[process[rows]]
+        named = np.stack([_calls(abi, number) for abi in abis])
+        agreed = np.where((named == named[0]).all(axis=0), named[0], 0)
+        chosen = np.select([how == i for i in range(len(abis))], list(named), agreed)
+        call[rows] = np.where(number >= 0, chosen, call[rows])
+    syscalls["call"] = call
+    return notes
+
+
+def _processes(tids: npt.NDArray[np.int32], threads: pd.DataFrame) -> npt.NDArray[np.int32]:
+    """A small number for the process of each row; a thread whose process is not known is one of its own."""
+    size = int(max(tids.max(initial=0), threads["tid"].max() if len(threads) else 0)) + 1
+    owner = np.arange(size, dtype=np.int64)
+    known = (threads["tgid"] >= 0).to_numpy() & (threads["tid"] >= 0).to_numpy()
+    owner[threads["tid"].to_numpy()[known]] = threads["tgid"].to_numpy()[known]
+    number = np.unique(owner, return_inverse=True)[1].astype(np.int32)
+    return np.asarray(number[tids])
+
+
+def _gather(syscalls: pd.DataFrame, process: npt.NDArray[np.int32], abis: tuple[str, ...]) -> _Evidence:
+    count = int(process.max(initial=0)) + 1
+    zeros = {abi: (np.zeros(count, np.int64), np.zeros(count, np.int64)) for abi in abis}
+    out = _Evidence(seen=np.zeros(count, bool), wide=np.zeros(count, bool), addresses=np.zeros(count, bool), fits=zeros)
+    for start in range(0, len(process), _SLICE_ROWS):
+        part = syscalls.iloc[start : start + _SLICE_ROWS]
+        nr, entered = part["nr"].to_numpy(), part["kind"].to_numpy() == 0
+        of = process[start : start + _SLICE_ROWS]
+        largest = np.maximum.reduce([part[name].to_numpy() for name in _ARGS if name in part])
+        # The result of a 32-bit call is 32 bits and a sign.
+        wide = (nr >= 0) & np.where(entered, largest >= _4_GIB, part["ret"].to_numpy() >= 1 << 32)
+        out.seen |= np.bincount(of[nr >= 0], minlength=count) > 0
+        out.wide |= np.bincount(of[wide], minlength=count) > 0
+        out.addresses |= np.bincount(of[(nr >= 0) & entered & (largest >= _LOWEST_ADDRESS)], minlength=count) > 0
+        entered &= nr >= 0
+        nr, of = nr[entered], of[entered]
+        arg0, length, arg2 = (part[name].to_numpy()[entered] for name in _ARGS[:3])
+        sensible = ((arg0 & _PAGE_MASK) == 0) & (arg0 >= _LOWEST_ADDRESS)
+        advice = sensible & np.isin(arg2, _ADVICES)
+        sensible &= length > 0
+        for abi, (good, every) in out.fits.items():
+            call = _calls(abi, nr)
+            madvise, others = call == _MADVISE, np.isin(call, _ON_ALIGNED_MEMORY)
+            good += np.bincount(of[(madvise & advice) | (others & sensible)], minlength=count)
+            every += np.bincount(of[madvise | others], minlength=count)
+    return out
+
+
+def _infer(evidence: _Evidence) -> str | None:
+    """The machine of a trace that does not name it: the only one whose numbers the arguments fit; None if none or several."""
+    if evidence.wide.any():
+        believed = [abi for abi in _NATIVE if evidence.believes(abi, evidence.wide)[0]]
+        if not believed:  # of a 64-bit kernel only the 32-bit processes tell
+            narrow = evidence.seen & ~evidence.wide
+            believed = [abi for abi in _NATIVE if evidence.believes(COMPAT[abi], narrow)[0]]
+    else:
+        believed = [abi for abi in evidence.fits if evidence.believes(abi, evidence.seen)[0]]
+    return believed[0] if len(believed) == 1 else None
+
+
+def _choose(evidence: _Evidence, native: str) -> I64:
+    """By process: 0 native, 1 32-bit, 2 either."""
+    one, other = evidence.believes(native), evidence.believes(COMPAT[native])
+    choice = np.select(
+        [evidence.wide, one & ~other, other & ~one, one & other, evidence.addresses], [0, 0, 1, 2, 2], -1
+    )
+    # A process that passes no address at all tells nothing: native, unless 32-bit processes are about.
+    rest = (choice < 0) & evidence.seen
+    choice[choice < 0] = 0
+    choice[rest] = 2 if bool((choice[evidence.seen] > 0).any()) else 0
+    return choice.astype(np.int64)
+
+
+def _notes(evidence: _Evidence, choice: I64, abis: tuple[str, ...]) -> list[str]:
+    notes = []
+    if narrow := int((evidence.seen & (choice == 1)).sum()):
+        notes.append(f"system calls of {narrow} 32-bit processes were read with {abis[1]}'s numbers")
+    if either := int((evidence.seen & (choice == 2)).sum()):
+        notes.append(
+            f"whether {either} processes are 64-bit or 32-bit cannot be told from their system calls: "
+            f"calls whose numbers differ between {abis[0]} and {abis[1]} are not named"
+        )
+    return notes

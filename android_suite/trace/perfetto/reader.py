@@ -16,6 +16,7 @@ from android_suite.errors import UsageError
 from android_suite.tables import events
 from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace, TraceSource, fill_missing
+from android_suite.trace.core.calls import name_calls
 from android_suite.trace.perfetto.about import About, read_about, to_boottime
 from android_suite.trace.perfetto.events import FtraceEvents, decode_pieces
 from android_suite.trace.perfetto.frames import decode_frame_timeline
@@ -58,13 +59,14 @@ def read_perfetto(source: Path | str | bytes, *, name: str = "trace") -> Trace:
     ts, known = to_boottime(packets, which)
     tables[events.FRAME_TIMELINE.name] = decode_frame_timeline(packets.buf, start[known], end[known], ts[known])
     tables[events.THREADS.name] = thread_table(packets, sched, tables)
+    named = name_calls(tables[events.SYSCALL.name], tables[events.THREADS.name], about.machine or None)
     begin, finish = _range(bundles, tables[events.FRAME_TIMELINE.name])
     tables[events.LOST.name], lost = _lost(bundles, about, begin, finish)
     trace = TraceSource(
         format="perfetto", path=called, events=bundles.total, lost_events=lost, clock=bundles.clock, start_ns=begin,
         end_ns=finish, cpus=int(bundles.cpu.max(initial=-1)) + 1, kernel=about.kernel,
         event_counts=_counts(bundles, generic), enabled_events=about.enabled,
-        notes=_notes(packets, bundles, about, int((~known).sum())),
+        notes=(*_notes(packets, bundles, about, int((~known).sum())), *named),
     )  # fmt: skip
     decoder = _Decoder(bundles, trace.event_counts, generic.keys())
     return Trace(source=trace, tables=fill_missing(tables), decode_event=decoder.decode)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from android_suite.model.syscalls import call_of_name
 from android_suite.tables import events
 from android_suite.tables.schema import Table
-from android_suite.trace.core.calls import call_lookup, call_of_name
+from android_suite.trace.core.calls import call_lookup
 from android_suite.trace.core.growing import GrowingTable
 from android_suite.trace.core.string_columns import string_column
 from android_suite.trace.perfetto.events import FtraceEvents
@@ -210,7 +211,7 @@ def _syscalls(ftrace: FtraceEvents, context: Context) -> list[Part]:
         args = np.zeros((len(rows), 6), np.uint64)
         if kind == 0:
             read_call_args(ftrace.buf, ftrace.start[rows], ftrace.end[rows], args)
-        call = np.zeros(len(rows), np.int8)
+        call = np.zeros(len(rows), np.int32)
         if lookup is not None:
             call = np.where((nr >= 0) & (nr < len(lookup)), lookup[np.clip(nr, 0, len(lookup) - 1)], 0)
         part: Part = {

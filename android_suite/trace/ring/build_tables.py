@@ -69,7 +69,7 @@ class RingTables:
 
     def _make_ops(self, calls: Array) -> None:
         """What ``fill_rows`` shall do for each kind."""
-        lookups, length = [calls.astype(np.int8)], calls.size
+        lookups, length = [calls.astype(np.int16)], calls.size
         ops: list[tuple[int, ...]] = []
         first = [0, 0]
         for kind, plan in enumerate(self._plans, start=1):

@@ -37,7 +37,7 @@ def fill_rows(
         kinds: int32: the kinds of event that belong to the table.
         first_op: int64 (all kinds + 1): the first op of each kind.
         ops: int64 (ops, OP_SIZE).
-        lookups: int8: the tables that ops look values up in.
+        lookups: int16: the tables that ops look values up in.
         words: the arena. The caller has checked that every record has the fields of its ops.
         big: its words were swapped.
         first_seq: of the batch.

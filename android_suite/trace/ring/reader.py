@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from android_suite.tables import events
 from android_suite.tables.trace import Trace, TraceSource, fill_missing
-from android_suite.trace.core.calls import call_lookup
+from android_suite.trace.core.calls import call_lookup, name_calls
 from android_suite.trace.ring.batches import ScanSummary, iter_batches
 from android_suite.trace.ring.build_tables import RingTables, event_counts
 from android_suite.trace.ring.lost import summarize_lost
@@ -29,13 +29,14 @@ def read_ring_buffer_trace(opened: RingBufferTrace) -> Trace:
         seen=builder.threads.tids, comms=(builder.threads.comms, opened.proc_comms, opened.saved_comms),
         tgids=opened.tgids, task=tables.get(events.TASK.name), processes=opened.processes,
     )  # fmt: skip
+    named = name_calls(tables["syscall"], tables["threads"], opened.machine or None) if "syscall" in tables else []
     counts = event_counts(summary.id_counts, opened.formats)
     source = TraceSource(
         format=opened.format, path=opened.path, events=summary.events, lost_events=lost.total, clock=opened.clock,
         start_ns=summary.first_ns or 0, end_ns=summary.last_ns or 0,
         cpus=max(opened.cpu_count, len({s.cpu for s in opened.streams})),
         kernel=opened.kernel, event_counts=counts, enabled_events=opened.enabled_events,
-        notes=(*opened.notes, *_notes(counts, call_lookup(opened.machine) is None, lost.unknown, summary)),
+        notes=(*opened.notes, *named, *_notes(counts, lost.unknown, summary)),
     )  # fmt: skip
     return Trace(source=source, tables=fill_missing(tables), decode_event=lambda name: decode_whole_event(opened, name))
 
@@ -55,13 +56,11 @@ def decode_ring_buffer(opened: RingBufferTrace) -> tuple[RingTables, ScanSummary
     return builder, summary
 
 
-def _notes(counts: Mapping[str, int], no_calls: bool, lost_unknown: bool, summary: ScanSummary) -> list[str]:
+def _notes(counts: Mapping[str, int], lost_unknown: bool, summary: ScanSummary) -> list[str]:
     notes = []
     unknown = sum(n for name, n in counts.items() if name.startswith("unknown:"))
     if unknown:
         notes.append(f"{unknown} events of kinds that no format file describes")
-    if no_calls and any(name.startswith("raw_syscalls:") for name in counts):
-        notes.append("the machine is not named, so raw system call numbers have no names")
     if lost_unknown:
         notes.append("the number of lost events is a lower bound: some gaps do not say how many")
     if summary.cut_bytes:

@@ -148,7 +148,7 @@ def parse_raw_syscall(
         value, at = int_after(buf, starts[i], end, _NR)
         if at < 0:
             value, at = int_after(buf, starts[i], end, _ID)
-        if at < 0 or not -1 <= value < 65536:
+        if at < 0 or not -1 <= value < 1 << 20:
             continue
         nr[i] = value
         if is_exit[i]:

@@ -2,7 +2,8 @@
 
 One compiled pass. A line is ``COMM-TID [(TGID)] [CPU] [FLAGS] TIME: EVENT: PAYLOAD``. The comm may hold anything (spaces,
 colons, dashes), so the line is read from its ``[CPU]`` outwards: to the left tgid, tid and what remains is the comm; to the
-right the flags (4 to 7 characters, or none) and the time.
+right the flags (3 to 8 characters, or none) and the time. A line in latency format has ``CPUFLAGS`` as one word and, unless
+trace-cmd wrote it, the time since the trace began, in microseconds: ``COMM-TID CPUFLAGS 12us+: EVENT: PAYLOAD``.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ MAX_TID = 4 * 1024 * 1024  # the kernel's PID_MAX_LIMIT
 MAX_NAMES = 4096  # different events in one trace; a phone has about 1,500
 MAX_GAPS = 1 << 16
 _SHORTEST_LINE = 12  # of an event: "-1 [0] 0.0:x:" and its newline have more
-FUNCTION, OVERFLOW, FIRST_NAME = 0, 1, 2  # ids of function-tracer lines and of names beyond MAX_NAMES
+# Ids of function-tracer lines, of names beyond MAX_NAMES, and of what the wakeup tracers write beside events:
+# ``PREV_TID:PRIO:STATE ==> [CPU] NEXT_TID:PRIO:STATE COMM`` and, of a thread woken, the same with ``+``.
+FUNCTION, OVERFLOW, CONTEXT_SWITCH, WAKEUP, FIRST_NAME = 0, 1, 2, 3, 4
 
 # Indexes into ScanState.counts.
 UNPARSED, BAD_TIME, IN_BUFFER, WRITTEN, HEADERS, GAPS, NAMES, DIGITS, UNSORTED, LAST_TS = range(10)
-ANNOUNCED_CPUS, SYNCS, LARGEST_TID = range(10, 13)
+ANNOUNCED_CPUS, SYNCS, LARGEST_TID, LATENCY, STACKS, FLAGS = range(10, 16)
 # How the event's name ends: "name:", "name(" (a system call entered) or "name ->" (left).
 DELIM_COLON, DELIM_ENTER, DELIM_EXIT = 0, 1, 2
 
@@ -31,6 +34,8 @@ _ENTRIES = pattern("entries-in-buffer/entries-written: ")
 _CPUS = pattern("#P:")
 _LOST = pattern("[LOST ")
 _DROPPED = pattern("EVENTS DROPPED]")
+_LATENCY_HEADER, _ENTRIES_OF_LATENCY, _STACK = pattern("# latency: "), pattern(" us, #"), pattern("stack trace>")
+_SWITCHED, _WOKEN, _KERNEL = pattern(" ==> ["), pattern(" + ["), pattern("kernel: ")
 _VERSION, _CPUS_IN_FILE = pattern("version ="), pattern("cpus=")
 _SYNC = pattern("trace_event_clock_sync")
 
@@ -42,7 +47,7 @@ class ScanState:
     Offsets are positions in the whole buffer plus one (0: none), so that untouched pages of these large arrays cost nothing.
     """
 
-    counts: np.ndarray = field(default_factory=lambda: np.zeros(13, np.int64))
+    counts: np.ndarray = field(default_factory=lambda: np.zeros(16, np.int64))
     name_slots: np.ndarray = field(default_factory=lambda: np.zeros(4 * MAX_NAMES, np.int32))
     name_start: np.ndarray = field(default_factory=lambda: np.zeros(MAX_NAMES, np.int64))
     name_size: np.ndarray = field(default_factory=lambda: np.zeros(MAX_NAMES, np.int64))
@@ -121,24 +126,33 @@ def _scan(
             tid, tgid, cpu, comm_end, search = _read_task(buf, start, search, end)
             if search < 0:
                 break
-            ts, digits, after = _read_time(buf, search, end)
+            ts, digits, after = _read_time(buf, search, end, counts[FLAGS])
             strange_clock |= digits < 0
+        if after < 0 and not strange_clock:
+            comm_start, tid, cpu, comm_end, ts, digits, after = _read_latency(buf, start, end)
+            if after >= 0:
+                start, tgid = comm_start, -1
+                counts[LATENCY] += 1
+            strange_clock = digits < 0
         if after < 0:
             if strange_clock:
                 counts[BAD_TIME] += 1
             else:
-                _read_other(buf, start, end, counts, cpu_last, cpu_gap, gaps)
+                _read_other(buf, _skip_log_prefix(buf, start, end), end, counts, cpu_last, cpu_gap, gaps)
             continue
         first = skip_spaces(buf, after, end)
         name_end, delim, payload = _read_name(buf, first, end)
+        kind = _read_short(buf, first, end) if name_end < 0 or 48 <= buf[first] <= 57 else FUNCTION
+        if kind != FUNCTION:
+            name_end, payload = first, first
         if name_end < 0:
-            counts[UNPARSED] += 1
+            counts[STACKS if buf[first] == 60 and find(buf, first, end, _STACK) >= 0 else UNPARSED] += 1
             continue
         if ts == 0 and find(buf, payload, end, _SYNC) >= 0:
             counts[SYNCS] += 1  # systrace's own last line, at time 0.0: no event
             continue
-        name = FUNCTION
-        if delim != 3:
+        name = kind
+        if delim != 3 and kind == FUNCTION:
             name = _name_id(buf, first, name_end, counts, name_slots, name_start, name_size)
         out_ts[n], out_tid[n], out_cpu[n], out_name[n], out_delim[n] = ts, tid, cpu, name, delim
         out_start[n], out_end[n] = payload, end
@@ -202,10 +216,16 @@ def _read_task(buf: np.ndarray, start: int, search: int, end: int) -> tuple[int,
 
 
 @compiled
-def _read_time(buf: np.ndarray, start: int, end: int) -> tuple[int, int, int]:
-    """``[FLAGS] SECONDS.FRACTION:``: nanoseconds, digits of the fraction, position after (-1: none; digits -1: no seconds)."""
+def _read_time(buf: np.ndarray, start: int, end: int, flags: int) -> tuple[int, int, int]:
+    """``[FLAGS] SECONDS.FRACTION:``: nanoseconds, digits of the fraction, position after (-1: none; digits -1: no seconds).
+
+    Some vendors' kernels write no space after the flags, whose last two or three may be digits, too: ``flags`` says how many
+    there are (0: not known).
+    """
     at = skip_spaces(buf, start, end)
-    for _ in range(2):
+    for attempt in range(3):
+        if attempt == 2:
+            at = _skip_flags(buf, skip_spaces(buf, start, end), end, flags)
         seconds, after = read_int(buf, at, end)
         if after > at and after < end and buf[after] == 46 and 0 <= seconds < 9_000_000_000:
             fraction, stop = read_int(buf, after + 1, end)
@@ -220,6 +240,100 @@ def _read_time(buf: np.ndarray, start: int, end: int) -> tuple[int, int, int]:
             at += 1
         at = skip_spaces(buf, at, end)
     return 0, 0, -1
+
+
+@compiled
+def _skip_flags(buf: np.ndarray, start: int, end: int, flags: int) -> int:
+    """Position after flags that the time follows without a space; ``start`` if there are none."""
+    at = start
+    while at < end and at - start < 8 and _is_flag(buf[at]):
+        at += 1
+    if at - start < 3:  # irqs-off, need-resched and hardirq are never digits
+        return start
+    return min(end, start + max(at - start, flags if flags > 0 else 4))
+
+
+@compiled
+def _is_flag(c: int) -> bool:
+    return c == 46 or c == 35 or 97 <= c <= 122 or 65 <= c <= 90  # '.', '#', letters
+
+
+@compiled
+def _read_latency(buf: np.ndarray, start: int, end: int) -> tuple[int, int, int, int, int, int, int]:
+    """``COMM-TID CPUFLAGS TIME:``: start of the comm, tid, cpu, end of the comm, then as ``_read_time``."""
+    strange = 0
+    for at in range(start, end - 8):
+        if buf[at] != 45 or not 48 <= buf[at + 1] <= 57:  # '-'
+            continue
+        tid, after = read_int(buf, at + 1, end)
+        where = skip_spaces(buf, after, end)
+        if after == at + 1 or where == after or not 0 <= tid <= MAX_TID:
+            continue
+        cpu, after = read_int(buf, where, end)
+        stop = after
+        while stop < end and stop - after < 9 and (_is_flag(buf[stop]) or 48 <= buf[stop] <= 57):
+            stop += 1
+        if after == where or not 0 <= cpu < MAX_CPUS or not 3 <= stop - after < 9 or not _is_flag(buf[after]):
+            continue
+        where = skip_spaces(buf, stop, end)
+        if where == stop or where >= end:
+            continue
+        ts, digits, after = _read_time(buf, where, end, 0)
+        if after < 0:
+            ts, digits, after = _read_us(buf, where, end)
+        if after >= 0:
+            return _skip_log_prefix(buf, start, at), tid, cpu, at, ts, digits, after
+        strange = min(strange, digits)
+    return 0, 0, 0, 0, 0, strange, -1
+
+
+@compiled
+def _read_us(buf: np.ndarray, start: int, end: int) -> tuple[int, int, int]:
+    """``12us+: ``, as ``_read_time``; the mark tells how long it was to the next line."""
+    us, at = read_int(buf, start, end)
+    if at == start or at + 2 >= end or not -9_000_000_000_000_000 < us < 9_000_000_000_000_000:
+        return 0, 0, -1
+    if buf[at] != 117 or buf[at + 1] != 115:  # "us"
+        return 0, -1 if buf[at] == 58 else 0, -1
+    at += 2
+    if at < end and buf[at] != 58:  # one of " +!#*@$"
+        at += 1
+    if at >= end or buf[at] != 58:
+        return 0, 0, -1
+    return us * 1000, 6, at + 1
+
+
+@compiled
+def _skip_log_prefix(buf: np.ndarray, start: int, end: int) -> int:
+    """Position after what a kernel log puts before a line: a syslog's ``kernel: ``, ``<6>``, ``[  12.345678]``, ``[ T123]``."""
+    at = find(buf, start, end, _KERNEL)
+    at = skip_spaces(buf, at if at >= 0 else start, end)
+    if at + 2 < end and buf[at] == 60 and 48 <= buf[at + 1] <= 57:  # '<'
+        _, after = read_int(buf, at + 1, end)
+        at = after + 1 if after < end and buf[after] == 62 else at
+    while at < end and buf[at] == 91:  # '['
+        close = at
+        while close < end and buf[close] != 93:
+            close += 1
+        if close >= end:
+            break
+        at = skip_spaces(buf, close + 1, end)
+    return at
+
+
+@compiled
+def _read_short(buf: np.ndarray, start: int, end: int) -> int:
+    """What ``TID:PRIO:STATE ==> [CPU] TID:PRIO:STATE COMM`` tells of: CONTEXT_SWITCH, WAKEUP (with +), FUNCTION if neither."""
+    _, at = read_int(buf, start, end)
+    if at == start or at >= end or buf[at] != 58:
+        return FUNCTION
+    _, after = read_int(buf, skip_spaces(buf, at + 1, end), end)
+    if after == at + 1 or after + 2 >= end or buf[after] != 58:
+        return FUNCTION
+    reach = min(end, after + 24)
+    if find(buf, after, reach, _SWITCHED) >= 0:
+        return CONTEXT_SWITCH
+    return WAKEUP if find(buf, after, reach, _WOKEN) >= 0 else FUNCTION
 
 
 @compiled
@@ -276,8 +390,10 @@ def _name_id(
 
 @compiled
 def _read_header(buf: np.ndarray, start: int, end: int, counts: np.ndarray) -> None:
-    """``# entries-in-buffer/entries-written: A/B   #P:N``."""
+    """``# entries-in-buffer/entries-written: A/B   #P:N``, or ``# latency: N us, #A/B, CPU#0 | (... #P:N)``."""
     at = find(buf, start, end, _ENTRIES)
+    if at < 0 and find(buf, start, min(end, start + len(_LATENCY_HEADER)), _LATENCY_HEADER) >= 0:
+        at = find(buf, start, end, _ENTRIES_OF_LATENCY)
     if at < 0:
         return
     kept, after = read_int(buf, at, end)
@@ -329,5 +445,8 @@ def _read_other(
             gaps[row, 0], gaps[row, 1], gaps[row, 2], gaps[row, 3] = cpu, cpu_last[cpu], -1, events
             cpu_gap[cpu] = row
             return
+    if buf[start] == 61 and end - start > 2 and buf[start + 1] == 62:  # "=> function"
+        counts[STACKS] += 1
+        return
     if find(buf, start, min(end, start + 9), _VERSION) < 0 and find(buf, start, min(end, start + 5), _CPUS_IN_FILE) < 0:
         counts[UNPARSED] += 1

@@ -15,9 +15,9 @@ from android_suite.tables import events
 from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace, TraceSource
 from android_suite.trace.core.byte_readers import line_end
+from android_suite.trace.core.calls import name_calls
 from android_suite.trace.core.mapped import map_file, release_pages
 from android_suite.trace.core.string_columns import string_column
-from android_suite.trace.text.call_numbers import infer_call_numbers
 from android_suite.trace.text.lines import (
     ANNOUNCED_CPUS,
     BAD_TIME,
@@ -115,13 +115,9 @@ def _finish(builder: TextTables, form: str, name: str, process_dump: bytes, path
     threads_only = {events.FRAME_TIMELINE.name, events.THREADS.name, events.LOST.name}
     tables = {t.name: builder.finish(t, rank) for t in events.EVENT_TABLES if t.name not in threads_only}
     notes = _notes(builder)
-    machine = infer_call_numbers(tables[events.SYSCALL.name])
-    if machine:
-        notes.append(f"system call numbers read as {machine}'s, which the arguments fit")
-    elif (tables[events.SYSCALL.name]["nr"] >= 0).any():
-        notes.append("system call numbers are not named: the text does not tell the architecture")
     dumped = apply_process_dump(process_dump, state.tgid)
-    tables[events.THREADS.name] = thread_table(builder, tables, dumped)
+    threads = tables[events.THREADS.name] = thread_table(builder, tables, dumped)
+    notes += name_calls(tables[events.SYSCALL.name], threads, None)
     tables[events.FRAME_TIMELINE.name] = make_frame(events.FRAME_TIMELINE)
     tables[events.LOST.name], lost_events = _lost(state, start, end)
     cpus = int(max(counts[ANNOUNCED_CPUS], (state.cpu_first >= 0).nonzero()[0].max(initial=-1) + 1))

@@ -28,6 +28,7 @@ _COMM, _PID, _PRIO, _TARGET_CPU, _CPU = (
     pattern("comm="), pattern(" pid="), pattern("prio="), pattern("target_cpu="), pattern("CPU:"),
 )  # fmt: skip
 _ARROW = pattern("==> ")
+_TRACER_SWITCH, _TRACER_WAKE = pattern(" ==> ["), pattern(" + [")
 _OLDPRIO, _NEWPRIO = pattern("oldprio="), pattern("newprio=")
 _THREAD, _OLD, _NEW = pattern("thread="), pattern("old="), pattern("new=")
 
@@ -83,6 +84,44 @@ def _short_task(buf: np.ndarray, start: int, end: int) -> tuple[int, int, int, i
 
 
 @compiled
+def _shortest_task(buf: np.ndarray, start: int, end: int) -> tuple[int, int, int, int]:
+    """The wakeup tracers' ``TID:PRIO:STATE``: tid, prio, position of the state, 1 if read."""
+    at = skip_spaces(buf, start, end)
+    tid, stop = read_int(buf, at, end)
+    if stop == at or stop >= end or buf[stop] != 58:
+        return 0, 0, 0, 0
+    at = skip_spaces(buf, stop + 1, end)
+    prio, stop = read_int(buf, at, end)
+    if stop == at or stop + 1 >= end or buf[stop] != 58:
+        return 0, 0, 0, 0
+    return tid, prio, stop + 1, 1
+
+
+@compiled
+def _shortest_pair(
+    buf: np.ndarray, start: int, end: int, arrow: np.ndarray
+) -> tuple[int, int, int, int, int, int, int, int]:
+    """``TID:PRIO:S ==> [CPU] TID:PRIO:S COMM``: both tids and prios, the first state's place, CPU, comm's start, 1 if read."""
+    after = find(buf, start, end, arrow)
+    one, prio, letter, read = _shortest_task(buf, start, end)
+    if after < 0 or read == 0:
+        return 0, 0, 0, 0, 0, 0, 0, 0
+    cpu, stop = read_int(buf, after, end)
+    if stop == after or stop >= end or buf[stop] != 93:
+        return 0, 0, 0, 0, 0, 0, 0, 0
+    two, prio2, at, read = _shortest_task(buf, stop + 1, end)
+    while at < end and buf[at] > 32:
+        at += 1
+    return one, prio, letter, two, prio2, cpu, skip_spaces(buf, at, end), read
+
+
+@compiled
+def _is_prio(prio: int) -> bool:
+    """Whether it is an int of the kernel's: deadline tasks have -1, and vendors' kernels go beyond 139."""
+    return -(1 << 31) <= prio < 1 << 31
+
+
+@compiled
 def _remember(tid: int, start: int, end: int, comm_at: np.ndarray, comm_size: np.ndarray) -> None:
     if 0 < tid <= MAX_TID and end > start:
         comm_at[tid] = start + 1
@@ -125,17 +164,24 @@ def parse_switch(
             if stop == at or after < 0:
                 continue
         else:
+            comm = start
+            one, prio, letter, two, prio2, _, comm2, read = _shortest_pair(buf, start, end, _TRACER_SWITCH)
+            if read != 0:
+                if 0 <= one <= MAX_TID and 0 <= two <= MAX_TID and _is_prio(prio) and _is_prio(prio2):
+                    prev_tid[i], prev_prio[i], prev_state[i] = one, prio, _task_state(buf, letter, end)
+                    next_tid[i], next_prio[i], good[i] = two, prio2, True
+                    _remember(two, comm2, end, comm_at, comm_size)
+                continue
             right = find(buf, start, end, _ARROW)
             if right < 0:
                 continue
-            comm = start
             one_end, one, prio, letter, read = _short_task(buf, start, right - 4)
             letter += 1
             comm2 = right
             two_end, two, prio2, after, read2 = _short_task(buf, right, end)
             if read == 0 or read2 == 0:
                 continue
-        if not (0 <= one <= MAX_TID and 0 <= two <= MAX_TID and -2 <= prio < 4096 and -2 <= prio2 < 4096):
+        if not (0 <= one <= MAX_TID and 0 <= two <= MAX_TID and _is_prio(prio) and _is_prio(prio2)):
             continue
         prev_tid[i], prev_prio[i], prev_state[i] = one, prio, _task_state(buf, letter, end)
         next_tid[i], next_prio[i], good[i] = two, prio2, True
@@ -167,12 +213,15 @@ def parse_wake(
                 continue
             cpu, stop = int_after(buf, after, end, _TARGET_CPU)
         else:
-            comm = start
-            comm_end, tid, prio, after, read = _short_task(buf, start, end)
+            _, _, _, tid, prio, cpu, comm, read = _shortest_pair(buf, start, end, _TRACER_WAKE)
+            comm_end, stop = end, 0
             if read == 0:
-                continue
-            cpu, stop = int_after(buf, after, end, _CPU)
-        if not (0 <= tid <= MAX_TID and -2 <= prio < 4096):
+                comm = start
+                comm_end, tid, prio, after, read = _short_task(buf, start, end)
+                if read == 0:
+                    continue
+                cpu, stop = int_after(buf, after, end, _CPU)
+        if not (0 <= tid <= MAX_TID and _is_prio(prio)):
             continue
         tids[i], prios[i], good[i] = tid, prio, True
         if stop >= 0 and 0 <= cpu < 4096:
@@ -202,7 +251,7 @@ def parse_setprio(
             at = stop if at >= 0 and stop > at else -1
             before, at2 = int_after(buf, max(at, starts[i]), end, _OLDPRIO)
             after, at3 = int_after(buf, max(at2, starts[i]), end, _NEWPRIO)
-        if at < 0 or at2 < 0 or at3 < 0 or not (0 <= tid <= MAX_TID and -4096 < before < 4096 and -4096 < after < 4096):
+        if at < 0 or at2 < 0 or at3 < 0 or not (0 <= tid <= MAX_TID and _is_prio(before) and _is_prio(after)):
             continue
         tids[i], old[i], new[i], good[i] = tid, before, after, True
     return tids, old, new, good

@@ -8,21 +8,23 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from android_suite.model.syscalls import call_of_name
 from android_suite.tables import events
 from android_suite.tables.schema import Table
 from android_suite.trace.core.byte_readers import find, pattern, read_hex, read_int, skip_spaces
-from android_suite.trace.core.calls import call_of_name
 from android_suite.trace.core.compiled import compiled
 from android_suite.trace.core.growing import GrowingColumn, GrowingTable
 from android_suite.trace.core.string_columns import string_column
 from android_suite.trace.text import fields, sched_fields
 from android_suite.trace.text.lines import (
+    CONTEXT_SWITCH,
     DELIM_ENTER,
     DELIM_EXIT,
     FIRST_NAME,
     FUNCTION,
     MAX_TID,
     NAMES,
+    WAKEUP,
     Lines,
     ScanState,
 )
@@ -38,13 +40,22 @@ _TASKS = {
 _CLONE_THREAD = 0x10000
 _ADDRESS_PREFIX = pattern(": ")
 _MARK_PREFIX = pattern("tracing_mark_write: ")
+_RAW_IP, _RAW_TEXT = pattern("ip="), pattern(" buf=")
 
 
 @compiled
 def _strip_marker_prefix(buf: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> None:
-    """Drops what trace-cmd prints before the text: padding, then the caller as ``tracing_mark_write: `` or an address."""
+    """Drops what trace-cmd prints before the text: padding, then the caller as ``tracing_mark_write: ``, an address, or raw.
+
+    Raw (``report -R``) is ``ip=0xffffffc008123456 buf=B|1|x``.
+    """
     for i in range(len(starts)):
         at = skip_spaces(buf, starts[i], ends[i])
+        if find(buf, at, min(ends[i], at + len(_RAW_IP)), _RAW_IP) >= 0:
+            after = find(buf, at, min(ends[i], at + 128), _RAW_TEXT)
+            if after >= 0:
+                starts[i] = after
+                continue
         after = find(buf, at, min(ends[i], at + 64), _MARK_PREFIX)
         if after == at + len(_MARK_PREFIX):
             starts[i] = after
@@ -77,7 +88,7 @@ class TextTables:
 
     buf: np.ndarray
     state: ScanState = field(default_factory=ScanState)
-    names: list[str] = field(default_factory=lambda: ["function", "(other)"])
+    names: list[str] = field(default_factory=lambda: ["function", "(other)", "context_switch", "wakeup"])
     sched_comm_at: np.ndarray = field(default_factory=lambda: np.zeros(MAX_TID + 1, np.int64))
     sched_comm_size: np.ndarray = field(default_factory=lambda: np.zeros(MAX_TID + 1, np.int32))
     marker_tgid: np.ndarray = field(default_factory=lambda: np.zeros(MAX_TID + 1, np.int32))
@@ -94,7 +105,10 @@ class TextTables:
         tally = np.bincount(lines.name, minlength=len(self.names))
         for number in np.flatnonzero(tally):
             self.counts[self.names[number]] = self.counts.get(self.names[number], 0) + int(tally[number])
-        codes = np.array([_group_of(name) for name in self.names], dtype=np.int8)[lines.name]
+        groups = np.array([_group_of(name) for name in self.names], dtype=np.int8)
+        if "sched_switch" in self.counts:  # the tracer's own lines say the same once more
+            groups[CONTEXT_SWITCH] = groups[WAKEUP] = 0
+        codes = groups[lines.name]
         row = np.arange(self.events, self.events + n, dtype=np.int64)
         for code, (table, add) in enumerate(_GROUPS, start=1):
             index = np.flatnonzero(codes == code)
@@ -147,6 +161,7 @@ def _wake(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndar
         builder.buf, lines.start, lines.end, builder.sched_comm_at, builder.sched_comm_size
     )
     kind = _kinds(builder, lines, events.WAKE_KINDS)
+    kind[lines.name == WAKEUP] = events.WAKE_KINDS.index("sched_wakeup")
     return {"kind": kind, "target_tid": tid, "target_prio": prio, "target_cpu": cpu}, good
 
 
@@ -164,13 +179,13 @@ def _contention(builder: TextTables, lines: Lines) -> tuple[dict[str, object], n
 def _raw_syscall(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
     is_exit = np.array([n == "sys_exit" for n in builder.names])[lines.name]
     nr, args, ret, good = fields.parse_raw_syscall(builder.buf, lines.start, lines.end, is_exit)
-    return _syscall_columns(is_exit, np.zeros(len(nr), np.int8), nr, args, ret), good
+    return _syscall_columns(is_exit, np.zeros(len(nr), np.int32), nr, args, ret), good
 
 
 def _named_syscall(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
     exits = np.array([n.startswith("sys_exit_") for n in builder.names])[lines.name]
     is_exit = exits | (lines.delim == DELIM_EXIT)
-    calls = np.array([_call_of(n) for n in builder.names], dtype=np.int8)[lines.name]
+    calls = np.array([_call_of(n) for n in builder.names], dtype=np.int32)[lines.name]
     args, ret, good = fields.parse_named_syscall(builder.buf, lines.start, lines.end, is_exit)
     # "sys_x: ..." is neither an entry nor an exit.
     prefixed = np.array([n.startswith(("sys_enter_", "sys_exit_")) for n in builder.names])[lines.name]
@@ -244,7 +259,8 @@ _GROUPS: tuple[tuple[Table, _Adder], ...] = (
     (events.PAGE_FAULT, _page_fault),
 )
 _NAME_GROUP: dict[str, int] = {
-    "sched_switch": 1, **dict.fromkeys(events.WAKE_KINDS, 2), **dict.fromkeys(events.MMAP_LOCK_KINDS, 3),
+    "sched_switch": 1, "context_switch": 1, "wakeup": 2, **dict.fromkeys(events.WAKE_KINDS, 2),
+    **dict.fromkeys(events.MMAP_LOCK_KINDS, 3),
     **dict.fromkeys(events.CONTENTION_KINDS, 4), "sys_enter": 5, "sys_exit": 5, **dict.fromkeys(_MARKERS, 7),
     "sched_blocked_reason": 8, "sched_pi_setprio": 9, "binder_set_priority": 9, **dict.fromkeys(_TASKS, 10),
     "page_fault_user": 11,

@@ -191,7 +191,7 @@ def _measure_peers(
 
 def _python(module: str, *arguments: str, cache: Path | None = None) -> str:
     """Output of a module of this package in a process of its own."""
-    environment: Mapping[str, str] = {**os.environ, **({"NUMBA_CACHE_DIR": str(cache)} if cache else {})}
+    environment: Mapping[str, str] = {**os.environ, **({"ANDROID_SUITE_COMPILED": str(cache)} if cache else {})}
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True, check=False, env=environment
     )

@@ -1,6 +1,6 @@
 """Compiles what is compiled at first use, so that nobody's first `analyze` waits for it: ``python -m benchmarks.warm``.
 
-Every format is read, analyzed and exported once, on a small generated trace; numba keeps the code beside the sources.
+Every format is read, analyzed and exported once, on a small generated trace; the machine code is kept beside the sources.
 """
 
 from __future__ import annotations

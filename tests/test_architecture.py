@@ -28,10 +28,11 @@ MAY: dict[str, set[str]] = {
     "workload": GROUND | {"device"},
     "record": GROUND | {"device", "boot", "capture", "workload"},
     # offline: reads files
+    "jit": set(),
     "tables": {"errors", "model"},
-    "trace": {"errors", "model", "tables"},
+    "trace": {"errors", "model", "jit", "tables"},
     "evidence": {"errors", "model", "tables"},
-    "analysis": {"errors", "model", "tables"},
+    "analysis": {"errors", "model", "jit", "tables"},
     "stats": {"errors"},
     "analyze": GROUND | {"tables", "trace", "evidence", "analysis"},
     "compare": GROUND | {"tables", "stats", "analyze"},
@@ -55,14 +56,15 @@ MAY: dict[str, set[str]] = {
     "pytest_plugin": GROUND | {"device", "boot", "workload", "record", "analyze"},
 }
 ONLINE = {"device", "virtual", "boot", "capture", "workload", "record"}
-OFFLINE = {"tables", "trace", "evidence", "analysis", "stats", "analyze", "compare", "report"}
+OFFLINE = {"jit", "tables", "trace", "evidence", "analysis", "stats", "analyze", "compare", "report"}
 # third-party package -> rooms that may know it
 ONLY_IN: dict[str, set[str]] = {
     "adbutils": {"device"},
     "uiautomator2": {"device"},
     "pandas": OFFLINE | {"cli", "campaign", "pytest_plugin"},
     "numpy": OFFLINE | {"cli", "campaign", "pytest_plugin"},
-    "numba": {"trace", "analysis", "stats"},
+    "numba": {"jit"},
+    "llvmlite": {"jit"},
     "scipy": {"stats"},
     "pyarrow": OFFLINE,
     "perfetto": {"trace"},

@@ -1,21 +1,20 @@
-"""One door to numba: compiled loops over columns, cached on disk.
+"""The decorator of the analysis' compiled loops, and the types they use.
 
 Their input went through the trace readers and TidIndex, so that indexes are in range by construction; the tests run the
 kernels once more with ``NUMBA_BOUNDSCHECK=1``.
 
 What changes from event to event and is small (a thread, a slot of a queue) is a record of a structured array: one line
-of the cache, and one argument, where columns are as many as there are fields. numba looks only at a kernel's own file
-to tell whether its code on disk is old; ``make setup`` therefore deletes all of it when any of these files changed.
+of the cache, and one argument, where columns are as many as there are fields.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from android_suite.jit import loop
 
 Array = NDArray[Any]
 Bools = NDArray[np.bool_]
@@ -23,12 +22,7 @@ I8 = NDArray[np.int8]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 
-_F = TypeVar("_F", bound=Callable[..., object])
-
-
-def compiled(function: _F) -> _F:
-    """Compiles ``function`` on its first call (nopython, no GIL) and keeps the code on disk."""
-    return cast(_F, numba.njit(cache=True, nogil=True)(function))
+compiled = loop.compiled(error_model="python")
 
 
 def frozen(values: Array) -> Array:

@@ -1,0 +1,98 @@
+"""``@compiled``: a Python function that runs as machine code, chosen by the types of its arguments.
+
+numba is only the compiler. The machine code it makes is kept on disk (``store``) under a name that holds everything it
+depends on, and any later process loads it from there (``loader``): importing numba and scipy takes a second, loading the
+code some milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+_F = TypeVar("_F", bound=Callable[..., object])
+
+_lock = threading.RLock()
+
+
+def compiled(error_model: str) -> Callable[[_F], _F]:
+    """Decorates a function that shall be compiled (nopython, without the GIL) when it is first called.
+
+    Args:
+        error_model: of numba: ``python`` raises where an integer is divided by zero, ``numpy`` does not look.
+    """
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        return lambda function: function
+
+    def decorate(function: _F) -> _F:
+        return cast(_F, Loop(function, error_model))
+
+    return decorate
+
+
+class Loop:
+    """A compiled function. It may call other loops; numba then sees their dispatchers.
+
+    Attributes:
+        function: what it was made of.
+        error_model: of numba.
+    """
+
+    def __init__(self, function: Callable[..., object], error_model: str) -> None:
+        self.function, self.error_model = function, error_model
+        self.__doc__, self.__name__, self.__module__ = function.__doc__, function.__name__, function.__module__
+        self._dispatcher: Any = None
+        self._code: dict[tuple[Any, ...], Callable[..., Any]] = {}
+
+    def __call__(self, *args: Any) -> Any:
+        """Runs it; compiles it first where these types are new to this machine."""
+        # Runs for every call, so it is short: a type stands for all but arrays and tuples.
+        key = tuple(
+            [
+                (a.dtype, a.ndim, a.flags.num) if (c := a.__class__) is np.ndarray else
+                (c, *map(_kind, a)) if issubclass(c, tuple) else c
+                for a in args
+            ]
+        )  # fmt: skip
+        code = self._code.get(key)
+        if code is None:
+            code = self._prepare(key, args)
+        return code(*args)
+
+    def _prepare(self, key: tuple[Any, ...], args: tuple[Any, ...]) -> Callable[..., Any]:
+        from android_suite.jit.store import find_code
+
+        with _lock:
+            code = self._code.get(key)
+            if code is None:
+                code = self._code[key] = find_code(self, args)
+        return code
+
+    @property
+    def dispatcher(self) -> Any:
+        """The function as numba has it."""
+        with _lock:
+            if self._dispatcher is None:
+                import numba
+
+                self._dispatcher = numba.njit(nogil=True, error_model=self.error_model)(self.function)
+        return self._dispatcher
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What numba takes it for where another loop calls it."""
+        from numba.core import types
+
+        return types.Dispatcher(self.dispatcher)
+
+
+def _kind(value: Any) -> Any:
+    if value.__class__ is np.ndarray:
+        return (value.dtype, value.ndim, value.flags.num)
+    if isinstance(value, tuple):
+        return (value.__class__, *map(_kind, value))
+    return value.__class__

@@ -1,149 +1,297 @@
-"""Which kernel event goes into which table, and which of its fields into which column. Names only, no bytes."""
+"""The catalogue of events: which kernel event goes into which table, and where each column's value stands in each format.
+
+The only place where an event is described. A reader takes an event's columns from here and adds what is special to its
+format; the Perfetto writer writes what is here. To keep a further field of an event, add the column to ``tables/events.py``
+and its ``Place`` here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from android_suite.model.syscalls import call_of_name
 from android_suite.tables import events
 from android_suite.tables.schema import Table
-from android_suite.trace.core.event_format import EventFormat, Field
+from android_suite.trace.core.event_format import EventFormat
+
+# What makes a column of the kernel's value:
+# state: bits or letters of prev_state to TASK_STATES. call: a system call's number to SYSCALLS. shares_tgid: CLONE_THREAD
+# among clone flags. comm_of_path: the file's name as the kernel cuts it. symbol: a kernel address to its name. line: text
+# without its trailing newline.
+Change = Literal["", "state", "call", "shares_tgid", "comm_of_path", "symbol", "line"]
+
+RUNNING = "common_pid"  # as a kernel field: the thread that ran, where the event has none of the names before it
+CLONE_THREAD = 0x10000
+COMM_BYTES = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EventSpec:
-    """How one kind of event becomes rows of ``table``.
+class Place:
+    """Where the value of one column stands.
 
-    ``fields`` maps a column to the names that its field has had; a column without any keeps ``defaults``. ``texts`` are
-    the same for text columns. ``names`` are (tid field, comm field) pairs that tell what threads are called; of several
-    tid fields, joined by '|', the first that is there.
+    Attributes:
+        kernel: names that the field has had in the kernel's own formats, which Perfetto takes over; the first that is
+            there counts.
+        text: keys that stand before ``=`` in text, likewise.
+        change: what makes the column of the kernel's value.
+        absent: the column's value where this kernel's event has no such field. None: it always has; text without it cannot
+            be read.
+        never_zero: the kernel never writes 0, so an event in protobuf, which leaves out zeros, cannot be without it.
     """
 
+    kernel: tuple[str, ...]
+    text: tuple[str, ...]
+    change: Change = ""
+    absent: int | None = None
+    never_zero: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """How one kind of event becomes rows of ``table``.
+
+    Attributes:
+        name: ``system:event``.
+        table: where its rows go.
+        columns: the columns that are read from the event.
+        constants: columns that are the same in every row; a column that is neither here nor in ``columns`` is 0.
+        names: (column with the thread id, where the comm stands): what threads are called.
+        arrays: prefix of the columns (``arg`` of arg0, ...) that hold the elements of an array field.
+        text_form: a regular expression that reads the event's text where its keys stand among comms, which may hold anything:
+            ``{column}`` is replaced by the expression for that column's value.
+        text_names: what text calls the event, where that is not ``event``.
+    """
+
+    name: str
     table: Table
-    defaults: Mapping[str, int] = field(default_factory=dict)
-    fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    names: tuple[tuple[str, str], ...] = ()
-    # Columns whose values need more than a copy: "state", "call" (by number), "comm_of_path", "newtask", "address_name".
-    special: Mapping[str, str] = field(default_factory=dict)
-    array_columns: Mapping[str, str] = field(default_factory=dict)  # array field -> column prefix (args -> arg)
+    columns: Mapping[str, Place] = field(default_factory=dict)
+    constants: Mapping[str, int] = field(default_factory=dict)
+    names: tuple[tuple[str, Place], ...] = ()
+    arrays: Mapping[str, str] = field(default_factory=dict)
+    text_form: str = ""
+    text_names: tuple[str, ...] = ()
+
+    @property
+    def bare_name(self) -> str:
+        """The event without its system, as text and Perfetto call it."""
+        return self.name.partition(":")[2]
+
+    @property
+    def kind(self) -> int:
+        """Its index among the kinds of event that share the table; 0 where the table has no such column."""
+        return self.constants.get("kind", 0)
 
 
-def _wake(kind: int) -> EventSpec:
-    return EventSpec(
+def _at(
+    *kernel: str, text: tuple[str, ...] = (), change: Change = "", absent: int | None = None, never_zero: bool = False
+) -> Place:
+    return Place(kernel=kernel, text=text or kernel, change=change, absent=absent, never_zero=never_zero)
+
+
+def _wake(kind: str) -> Event:
+    return Event(
+        name=f"sched:{kind}",
         table=events.SCHED_WAKE,
-        defaults={"kind": kind, "target_cpu": -1},
-        fields={"target_tid": ("pid",), "target_prio": ("prio",), "target_cpu": ("target_cpu",)},
-        names=(("pid", "comm"),),
+        constants={"kind": events.WAKE_KINDS.index(kind)},
+        columns={"target_tid": _at("pid"), "target_prio": _at("prio"), "target_cpu": _at("target_cpu", absent=-1)},
+        names=(("target_tid", _at("comm")),),
     )
 
 
-def _lock(kind: int) -> EventSpec:
-    return EventSpec(
+def _mmap_lock(kind: str, **more: Place) -> Event:
+    return Event(
+        name=f"mmap_lock:{kind}",
         table=events.MMAP_LOCK,
-        defaults={"kind": kind, "success": 1},
-        fields={"mm": ("mm",), "write": ("write",), "success": ("success",)},
+        constants={"kind": events.MMAP_LOCK_KINDS.index(kind), **({} if more else {"success": 1})},
+        columns={"mm": _at("mm", never_zero=True), "write": _at("write"), **more},
+    )
+
+
+def _contention(kind: str, **more: Place) -> Event:
+    return Event(
+        name=f"lock:{kind}",
+        table=events.CONTENTION,
+        constants={"kind": events.CONTENTION_KINDS.index(kind)},
+        columns={"lock_addr": _at("lock_addr", never_zero=True), **more},
+    )
+
+
+def _raw_syscall(kind: str, *, arrays: Mapping[str, str] | None = None, **more: Place) -> Event:
+    return Event(
+        name=f"raw_syscalls:sys_{kind}",
+        table=events.SYSCALL,
+        constants={"kind": events.SYSCALL_KINDS.index(kind)},
+        columns={"nr": _at("id"), "call": _at("id", change="call"), **more},
+        arrays=arrays or {},
     )
 
 
 def _task(
-    kind: str, *, tid: tuple[str, ...] = ("pid",), comm: str = "comm", special: Mapping[str, str] | None = None,
-    flags: str | None = None, names: bool = True,
-) -> EventSpec:  # fmt: skip
-    return EventSpec(
+    name: str, kind: str, *, comm: Place, text_form: str, tid: Place | None = None, named: bool = True, **more: Place
+) -> Event:
+    return Event(
+        name=name,
         table=events.TASK,
-        defaults={"kind": events.TASK_KINDS.index(kind)},
-        fields={"target_tid": tid, **({"thread_of_caller": (flags,)} if flags else {})},
-        texts={"comm": (comm,)},
-        special=special or {},
-        names=(("|".join(tid), comm),) if names else (),
+        constants={"kind": events.TASK_KINDS.index(kind)},
+        columns={"target_tid": tid or _at("pid"), "comm": comm, **more},
+        names=(("target_tid", comm),) if named else (),
+        text_form=text_form,
     )
 
 
-_FIXED: dict[str, EventSpec] = {
-    "sched:sched_switch": EventSpec(
+# In the order in which the Perfetto writer describes them. Of events that are alike in table and constants, the first is
+# the one that rows are written as.
+EVENTS: tuple[Event, ...] = (
+    Event(
+        name="sched:sched_switch",
         table=events.SCHED_SWITCH,
-        fields={
-            "prev_tid": ("prev_pid",), "prev_prio": ("prev_prio",), "prev_state": ("prev_state",),
-            "next_tid": ("next_pid",), "next_prio": ("next_prio",),
+        columns={
+            "prev_tid": _at("prev_pid"),
+            "prev_prio": _at("prev_prio"),
+            "prev_state": _at("prev_state", change="state"),
+            "next_tid": _at("next_pid"),
+            "next_prio": _at("next_prio"),
         },
-        special={"prev_state": "state"},
-        names=(("prev_pid", "prev_comm"), ("next_pid", "next_comm")),
+        names=(("prev_tid", _at("prev_comm")), ("next_tid", _at("next_comm"))),
     ),
-    "sched:sched_waking": _wake(0),
-    "sched:sched_wakeup": _wake(1),
-    "sched:sched_wakeup_new": _wake(2),
-    "mmap_lock:mmap_lock_start_locking": _lock(0),
-    "mmap_lock:mmap_lock_acquire_returned": _lock(1),
-    "mmap_lock:mmap_lock_released": _lock(2),
-    "lock:contention_begin": EventSpec(
-        table=events.CONTENTION, defaults={"kind": 0}, fields={"lock_addr": ("lock_addr",), "flags": ("flags",)}
+    *(_wake(kind) for kind in events.WAKE_KINDS),
+    Event(
+        name="sched:sched_blocked_reason",
+        table=events.BLOCKED_REASON,
+        columns={
+            "target_tid": _at("pid"),
+            "caller": _at("caller", change="symbol"),
+            "io_wait": _at("io_wait", text=("iowait", "io_wait")),
+        },
     ),
-    "lock:contention_end": EventSpec(
-        table=events.CONTENTION, defaults={"kind": 1}, fields={"lock_addr": ("lock_addr",), "ret": ("ret",)}
-    ),
-    "raw_syscalls:sys_enter": EventSpec(
-        table=events.SYSCALL, defaults={"kind": 0}, fields={"nr": ("id",), "call": ("id",)}, special={"call": "call"},
-        array_columns={"args": "arg"},
-    ),
-    "raw_syscalls:sys_exit": EventSpec(
-        table=events.SYSCALL, defaults={"kind": 1}, fields={"nr": ("id",), "call": ("id",), "ret": ("ret",)},
-        special={"call": "call"},
-    ),
-    "ftrace:print": EventSpec(table=events.MARKER, texts={"text": ("buf",)}),
-    "sched:sched_blocked_reason": EventSpec(
-        table=events.BLOCKED_REASON, fields={"target_tid": ("pid",), "io_wait": ("io_wait",)},
-        texts={"caller": ("caller",)}, special={"caller": "address_name"},
-    ),
-    "sched:sched_pi_setprio": EventSpec(
+    Event(
+        name="sched:sched_pi_setprio",
         table=events.PI_SETPRIO,
-        fields={"target_tid": ("pid",), "old_prio": ("oldprio",), "new_prio": ("newprio",)},
+        columns={"target_tid": _at("pid"), "old_prio": _at("oldprio"), "new_prio": _at("newprio")},
+        names=(("target_tid", _at("comm")),),
     ),
-    "binder:binder_set_priority": EventSpec(
+    Event(
+        name="binder:binder_set_priority",
         table=events.PI_SETPRIO,
-        fields={"target_tid": ("thread",), "old_prio": ("old_prio",), "new_prio": ("new_prio",)},
+        columns={
+            "target_tid": _at("thread"),
+            "old_prio": _at("old_prio", text=("old", "old_prio")),
+            "new_prio": _at("new_prio", text=("new", "new_prio")),
+        },
     ),
-    "sched:sched_process_fork": _task("fork", tid=("child_pid",), comm="child_comm"),
-    # The name is in the path; the kernel cuts it to 15 characters.
-    "sched:sched_process_exec": _task("exec", comm="filename", special={"comm": "comm_of_path"}, names=False),
-    "sched:sched_process_exit": _task("exit"),
+    _task(
+        "task:task_newtask",
+        "newtask",
+        comm=_at("comm"),
+        thread_of_caller=_at("clone_flags", change="shares_tgid"),
+        text_form=r"pid={target_tid} comm={comm} clone_flags=(?:0x)?{thread_of_caller} oom_score_adj=",
+    ),
     # A thread can only rename itself, and newer kernels leave its pid out.
-    "task:task_rename": _task("rename", tid=("pid", "common_pid"), comm="newcomm"),
-    "task:task_newtask": _task("newtask", flags="clone_flags", special={"thread_of_caller": "newtask"}),
-    "exceptions:page_fault_user": EventSpec(
-        table=events.PAGE_FAULT,
-        fields={"address": ("address",), "ip": ("ip",), "error_code": ("error_code",)},
+    _task(
+        "task:task_rename",
+        "rename",
+        tid=_at("pid", RUNNING),
+        comm=_at("newcomm"),
+        text_form=r"(?:pid={target_tid} )?oldcomm=.* newcomm={comm} oom_score_adj=",
     ),
-}  # fmt: skip
+    _task(
+        "sched:sched_process_exec",
+        "exec",
+        comm=_at("filename", change="comm_of_path"),
+        named=False,  # the thread has this name from here on, and sched events say it
+        text_form=r"filename={comm} pid={target_tid} old_pid=",
+    ),
+    _task("sched:sched_process_exit", "exit", comm=_at("comm"), text_form=r"comm={comm} pid={target_tid} prio="),
+    _task(
+        "sched:sched_process_fork",
+        "fork",
+        tid=_at("child_pid"),
+        comm=_at("child_comm"),
+        text_form=r"comm=.* pid=\d+ child_comm={comm} child_pid={target_tid}",
+    ),
+    _mmap_lock("mmap_lock_start_locking"),
+    _mmap_lock("mmap_lock_acquire_returned", success=_at("success", absent=1)),
+    _mmap_lock("mmap_lock_released"),
+    _contention("contention_begin", flags=_at("flags")),
+    _contention("contention_end", ret=_at("ret")),
+    Event(
+        name="exceptions:page_fault_user",
+        table=events.PAGE_FAULT,
+        columns={"address": _at("address"), "ip": _at("ip", absent=0), "error_code": _at("error_code")},
+    ),
+    _raw_syscall("enter", arrays={"args": "arg"}),
+    _raw_syscall("exit", ret=_at("ret")),
+    Event(
+        name="ftrace:print",
+        table=events.MARKER,
+        columns={"text": _at("buf", change="line")},
+        text_names=("tracing_mark_write", "print", "0"),  # "0": what kernels of 2012 printed for it
+    ),
+)  # fmt: skip
+
+_BY_NAME = {event.name: event for event in EVENTS}
+_NUMBER = ("__syscall_nr", "nr")
+ENTERED, LEFT = "sys_enter_", "sys_exit_"
+
+# Arguments of system calls in order, by the names the kernel gives them in its trace events.
+ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "madvise": ("start", "len_in", "behavior"),
+    "process_madvise": ("pidfd", "vec", "vlen", "behavior", "flags"),
+    "mmap": ("addr", "len", "prot", "flags", "fd", "off"),
+    "munmap": ("addr", "len"),
+    "mprotect": ("start", "len", "prot"),
+    "mremap": ("addr", "old_len", "new_len", "flags", "new_addr"),
+    "brk": ("brk",),
+    "clone": ("clone_flags", "newsp", "parent_tidptr", "child_tidptr", "tls"),
+    "futex": ("uaddr", "op", "val", "utime", "uaddr2", "val3"),
+    "ioctl": ("fd", "cmd", "arg"),
+    "prctl": ("option", "arg2", "arg3", "arg4", "arg5"),
+    "userfaultfd": ("flags",),
+    "exit": ("error_code",),
+    "exit_group": ("error_code",),
+}
 
 
-def find_spec(form: EventFormat) -> EventSpec | None:
-    """The spec of an event; None if no table wants it."""
-    if form.system == "syscalls":
-        return _syscall_spec(form)
-    return _FIXED.get(form.full_name)
+def events_of(table: Table) -> Iterator[Event]:
+    """The events whose rows go to ``table``, named system calls left out."""
+    return (event for event in EVENTS if event.table is table)
 
 
-def _syscall_spec(form: EventFormat) -> EventSpec | None:
-    """``sys_enter_NAME``: the fields after the number are the arguments, in order; ``sys_exit_NAME`` has ``ret``."""
-    number: tuple[str, ...] = ("__syscall_nr", "nr")
-    if form.name.startswith("sys_exit_"):
-        call = call_of_name(form.name.removeprefix("sys_exit_"))
-        return EventSpec(
-            table=events.SYSCALL, defaults={"kind": 1, "call": call, "nr": -1}, fields={"nr": number, "ret": ("ret",)}
-        )
-    if form.name.startswith("sys_enter_"):
-        call = call_of_name(form.name.removeprefix("sys_enter_"))
-        # A kernel may add fields after the six arguments (the text of a path, say): those are not arguments.
-        args = _argument_fields(form)
-        fields = {"nr": number, **{f"arg{i}": (f.name,) for i, f in enumerate(args)}}
-        return EventSpec(table=events.SYSCALL, defaults={"kind": 0, "call": call, "nr": -1}, fields=fields)
-    return None
+def find_event(form: EventFormat) -> Event | None:
+    """The entry of an event that a trace describes; None if no table wants it."""
+    if form.system != "syscalls":
+        return _BY_NAME.get(form.full_name)
+    if not form.name.startswith((ENTERED, LEFT)):
+        return None
+    # A kernel may add fields after the six arguments (the text of a path, say): those are not arguments.
+    own = [f for f in form.own_fields if f.location == "here" and not f.is_array and f.name not in _NUMBER]
+    return named_syscall(form.name, tuple(f.name for f in own[:6]), numbered=True)
 
 
-def _argument_fields(form: EventFormat) -> tuple[Field, ...]:
-    own = [
-        f for f in form.own_fields if f.location == "here" and not f.is_array and f.name not in ("__syscall_nr", "nr")
-    ]
-    return tuple(own[:6])
+def named_syscall(name: str, arguments: tuple[str, ...] = (), *, numbered: bool = False) -> Event | None:
+    """``sys_enter_CALL`` or ``sys_exit_CALL`` of the syscalls group; None for any other name.
+
+    Args:
+        name: of the event, without its system.
+        arguments: names of an entry's arguments; the known ones of the call where none are given.
+        numbered: the event may say the call's number, too.
+    """
+    entered = name.startswith(ENTERED)
+    if not entered and not name.startswith(LEFT):
+        return None
+    call = call_of_name(name.removeprefix(ENTERED if entered else LEFT))
+    columns: dict[str, Place] = {"nr": Place(kernel=_NUMBER, text=(), absent=-1)} if numbered else {}
+    if entered:
+        known = arguments or ARGUMENTS.get(events.SYSCALLS[call], ())
+        columns |= {f"arg{i}": _at(argument) for i, argument in enumerate(known[:6])}
+    else:
+        columns["ret"] = _at("ret")
+    constants = {"kind": 0 if entered else 1, "call": call, **({} if numbered else {"nr": -1})}
+    return Event(name=f"syscalls:{name}", table=events.SYSCALL, columns=columns, constants=constants)
+
+
+def is_text(table: Table, column: str) -> bool:
+    """Whether the column holds text."""
+    return table.dtypes[column] == "str"

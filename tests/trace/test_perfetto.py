@@ -15,7 +15,6 @@ from android_suite.tables import events
 from android_suite.tables.schema import check_frame
 from android_suite.tables.trace import Trace
 from android_suite.trace.perfetto import index as perfetto_index
-from android_suite.trace.perfetto import tables as perfetto_tables
 from android_suite.trace.perfetto.packets import PACKET_FIELDS, read_packets
 from android_suite.trace.perfetto.reader import read_perfetto
 from android_suite.trace.perfetto.scan import _COMMON_FLAGS
@@ -43,22 +42,6 @@ def bundle(raw: protos.Trace, cpu: int) -> protos.FtraceEventBundle:
     packet.trusted_packet_sequence_id = 1
     packet.ftrace_events.cpu = cpu
     return packet.ftrace_events
-
-
-def test_field_numbers_are_those_of_the_perfetto_package() -> None:
-    known = protos.TracePacket.DESCRIPTOR.fields_by_name
-    named = {name: known[name].number for name in PACKET_FIELDS if name in known}
-    assert named.items() <= PACKET_FIELDS.items()
-    assert set(PACKET_FIELDS) - set(named) <= {"frame_timeline_event"}  # an extension of TracePacket
-    event = protos.FtraceEvent.DESCRIPTOR.fields_by_name
-    for constant, name in (
-        ("PRINT", "print"), ("SCHED_SWITCH", "sched_switch"), ("SCHED_WAKEUP", "sched_wakeup"), ("SCHED_WAKING", "sched_waking"),
-        ("BLOCKED", "sched_blocked_reason"), ("BINDER_SET_PRIORITY", "binder_set_priority"), ("NEWTASK", "task_newtask"),
-        ("SCHED_WAKEUP_NEW", "sched_wakeup_new"), ("RENAME", "task_rename"), ("EXEC", "sched_process_exec"),
-        ("EXIT", "sched_process_exit"), ("FORK", "sched_process_fork"), ("SYS_ENTER", "sys_enter"), ("SYS_EXIT", "sys_exit"),
-        ("PI_SETPRIO", "sched_pi_setprio"), ("TRACING_MARK", "tracing_mark_write"),
-    ):  # fmt: skip
-        assert getattr(perfetto_tables, constant) == event[name].number
 
 
 def test_compact_sched() -> None:

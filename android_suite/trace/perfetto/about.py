@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
+from android_suite.trace.perfetto.numbers import number_of, numbers_of
 from android_suite.trace.perfetto.packets import Packets
 from android_suite.trace.perfetto.scan import Array, expand_field, read_columns
 
-MONOTONIC, BOOTTIME = 3, 6
+BOOTTIME = protos.BUILTIN_CLOCK_BOOTTIME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +38,11 @@ def read_about(packets: Packets) -> About:
     machine = kernel = None
     _, start, end = packets.of("system_info")
     if len(start):
-        outer = read_columns(buf, start[-1:], end[-1:], (1,))
-        uts = read_columns(buf, *outer.span(0), (3, 4))
+        outer = read_columns(buf, start[-1:], end[-1:], numbers_of("SystemInfo", "utsname"))
+        uts = read_columns(buf, *outer.span(0), numbers_of("Utsname", "release", "machine"))
         kernel, machine = (_text(buf, *(int(x[0]) for x in uts.span(k))) or None for k in (0, 1))
-    by_cpu, unmarked = _count_losses(packets, (3, 4, 8)), _count_losses(packets, (4, 8))
+    by_cpu = _count_losses(packets, ("overrun", "commit_overrun", "dropped_events"))
+    unmarked = _count_losses(packets, ("commit_overrun", "dropped_events"))
     return About(
         machine=machine, kernel=kernel, enabled=_enabled(packets),
         lost_events=None if by_cpu is None else sum(by_cpu.values()), lost_cpus=by_cpu or {}, unmarked_cpus=unmarked or {},
@@ -51,36 +54,36 @@ def _enabled(packets: Packets) -> frozenset[str] | None:
     """Names of the events asked for; None where atrace categories or wildcards may have added others."""
     buf = packets.buf
     _, start, end = packets.of("trace_config")
-    _, start, end = expand_field(buf, start, end, 2)  # data_sources
-    configs = read_columns(buf, start, end, (1,)).span(0)
-    ftrace = read_columns(buf, *configs, (100,))
+    _, start, end = expand_field(buf, start, end, number_of("TraceConfig", "data_sources"))
+    configs = read_columns(buf, start, end, numbers_of("TraceConfig.DataSource", "config")).span(0)
+    ftrace = read_columns(buf, *configs, numbers_of("DataSourceConfig", "ftrace_config"))
     start, end = ftrace.span(0)
-    _, at, to = expand_field(buf, start, end, 1)
-    _, atrace, _ = expand_field(buf, start, end, 2)
+    _, at, to = expand_field(buf, start, end, number_of("FtraceConfig", "ftrace_events"))
+    _, atrace, _ = expand_field(buf, start, end, number_of("FtraceConfig", "atrace_categories"))
     names = [_text(buf, int(a), int(b)) for a, b in zip(at, to, strict=True)]
     if not names or len(atrace) or any("*" in name or "/" not in name for name in names):
         return None
     return frozenset(name.replace("/", ":", 1) for name in names)
 
 
-def _count_losses(packets: Packets, counters: tuple[int, ...]) -> dict[int, int] | None:
+def _count_losses(packets: Packets, counters: tuple[str, ...]) -> dict[int, int] | None:
     """What each CPU lost from the start of the trace to its end; None where the kernel's counters are not there.
 
-    ``counters`` are fields of FtraceCpuStats: 3 overrun (overwritten, which the kernel also marks in the pages), 4
-    commit_overrun and 8 dropped_events (never written, of which no page tells).
+    ``counters`` are fields of FtraceCpuStats: overrun (overwritten, which the kernel also marks in the pages),
+    commit_overrun and dropped_events (never written, of which no page tells).
     """
     buf = packets.buf
     _, start, end = packets.of("ftrace_stats")
     if not len(start):
         return None
-    phase = read_columns(buf, start, end, (1,)).number(0)
-    parent, at, to = expand_field(buf, start, end, 2)
-    cpu = read_columns(buf, at, to, (1, *counters))
+    phase = read_columns(buf, start, end, numbers_of("FtraceStats", "phase")).number(0)
+    parent, at, to = expand_field(buf, start, end, number_of("FtraceStats", "cpu_stats"))
+    cpu = read_columns(buf, at, to, numbers_of("FtraceCpuStats", "cpu", *counters))
     lost = np.sum([cpu.number(1 + i) for i in range(len(counters))], axis=0)
     first: dict[int, int] = {}
     last: dict[int, int] = {}
     for where, number, count in zip(phase[parent].tolist(), cpu.number(0).tolist(), lost.tolist(), strict=True):
-        if where == 1:
+        if where == protos.FtraceStats.START_OF_TRACE:
             first.setdefault(number, count)
         else:
             last[number] = count
@@ -92,8 +95,10 @@ def _overwritten(packets: Packets) -> bool:
     _, start, end = packets.of("trace_stats")
     if not len(start):
         return False
-    _, at, to = expand_field(packets.buf, start[-1:], end[-1:], 1)
-    stats = read_columns(packets.buf, at, to, (3, 18))
+    _, at, to = expand_field(packets.buf, start[-1:], end[-1:], number_of("TraceStats", "buffer_stats"))
+    stats = read_columns(
+        packets.buf, at, to, numbers_of("TraceStats.BufferStats", "chunks_overwritten", "chunks_discarded")
+    )
     return bool((stats.number(0) > 0).any() or (stats.number(1) > 0).any())
 
 
@@ -120,7 +125,7 @@ def to_boottime(packets: Packets, which: Array) -> tuple[Array, Array]:
 
 def _default_clocks(packets: Packets) -> dict[int, int]:
     which, start, end = packets.of("trace_packet_defaults")
-    clocks = read_columns(packets.buf, start, end, (58,)).number(0)
+    clocks = read_columns(packets.buf, start, end, numbers_of("TracePacketDefaults", "timestamp_clock_id")).number(0)
     sequences = packets.number("trusted_packet_sequence_id")[which]
     return {int(s): int(c) for s, c in zip(sequences, clocks, strict=True) if c}
 
@@ -128,8 +133,8 @@ def _default_clocks(packets: Packets) -> dict[int, int]:
 def _clock_offsets(packets: Packets, clock: int) -> tuple[Array, Array] | None:
     """Snapshots of ``clock`` beside boottime: its values, ascending, and what to add at each."""
     _, start, end = packets.of("clock_snapshot")
-    parent, at, to = expand_field(packets.buf, start, end, 1)
-    found = read_columns(packets.buf, at, to, (1, 2))
+    parent, at, to = expand_field(packets.buf, start, end, number_of("ClockSnapshot", "clocks"))
+    found = read_columns(packets.buf, at, to, numbers_of("ClockSnapshot.Clock", "clock_id", "timestamp"))
     ids, values = found.number(0), found.number(1)
     boot = dict(zip(parent[ids == BOOTTIME].tolist(), values[ids == BOOTTIME].tolist(), strict=True))
     pairs = sorted(

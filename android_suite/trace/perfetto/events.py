@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from android_suite.trace.perfetto.index import (
     collect_events,
     read_names,
 )
+from android_suite.trace.perfetto.numbers import has_field, message_of_event, number_of
 from android_suite.trace.perfetto.scan import (
     Array,
     Columns,
@@ -26,9 +27,19 @@ from android_suite.trace.perfetto.scan import (
     unpack_varints,
 )
 
+_COMPACT = "FtraceEventBundle.CompactSched"
 # compact_sched: packed columns of switches and of wakings; times and nothing else are deltas.
-_SWITCH = {"ts": 1, "prev_state": 2, "next_tid": 3, "next_prio": 4, "comm": 6}
-_WAKING = {"ts": 7, "target_tid": 8, "target_cpu": 9, "target_prio": 10, "comm": 11}
+_SWITCH = {
+    "ts": number_of(_COMPACT, "switch_timestamp"), "prev_state": number_of(_COMPACT, "switch_prev_state"),
+    "next_tid": number_of(_COMPACT, "switch_next_pid"), "next_prio": number_of(_COMPACT, "switch_next_prio"),
+    "comm": number_of(_COMPACT, "switch_next_comm_index"),
+}  # fmt: skip
+_WAKING = {
+    "ts": number_of(_COMPACT, "waking_timestamp"), "target_tid": number_of(_COMPACT, "waking_pid"),
+    "target_cpu": number_of(_COMPACT, "waking_target_cpu"), "target_prio": number_of(_COMPACT, "waking_prio"),
+    "comm": number_of(_COMPACT, "waking_comm_index"),
+}  # fmt: skip
+_INTERN_TABLE = number_of(_COMPACT, "intern_table")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,27 +74,43 @@ class FtraceEvents:
         """Fields of typed events."""
         return read_columns(self.buf, self.start[rows], self.end[rows], numbers)
 
-    def named(self, name: str, fields: tuple[str, ...]) -> tuple[Array, Columns]:
-        """Fields of a generic event, in either encoding: which events, and the columns in the order of ``fields``."""
-        if name not in self.generic:
-            none = np.empty((0, len(fields)), np.int64)
-            return np.empty(0, np.int64), Columns(value=none, size=none, good=np.empty(0, np.bool_))
-        rows, numbers = self.generic[name]
-        value = np.zeros((len(rows), len(fields)), np.int64)
-        size = np.full((len(rows), len(fields)), -1, np.int64)
-        good = np.ones(len(rows), np.bool_)
-        if numbers is None:
+    def fields(self, name: str, fields: tuple[str, ...]) -> Iterator[tuple[Array, Columns, Collection[str]]]:
+        """Fields of a kernel event, in each encoding that the trace has it in.
+
+        Returns:
+            Which events; a column for each of ``fields``; which of them events of this kind have at all.
+        """
+        message = message_of_event(name)
+        if message is not None:
+            known = {field: number_of(message, field) for field in fields if has_field(message, field)}
+            rows = self.rows(number_of("FtraceEvent", name))
+            yield rows, self._pick(rows, fields, known), known
+        if name in self.generic:
+            rows, numbers = self.generic[name]
+            if numbers is not None:
+                yield rows, self._pick(rows, fields, numbers), numbers
+                return
+            value, size = _no_fields(len(rows), len(fields))
             words = [word.encode() for word in fields]
             name_at = np.cumsum([0, *(len(word) for word in words)])
             names = np.frombuffer(b"".join(words), np.uint8)
             read_named_fields(self.buf, self.start[rows], self.end[rows], names, name_at, value, size)
-        else:
-            known = [(k, numbers[f]) for k, f in enumerate(fields) if f in numbers]
-            if known:
-                found = self.columns(rows, tuple(number for _, number in known))
-                at = [k for k, _ in known]
-                value[:, at], size[:, at], good = found.value, found.size, found.good
-        return rows, Columns(value=value, size=size, good=good)
+            yield rows, Columns(value=value, size=size, good=np.ones(len(rows), np.bool_)), fields
+
+    def _pick(self, rows: Array, fields: tuple[str, ...], numbers: Mapping[str, int]) -> Columns:
+        """A column for each of ``fields``; one that has no number is nowhere there."""
+        known = [(k, numbers[field]) for k, field in enumerate(fields) if field in numbers]
+        different = tuple(dict.fromkeys(number for _, number in known))
+        found = self.columns(rows, different)
+        value, size = _no_fields(len(rows), len(fields))
+        for k, number in known:
+            at = different.index(number)
+            value[:, k], size[:, k] = found.value[:, at], found.size[:, at]
+        return Columns(value=value, size=size, good=found.good)
+
+
+def _no_fields(rows: int, fields: int) -> tuple[Array, Array]:
+    return np.zeros((rows, fields), np.int64), np.full((rows, fields), -1, np.int64)
 
 
 def decode_pieces(bundles: Bundles) -> Iterator[FtraceEvents]:
@@ -140,7 +167,7 @@ def _decode_compact(
     buf, cpu, start, end = bundles.buf, bundles.cpu[part], bundles.compact[0][part], bundles.compact[1][part]
     numbers = (*_SWITCH.values(), *_WAKING.values())
     packed = read_columns(buf, start, end, numbers)
-    table, word_at, word_end = expand_field(buf, start, end, 5)
+    table, word_at, word_end = expand_field(buf, start, end, _INTERN_TABLE)
     words = np.searchsorted(table, np.arange(len(start) + 1))  # where each bundle's intern table begins
     sides, offsets = [], []
     for base, names in ((0, _SWITCH), (len(_SWITCH), _WAKING)):

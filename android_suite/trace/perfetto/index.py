@@ -15,6 +15,7 @@ from android_suite.errors import TraceError
 from android_suite.trace.core.byte_readers import copy_spans
 from android_suite.trace.core.compiled import compiled
 from android_suite.trace.core.string_columns import strings_from
+from android_suite.trace.perfetto.numbers import number_of, numbers_of
 from android_suite.trace.perfetto.packets import Packets
 from android_suite.trace.perfetto.scan import (
     Array,
@@ -27,20 +28,19 @@ from android_suite.trace.perfetto.scan import (
 )
 
 MAX_CPUS = 4096
-SCHED_SWITCH, SCHED_WAKING, GENERIC = 4, 20, 327
+SCHED_SWITCH, SCHED_WAKING, GENERIC = numbers_of("FtraceEvent", "sched_switch", "sched_waking", "generic")
 FIRST_DESCRIBED = 0x10000  # events that Perfetto does not know are numbered from here, and described in the trace
 _BUNDLE = {
-    "cpu": 1,
-    "lost": 3,
-    "compact": 4,
-    "clock": 5,
-    "ftrace_ts": 6,
-    "boot_ts": 7,
-    "last_read": 9,
-    "previous_end": 10,
-}
+    key: number_of("FtraceEventBundle", field)
+    for key, field in (
+        ("cpu", "cpu"), ("lost", "lost_events"), ("compact", "compact_sched"), ("clock", "ftrace_clock"),
+        ("ftrace_ts", "ftrace_timestamp"), ("boot_ts", "boot_timestamp"), ("last_read", "last_read_event_timestamp"),
+        ("previous_end", "previous_bundle_end_timestamp"),
+    )
+}  # fmt: skip
+_EVENT = number_of("FtraceEventBundle", "event")
 _CLOCKS = ("boot", "unknown", "global", "local", "mono_raw")
-_SWITCH_TS, _WAKING_TS = 1, 7
+_COMPACT_TIMES = numbers_of("FtraceEventBundle.CompactSched", "switch_timestamp", "waking_timestamp")
 _PIECE_EVENTS = 1 << 18
 _LARGEST = np.iinfo(np.int64).max
 
@@ -107,7 +107,7 @@ def index_bundles(packets: Packets, name: str) -> Bundles:
     _survey(buf, starts, ends, shift, numbers, events, malformed, first, last, kinds, tally)
     read = np.maximum(of["last_read"], of["previous_end"])  # an older and a newer name for nearly the same
     compact = fields.span(list(_BUNDLE).index("compact"))
-    packed: Columns = read_columns(buf, *compact, (_SWITCH_TS, _WAKING_TS))
+    packed: Columns = read_columns(buf, *compact, _COMPACT_TIMES)
     for k, kind in enumerate((SCHED_SWITCH, SCHED_WAKING)):
         before = int(events.sum())
         _survey_deltas(buf, *packed.span(k), shift, events, first, last)
@@ -166,8 +166,9 @@ def _cut(events: Array, first: Array, last: Array) -> tuple[tuple[int, int], ...
 
 def _read_described(buf: Array, starts: Array, ends: Array) -> dict[int, Described]:
     """The events that the trace describes, by number; the first description of a number counts."""
-    _, at, to = expand_field(buf, starts, ends, 11)
-    fields = read_columns(buf, at, to, (1, 2))
+    _, at, to = expand_field(buf, starts, ends, number_of("FtraceEventBundle", "generic_event_descriptors"))
+    wanted = numbers_of("FtraceEventBundle.GenericEventDescriptor", "field_id", "event_descriptor")
+    fields = read_columns(buf, at, to, wanted)
     found: dict[int, Described] = {}
     for number, first, size in zip(
         fields.value[:, 0].tolist(), fields.value[:, 1].tolist(), fields.size[:, 1].tolist(), strict=True
@@ -189,9 +190,9 @@ def _different(described: list[Described], taken: set[str]) -> tuple[Described, 
 def _descriptor(buf: Array) -> tuple[str, dict[str, int]]:
     """Name and field numbers of a DescriptorProto."""
     whole = np.zeros(1, np.int64), np.array([len(buf)])
-    names = read_columns(buf, *whole, (1,)).span(0)
-    _, at, to = expand_field(buf, *whole, 2)
-    fields = read_columns(buf, at, to, (1, 3))
+    names = read_columns(buf, *whole, numbers_of("DescriptorProto", "name")).span(0)
+    _, at, to = expand_field(buf, *whole, number_of("DescriptorProto", "field"))
+    fields = read_columns(buf, at, to, numbers_of("FieldDescriptorProto", "name", "number"))
     words = [_word(buf, a, b) for a, b in zip(*fields.span(0), strict=True)]
     numbers = fields.number(1)
     sane = {word: int(number) for word, number in zip(words, numbers, strict=True) if 0 < number < 4096}
@@ -214,7 +215,9 @@ def _generic_names(buf: Array, starts: Array, ends: Array, events: Array) -> set
 
 def read_names(buf: Array, start: Array, end: Array) -> Any:
     """The names of generic events, as an Arrow array."""
-    return strings_from(*copy_spans(buf, *read_columns(buf, start, end, (1,)).span(0))[::-1])
+    return strings_from(
+        *copy_spans(buf, *read_columns(buf, start, end, numbers_of("GenericFtraceEvent", "event_name")).span(0))[::-1]
+    )
 
 
 def collect_events(
@@ -239,7 +242,7 @@ def _collect(
             if number < 0:
                 break
             at = after
-            if number == 2 and wire == 2 and n < len(ts):
+            if number == _EVENT and wire == 2 and n < len(ts):
                 ts[n], tid[n], kind[n], first[n], last[n] = scan_event(buf, start, after)
                 bundle[n] = i
                 n += kind[n] > 0
@@ -259,7 +262,7 @@ def _survey(
             if number < 0:
                 break
             at = after
-            if number != 2 or wire != 2:
+            if number != _EVENT or wire != 2:
                 continue
             ts, _, kind, _, _ = scan_event(buf, start, after)
             if kind <= 0:

@@ -12,18 +12,18 @@ import numpy as np
 from android_suite.errors import TraceError
 from android_suite.trace.core.mapped import map_file, release_pages
 from android_suite.trace.core.unpack import bound_bytes, unpack_zlib, unpack_zstd
+from android_suite.trace.perfetto.numbers import numbers_of
 from android_suite.trace.perfetto.scan import Array, Columns, read_columns, scan_packets
 from android_suite.trace.perfetto.wire import write_varint
 
-# Field numbers of TracePacket, which are ABI; a test compares them with the perfetto package's descriptors.
-PACKET_FIELDS = {
-    "ftrace_events": 1, "process_tree": 2, "chrome_events": 5, "clock_snapshot": 6, "timestamp": 8,
-    "trusted_packet_sequence_id": 10, "interned_data": 12, "sequence_flags": 13,
-    "trace_config": 33, "ftrace_stats": 34, "trace_stats": 35, "previous_packet_dropped": 42,
-    "system_info": 45, "compressed_packets": 50, "timestamp_clock_id": 58, "trace_packet_defaults": 59,
-    "frame_timeline_event": 76, "zstd_compressed_packets": 133,
-}  # fmt: skip
-_NAMES = tuple(PACKET_FIELDS)
+# The fields of TracePacket that are read.
+_NAMES = (
+    "ftrace_events", "process_tree", "chrome_events", "clock_snapshot", "timestamp", "trusted_packet_sequence_id",
+    "interned_data", "sequence_flags", "trace_config", "ftrace_stats", "trace_stats", "previous_packet_dropped",
+    "system_info", "compressed_packets", "timestamp_clock_id", "trace_packet_defaults", "frame_timeline_event",
+    "zstd_compressed_packets",
+)  # fmt: skip
+PACKET_FIELDS = dict(zip(_NAMES, numbers_of("TracePacket", *_NAMES), strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

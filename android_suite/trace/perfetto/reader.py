@@ -21,6 +21,7 @@ from android_suite.trace.perfetto.about import About, read_about, to_boottime
 from android_suite.trace.perfetto.events import FtraceEvents, decode_pieces
 from android_suite.trace.perfetto.frames import decode_frame_timeline
 from android_suite.trace.perfetto.index import GENERIC, Bundles, index_bundles
+from android_suite.trace.perfetto.numbers import number_of
 from android_suite.trace.perfetto.packets import Packets, read_packets
 from android_suite.trace.perfetto.scan import expand_field, read_columns
 from android_suite.trace.perfetto.symbols import read_symbols
@@ -92,7 +93,7 @@ def _decode(
 def _systrace_inside(packets: Packets) -> bytes | None:
     """Ftrace text of older recorders (ChromeEventBundle.legacy_ftrace_output), where there are no ftrace bundles."""
     _, start, end = packets.of("chrome_events")
-    _, first, last = expand_field(packets.buf, start, end, 4)
+    _, first, last = expand_field(packets.buf, start, end, number_of("ChromeEventBundle", "legacy_ftrace_output"))
     if not len(first) or len(packets.of("ftrace_events")[0]):
         return None
     return b"".join(packets.buf[a:b].tobytes() for a, b in zip(first.tolist(), last.tolist(), strict=True))

@@ -14,10 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from android_suite.trace.core.compiled import compiled
+from android_suite.trace.perfetto.numbers import number_of, numbers_of
 
 Array = npt.NDArray[Any]
 _MAX_FIELD = 1 << 29
-_COMMON_FLAGS = 5  # with timestamp (1) and pid (2) the only fields of FtraceEvent that are no event; a test compares
+_PACKET = number_of("Trace", "packet")
+# The only fields of FtraceEvent that are no event; a test compares.
+_TIMESTAMP, _PID, _COMMON_FLAGS = numbers_of("FtraceEvent", "timestamp", "pid", "common_flags")
+_NAMED_FIELD = number_of("GenericFtraceEvent", "field")
+_NAME, _TEXT, _INT, _UINT = numbers_of("GenericFtraceEvent.Field", "name", "str_value", "int_value", "uint_value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +206,7 @@ def scan_packets(buf: Array, starts: Array, ends: Array) -> tuple[int, int]:
     at, n = 0, 0
     while at < len(buf):
         number, wire, _, start, after = next_field(buf, at, len(buf))
-        if number != 1 or wire != 2:
+        if number != _PACKET or wire != 2:
             break
         if n < len(starts):
             starts[n], ends[n] = start, after
@@ -220,11 +225,11 @@ def scan_event(buf: Array, at: int, end: int) -> tuple[Any, Any, Any, Any, Any]:
         if number < 0:
             return ts, tid, np.int64(0), first, last
         at = after
-        if number == 1 and wire == 0:
+        if number == _TIMESTAMP and wire == 0:
             ts = value
-        elif number == 2 and wire == 0:
+        elif number == _PID and wire == 0:
             tid = value
-        elif wire == 2 and kind == 0 and number > 2 and number != _COMMON_FLAGS:
+        elif wire == 2 and kind == 0 and number > _PID and number != _COMMON_FLAGS:
             kind, first, last = number, start, after
     if ts < 0 or tid < -1 or tid >= (1 << 31):
         kind = np.int64(0)
@@ -265,27 +270,27 @@ def note_names(seq: Array, tid: Array, start: Array, end: Array, said: Array, fi
 
 
 @compiled
-def read_call_args(buf: Array, starts: Array, ends: Array, args: Array) -> None:
-    """Up to six values of the repeated field 2 (args of sys_enter), packed or one by one."""
+def read_elements(buf: Array, starts: Array, ends: Array, wanted: int, values: Array) -> None:
+    """The first values of the repeated field ``wanted``, packed or one by one: as many as ``values`` (uint64) has columns."""
     for i in range(len(starts)):
         at, end, k = starts[i], ends[i], 0
-        while at < end and k < 6:
+        while at < end and k < values.shape[1]:
             number, wire, value, start, after = next_field(buf, at, end)
             if number < 0:
                 break
             at = after
-            if number != 2:
+            if number != wanted:
                 continue
             if wire == 0:
-                args[i, k] = np.uint64(value)
+                values[i, k] = np.uint64(value)
                 k += 1
             elif wire == 2:
                 inner = start
-                while inner < after and k < 6:
+                while inner < after and k < values.shape[1]:
                     one, inner = varint(buf, inner, after)
                     if inner < 0:
                         break
-                    args[i, k] = one
+                    values[i, k] = one
                     k += 1
 
 
@@ -301,7 +306,7 @@ def read_named_fields(
             if number < 0:
                 break
             at = after
-            if number == 2 and wire == 2:
+            if number == _NAMED_FIELD and wire == 2:
                 _read_named(buf, start, after, names, name_at, value, size, i)
 
 
@@ -317,7 +322,7 @@ def _read_named(
         if number < 0:
             return
         at = after
-        if number == 1 and wire == 2:
+        if number == _NAME and wire == 2:
             for k in range(len(name_at) - 1):
                 if name_at[k + 1] - name_at[k] == after - start:
                     same = True
@@ -327,9 +332,9 @@ def _read_named(
                             break
                     if same:
                         column = k
-        elif number == 3 and wire == 2:
+        elif number == _TEXT and wire == 2:
             found, length = start, after - start
-        elif 4 <= number <= 5 and wire == 0:
+        elif _INT <= number <= _UINT and wire == 0:
             found, length = number_value, 0
     if column >= 0 and length >= 0:
         value[row, column], size[row, column] = found, length

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
+from android_suite.trace.perfetto.numbers import number_of, numbers_of
 from android_suite.trace.perfetto.packets import Packets
 from android_suite.trace.perfetto.scan import Array, expand_field, read_columns
 
-_CLEARED = 1  # SEQ_INCREMENTAL_STATE_CLEARED
-_KERNEL_SYMBOLS = 26  # of InternedData
+_CLEARED = protos.TracePacket.SEQ_INCREMENTAL_STATE_CLEARED
 _SMALLEST_ADDRESS = 1 << 32  # a caller below is a symbol's number, above it an address
 
 
@@ -44,11 +45,11 @@ def read_symbols(packets: Packets) -> KernelSymbols:
     """Follows what every sequence defines and clears, in the order of the file."""
     count = len(packets.columns.good)
     which, start, end = packets.of("interned_data")
-    parent, at, to = expand_field(packets.buf, start, end, _KERNEL_SYMBOLS)
+    parent, at, to = expand_field(packets.buf, start, end, number_of("InternedData", "kernel_symbols"))
     epochs = np.zeros(count, np.int64)
     if not len(parent):
         return KernelSymbols(tables=({},), epoch_of_packet=epochs)
-    found = read_columns(packets.buf, at, to, (1, 2))
+    found = read_columns(packets.buf, at, to, numbers_of("InternedString", "iid", "str"))
     spans = found.span(1)
     defined: dict[int, list[tuple[int, str]]] = {}
     for p, iid, a, b in zip(

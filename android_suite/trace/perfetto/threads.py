@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 from android_suite.tables import events
+from android_suite.trace.catalogue import events_of
 from android_suite.trace.perfetto.events import FtraceEvents
+from android_suite.trace.perfetto.numbers import number_of, numbers_of
 from android_suite.trace.perfetto.packets import Packets
 from android_suite.trace.perfetto.scan import Array, expand_field, note_names, read_columns
 from android_suite.trace.threads import MAX_TID, make_threads, mark_seen, mark_threads
 
 _Value = TypeVar("_Value")
-# Kinds of events that name threads: field of the comm and field of the tid, of each.
-_NAMED = ((4, ((1, 2), (5, 6))), (20, ((1, 2),)), (17, ((1, 2),)), (114, ((1, 2),)))
 
 
 class SchedThreads:
@@ -32,11 +32,11 @@ class SchedThreads:
     def add(self, ftrace: FtraceEvents) -> None:
         """Takes a piece."""
         mark_seen(ftrace.tid, self.seen)
-        for kind, pairs in _NAMED:
-            rows = ftrace.rows(kind)
-            found = ftrace.columns(rows, tuple(number for pair in pairs for number in pair))
-            for k in range(len(pairs)):
-                self._name(ftrace.seq[rows], found.number(2 * k + 1), *found.span(2 * k))
+        for event in (*events_of(events.SCHED_SWITCH), *events_of(events.SCHED_WAKE)):
+            pairs = [(event.columns[column].kernel[0], comm.kernel[0]) for column, comm in event.names]
+            for rows, found, _ in ftrace.fields(event.bare_name, tuple(name for pair in pairs for name in pair)):
+                for k in range(len(pairs)):
+                    self._name(ftrace.seq[rows], found.number(2 * k), *found.span(2 * k + 1))
         for side, tid in ((ftrace.compact.switch, "next_tid"), (ftrace.compact.waking, "target_tid")):
             self._name(ftrace.seq[side["event"]], side[tid], side["comm_start"], side["comm_end"])
 
@@ -73,9 +73,9 @@ def _possible(by_tid: Mapping[int, _Value]) -> dict[int, _Value]:
 
 
 def _read_processes(buf: Array, start: Array, end: Array, tgid: dict[int, int], process: dict[int, str]) -> None:
-    _, at, to = expand_field(buf, start, end, 1)
-    pids = read_columns(buf, at, to, (1,)).number(0).astype(np.int32).tolist()
-    owner, word_at, word_to = expand_field(buf, at, to, 3)
+    _, at, to = expand_field(buf, start, end, number_of("ProcessTree", "processes"))
+    pids = read_columns(buf, at, to, numbers_of("ProcessTree.Process", "pid")).number(0).astype(np.int32).tolist()
+    owner, word_at, word_to = expand_field(buf, at, to, number_of("ProcessTree.Process", "cmdline"))
     first = dict(zip(owner[::-1].tolist(), range(len(owner) - 1, -1, -1), strict=True))  # cmdline[0] of each process
     for i, pid in enumerate(pids):
         tgid[pid] = pid
@@ -86,8 +86,8 @@ def _read_processes(buf: Array, start: Array, end: Array, tgid: dict[int, int], 
 
 
 def _read_threads(buf: Array, start: Array, end: Array, tgid: dict[int, int], comm: dict[int, str]) -> None:
-    _, at, to = expand_field(buf, start, end, 2)
-    found = read_columns(buf, at, to, (1, 3, 2))
+    _, at, to = expand_field(buf, start, end, number_of("ProcessTree", "threads"))
+    found = read_columns(buf, at, to, numbers_of("ProcessTree.Thread", "tid", "tgid", "name"))
     spans = found.span(2)
     for tid, group, a, b in zip(
         found.number(0).astype(np.int32).tolist(),

@@ -13,6 +13,7 @@ import pyarrow as pa
 from android_suite.errors import TraceError
 from android_suite.tables import events
 from android_suite.tables.schema import make_frame
+from android_suite.trace.catalogue import CLONE_THREAD, COMM_BYTES
 from android_suite.trace.core import gather
 from android_suite.trace.core.event_format import EventFormat, Field, StateLetters, parse_state_letters
 from android_suite.trace.core.scratch import Scratch
@@ -26,11 +27,9 @@ from android_suite.trace.ring.thread_names import ThreadNames
 
 Array = npt.NDArray[Any]
 
-CLONE_THREAD = 0x10000
 _LETTER_INDEX = {letter: index for index, letter in enumerate(events.TASK_STATES)}
 _UNKNOWN_STATE = _LETTER_INDEX["?"]
 _STATE_TABLE = 1 << 14  # the highest bit that any kernel has used here is 4096
-_MARKER_TEXT = "text"
 
 
 class RingTables:
@@ -74,15 +73,14 @@ class RingTables:
         first = [0, 0]
         for kind, plan in enumerate(self._plans, start=1):
             if plan.table is not None:
-                special = plan.spec.special if plan.spec else {}
-                if "state" in special.values():
+                if plan.event is not None and any(p.change == "state" for p in plan.event.columns.values()):
                     lookups.append(make_state_lookup(plan.form.print_fmt))
                     length += _STATE_TABLE
                 state = {"change": fill_rows.LOW_BITS, "begin": length - _STATE_TABLE, "length": _STATE_TABLE}
                 changes = {
                     "state": state,  # only flags count, and they are low bits
                     "call": {"change": fill_rows.IN_RANGE, "begin": 0, "length": calls.size},
-                    "newtask": {"change": fill_rows.MASKED, "begin": CLONE_THREAD},
+                    "shares_tgid": {"change": fill_rows.MASKED, "begin": CLONE_THREAD},
                 }
                 ops.extend(_plan_ops(plan, self._stores[self._table_of[kind]], changes))
             first.append(len(ops))
@@ -148,18 +146,18 @@ class RingTables:
         return pa.array(np.full(rows, "", object) if whole is None else whole, pa.large_string())
 
     def _decode_texts(self, plan: EventPlan, batch: Batch, chosen: Array, column: str, field: Field) -> Any:
-        special = plan.spec.special.get(column) if plan.spec else None
+        change = plan.event.columns[column].change if plan.event else ""
         where = batch.where[chosen]
-        if special == "address_name":
+        if change == "symbol":
             got = np.empty(where.size, np.int64)
             gather.gather_field(batch.words, where, field.offset, min(field.size, 8), False, batch.big, got)
             values, inverse = np.unique(got, return_inverse=True)
             names = [self._symbol(int(v) & (1 << 64) - 1) for v in values]
             return pa.array(names, pa.large_string()).take(pa.array(inverse))
         size = batch.size[chosen]
-        texts = decode_text(batch.words, where, size, batch.big, field, strip_newline=column == _MARKER_TEXT)
-        if special == "comm_of_path":
-            return pa.array([t.rpartition("/")[2][:15] for t in texts.to_pylist()], pa.large_string())
+        texts = decode_text(batch.words, where, size, batch.big, field, strip_newline=change == "line")
+        if change == "comm_of_path":
+            return pa.array([t.rpartition("/")[2][:COMM_BYTES] for t in texts.to_pylist()], pa.large_string())
         return texts
 
     def finish(self) -> dict[str, pd.DataFrame]:
@@ -177,7 +175,8 @@ class RingTables:
 
 def _plan_ops(plan: EventPlan, store: RowStore, changes: Mapping[str, Mapping[str, int]]) -> list[tuple[int, ...]]:
     """The ops that write every column of one kind's rows."""
-    assert plan.spec is not None
+    assert plan.event is not None
+    columns = plan.event.columns
     op = fill_rows.make_op
     heads = {"seq": fill_rows.FROM_SEQ, "ts_ns": fill_rows.FROM_TIME, "cpu": fill_rows.FROM_CPU}
     ops = {column: op(source, store.place[column]) for column, source in heads.items()}
@@ -186,12 +185,14 @@ def _plan_ops(plan: EventPlan, store: RowStore, changes: Mapping[str, Mapping[st
         field = fields.get(column)
         if field is not None:
             truth = {"change": fill_rows.MASKED, "begin": -1} if store.is_truth(column) else {}
-            change = changes.get(plan.spec.special.get(column, ""), truth)
+            change = changes.get(columns[column].change if column in columns else "", truth)
             ops[column] = op(
                 fill_rows.FROM_FIELD, place, offset=field.offset, nbytes=field.size, signed=field.signed, **change
             )
         elif column not in heads:
-            ops[column] = op(fill_rows.FROM_NUMBER, place, offset=plan.spec.defaults.get(column, 0))
+            absent = columns[column].absent if column in columns else None
+            number = plan.event.constants.get(column, absent or 0)
+            ops[column] = op(fill_rows.FROM_NUMBER, place, offset=number)
     return list(ops.values())
 
 

@@ -1,4 +1,4 @@
-"""One kind of event made ready for decoding: its spec joined with the fields that this kernel's format really has."""
+"""One kind of event made ready for decoding: its catalogue entry joined with the fields that this kernel's format has."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from android_suite.tables.schema import Table
-from android_suite.trace.catalogue import EventSpec, find_spec
+from android_suite.trace.catalogue import Event, find_event, is_text
 from android_suite.trace.core.event_format import EventFormat, Field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventPlan:
-    """What to read of one kind of event. ``spec`` is None for a kind that no table wants."""
+    """What to read of one kind of event. ``event`` is None for a kind that no table wants."""
 
     form: EventFormat
-    spec: EventSpec | None
+    event: Event | None
     tid: Field
     integers: tuple[tuple[str, Field], ...]  # column, field
     texts: tuple[tuple[str, Field], ...]
@@ -25,7 +25,7 @@ class EventPlan:
     @property
     def table(self) -> Table | None:
         """The table its rows go to."""
-        return self.spec.table if self.spec else None
+        return self.event.table if self.event else None
 
 
 def plan_event(form: EventFormat) -> EventPlan | None:
@@ -33,24 +33,26 @@ def plan_event(form: EventFormat) -> EventPlan | None:
     tid = form.field("common_pid")
     if tid is None or not _is_integer(tid) or tid.size != 4 or tid.offset % 4:
         return None
-    spec = find_spec(form)
+    event = find_event(form)
     integers: list[tuple[str, Field]] = []
     texts: list[tuple[str, Field]] = []
     names: list[tuple[Field, Field]] = []
-    if spec is not None:
-        integers.extend(
-            (column, f) for column, names_ in spec.fields.items() if (f := form.field(*names_)) and _is_integer(f)
-        )
-        for array, prefix in spec.array_columns.items():
+    if event is not None:
+        for column, place in event.columns.items():
+            found = form.field(*place.kernel)
+            if found is not None and is_text(event.table, column):
+                texts.append((column, found))
+            elif found is not None and _is_integer(found):
+                integers.append((column, found))
+        for array, prefix in event.arrays.items():
             integers.extend(_array_elements(form.field(array), prefix))
-        texts.extend((column, f) for column, names_ in spec.texts.items() if (f := form.field(*names_)) is not None)
-        for who, called in spec.names:
-            a, b = form.field(*who.split("|")), form.field(called)
-            if a is not None and b is not None and _is_integer(a) and b.is_text:
-                names.append((a, b))
+        for tid_column, comm in event.names:
+            who, called = form.field(*event.columns[tid_column].kernel), form.field(*comm.kernel)
+            if who is not None and called is not None and _is_integer(who) and called.is_text:
+                names.append((who, called))
     used = (tid, *(f for _, f in integers), *(f for _, f in texts), *(f for pair in names for f in pair))
     return EventPlan(
-        form=form, spec=spec, tid=tid, integers=tuple(integers), texts=tuple(texts), names=tuple(names),
+        form=form, event=event, tid=tid, integers=tuple(integers), texts=tuple(texts), names=tuple(names),
         needed_bytes=max(f.offset + f.size for f in used),
     )  # fmt: skip
 

@@ -14,14 +14,27 @@ from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
 from android_suite.tables import events
 from android_suite.tables.trace import Trace
+from android_suite.trace.catalogue import (
+    ARGUMENTS,
+    CLONE_THREAD,
+    ENTERED,
+    EVENTS,
+    LEFT,
+    Change,
+    Event,
+    is_text,
+    named_syscall,
+)
 from android_suite.trace.perfetto.index import FIRST_DESCRIBED
-from android_suite.trace.perfetto.tables import ARGUMENTS
+from android_suite.trace.perfetto.numbers import has_field, message_of_event, number_of, numbers_of
 from android_suite.trace.perfetto.write.encode import NUMBERS, TEXTS, Array, EventColumns
 
 # The states' numbers in kernels since 4.14 (x, dead, of older ones is X there). States without one
 # there are written as a bit that no letter has.
 _STATE_BITS = {"R": 0, "R+": 256, "S": 1, "D": 2, "T": 4, "t": 8, "X": 16, "x": 16, "Z": 32, "P": 64, "I": 128}
 _NO_STATE_BIT = 512
+_STATE_NUMBERS = np.array([_STATE_BITS.get(letter, _NO_STATE_BIT) for letter in events.TASK_STATES])
+_FIRST_NAMED_CALL = FIRST_DESCRIBED + 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,97 +165,76 @@ def _joined(texts: pd.Series) -> tuple[Array, Array]:
 def collect_events(trace: Trace) -> EventWriter:
     """Every row of the event tables of ``trace`` as a Perfetto event."""
     out = EventWriter(trace)
-    _add_sched(out, trace)
-    _add_locks(out, trace)
-    _add_syscalls(out, trace["syscall"])
-    marker = trace["marker"]
-    out.add(marker, Kind(number=3, fields=(), texts=(2,)), [], [out.text(marker["text"])])
+    described = FIRST_DESCRIBED
+    written: set[tuple[str, int]] = set()
+    for event in EVENTS:
+        key = event.table.name, event.kind
+        if key in written:
+            continue
+        written.add(key)
+        rows = trace[event.table.name]
+        rows = rows[rows["kind"] == event.kind] if "kind" in rows else rows
+        if event.table is events.SYSCALL:
+            rows = rows[rows["nr"] >= 0]
+        message = message_of_event(event.bare_name)
+        _add_rows(out, event, rows, message, number=described)
+        described += message is None
+    _add_named_syscalls(out, trace[events.SYSCALL.name])
     return out
 
 
-def _add_sched(out: EventWriter, trace: Trace) -> None:
-    switch = trace["sched_switch"]
-    bits = np.array([_STATE_BITS.get(letter, _NO_STATE_BIT) for letter in events.TASK_STATES])
-    out.add(
-        switch, Kind(number=4, fields=(2, 3, 4, 6, 7), texts=(1, 5)),
-        [switch["prev_tid"], switch["prev_prio"], bits[switch["prev_state"]], switch["next_tid"], switch["next_prio"]],
-        [out.comm(switch["prev_tid"]), out.comm(switch["next_tid"])],
-    )  # fmt: skip
-    for kind, number in enumerate((20, 17, 114)):
-        wake = trace["sched_wake"]
-        wake = wake[wake["kind"] == kind]
-        out.add(
-            wake, Kind(number=number, fields=(2, 3, 5), texts=(1,)),
-            [wake["target_tid"], wake["target_prio"], wake["target_cpu"]], [out.comm(wake["target_tid"])],
-        )  # fmt: skip
-    blocked = trace["blocked_reason"]
-    out.add(
-        blocked, Kind(number=18, fields=(1, 2, 3)), [blocked["target_tid"], out.symbols(blocked["caller"]), blocked["io_wait"]],
-    )  # fmt: skip
-    boost = trace["pi_setprio"]
-    out.add(
-        boost, Kind(number=353, fields=(4, 3, 2), texts=(1,)), [boost["target_tid"], boost["old_prio"], boost["new_prio"]],
-        [out.comm(boost["target_tid"])],
-    )  # fmt: skip
-    task = trace["task"]
-    rows = task[task["kind"] == events.TASK_KINDS.index("newtask")]
-    out.add(
-        rows, Kind(number=235, fields=(1, 3), texts=(2,)), [rows["target_tid"], rows["thread_of_caller"] * 0x10000],
-        [out.text(rows["comm"])],
-    )  # fmt: skip
-    for name, number, tid_field, comm_field in (
-        ("rename", 236, 1, 3),
-        ("exec", 237, 2, 1),
-        ("exit", 238, 2, 1),
-        ("fork", 239, 4, 3),
-    ):
-        rows = task[task["kind"] == events.TASK_KINDS.index(name)]
-        kind_of = Kind(number=number, fields=(tid_field,), texts=(comm_field,))
-        out.add(rows, kind_of, [rows["target_tid"]], [out.text(rows["comm"])])
+def _add_rows(out: EventWriter, event: Event, rows: pd.DataFrame, message: str | None, *, number: int) -> None:
+    """Rows as events of Perfetto's own ``message``, or as ones that the trace describes under ``number``."""
+    names: list[str] = []
+    numbers: list[Any] = []
+    text_names: list[str] = []
+    texts: list[Array] = []
+    for column, place in event.columns.items():
+        name = place.kernel[0]
+        if place.change == "call" or (message is not None and not has_field(message, name)):
+            continue  # the number says it, or Perfetto has no place for it
+        if is_text(event.table, column) and place.change != "symbol":
+            text_names.append(name)
+            texts.append(out.text(rows[column]))
+        else:
+            names.append(name)
+            numbers.append(_kernel_values(out, rows[column], place.change))
+    for array, prefix in event.arrays.items():
+        elements = [column for column in event.table.dtypes if column.startswith(prefix)]
+        names += [array] * len(elements)
+        numbers += [rows[column] for column in elements]
+    for column, comm in event.names:
+        if comm.kernel[0] not in text_names and message is not None:
+            text_names.append(comm.kernel[0])
+            texts.append(out.comm(rows[column]))
+    if message is None:
+        kind = Kind(number=number, fields=tuple(range(1, len(names) + 1)), generic=(event.name, tuple(names)))
+    else:
+        fields, text_fields = numbers_of(message, *names), numbers_of(message, *text_names)
+        kind = Kind(number=number_of("FtraceEvent", event.bare_name), fields=fields, texts=text_fields)
+    out.add(rows, kind, numbers, texts)
 
 
-def _generic(index: int, name: str, *fields: str) -> Kind:
-    return Kind(number=FIRST_DESCRIBED + index, fields=tuple(range(1, len(fields) + 1)), generic=(name, fields))
+def _kernel_values(out: EventWriter, column: pd.Series, change: Change) -> Any:
+    """What the kernel would have written for a column's values."""
+    match change:
+        case "state":
+            return _STATE_NUMBERS[column]
+        case "shares_tgid":
+            return column * CLONE_THREAD
+        case "symbol":
+            return out.symbols(column)
+    return column
 
 
-def _add_locks(out: EventWriter, trace: Trace) -> None:
-    locks = trace["mmap_lock"]
-    for kind, name in enumerate(events.MMAP_LOCK_KINDS):
-        rows = locks[locks["kind"] == kind]
-        fields, columns = ["mm", "write"], [rows["mm"], rows["write"]]
-        if kind == 1:
-            fields, columns = [*fields, "success"], [*columns, rows["success"]]
-        out.add(rows, _generic(kind, f"mmap_lock:{name}", *fields), columns)
-    contention = trace["contention"]
-    for kind, (name, last) in enumerate((("contention_begin", "flags"), ("contention_end", "ret"))):
-        rows = contention[contention["kind"] == kind]
-        out.add(rows, _generic(3 + kind, f"lock:{name}", "lock_addr", last), [rows["lock_addr"], rows[last]])
-    fault = trace["page_fault"]
-    named = _generic(5, "exceptions:page_fault_user", "address", "ip", "error_code")
-    out.add(fault, named, [fault["address"], fault["ip"], fault["error_code"]])
-
-
-def _add_syscalls(out: EventWriter, calls: pd.DataFrame) -> None:
-    numbered = calls["nr"] >= 0
-    entered = calls["kind"] == 0
-    arguments = [f"arg{i}" for i in range(6)]
-    rows = calls[numbered & entered]
-    out.add(rows, Kind(number=329, fields=(1, 2, 2, 2, 2, 2, 2)), [rows["nr"], *(rows[a] for a in arguments)])
-    rows = calls[numbered & ~entered]
-    out.add(rows, Kind(number=330, fields=(1, 2)), [rows["nr"], rows["ret"]])
-    # Calls that only have a name: as the events of the syscalls group.
-    for call in np.unique(calls["call"][~numbered]).tolist():
+def _add_named_syscalls(out: EventWriter, calls: pd.DataFrame) -> None:
+    """Calls that only have a name: as the events of the syscalls group."""
+    named = calls[calls["nr"] < 0]
+    for call in np.unique(named["call"]).tolist():
         name = events.SYSCALLS[call]
-        rows = calls[~numbered & entered & (calls["call"] == call)]
-        out.add(
-            rows,
-            _generic(64 + 2 * call, f"syscalls:sys_enter_{name}", *_argument_names(name)),
-            [rows[a] for a in arguments],
-        )
-        rows = calls[~numbered & ~entered & (calls["call"] == call)]
-        out.add(rows, _generic(65 + 2 * call, f"syscalls:sys_exit_{name}", "ret"), [rows["ret"]])
-
-
-def _argument_names(call: str) -> tuple[str, ...]:
-    known = ARGUMENTS.get(call, ())
-    return (*known, *(f"arg{i}" for i in range(len(known), 6)))
+        known = ARGUMENTS.get(name, ())
+        arguments = (*known, *(f"arg{i}" for i in range(len(known), 6)))
+        for kind, event in enumerate((named_syscall(ENTERED + name, arguments), named_syscall(LEFT + name))):
+            assert event is not None
+            rows = named[(named["call"] == call) & (named["kind"] == kind)]
+            _add_rows(out, event, rows, None, number=_FIRST_NAMED_CALL + 2 * call + kind)

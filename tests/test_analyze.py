@@ -25,7 +25,8 @@ def make_run(path: Path, second: Status) -> Run:
         shutil.copytree(GOLDEN, iteration.folder / "ftrace")
         if iteration.record.index == 1:
             (iteration.folder / "ftrace" / "meta.json").write_text('{"page_si')
-        iteration.seal(status, "" if status == "complete" else "the kernel crashed", lost_events=0)
+        iteration.note(lost_events=0)
+        iteration.seal(status, "" if status == "complete" else "the kernel crashed")
     return writer.seal()
 
 

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from android_suite.boot.attached import attach
@@ -19,8 +20,9 @@ from android_suite.campaign.schedule import IMAGE, Job
 from android_suite.errors import UsageError
 from android_suite.model.plan import ATTACHED
 from android_suite.record.live import RecordOptions, record
+from android_suite.record.run import record_run
 from android_suite.record.sealed import record_deterministic
-from android_suite.store.run import create_run
+from android_suite.store.run import RunWriter
 from android_suite.virtual.cache import Cache
 from android_suite.virtual.image import build_base
 from android_suite.virtual.kernels import fetch_kernel
@@ -60,33 +62,24 @@ class LabRecorder:
 
     def __call__(self, job: Job, path: Path, say: Callable[[str], None]) -> None:
         """See `Recorder`."""
-        if job.mode == "deterministic":
-            self._record_deterministic(job, path, say)
-        else:
-            self._record_realtime(job, path, say)
+        work = self._record_deterministic if job.mode == "deterministic" else self._record_realtime
+        record_run(path, partial(work, job, say), label=job.label, mode=job.mode, overlays=job.overlay_sha256)
 
-    def _record_realtime(self, job: Job, path: Path, say: Callable[[str], None]) -> None:
-        run = create_run(path, label=job.label, mode=job.mode, overlays=job.overlay_sha256)
-        try:
-            say("booting")
-            with self._boot(job) as booted:
-                for scenario in job.scenarios:
-                    options = RecordOptions(
-                        iterations=scenario.iterations,
-                        seed=job.seed * _SEEDS_A_BOOT,
-                        parameters=scenario.parameters,
-                        trace=scenario.traced,
-                        expect_release=booted.release,
-                        accel=booted.accel,
-                    )
-                    done = record(
-                        (scenario.name,), booted.device, run, options, crash_probe=booted.crash_probe, say=say
-                    )
-                    if done[-1].crash:
-                        break
-        except GuestCrashed as error:
-            run.set_crash(error.crash)
-        run.seal()
+    def _record_realtime(self, job: Job, say: Callable[[str], None], run: RunWriter) -> None:
+        say("booting")
+        with self._boot(job) as booted:
+            for scenario in job.scenarios:
+                options = RecordOptions(
+                    iterations=scenario.iterations,
+                    seed=job.seed * _SEEDS_A_BOOT,
+                    parameters=scenario.parameters,
+                    trace=scenario.traced,
+                    expect_release=booted.release,
+                    accel=booted.accel,
+                )
+                done = record((scenario.name,), booted.device, run, options, crash_probe=booted.crash_probe, say=say)
+                if done[-1].crash:
+                    break
 
     def _boot(self, job: Job) -> AbstractContextManager[Booted]:
         if job.kernel == ATTACHED:
@@ -94,25 +87,20 @@ class LabRecorder:
         overlays = tuple(Path(overlay) for overlay in job.overlay)
         return boot_virtual(job.kernel, arch=job.arch, cpus=self.cpus, overlays=overlays)
 
-    def _record_deterministic(self, job: Job, path: Path, say: Callable[[str], None]) -> None:
-        run = create_run(path, label=job.label, mode=job.mode, overlays=job.overlay_sha256)
+    def _record_deterministic(self, job: Job, say: Callable[[str], None], run: RunWriter) -> None:
         (scenario,) = job.scenarios
-        try:
-            record_deterministic(
-                (scenario.name,),
-                run,
-                kernel=job.kernel,
-                arch=job.arch,
-                cpus=1,
-                overlays=tuple(Path(overlay) for overlay in job.overlay),
-                seed=job.seed,
-                parameters=scenario.parameters,
-                trace=scenario.traced,
-                say=say,
-            )
-        except GuestCrashed as error:
-            run.set_crash(error.crash)
-        run.seal()
+        record_deterministic(
+            (scenario.name,),
+            run,
+            kernel=job.kernel,
+            arch=job.arch,
+            cpus=1,
+            overlays=tuple(Path(overlay) for overlay in job.overlay),
+            seed=job.seed,
+            parameters=scenario.parameters,
+            trace=scenario.traced,
+            say=say,
+        )
 
 
 def make_collaborators(*, serial: str | None = None) -> Collaborators:

@@ -7,8 +7,9 @@ reads it when it starts. A device without that property writes its slices always
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Self
 
+from android_suite.capture.source import GuestSteps, Request, Site
 from android_suite.device.device import Device
 from android_suite.store.run import IterationWriter
 
@@ -27,6 +28,16 @@ class AtraceCapture:
     def __init__(self, device: Device, package: str | None) -> None:
         self._device, self._package = device, package
         self._found: dict[str, str] = {}
+
+    @classmethod
+    def for_host(cls, request: Request, site: Site) -> Self | None:
+        """See the protocol."""
+        return cls(site.device, request.package) if request.traced else None
+
+    @classmethod
+    def for_guest(cls, request: Request, machine: str) -> GuestSteps | None:
+        """See the protocol."""
+        return None  # the virtual device writes its slices always
 
     def prepare(self, out: IterationWriter) -> None:
         """Remembers the properties, and sets them before the app under test starts."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
+from typing import Final, Self
 
+from android_suite.capture.source import GuestSteps, Request, Site
 from android_suite.device.android import read_framestats, reset_framestats
 from android_suite.device.device import Device
 from android_suite.errors import SuiteError
@@ -11,6 +14,7 @@ from android_suite.store.run import IterationWriter
 
 RING_FRAMES = 120
 _SHARE_OF_RING = 0.7  # the rest is for a poll that comes late
+_GUEST_PERIOD_S: Final = 1.8  # the ring holds 2 s at 60 Hz; in virtual time a poll is never late
 
 
 def choose_period_s(refresh_rate_hz: float | None) -> float:
@@ -30,6 +34,29 @@ class FramestatsCapture:
         self._replies: list[bytes] = []
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
+
+    @classmethod
+    def for_host(cls, request: Request, site: Site) -> Self | None:
+        """See the protocol."""
+        if request.package is None:
+            return None
+        return cls(site.device, request.package, refresh_rate_hz=site.refresh_rate_hz)
+
+    @classmethod
+    def for_guest(cls, request: Request, machine: str) -> GuestSteps | None:
+        """See the protocol."""
+        if request.package is None:
+            return None
+        dump = f"dumpsys gfxinfo {shlex.quote(request.package)}"
+        return GuestSteps(
+            start=(
+                f"{dump} reset > /dev/null 2>&1\n"
+                f"(while sleep {_GUEST_PERIOD_S}; do {dump} framestats; done) > $out/framestats.txt 2>/dev/null &\n"
+                "frames=$!"
+            ),
+            stop=f"kill $frames\n{dump} framestats >> $out/framestats.txt 2>/dev/null",
+            keep={"framestats.txt": "framestats.txt"},
+        )
 
     def prepare(self, out: IterationWriter) -> None:
         """Forgets the frames of earlier iterations."""

@@ -8,15 +8,18 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, Final, Self
 
 from android_suite.capture.demux import FrameDemux
 from android_suite.capture.native_program import build_program
-from android_suite.capture.needs import Need, choose_events
-from android_suite.capture.trace_files import TracefsFacts, pull_trace_files
+from android_suite.capture.needs import MM_SYSCALLS, NEEDS, EventChoice, Need, choose_events, find_needs
+from android_suite.capture.source import GUEST_FOLDER, GuestSteps, Request, Site
+from android_suite.capture.trace_files import TracefsFacts, pull_trace_files, read_tracefs_facts
 from android_suite.capture.trace_plan import (
     TraceOptions,
     TracePlan,
@@ -24,10 +27,10 @@ from android_suite.capture.trace_plan import (
     plan_trace,
     state_files,
 )
-from android_suite.device.device import BOOT_ID, WORK_FOLDER, Device
-from android_suite.device.files import Write
+from android_suite.device.device import BOOT_ID, TRACEFS_PLACES, WORK_FOLDER, Device
+from android_suite.device.files import Write, parse_write_output, render_write_script
 from android_suite.device.transport import Stream
-from android_suite.errors import AdbTimeout, LabError, SuiteError
+from android_suite.errors import AdbTimeout, LabError, SuiteError, Unsupported
 from android_suite.store.run import IterationWriter
 
 AS_FOUND = f"{WORK_FOLDER}/tracefs-as-found.json"
@@ -35,6 +38,8 @@ _READ_TIMEOUT_S = 5.0
 _READY_TIMEOUT_S = 30.0
 _ALONE_TIMEOUT_S = 3.0
 _STOP_TIMEOUT_S = 120.0  # the rest of full buffers over a slow link
+# A whole run of a lone guest has to fit. 6 s of the inversion profile are some 5 MB.
+_GUEST_BUFFER_KB: Final = 65536
 
 
 class FtraceCapture:
@@ -49,7 +54,6 @@ class FtraceCapture:
         self.plan: TracePlan = plan_trace(
             facts.tracefs, choose_events(needs, facts.available, facts.machine), needs, options or TraceOptions()
         )
-        self.lost_events: int | None = None
         self._found: Mapping[str, str | None] | None = None
         self._out: IterationWriter | None = None
         self._stream: Stream | None = None
@@ -60,10 +64,39 @@ class FtraceCapture:
         self._notes: list[str] = []
         self._clock_sync: dict[str, str] = {}
 
+    @classmethod
+    def for_host(cls, request: Request, site: Site) -> Self | None:
+        """See the protocol."""
+        if site.tracefs is None:
+            return None
+        return cls(site.device, find_needs(request.needs), facts=site.tracefs, options=request.tracing)
+
+    @classmethod
+    def for_guest(cls, request: Request, machine: str) -> GuestSteps | None:
+        """See the protocol."""
+        if not request.traced:
+            return None
+        plan = _plan_unseen(find_needs(request.needs), replace(request.tracing, buffer_kb=_GUEST_BUFFER_KB))
+        size = f"{plan.tracefs}/buffer_subbuf_size_kb"
+        program = f"{GUEST_FOLDER}/ftrace_drain"
+        setup = render_write_script(plan.writes).rstrip("\n")
+        return GuestSteps(
+            start=f"(\n{setup}\n) > $out/refused.txt\necho 1 > {plan.tracefs}/tracing_on",
+            stop=f"echo 0 > {plan.tracefs}/tracing_on",
+            pull=(
+                f"kb=4\nif [ -r {size} ]; then read kb < {size}; fi\n"
+                f"{program} {plan.tracefs} $((kb * 1024)) 1 -o $out < /dev/null 2> $out/drain.txt\n"
+                "echo $? > $out/drain_status.txt"
+            ),
+            files={program: build_program("ftrace_drain", machine)},
+            collect=partial(_collect, plan),
+        )
+
     def prepare(self, out: IterationWriter) -> None:
         """Remembers tracefs as found, on the device too: a killed suite must not pass its own state off as that."""
         self._out = out
         device, plan = self._device, self.plan
+        out.note(trace_setup=plan.describe())
         self._program = device.push_program(build_program("ftrace_drain", self._facts.machine), "ftrace_drain")
         self._wait_alone()
         names = state_files(plan.tracefs, plan.choice)
@@ -186,7 +219,8 @@ class FtraceCapture:
         """Fetches formats, comms and counts."""
         assert self._out is not None
         about = {"clock_sync": self._clock_sync, "notes": self._notes}
-        self.lost_events = pull_trace_files(self._device, self.plan, self._facts, self._out, about=about)
+        lost = pull_trace_files(self._device, self.plan, self._facts, self._out, about=about)
+        self._out.note(lost_events=lost)
 
     def restore(self) -> None:
         """Puts tracefs back as it was found."""
@@ -202,3 +236,56 @@ class FtraceCapture:
 
     def _to(self, name: str, value: str) -> Write:
         return Write(path=f"{self.plan.tracefs}/{name}", value=value)
+
+
+def _plan_unseen(needs: Sequence[Need], options: TraceOptions) -> TracePlan:
+    """Plans tracing for a kernel that nobody has looked at: everything wanted, every write optional.
+
+    What was refused is found after the run, by comparing with the events that the kernel has.
+    """
+    wanted = {event for need in NEEDS for event in (*need.required, *need.optional)}
+    wanted |= {f"syscalls:sys_{edge}_{call}" for call in MM_SYSCALLS for edge in ("enter", "exit")}
+    plan = plan_trace(TRACEFS_PLACES[0], choose_events(needs, wanted, ""), needs, options)
+    return replace(plan, writes=tuple(replace(write, optional=True) for write in plan.writes))
+
+
+def _collect(plan: TracePlan, device: Device, left: Mapping[str, bytes], out: IterationWriter) -> None:
+    """Takes the trace that a lone guest left, with what the plan turned out to enable.
+
+    Raises:
+        LabError: the guest did not drain its buffers.
+        Unsupported: the kernel lacks a required event.
+    """
+    out.note(trace_setup=plan.describe())
+    if left.get("drain_status.txt", b"").strip() != b"0":
+        said = left.get("drain.txt", b"").decode(errors="replace").strip()
+        raise LabError(f"the guest did not drain its trace ({said or 'no message'}); record again.")
+    facts = read_tracefs_facts(device)
+    choice = _check_choice(plan, choose_events(find_needs(plan.needs), facts.available, facts.machine))
+    for name, data in left.items():
+        if name.startswith("cpu") and name.endswith(".raw"):
+            out.write(f"ftrace/{name}", data)
+    seen = replace(plan, choice=choice, tracefs=facts.tracefs)
+    out.note(trace_setup=seen.describe())
+    refused = parse_write_output(plan.writes, left.get("refused.txt", b"").decode(errors="replace"))
+    places = [f"/{event.replace(':', '/')}/" for event in set(plan.choice.events) - set(choice.events)]
+    notes = [
+        f"{plan.writes[index].path} refused {plan.writes[index].value!r}"
+        for index in refused
+        if not any(place in plan.writes[index].path for place in places)
+    ]
+    out.note(lost_events=pull_trace_files(device, seen, facts, out, about={"notes": notes}))
+
+
+def _check_choice(plan: TracePlan, seen: EventChoice) -> EventChoice:
+    """The events that really were enabled.
+
+    Raises:
+        Unsupported: the kernel would have needed others than those that the guest was told to enable.
+    """
+    if strangers := set(seen.events) - set(plan.choice.events):
+        raise Unsupported(
+            f"this kernel shows system calls only as {min(strangers)}, which a deterministic run cannot use; "
+            "use a kernel with CONFIG_FTRACE_SYSCALLS, or record without --deterministic."
+        )
+    return seen

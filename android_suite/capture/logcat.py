@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import threading
 import time
-from typing import BinaryIO
+from collections.abc import Mapping
+from typing import BinaryIO, Self
 
-from android_suite.device.android import stream_log
+from android_suite.capture.source import GuestSteps, Request, Site
+from android_suite.device.android import read_log, stream_log
 from android_suite.device.device import Device
 from android_suite.device.transport import Stream
 from android_suite.errors import AdbTimeout, NotReady, SuiteError
@@ -31,6 +33,16 @@ class LogcatCapture:
         self._grown = threading.Condition()
         self._fault: SuiteError | None = None
         self._ended = False
+
+    @classmethod
+    def for_host(cls, request: Request, site: Site) -> Self:
+        """See the protocol."""
+        return cls(site.device)
+
+    @classmethod
+    def for_guest(cls, request: Request, machine: str) -> GuestSteps:
+        """See the protocol."""
+        return GuestSteps(collect=_collect)
 
     def prepare(self, out: IterationWriter) -> None:
         """Opens the file."""
@@ -113,3 +125,8 @@ class LogcatCapture:
     def restore(self) -> None:
         """Ends following, if a failure kept :meth:`stop` from doing it."""
         self.stop()
+
+
+def _collect(device: Device, left: Mapping[str, bytes], out: IterationWriter) -> None:
+    """The whole log of a guest that ran alone: it is small, and adbd comes up after the scenario."""
+    out.write("logcat.txt", read_log(device))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,13 @@ import click
 
 from android_suite.boot.attached import attach
 from android_suite.boot.booted import Booted
-from android_suite.boot.virtual import GuestCrashed, boot_virtual
+from android_suite.boot.virtual import boot_virtual
 from android_suite.cli.output import print_json, print_text, say
 from android_suite.cli.settings import choose_arch, setting
 from android_suite.errors import UsageError
 from android_suite.record.live import RecordOptions, record
-from android_suite.store.run import Run, RunWriter, create_run
+from android_suite.record.run import record_run
+from android_suite.store.run import RunWriter
 from android_suite.virtual.image import read_overlay
 from android_suite.virtual.kernels import ARCHES
 from android_suite.workload.registry import plan_scenarios
@@ -106,12 +106,29 @@ def command(
         overlays=overlays,
     )
     folder = output or Path(default_name(label or kernel or serial or "run"))
+    overlay_digests = guest.measure_overlays()
     if deterministic:
-        run = _record_deterministic(folder, scenarios, guest, seed, label, parameters, trace)
+        from android_suite.record.sealed import record_deterministic
+
+        def work(writer: RunWriter) -> None:
+            record_deterministic(
+                scenarios, writer, seed=seed, parameters=parameters, trace=trace, say=say, **asdict(guest)
+            )
     else:
-        options = RecordOptions(iterations=iterations, seed=seed, parameters=parameters, trace=trace)
         boot = attach(serial) if kernel is None else boot_virtual(**asdict(guest))
-        run = _record_realtime(folder, scenarios, boot, label, options, overlays=guest.measure_overlays())
+        options = RecordOptions(iterations=iterations, seed=seed, parameters=parameters, trace=trace)
+
+        def work(writer: RunWriter) -> None:
+            _drive(boot, scenarios, writer, options)
+
+    run = record_run(
+        folder,
+        work,
+        label=label,
+        mode="deterministic" if deterministic else "realtime",
+        overlays=overlay_digests,
+        say=say,
+    )
     if as_json:
         print_json({"path": str(run.path), "iterations": [i.status for i in run.manifest.iterations]})
     else:
@@ -122,73 +139,14 @@ def command(
     return 1 if crashed else 0
 
 
-def _record_realtime(
-    folder: Path,
-    scenarios: tuple[str, ...],
-    boot: AbstractContextManager[Booted],
-    label: str,
-    options: RecordOptions,
-    *,
-    overlays: tuple[str, ...],
-) -> Run:
-    writer = create_run(folder, label=label, mode="realtime", overlays=overlays)
-    try:
-        say("waiting for the device")
-        with boot as booted:
-            say(f"recording on {booted.device.serial}{f' ({booted.accel})' if booted.accel else ''}")
-            options = _with_boot(options, booted)
-            record(scenarios, booted.device, writer, options, crash_probe=booted.crash_probe, say=say)
-    except GuestCrashed as error:
-        writer.set_crash(error.crash)
-    except BaseException as error:
-        writer.add_note(f"recording ended early: {str(error) or type(error).__name__}")
-        _seal_or_drop(writer)
-        raise
-    return writer.seal()
-
-
-def _with_boot(options: RecordOptions, booted: Booted) -> RecordOptions:
-    return RecordOptions(
-        iterations=options.iterations,
-        seed=options.seed,
-        parameters=options.parameters,
-        trace=options.trace,
-        expect_release=booted.release,
-        accel=booted.accel,
-    )
-
-
-def _record_deterministic(
-    folder: Path,
-    scenarios: tuple[str, ...],
-    guest: Guest,
-    seed: int,
-    label: str,
-    parameters: Mapping[str, Any],
-    trace: bool,
-) -> Run:
-    from android_suite.record.sealed import record_deterministic
-
-    writer = create_run(folder, label=label, mode="deterministic", overlays=guest.measure_overlays())
-    try:
-        record_deterministic(scenarios, writer, seed=seed, parameters=parameters, trace=trace, say=say, **asdict(guest))
-    except GuestCrashed as error:
-        writer.set_crash(error.crash)
-    except BaseException as error:
-        writer.add_note(f"recording ended early: {str(error) or type(error).__name__}")
-        _seal_or_drop(writer)
-        raise
-    return writer.seal()
-
-
-def _seal_or_drop(writer: RunWriter) -> None:
-    """Keeps whatever was recorded; a run of which nothing is there leaves no folder behind."""
-    if writer.manifest.iterations:
-        writer.seal()
-        say(f"what was recorded so far is kept in {writer.path}")
-    else:
-        (writer.path / "manifest.json").unlink(missing_ok=True)
-        writer.path.rmdir()
+def _drive(
+    boot: AbstractContextManager[Booted], scenarios: tuple[str, ...], run: RunWriter, options: RecordOptions
+) -> None:
+    say("waiting for the device")
+    with boot as booted:
+        say(f"recording on {booted.device.serial}{f' ({booted.accel})' if booted.accel else ''}")
+        options = replace(options, expect_release=booted.release, accel=booted.accel)
+        record(scenarios, booted.device, run, options, crash_probe=booted.crash_probe, say=say)
 
 
 def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:

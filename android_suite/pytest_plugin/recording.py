@@ -15,7 +15,8 @@ from android_suite.model.identity import CrashRecord
 from android_suite.pytest_plugin.result import Recorded
 from android_suite.record.live import RecordOptions
 from android_suite.record.live import record as record_scenarios
-from android_suite.store.run import create_run
+from android_suite.record.run import record_run
+from android_suite.store.run import RunWriter
 from android_suite.workload.registry import plan_scenarios
 
 Record = Callable[..., Recorded]
@@ -32,14 +33,14 @@ def make_record(booted: Booted, request: pytest.FixtureRequest, folder: Path) ->
     def run(scenario: str, **parameters: object) -> Recorded:
         plan_scenarios((scenario,), parameters, mode="realtime")
         path = next(p for p in (base / name for name in names) if not p.exists())
-        writer = create_run(path, label=label, mode="realtime")
         options = RecordOptions(iterations=iterations, parameters=parameters, accel=booted.accel)
-        try:
+
+        def work(writer: RunWriter) -> None:
             record_scenarios((scenario,), booted.device, writer, options, crash_probe=booted.crash_probe)
-        finally:
-            writer.seal()
+
+        manifest = record_run(path, work, label=label, mode="realtime").manifest
         # First: what a crash leaves of a trace may not be readable.
-        crash = next((i.crash for i in writer.manifest.iterations if i.crash), None)
+        crash = next((i.crash for i in manifest.iterations if i.crash), None)
         if crash is not None:
             request.node.user_properties.append(("run", str(path)))
             pytest.fail(_describe(crash), pytrace=False)

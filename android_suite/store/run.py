@@ -97,7 +97,7 @@ class IterationWriter:
         return target
 
     def note(self, **changes: Any) -> None:
-        """Changes fields of the record before it is sealed: ``process``, ``boot``, ``trace_setup``, ..."""
+        """Changes fields of the record before it is sealed: ``boot``, ``trace_setup``, ``lost_events``, ..."""
         self.record = replace(self.record, **changes)
 
     def seal(
@@ -105,7 +105,6 @@ class IterationWriter:
         status: Status,
         reason: str = "",
         *,
-        lost_events: int | None = None,
         crash: CrashRecord | None = None,
     ) -> IterationRecord:
         """Ends the iteration: digest, read-only files, manifest. May be called once."""
@@ -113,7 +112,6 @@ class IterationWriter:
             self.record,
             status=status,
             reason=reason,
-            lost_events=lost_events,
             crash=crash,
             trace_digest=digest_trace(self.folder / layout.FTRACE),
         )
@@ -189,6 +187,11 @@ class RunWriter:
         done[record.index] = record
         self.manifest = replace(self.manifest, iterations=tuple(done))
         self._save()
+
+    def drop(self) -> None:
+        """Removes a run of which nothing was recorded."""
+        (self.path / layout.MANIFEST).unlink(missing_ok=True)
+        self.path.rmdir()
 
     def seal(self) -> Run:
         """Ends the recording."""

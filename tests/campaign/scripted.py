@@ -71,7 +71,8 @@ class ScriptedRecorder:
                     break
                 value = max(0.0, LEVELS.get(job.kernel, 50.0) + draw.gauss(0, 2))
                 iteration.write("value.txt", f"{value!r}")
-                iteration.seal("complete", lost_events=0)
+                iteration.note(lost_events=0)
+                iteration.seal("complete")
         run.seal()
 
 

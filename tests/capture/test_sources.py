@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from android_suite.capture.framestats import FramestatsCapture, choose_period_s
+from android_suite.capture.lock_stat import LockStatCapture
 from android_suite.capture.logcat import LogcatCapture
-from android_suite.capture.proc_files import LockStatCapture, MapsCapture
+from android_suite.capture.maps import MapsCapture
 from android_suite.device.device import PROCESSES_SCRIPT, THREADS_SCRIPT, Device
 from android_suite.device.files import render_read_script
 from android_suite.device.scripted import Exchange, ScriptedTransport

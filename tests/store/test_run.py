@@ -24,7 +24,8 @@ def record_one(folder: Path) -> None:
     iteration = run.begin_iteration("gc_stress", seed=7, boot="b1", traced=True, parameters={"duration_ms": 10})
     iteration.write("ftrace/cpu0.raw", b"\0" * 4096)
     iteration.write("logcat.txt", "línea\n")
-    iteration.seal("complete", lost_events=0)
+    iteration.note(lost_events=0)
+    iteration.seal("complete")
     run.seal()
 
 

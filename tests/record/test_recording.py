@@ -127,12 +127,13 @@ def test_two_recordings_of_one_device_do_not_mix(booted: Booted, run: RunWriter)
     device = booted.device
     facts = read_tracefs_facts(device)
     first, second = (FtraceCapture(device, find_needs(["SCHED"]), facts=facts) for _ in range(2))
-    with run_session([first], run.begin_iteration("a", seed=1, boot="b", traced=True, parameters={})):
+    kept = run.begin_iteration("a", seed=1, boot="b", traced=True, parameters={})
+    with run_session([first], kept):
         out = run.begin_iteration("b", seed=1, boot="b", traced=True, parameters={})
         with pytest.raises(LabError, match="another recording runs there"), run_session([second], out):
             pass
         first.check()
-    assert first.lost_events == 0
+    assert kept.record.lost_events == 0
 
 
 @pytest.mark.vdev

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from android_suite.record.sealed import OUT_FOLDER, render_run_files
+from android_suite.capture.registry import SOURCES
+from android_suite.capture.source import Request
+from android_suite.record.sealed import OUT_FOLDER, plan_guest, render_run_files
 from android_suite.workload.registry import WORKLOADS, find_workload, plan_scenarios
 from android_suite.workload.workload import complete_parameters
 
@@ -98,7 +100,10 @@ def test_the_whole_script_is_a_script() -> None:
     for workload in WORKLOADS:
         given = {"run": "echo 'it''s' \"$HOME\"; true"} if workload.name == "command" else {}
         ((found, parameters),) = plan_scenarios([workload.name], given, mode="deterministic")
-        files = render_run_files(found, parameters, None, seed=1, machine="aarch64")
+        request = Request(
+            process=found.process(parameters), package=found.package(parameters), needs=found.needs, traced=False
+        )
+        files = render_run_files(found, parameters, plan_guest(SOURCES, request, "aarch64"), seed=1)
         text = next(iter(files.values()))
         assert OUT_FOLDER.encode() in text
         subprocess.run(["sh", "-n"], input=text, check=True)

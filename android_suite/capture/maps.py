@@ -1,0 +1,84 @@
+"""Names of threads and processes, and the mappings of the app."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from typing import Self
+
+from android_suite.capture.source import GuestSteps, Request, Site
+from android_suite.device.device import PROCESSES_SCRIPT, THREADS_SCRIPT, Device
+from android_suite.store.run import IterationWriter
+
+
+class MapsCapture:
+    """Names of all threads and processes, and the app's mappings, at the start and at the end of the scenario.
+
+    The mappings tell why a madvise call could not take the per-VMA path. Reading them takes mmap_lock of the app, so
+    this source comes first in a session: stopped last, it reads when tracing is off and all counters are read.
+    Files: ``ftrace/threads.txt``, ``ftrace/processes.txt``, ``smaps.txt``.
+    """
+
+    name = "maps"
+
+    def __init__(self, device: Device, find_pid: Callable[[], int | None]) -> None:
+        self._device, self._find_pid = device, find_pid
+        self._out: IterationWriter | None = None
+        self._threads = ""
+        self._processes = ""
+
+    @classmethod
+    def for_host(cls, request: Request, site: Site) -> Self:
+        """See the protocol."""
+
+        def find_pid() -> int | None:
+            return next(iter(site.device.pidof(request.process)), None) if request.process else None
+
+        return cls(site.device, find_pid)
+
+    @classmethod
+    def for_guest(cls, request: Request, machine: str) -> GuestSteps:
+        """See the protocol."""
+        lines = [f"({THREADS_SCRIPT}) > $out/threads.txt", f"({PROCESSES_SCRIPT}) > $out/processes.txt"]
+        if request.process:
+            name = shlex.quote(request.process)
+            lines.append(f"pid=$(pidof {name}) && cat /proc/${{pid%% *}}/smaps > $out/smaps.txt")
+        return GuestSteps(
+            stop="\n".join(lines),
+            keep={
+                "threads.txt": "ftrace/threads.txt",
+                "processes.txt": "ftrace/processes.txt",
+                "smaps.txt": "smaps.txt",
+            },
+        )
+
+    def prepare(self, out: IterationWriter) -> None:
+        """Nothing to look for."""
+        self._out = out
+
+    def start(self) -> None:
+        """Who is there before."""
+        self._threads = self._device.snapshot_threads()
+        self._processes = self._device.snapshot_processes()
+
+    def stop(self) -> None:
+        """Who is there after, and the app's mappings if it still lives."""
+        if self._out is None:
+            return
+        self._out.write("ftrace/threads.txt", _merge(self._threads, self._device.snapshot_threads()))
+        self._out.write("ftrace/processes.txt", _merge(self._processes, self._device.snapshot_processes()))
+        pid = self._find_pid()
+        smaps = self._device.read_file(f"/proc/{pid}/smaps") if pid is not None else None
+        if smaps:
+            self._out.write("smaps.txt", smaps)
+
+    def pull(self) -> None:
+        """All is here already."""
+
+    def restore(self) -> None:
+        """Nothing was changed."""
+
+
+def _merge(before: str, after: str) -> str:
+    """Lines of both, the later ones first: a reader that keeps the first name of a thread keeps the newest."""
+    return "".join(f"{line}\n" for line in dict.fromkeys([*after.splitlines(), *before.splitlines()]))

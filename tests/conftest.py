@@ -30,6 +30,14 @@ def shared_data(shared_root: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def shared_cases(shared_root: Path) -> Path:
+    folder = shared_root / "cases"
+    if not folder.is_dir():
+        pytest.skip("no cases beside the reference data")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def lab_kernels(shared_root: Path) -> Path:
     folder = shared_root / "kernels"
     if not folder.is_dir():

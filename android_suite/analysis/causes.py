@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from android_suite.analysis.intervals import EMPTY, TimeSet
 from android_suite.analysis.jit import Bools
 from android_suite.analysis.locks.mmap_lock import MmapLock
-from android_suite.analysis.locks.other_locks import last_sleep
 from android_suite.analysis.sched import Timeline
+from android_suite.analysis.sleeps import last_sleep
 from android_suite.analysis.slices import pick
 from android_suite.tables import events
 from android_suite.tables.derived import DISK, RUNNABLE, RUNNING, SPLIT_CAUSES, UNKNOWN
@@ -35,6 +35,7 @@ class Waits:
         trace: for sched_blocked_reason.
         timeline: thread states.
         lock_waits: frame of LOCK_WAITS.
+        vma_waits: frame of VMA_WAITS.
         other_waits: frame of OTHER_WAITS.
         slices: frame of SLICES.
         calls: frame of SYSCALL_CALLS, those in which binder waits.
@@ -45,6 +46,7 @@ class Waits:
     trace: Trace
     timeline: Timeline
     lock_waits: pd.DataFrame
+    vma_waits: pd.DataFrame
     other_waits: pd.DataFrame
     slices: pd.DataFrame
     calls: pd.DataFrame
@@ -53,7 +55,13 @@ class Waits:
 
     @classmethod
     def of(
-        cls, trace: Trace, timeline: Timeline, locks: MmapLock, other_waits: pd.DataFrame, slices: pd.DataFrame
+        cls,
+        trace: Trace,
+        timeline: Timeline,
+        locks: MmapLock,
+        vma_waits: pd.DataFrame,
+        other_waits: pd.DataFrame,
+        slices: pd.DataFrame,
     ) -> Waits:
         """Looks through all calls and all names of slices here, once, and not again for every thread."""
         ioctls = locks.calls[locks.calls["call"].to_numpy() == _IOCTL]
@@ -61,6 +69,7 @@ class Waits:
             trace=trace,
             timeline=timeline,
             lock_waits=locks.waits,
+            vma_waits=vma_waits,
             other_waits=other_waits,
             slices=slices,
             calls=ioctls[(ioctls["arg1"].to_numpy() & np.uint64(0xFFFFFFFF)) == np.uint64(_BINDER_WRITE_READ)],
@@ -72,7 +81,7 @@ class Waits:
 def causes_of(waits: Waits, tid: int) -> Mapping[str, TimeSet]:
     """Splits all the time the trace knows of a thread by what it went to.
 
-    A thread asleep within several of these waits for the first of them: mmap_lock, another kernel lock, a Java
+    A thread asleep within several of these waits for the first of them: mmap_lock, a VMA's lock, another kernel lock, a Java
     monitor, binder, I/O; else it just sleeps. Uninterruptible sleep of no known cause is ``unknown``.
 
     Returns:
@@ -107,6 +116,7 @@ def _windows(waits: Waits, tid: int) -> list[tuple[str, TimeSet]]:
     io = last_sleep(waits.timeline, reasons["target_tid"].to_numpy(), reasons["ts_ns"].to_numpy())
     return [
         ("mmap_lock", trusted_set(waits.lock_waits, tid) | trusted_set(waits.other_waits[on_mm], tid)),
+        ("vma_lock", trusted_set(waits.vma_waits, tid)),
         ("kernel_lock", trusted_set(waits.other_waits[~on_mm], tid)),
         ("monitor", _set(waits.slices, nested & waits.monitor)),
         ("binder", _set(waits.calls, waits.calls["tid"].to_numpy() == tid) | _set(waits.slices, nested & waits.binder)),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from android_suite.analysis.pipeline import Analysis
 from android_suite.model.metrics import LAUNCH_STATES, find_metric
-from android_suite.tables.derived import EXACT, HOW, PATHS, QUALITIES, ROLES, UNKNOWN
+from android_suite.tables.derived import EXACT, HOW, MMAP_LOCK, PATHS, QUALITIES, ROLES, UNKNOWN, VMA_LOCK
 
 _UNKNOWN_HOW = HOW.index("unknown")
 _Value = tuple[str, float | int | None, int]
@@ -34,6 +34,16 @@ def _app_tids(analysis: Analysis, role: str | None = None) -> pd.Series:
 
 
 def _locks(analysis: Analysis) -> Iterator[_Value]:
+    yield from _mmap_lock(analysis)
+    tids = _app_tids(analysis, "ui")
+    own = analysis["vma_waits"]
+    own = own[own["tid"].isin(tids) & (own["quality"] != UNKNOWN)]
+    known = len(tids) > 0 and ({"sched", "mmap_lock"} <= analysis.recorded or len(own) > 0)
+    total = float((own["end_ns"] - own["start_ns"]).sum()) / 1e6
+    yield "vmaLockWaitMs_ui", total if known else None, int(not sees_all_vma_waits(analysis, "ui"))
+
+
+def _mmap_lock(analysis: Analysis) -> Iterator[_Value]:
     recorded = "mmap_lock" in analysis.recorded
     waits, holds = analysis["lock_waits"], analysis["lock_holds"]
     for role in ("ui", "render", "gc"):
@@ -50,7 +60,23 @@ def _locks(analysis: Analysis) -> Iterator[_Value]:
             yield "mmapLockWaitMaxMs_ui", float(length.max(initial=0.0)) if there else None, quality
 
 
-def sees_all_inversions(analysis: Analysis) -> bool:
+def sees_all_vma_waits(analysis: Analysis, role: str | None = None) -> bool:
+    """Whether every wait of the app for a VMA is known; else those that are found are true and may not be all.
+
+    Such a wait has no event of its own, so it can hide where thread states, mmap_lock events or a stretch of the trace
+    are missing, in a hold that began before the trace, and in a sleep inside a write hold whose cause is not known.
+    """
+    if analysis.blind_ns or not {"sched", "mmap_lock"} <= analysis.recorded:
+        return False
+    holds, waits, tids = analysis["lock_holds"], analysis["vma_waits"], _app_tids(analysis, role)
+    mms = holds.loc[holds["tid"].isin(tids), "mm"].unique()
+    on = holds[holds["write"] & (holds["mm"].isin(mms) if role is None else holds["tid"].isin(tids))]
+    near = waits[waits["tid"].isin(tids) | (waits["mm"].isin(mms) if role is None else False)]
+    hidden = ((on["start_seq"] < 0) | (on["quality"] == UNKNOWN)).any()
+    return not hidden and not (near["quality"] != EXACT).any()
+
+
+def sees_all_mmap_inversions(analysis: Analysis) -> bool:
     """Whether nothing about the mms that the app waited for is missing; else what is found is true and may not be all."""
     waits, holds = analysis["lock_waits"], analysis["lock_holds"]
     own = waits[waits["tid"].isin(_app_tids(analysis))]
@@ -58,22 +84,39 @@ def sees_all_inversions(analysis: Analysis) -> bool:
     on = holds[holds["mm"].isin(mms)]
     beside = waits[waits["mm"].isin(mms)]
     doubtful = (on["quality"] != EXACT).any() or (on["how"] == _UNKNOWN_HOW).any() or (beside["quality"] != EXACT).any()
-    return not analysis.blind_ns and not doubtful and not (analysis["inversions"]["quality"] != EXACT).any()
+    found = analysis["inversions"]
+    found = found[found["lock"] == MMAP_LOCK]
+    return not analysis.blind_ns and not doubtful and not (found["quality"] != EXACT).any()
+
+
+def sees_all_inversions(analysis: Analysis) -> bool:
+    """Whether that is so of both locks."""
+    return (
+        sees_all_mmap_inversions(analysis)
+        and sees_all_vma_waits(analysis)
+        and not (analysis["inversions"]["quality"] != EXACT).any()
+    )
 
 
 def _inversions(analysis: Analysis) -> Iterator[_Value]:
     table = analysis["inversions"]
     table = table[table["waiter_tid"].isin(_app_tids(analysis))]
-    length = (table["end_ns"] - table["start_ns"]).to_numpy() / 1e6
+    length = (table["end_ns"] - table["start_ns"]).to_numpy()  # added up as whole ns, so that sums are exact
     quality = int(not sees_all_inversions(analysis))
     known = {"sched", "mmap_lock"} <= analysis.recorded
     threads = analysis["thread_roles"]
     gc = table["holder_tid"].isin(threads.loc[threads["role"] == ROLES.index("gc"), "tid"])
     by_madvise = gc & table["operation"].str.contains("madvise(", regex=False)
-    yield "invertedMs", float(length.sum()) if known else None, quality
-    yield "invertedCount", int(table["wait"].nunique()) if known else None, quality
-    yield "invertedLongestMs", float(length.max(initial=0.0)) if known else None, quality
-    yield "invertedMs_gcMadvise", float(length[by_madvise.to_numpy(dtype=bool)].sum()) if known else None, quality
+    count = len(table[["lock", "wait"]].drop_duplicates())
+    on_vma = (table["lock"] == VMA_LOCK).to_numpy()
+    yield "invertedMs", int(length.sum()) / 1e6 if known else None, quality
+    yield "invertedCount", count if known else None, quality
+    yield "invertedLongestMs", int(length.max(initial=0)) / 1e6 if known else None, quality
+    yield "invertedMs_gcMadvise", int(length[by_madvise.to_numpy(dtype=bool)].sum()) / 1e6 if known else None, quality
+    # A wait for mmap_lock may go on behind a sleep of its holder that is not understood, so both need both to be seen.
+    yield "invertedMs_mmapLock", int(length[~on_vma].sum()) / 1e6 if known else None, quality
+    seen = known or bool(on_vma.any())
+    yield "invertedMs_vmaLock", int(length[on_vma].sum()) / 1e6 if seen else None, quality
 
 
 def _frames(analysis: Analysis) -> Iterator[_Value]:

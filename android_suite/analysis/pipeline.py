@@ -17,9 +17,12 @@ from android_suite.analysis.locks.blockers import measure_blockers
 from android_suite.analysis.locks.inversion import measure_inversions
 from android_suite.analysis.locks.mmap_lock import MmapLock, measure_mmap_lock
 from android_suite.analysis.locks.other_locks import measure_other_waits
+from android_suite.analysis.locks.standoffs import join_locks
+from android_suite.analysis.locks.vma_lock import measure_vma_waits, without_vma_waits
 from android_suite.analysis.loss import Losses
 from android_suite.analysis.madvise import measure_madvise
 from android_suite.analysis.sched import Timeline, measure_thread_states
+from android_suite.analysis.sleeps import measure_sleeps
 from android_suite.analysis.slices import measure_slices
 from android_suite.analysis.threads import measure_threads
 from android_suite.tables import events
@@ -39,6 +42,7 @@ from android_suite.tables.derived import (
     SYSCALL_CALLS,
     THREAD_ROLES,
     THREAD_STATES,
+    VMA_WAITS,
 )
 from android_suite.tables.evidence import AM_STARTS
 from android_suite.tables.schema import make_frame
@@ -114,6 +118,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
     )
     trace = _drop(trace, "sched_switch", "seq", "prev_prio", "prev_state", "next_prio")  # the timeline has them
     wakes = trace["sched_wake"]
+    sleeps = measure_sleeps(timeline, wakes)
     trace = replace(trace, tables={**trace.tables, "sched_wake": wakes[wakes["kind"] == _WAKEUP_NEW]})
     del wakes
     locks = measure_mmap_lock(trace, timeline, losses)
@@ -122,11 +127,14 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
     )  # see locks.calls
     threads = measure_threads(trace, process, locks.lockers)
     madvise = measure_madvise(trace, locks, threads, evidence.maps)
-    blockers = measure_blockers(trace, locks)
-    inversions, intruders = measure_inversions(trace, timeline, locks)
     other = measure_other_waits(trace, timeline, locks, losses)
+    vma_waits = measure_vma_waits(trace, timeline, sleeps, locks, threads, madvise, other, losses)
+    other = without_vma_waits(other, vma_waits)
+    standoffs = join_locks(locks, vma_waits)
+    blockers = measure_blockers(trace, standoffs)
+    inversions, intruders = measure_inversions(trace, timeline, standoffs)
     slices, counters = measure_slices(trace, losses)
-    waits = Waits.of(trace, timeline, locks, other, slices)
+    waits = Waits.of(trace, timeline, locks, vma_waits, other, slices)
     frames = _frames(trace, threads, waits, inversions, evidence)
     cycles = measure_gc_cycles(slices, threads, waits, madvise)
     starts = evidence.am_starts if evidence.am_starts is not None else make_frame(AM_STARTS)
@@ -141,6 +149,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
         timeline=timeline,
         tables={
             THREAD_ROLES.name: threads, LOCK_WAITS.name: locks.waits, LOCK_HOLDS.name: locks.holds,
+            VMA_WAITS.name: vma_waits,
             OTHER_WAITS.name: other, SYSCALL_CALLS.name: locks.calls, MADVISE.name: madvise,
             LOCK_BLOCKERS.name: blockers, INVERSIONS.name: inversions, INTRUDERS.name: intruders,
             SLICES.name: slices, COUNTERS.name: counters, FRAMES.name: frames, LAUNCHES.name: launches,

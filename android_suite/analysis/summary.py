@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from android_suite.analysis.metrics import list_metrics, sees_all_inversions
+from android_suite.analysis.metrics import list_metrics, sees_all_inversions, sees_all_vma_waits
 from android_suite.analysis.pipeline import Analysis
 from android_suite.tables.derived import (
     INVERSION_KINDS,
+    LOCKS,
     PATHS,
     QUALITIES,
     REASONS,
@@ -19,6 +20,7 @@ from android_suite.tables.derived import (
     SPLIT_CAUSES,
     STATES,
     UNKNOWN,
+    VMA_EVIDENCE,
 )
 
 _MOST_CHAINS = 50
@@ -40,7 +42,7 @@ def summarize_analysis(analysis: Analysis) -> dict[str, Any]:
             "notes": list(analysis.notes),
         },
         "madvise": _madvise(analysis),
-        "locks": _locks(analysis),
+        "locks": [*_mmap_locks(analysis), *_vma_locks(analysis)],
         "blockers": _blockers(analysis),
         "other_waits": _other_waits(analysis),
         "inversions": _inversions(analysis),
@@ -105,7 +107,7 @@ def _remote_calls(analysis: Analysis) -> pd.DataFrame:
     return table[calls["lock_mm"].reindex(table["call"]).isin(mms).to_numpy()]
 
 
-def _locks(analysis: Analysis) -> list[dict[str, Any]]:
+def _mmap_locks(analysis: Analysis) -> list[dict[str, Any]]:
     """One row a thread and mode. A hold that was downgraded counts in both modes, each for its own time."""
     waits = of_process(analysis, analysis["lock_waits"])
     holds = of_process(analysis, analysis["lock_holds"])
@@ -123,7 +125,7 @@ def _locks(analysis: Analysis) -> list[dict[str, Any]]:
         exact = not analysis.blind_ns and not int(doubt.get(key, 0)) and not bool(unsure.get(key, False))
         rows.append(
             {
-                **who.get(tid, _nobody(tid)), "mode": "write" if write else "read", "waits": count,
+                "lock": "mmap_lock", **who.get(tid, _nobody(tid)), "mode": "write" if write else "read", "waits": count,
                 "wait_total_ns": total, "wait_max_ns": longest,
                 **dict(zip(("holds", "hold_total_ns", "hold_max_ns"), held, strict=True)),
                 "quality": QUALITIES[0 if exact else 1],
@@ -132,12 +134,37 @@ def _locks(analysis: Analysis) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: -row["wait_total_ns"])
 
 
+def _vma_locks(analysis: Analysis) -> list[dict[str, Any]]:
+    """One row a thread that waited for a VMA's readers. What it held meanwhile is mmap_lock's row; a VMA's own is not seen.
+
+    ``unknown`` counts sleeps inside a write hold that may have been such waits: they are in no total.
+    """
+    waits = of_process(analysis, analysis["vma_waits"])
+    waits = waits.assign(ns=waits["end_ns"] - waits["start_ns"])
+    exact = sees_all_vma_waits(analysis)
+    who, rows = _threads(analysis), []
+    for tid, own in _groups(waits, "tid"):
+        known = own[own["quality"] != UNKNOWN]
+        rows.append(
+            {
+                "lock": "vma_lock", **who.get(int(tid), _nobody(int(tid))), "mode": "write", "waits": len(known),
+                "wait_total_ns": int(known["ns"].sum()), "wait_max_ns": int(known["ns"].max()) if len(known) else 0,
+                "holds": None, "hold_total_ns": None, "hold_max_ns": None,
+                "runnable_after_ns": int(known["runnable_ns"].sum()),
+                "runnable_after_max_ns": int(known["runnable_ns"].max()) if len(known) else 0,
+                "evidence": {name: int((own["evidence"] == i).sum()) for i, name in enumerate(VMA_EVIDENCE)},
+                "quality": QUALITIES[0 if exact and len(known) == len(own) else 1],
+            },
+        )  # fmt: skip
+    return sorted(rows, key=lambda row: -row["wait_total_ns"])
+
+
 def _blockers(analysis: Analysis) -> list[dict[str, Any]]:
-    """Who waited for whom: one row a waiter, holder, what the holder took the lock for, and kind; longest total first.
+    """Who waited for whom: one row a waiter, holder, their locks, what the holder did, and kind; longest total first.
 
     Where several threads held at once, the time counts in the row of each.
     """
-    names = ["waiter_tid", "holder_tid", "operation", "kind"]
+    names = ["lock", "waiter_tid", "holder_lock", "holder_tid", "operation", "kind"]
     table = of_process(analysis, analysis["lock_blockers"], "waiter_tid")
     table = table.assign(kind=(table["via"] >= 0).astype(np.int8), ns=table["end_ns"] - table["start_ns"])
     each = table.groupby([*names, "wait"], sort=False)["ns"].sum()  # of a wait there may be several stretches
@@ -147,9 +174,10 @@ def _blockers(analysis: Analysis) -> list[dict[str, Any]]:
     known, who = {"sched", "mmap_lock"} <= analysis.recorded, _threads(analysis)
     rows = []
     for key, (count, ns, longest) in zip(total.index, total.to_numpy().tolist(), strict=True):
-        waiter, holder, operation, kind = key
+        lock, waiter, holder_lock, holder, operation, kind = key
         rows.append(
             {
+                "lock": LOCKS[lock], "holder_lock": LOCKS[holder_lock],
                 "waiter": who.get(int(waiter), _nobody(int(waiter))), "holder": who.get(int(holder), _nobody(int(holder))),
                 "operation": operation, "kind": INVERSION_KINDS[kind], "waits": count, "total_ns": ns, "longest_ns": longest,
                 "inverted_ns": int(inverted.get(key, 0)) if known else None,
@@ -186,7 +214,10 @@ def _other_waits(analysis: Analysis) -> list[dict[str, Any]]:
 
 def _inversions(analysis: Analysis) -> dict[str, Any]:
     if not {"sched", "mmap_lock"} <= analysis.recorded:
-        return {**dict.fromkeys(("count", "total_ns", "longest_ns", "direct", "chained", "state_ns")), "chains": []}
+        return {
+            **dict.fromkeys(("count", "total_ns", "longest_ns", "direct", "chained", "by_lock_ns", "state_ns")),
+            "chains": [],
+        }
     table = of_process(analysis, analysis["inversions"], "waiter_tid")
     length = table["end_ns"] - table["start_ns"]
     longest = length.sort_values(ascending=False, kind="stable").index[:_MOST_CHAINS]
@@ -195,6 +226,7 @@ def _inversions(analysis: Analysis) -> dict[str, Any]:
         "total_ns": int(length.sum()),
         "longest_ns": int(length.max()) if len(table) else 0,
         **{kind: int((table["kind"] == i).sum()) for i, kind in enumerate(INVERSION_KINDS)},
+        "by_lock_ns": {name: int(length[(table["lock"] == i)].sum()) for i, name in enumerate(LOCKS)},
         "state_ns": {s: int(table[f"{s}_ns"].sum()) for s in ("running", "runnable", "blocked")},
         "quality": QUALITIES[0 if sees_all_inversions(analysis) else 1],
         "chains": [_chain(analysis, int(i), drawn=n < _DRAWN_CHAINS) for n, i in enumerate(longest)],
@@ -212,11 +244,12 @@ def _chain(analysis: Analysis, row: int, *, drawn: bool) -> dict[str, Any]:
     ran = intruders[intruders["inversion"] == row]
     start, end = int(one["start_ns"]), int(one["end_ns"])
     chain = {
-        "start_ns": start, "duration_ns": end - start, "kind": INVERSION_KINDS[one["kind"]],
+        "lock": LOCKS[one["lock"]], "start_ns": start, "duration_ns": end - start, "kind": INVERSION_KINDS[one["kind"]],
         "waiter": thread(int(one["waiter_tid"]), int(one["waiter_prio"])),
         "waiter_mode": "write" if one["waiter_write"] else "read",
         "via": thread(int(one["via_tid"])) if one["via_tid"] >= 0 else None,
         "holder": thread(int(one["holder_tid"]), int(one["holder_prio"])),
+        "holder_lock": LOCKS[one["holder_lock"]],
         "holder_mode": "write" if one["holder_write"] else "read", "holder_operation": str(one["operation"]),
         "holder_state_ns": {s: int(one[f"{s}_ns"]) for s in ("running", "runnable", "blocked")},
         "holders": int(one["holders"]), "quality": QUALITIES[one["quality"]],

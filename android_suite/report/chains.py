@@ -8,6 +8,8 @@ from typing import Any
 
 from android_suite.report.phrases import format_ms, show_foreign
 
+_LOCK_NAMES = {"vma_lock": "the lock of a VMA"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
@@ -69,14 +71,19 @@ def _chain(where: str, chain: Mapping[str, Any]) -> Chain:
     duration = int(chain["duration_ns"])
     states = {key: int(value or 0) for key, value in (chain.get("holder_state_ns") or {}).items()}
     operation = show_foreign(chain.get("holder_operation") or "an unknown operation", longest=60)
-    via = f", behind the waiting writer {name_thread(chain['via'])}" if chain.get("via") else ""
+    lock, held = chain.get("lock") or "mmap_lock", chain.get("holder_lock") or "mmap_lock"
+    via = ""
+    if chain.get("via"):
+        through = "the waiting writer" if held == lock else "its holder"
+        via = f", behind {through} {name_thread(chain['via'])}" + ("" if held == lock else ", which waited for a VMA")
     parts = ", ".join(f"{key} {format_ms(value)}" for key, value in states.items() if value)
     instead = [name for name, _ in list_intruders(chain)]
     ran = f" Meanwhile ran: {', '.join(instead[:4])}{' and others' if len(instead) > 4 else ''}." if instead else ""
     start = chain.get("start_ns")
     return Chain(
         where=show_foreign(where, longest=80),
-        sentence=f"{waiter} waited {format_ms(duration)} for mmap_lock{via}; {holder} held it in {operation}"
+        sentence=f"{waiter} waited {format_ms(duration)} for {_LOCK_NAMES.get(lock, lock)}{via}; "
+        f"{holder} held it in {operation}"
         f"{f' ({parts})' if parts else ''}.{ran}",
         start_ms=None if start is None else start / 1e6,
         told=chain,

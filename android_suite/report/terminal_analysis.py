@@ -65,16 +65,20 @@ def _print_madvise(analysis: Mapping[str, Any], console: Console) -> None:
 def _print_blockers(rows: _Rows, recorded: Sequence[str] | None, console: Console) -> None:
     if not rows:
         if recorded is not None and "mmap_lock" in recorded:
-            console.print(Text("Nobody was seen to wait for mmap_lock while another thread held it."))
+            console.print(
+                Text("Nobody was seen to wait for mmap_lock, or for the lock of a VMA, while another thread held it.")
+            )
         return
     table = make_table(
-        "Who waited for whom on mmap_lock",
-        ("waiter", "left"), ("holder", "left"), ("held for", "left"), ("waits", "right"), ("total", "right"),
+        "Who waited for whom",
+        ("lock", "left"), ("waiter", "left"), ("holder", "left"), ("held for", "left"), ("waits", "right"), ("total", "right"),
         ("longest", "right"), ("inverted", "right"),
     )  # fmt: skip
     for row in rows[:PAIRS]:
-        queued = ", behind a writer" if row.get("kind") == "chained" else ""
+        across = row.get("holder_lock") != row.get("lock")
+        queued = (", reading a VMA" if across else ", behind a writer") if row.get("kind") == "chained" else ""
         table.add_row(
+            Text(show_foreign(row.get("lock") or "mmap_lock", longest=20)),
             Text(name_thread(row.get("waiter"))), Text(name_thread(row.get("holder")) + queued),
             Text(show_foreign(row.get("operation"), longest=60)), format_number(row.get("waits")),
             *(format_ms(row.get(name)) for name in ("total_ns", "longest_ns", "inverted_ns")),

@@ -22,6 +22,9 @@ REASONS = (
     "", "spans_vmas", "userfaultfd", "remote", "vma_lock_busy", "advice", "unpatched", "unknown",
 )  # fmt: skip
 EVIDENCE = ("mmap_lock", "contention", "blocked_reason")
+LOCKS = ("mmap_lock", "vma_lock")
+MMAP_LOCK, VMA_LOCK = range(2)
+VMA_EVIDENCE = ("exact", "inferred", "unknown")
 INVERSION_KINDS = ("direct", "chained")
 
 
@@ -35,6 +38,12 @@ _END = Column("end_ns", "int64", "ns", "end; the trace's end where it is cut the
 _TID = Column("tid", "int32", "", "thread")
 _MM = Column("mm", "uint64", "", "address of the mm_struct; 0 where the evidence does not name it")
 _WRITE = Column("write", "bool", "", "write mode")
+_LOCK = Column("lock", "int8", "", "the lock waited for: index into " + " | ".join(LOCKS))
+_HOLDER_LOCK = Column("holder_lock", "int8", "", "the lock the blocking thread holds, index as in lock")
+_WAIT = Column("wait", "int64", "", "row of lock_waits, or of vma_waits where lock is vma_lock")
+_HOLD = Column(
+    "hold", "int64", "", "row of lock_holds, or of vma_waits (whose holder it is) where holder_lock is vma_lock"
+)
 
 THREAD_ROLES = Table(
     "thread_roles",
@@ -85,9 +94,27 @@ LOCK_HOLDS = Table(
         Column("wait", "int64", "", "row of lock_waits; -1 for a trylock"),
     ),
 )  # fmt: skip
+VMA_WAITS = Table(
+    "vma_waits",
+    "One row a sleep (state D) of a writer of a VMA: it holds mmap_lock for write and waits until the VMA's readers are gone. "
+    "A sleep in such a hold that may have been for anything else is there, too, with evidence and quality unknown.",
+    (
+        _TID, _MM,
+        Column("start_ns", "int64", "ns", "switch-out"),
+        Column("end_ns", "int64", "ns", "waking; the trace's end where it is cut there"),
+        Column("runnable_ns", "int64", "ns", "from the waking to the CPU: the scheduler's part, not the lock's"),
+        Column("hold", "int64", "", "row of lock_holds it lies in; -1 where mmap_lock events were not recorded"),
+        Column("call", "int32", "", "row of syscall_calls it lies in; -1 none"),
+        Column("holder_tid", "int32", "", "the last reader to leave, which woke it; -1 unknown"),
+        Column("holder_call", "int32", "", "row of syscall_calls that reader was in; -1 none"),
+        Column("operation", "str", "", "what that reader did: madvise(MADV_DONTNEED), fault, ...; empty where unknown"),
+        _index("evidence", VMA_EVIDENCE),
+        _QUALITY,
+    ),
+)  # fmt: skip
 OTHER_WAITS = Table(
     "other_waits",
-    "One row a wait for a lock that mmap_lock events do not show: weaker evidence, which names no holder.",
+    "One row a wait for a lock that lock_waits and vma_waits do not have: weaker evidence, which names no holder.",
     (
         _TID,
         Column("lock_addr", "uint64", "", "address; 0 where unknown"),
@@ -133,13 +160,17 @@ MADVISE = Table(
 )  # fmt: skip
 LOCK_BLOCKERS = Table(
     "lock_blockers",
-    "Who waited for whom: one row a stretch of a wait for mmap_lock in which a hold of another thread kept it waiting, "
+    "Who waited for whom: one row a stretch of a wait for a lock in which another thread kept it waiting, "
     "whatever their priorities. Several holders at once are several rows. Where events were lost some may be missing.",
     (
-        _START, _END, Column("wait", "int64", "", "row of lock_waits"), Column("hold", "int64", "", "row of lock_holds"),
-        Column("via", "int64", "", "row of lock_waits: the first writer in front of a reader; -1: the hold itself bars it"),
+        _START, _END, _LOCK, _WAIT, _HOLDER_LOCK, _HOLD,
+        Column(
+            "via", "int64", "",
+            "the wait of the thread in between: row of lock_waits (a writer in front of a reader), or of vma_waits (the "
+            "holder of mmap_lock itself waits for a VMA's reader); -1 none",
+        ),
         _MM, Column("waiter_tid", "int32", "", ""), Column("waiter_write", "bool", "", ""),
-        Column("via_tid", "int32", "", "thread of that writer; -1 none"),
+        Column("via_tid", "int32", "", "thread of that wait; -1 none"),
         Column("holder_tid", "int32", "", ""), Column("holder_write", "bool", "", "mode at the start of the stretch"),
         Column("operation", "str", "", "what took the lock: madvise(MADV_DONTNEED), munmap, fault, kernel, untraced, ..."),
     ),
@@ -149,14 +180,12 @@ INVERSIONS = Table(
     "inversions",
     "One row an inverted interval: a wait, while one weaker thread to blame stands between the waiter and the lock.",
     (
-        _START, _END,
+        _START, _END, _LOCK,
         _index("kind", INVERSION_KINDS),
-        Column("wait", "int64", "", "row of lock_waits"),
-        Column("hold", "int64", "", "row of lock_holds: the blamed one"),
-        _MM,
+        _WAIT, _HOLDER_LOCK, _HOLD, _MM,
         Column("waiter_tid", "int32", "", ""), Column("waiter_prio", "int32", "", "at the start of the interval"),
         Column("waiter_write", "bool", "", ""),
-        Column("via_tid", "int32", "", "chained: the writer that waits in front; -1 for direct"),
+        Column("via_tid", "int32", "", "chained: the writer that waits in front, or the holder of mmap_lock; -1 direct"),
         Column("holder_tid", "int32", "", ""), Column("holder_prio", "int32", "", "at the start of the interval"),
         Column("holder_write", "bool", "", "mode at the start of the interval"),
         Column("operation", "str", "", "what took the lock: madvise(MADV_DONTNEED), munmap, fault, kernel, untraced, ..."),
@@ -197,7 +226,18 @@ COUNTERS = Table(
     ),
 )  # fmt: skip
 
-SPLIT_CAUSES = ("running", "runnable", "mmap_lock", "kernel_lock", "monitor", "binder", "io", "sleeping", "unknown")
+SPLIT_CAUSES = (
+    "running",
+    "runnable",
+    "mmap_lock",
+    "vma_lock",
+    "kernel_lock",
+    "monitor",
+    "binder",
+    "io",
+    "sleeping",
+    "unknown",
+)
 FRAMES = Table(
     "frames",
     "One row a frame of an app.",
@@ -251,6 +291,6 @@ GC_CYCLES = Table(
 )  # fmt: skip
 
 DERIVED_TABLES = (
-    THREAD_ROLES, THREAD_STATES, LOCK_WAITS, LOCK_HOLDS, OTHER_WAITS, SYSCALL_CALLS, MADVISE, LOCK_BLOCKERS,
+    THREAD_ROLES, THREAD_STATES, LOCK_WAITS, LOCK_HOLDS, VMA_WAITS, OTHER_WAITS, SYSCALL_CALLS, MADVISE, LOCK_BLOCKERS,
     INVERSIONS, INTRUDERS, SLICES, COUNTERS, FRAMES, LAUNCHES, GC_CYCLES,
 )  # fmt: skip

@@ -20,6 +20,7 @@ WAKE_KINDS = ("sched_waking", "sched_wakeup", "sched_wakeup_new")
 MMAP_LOCK_KINDS = ("mmap_lock_start_locking", "mmap_lock_acquire_returned", "mmap_lock_released")
 CONTENTION_KINDS = ("contention_begin", "contention_end")
 SYSCALL_KINDS = ("enter", "exit")
+VMA_START_WRITE_KINDS = ("enter", "exit")
 TASK_KINDS = ("fork", "exec", "exit", "rename", "newtask")
 
 _SEQ = Column("seq", "int64", "", "position in the merged trace")
@@ -131,6 +132,11 @@ PAGE_FAULT = Table(
         Column("error_code", "uint64", "", "the architecture's error code"),
     ),
 )  # fmt: skip
+VMA_START_WRITE = Table(
+    "vma_start_write",
+    "One row a kprobe event at the entry or the return of __vma_start_write, where a writer waits for a VMA's readers.",
+    (*_HEAD, _kind(VMA_START_WRITE_KINDS)),
+)
 FRAME_TIMELINE = Table(
     "frame_timeline",
     "One row a surface or display frame of SurfaceFlinger's FrameTimeline (Perfetto only).",
@@ -174,5 +180,5 @@ LOST = Table(
 
 EVENT_TABLES = (
     SCHED_SWITCH, SCHED_WAKE, MMAP_LOCK, CONTENTION, SYSCALL, MARKER, BLOCKED_REASON, PI_SETPRIO, TASK, PAGE_FAULT,
-    FRAME_TIMELINE, THREADS, LOST,
+    VMA_START_WRITE, FRAME_TIMELINE, THREADS, LOST,
 )  # fmt: skip

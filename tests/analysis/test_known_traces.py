@@ -11,12 +11,18 @@ import pytest
 from android_suite.analysis.pipeline import Analysis, analyze_trace
 from android_suite.analysis.summary import summarize_analysis
 from android_suite.tables.derived import PATHS, REASONS
+from android_suite.trace.detect import open_trace
 from android_suite.trace.text.reader import read_text
 
 
 @functools.cache
 def analyze(path: Path) -> Analysis:
     return analyze_trace(read_text(path))
+
+
+@functools.cache
+def analyze_any(path: Path) -> Analysis:
+    return analyze_trace(open_trace(path))
 
 
 @pytest.mark.parametrize(("kernel", "per_vma", "mmap_lock"), [("6.16.12", 0, 2050), ("6.17.13", 1312, 2)])
@@ -108,3 +114,37 @@ def test_a_real_systrace(shared_data: Path) -> None:
     assert len(analysis["counters"]) == 18
     assert PATHS[0] == "per_vma"
     assert "unpatched" in REASONS
+
+
+def test_waits_for_the_lock_of_a_vma(shared_data: Path) -> None:
+    """The capture's own known numbers, to the nanosecond (INDEX.md beside it)."""
+    analysis = analyze_any(shared_data / "own_capture" / "vma-lock-6.17.13.dat.gz")
+    waits = analysis["vma_waits"]
+    length = waits["end_ns"] - waits["start_ns"]
+    assert (len(waits), length.sum(), length.max(), (length > 500_000).sum()) == (13, 13_306_575, 2_328_752, 11)
+    assert (waits["runnable_ns"].sum(), waits["runnable_ns"].max()) == (30_615_328, 6_975_553)
+    assert set(zip(waits["tid"], waits["holder_tid"], waits["operation"], strict=True)) == {
+        (133, 136, "madvise(MADV_DONTNEED)")
+    }
+    inversions = analysis["inversions"]
+    assert (inversions["end_ns"] - inversions["start_ns"]).tolist() == length.tolist()
+    assert set(zip(inversions["waiter_prio"], inversions["holder_prio"], strict=True)) == {(110, 124)}
+    values = {m["name"]: (m["value"], m["quality"]) for m in summarize_analysis(analysis)["metrics"]}
+    assert values["vmaLockWaitMs_ui"] == values["invertedMs_vmaLock"] == values["invertedMs"] == (13.306575, "exact")
+    assert values["invertedMs_mmapLock"] == (0.0, "exact")
+
+
+def test_the_same_program_before_the_patch_waits_for_mmap_lock(shared_data: Path) -> None:
+    analysis = analyze_any(shared_data / "own_capture" / "vma-lock-6.16.12.dat.gz")
+    values = {m["name"]: (m["value"], m["quality"]) for m in summarize_analysis(analysis)["metrics"]}
+    assert values["mmapLockWaitMs_ui"][0] == pytest.approx(356.54, abs=0.005)
+    assert values["mmapLockWaitMaxMs_ui"][0] == pytest.approx(12.806, abs=0.0005)
+    assert values["vmaLockWaitMs_ui"] == (0.0, "exact")
+
+
+def test_eight_waits_for_a_vma_in_a_text_trace(shared_cases: Path) -> None:
+    summary = summarize_analysis(analyze_any(shared_cases / "device" / "04-vma-lock-wait.trace.txt"))
+    (row,) = (r for r in summary["locks"] if r["lock"] == "vma_lock")
+    assert (row["tid"], row["waits"], row["wait_total_ns"], row["wait_max_ns"]) == (1000, 8, 229_600_000, 28_700_000)
+    chains = summary["inversions"]["chains"]
+    assert [(c["lock"], c["duration_ns"], c["holder"]["tid"]) for c in chains] == [("vma_lock", 28_700_000, 1010)] * 8

@@ -125,12 +125,12 @@ class Actions:
 
     # -- what a thread does
 
-    def work(self, *, may_sleep: bool) -> Program:
+    def work(self, *, may_sleep: bool, letters: str = "DS") -> Program:
         """Some CPU time inside a hold, and sometimes a sleep with the lock held."""
         rng = self.kernel.rng
         yield self.cost()
         if may_sleep and rng.random() < 0.12:
-            yield (rng.choice(("D", "S")), rng.randint(100, 20_000))
+            yield (rng.choice(letters), rng.randint(100, 20_000))
             yield self.cost()
 
     def holding(self, t: Thread, mm: int, *, write: bool, downgrade: bool = False) -> Program:
@@ -138,7 +138,8 @@ class Actions:
         if t.killed:
             t.killed = False
             return
-        yield from self.work(may_sleep=True)
+        # In D a writer sleeps for a VMA, which no thread of this world reads (yet).
+        yield from self.work(may_sleep=True, letters="S" if write else "DS")
         if downgrade:
             self.downgrade(t, mm)
             yield from self.work(may_sleep=False)

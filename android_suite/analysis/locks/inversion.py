@@ -1,8 +1,8 @@
-"""Priority inversion on mmap_lock: who waited behind a weaker thread, and what that thread did meanwhile.
+"""Priority inversion on mmap_lock and a VMA's lock: who waited behind a weaker thread, and what that thread did meanwhile.
 
-Where several weaker threads hold the lock for read at once, the interval counts once, and the one who releases last is
-blamed: without the others the wait would have been as long. A writer that waits in front of a reader is the link of a
-chain (``via``), never the one to blame, for it holds nothing.
+Where several weaker threads stand in front of a wait at once, the interval counts once. Blamed is the one who releases
+last: without the others the wait would have been as long. Of the links of a chain across both locks it is the weakest. A
+writer that waits in front of a reader is the link of a chain (``via``), never the one to blame, for it holds nothing.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from android_suite.analysis.ids import TidIndex, group_order
-from android_suite.analysis.jit import frozen
+from android_suite.analysis.jit import Bools, frozen
 from android_suite.analysis.locks import inversion_scan as scan
-from android_suite.analysis.locks.mmap_lock import MmapLock
-from android_suite.analysis.operations import name_operations
+from android_suite.analysis.locks.standoffs import Standoffs
 from android_suite.analysis.sched import Timeline
 from android_suite.tables.derived import EXACT, INTRUDERS, INVERSIONS, LOWER_BOUND, RUNNABLE, RUNNING
 from android_suite.tables.schema import make_frame
@@ -24,25 +23,25 @@ from android_suite.tables.trace import Trace
 I64 = NDArray[np.int64]
 
 
-def measure_inversions(trace: Trace, timeline: Timeline, locks: MmapLock) -> tuple[pd.DataFrame, pd.DataFrame]:
+def measure_inversions(trace: Trace, timeline: Timeline, standoffs: Standoffs) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Finds every inverted interval and blames it.
 
     Args:
         trace: for the operations, and sched_switch for the intruders.
         timeline: states and priorities over time.
-        locks: waits, holds, and who stood in front of whom.
+        standoffs: waits, holds, and who stood in front of whom, on both locks.
 
     Returns:
         Frames of INVERSIONS (by wait and time) and INTRUDERS (by inversion, longest first).
     """
-    segments, waits, holds = locks.segments, locks.waits, locks.holds
+    segments = standoffs.segments
     if not len(segments):
         return make_frame(INVERSIONS), make_frame(INTRUDERS)
-    wait_tid, hold_tid = waits["tid"].to_numpy(), holds["tid"].to_numpy()
     pieces, blind = scan.cut_by_priority(
         timeline.starts, timeline.start_ns, timeline.end_ns, timeline.state, timeline.cpu, timeline.prio,
         frozen(segments[:, 2]), frozen(segments[:, 3]),
-        timeline.index.number(wait_tid[segments[:, 0]]), timeline.index.number(hold_tid[segments[:, 1]]),
+        timeline.index.number(standoffs.wait_tid[segments[:, 0]]),
+        timeline.index.number(standoffs.hold_tid[segments[:, 1]]),
     )  # fmt: skip
     if not len(pieces):
         return make_frame(INVERSIONS), make_frame(INTRUDERS)
@@ -50,17 +49,16 @@ def measure_inversions(trace: Trace, timeline: Timeline, locks: MmapLock) -> tup
     pieces = pieces[order]
     on = segments[pieces[:, scan.SEGMENT]]
     pieces, _ = scan.choose_blamed(
-        frozen(pieces), frozen(on[:, 0]), frozen(on[:, 1]), frozen(holds["end_ns"].to_numpy()), frozen(hold_tid)
+        frozen(pieces), frozen(on[:, 0]), frozen(on[:, 1]), frozen(standoffs.hold_end_ns), frozen(standoffs.hold_tid)
     )
     blind_waits = np.unique(segments[blind > 0, 0])
-    return _assemble(trace, locks, pieces, segments[pieces[:, scan.SEGMENT]], blind_waits)
+    return _assemble(trace, standoffs, pieces, segments[pieces[:, scan.SEGMENT]], blind_waits)
 
 
 def _assemble(
-    trace: Trace, locks: MmapLock, pieces: I64, on: I64, blind_waits: I64
+    trace: Trace, standoffs: Standoffs, pieces: I64, on: I64, blind_waits: I64
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Joins pieces of the same wait, hold and kind that follow each other to inversions."""
-    waits, holds = locks.waits, locks.holds
     wait, hold, via = on[:, 0], on[:, 1], on[:, 4]
     chained = via >= 0
     new = np.ones(len(pieces), np.bool_)
@@ -75,33 +73,21 @@ def _assemble(
     state = pieces[:, scan.STATE]
     ran, ready = (np.bincount(number, weights=np.where(state == s, length, 0)) for s in (RUNNING, RUNNABLE))
     total = np.bincount(number, weights=length)
-    w, h = wait[first], hold[first]
-    start = pieces[first, scan.START]
-    downgraded = holds["downgrade_ns"].to_numpy()[h]
-    writes = holds["write"].to_numpy()[h] & ((downgraded < 0) | (downgraded > start))
-    tid = holds["tid"].to_numpy()
-    # Who ran on a CPU that shows no switch is not known, so the intruders may not be all.
-    switches = trace["sched_switch"]
-    cpus = TidIndex.of([switches["cpu"].to_numpy()])
-    hidden = cpus.number(pieces[:, scan.CPU]) < 0
-    # Nor is it before the first switch of a CPU, where that does not say whom it took the CPU from (Perfetto's compact form).
-    untold = switches.loc[switches["prev_tid"] < 0, ["cpu", "ts_ns"]].drop_duplicates("cpu").set_index("cpu")["ts_ns"]
-    hidden |= pieces[:, scan.START] < untold.reindex(pieces[:, scan.CPU], fill_value=-1).to_numpy()
-    hidden &= state == RUNNABLE
+    w, h, start = wait[first], hold[first], pieces[first, scan.START]
+    (lock, wait_row), (holder_lock, hold_row) = standoffs.locate_waits(w), standoffs.locate_holds(h)
+    cpus, hidden = _hidden_cpus(trace, pieces)
     partial = np.bincount(number, weights=hidden) > 0
-    partial |= (waits["quality"].to_numpy()[w] != EXACT) | np.isin(w, blind_waits)
-    via_tid = np.where(chained[first], waits["tid"].to_numpy()[np.maximum(via[first], 0)], -1)
+    partial |= (standoffs.wait_quality[w] != EXACT) | np.isin(w, blind_waits)
+    via_tid = np.where(chained[first], standoffs.wait_tid[np.maximum(via[first], 0)], -1)
     frame = make_frame(
         INVERSIONS,
         {
-            "start_ns": start, "end_ns": pieces[last, scan.END], "kind": chained[first].astype(np.int8),
-            "wait": w, "hold": h, "mm": waits["mm"].to_numpy()[w], "waiter_tid": waits["tid"].to_numpy()[w],
-            "waiter_prio": pieces[first, scan.WAITER_PRIO], "waiter_write": waits["write"].to_numpy()[w],
-            "via_tid": via_tid, "holder_tid": tid[h], "holder_prio": pieces[first, scan.HOLDER_PRIO],
-            "holder_write": writes,
-            "operation": name_operations(
-                trace, locks.calls, holds["call"].to_numpy()[h], tid[h], holds["start_seq"].to_numpy()[h]
-            ),
+            "start_ns": start, "end_ns": pieces[last, scan.END], "lock": lock, "kind": chained[first].astype(np.int8),
+            "wait": wait_row, "holder_lock": holder_lock, "hold": hold_row, "mm": standoffs.wait_mm[w],
+            "waiter_tid": standoffs.wait_tid[w], "waiter_prio": pieces[first, scan.WAITER_PRIO],
+            "waiter_write": standoffs.wait_write[w], "via_tid": via_tid, "holder_tid": standoffs.hold_tid[h],
+            "holder_prio": pieces[first, scan.HOLDER_PRIO], "holder_write": standoffs.writes_at(h, start),
+            "operation": standoffs.name_operations(trace, h),
             "running_ns": ran.astype(np.int64), "runnable_ns": ready.astype(np.int64),
             "blocked_ns": (total - ran - ready).astype(np.int64),
             "holders": np.maximum.reduceat(pieces[:, scan.COUNT], first).astype(np.int32),
@@ -109,6 +95,17 @@ def _assemble(
         },
     )  # fmt: skip
     return frame, _intruders(trace, cpus, frame, pieces, number)
+
+
+def _hidden_cpus(trace: Trace, pieces: I64) -> tuple[TidIndex, Bools]:
+    """The CPUs that show switches, and for each piece whether the holder was runnable on one where the trace hides who ran."""
+    switches = trace["sched_switch"]
+    cpus = TidIndex.of([switches["cpu"].to_numpy()])
+    hidden = cpus.number(pieces[:, scan.CPU]) < 0
+    # Nor is it told before a CPU's first switch that does not say whom it took the CPU from (Perfetto's compact form).
+    untold = switches.loc[switches["prev_tid"] < 0, ["cpu", "ts_ns"]].drop_duplicates("cpu").set_index("cpu")["ts_ns"]
+    hidden |= pieces[:, scan.START] < untold.reindex(pieces[:, scan.CPU], fill_value=-1).to_numpy()
+    return cpus, hidden & (pieces[:, scan.STATE] == RUNNABLE)
 
 
 def _intruders(trace: Trace, cpus: TidIndex, inversions: pd.DataFrame, pieces: I64, number: I64) -> pd.DataFrame:

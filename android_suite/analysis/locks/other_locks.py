@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from android_suite.analysis.locks.mmap_lock import MmapLock
 from android_suite.analysis.loss import Losses
 from android_suite.analysis.sched import Timeline
-from android_suite.tables.derived import DISK, EVIDENCE, EXACT, LOWER_BOUND, OTHER_WAITS, UNKNOWN
+from android_suite.analysis.sleeps import last_sleep
+from android_suite.tables.derived import EVIDENCE, EXACT, LOWER_BOUND, OTHER_WAITS, UNKNOWN
 from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace
 
@@ -110,29 +111,3 @@ def _from_reasons(trace: Trace, timeline: Timeline, locks: MmapLock) -> pd.DataF
         },
     )  # fmt: skip
     return table[(start >= 0) & ~known]
-
-
-def last_sleep(
-    timeline: Timeline, tids: NDArray[np.int32], when: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The uninterruptible sleep each thread was in at that time or had just left: start and end, -1 where none is known.
-
-    The reason of a sleep is told when it ends, a moment after or before the wake-up that ends it.
-    """
-    start, end = np.full(len(tids), -1, np.int64), np.full(len(tids), -1, np.int64)
-    for tid in np.unique(tids):
-        k = int(timeline.index.number(np.array([tid], np.int32))[0])
-        if k < 0:
-            continue
-        own = slice(int(timeline.starts[k]), int(timeline.starts[k + 1]))
-        asleep = timeline.state[own] == DISK
-        begin, stop = timeline.start_ns[own][asleep], timeline.end_ns[own][asleep]
-        of = tids == tid
-        at = np.searchsorted(begin, when[of]) - 1
-        found = (
-            (at >= 0) & (stop[np.maximum(at, 0)] >= when[of] - 1_000_000) if len(begin) else np.zeros(of.sum(), bool)
-        )
-        if len(begin):
-            start[of] = np.where(found, begin[np.maximum(at, 0)], -1)
-            end[of] = np.where(found, stop[np.maximum(at, 0)], -1)
-    return start, end

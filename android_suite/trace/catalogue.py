@@ -61,7 +61,7 @@ class Event:
         arrays: prefix of the columns (``arg`` of arg0, ...) that hold the elements of an array field.
         text_form: a regular expression that reads the event's text where its keys stand among comms, which may hold anything:
             ``{column}`` is replaced by the expression for that column's value.
-        text_names: what text calls the event, where that is not ``event``.
+        text_names: what text calls the event, where that is not (only) ``event``.
     """
 
     name: str
@@ -90,13 +90,14 @@ def _at(
     return Place(kernel=kernel, text=text or kernel, change=change, absent=absent, never_zero=never_zero)
 
 
-def _wake(kind: str) -> Event:
+def _wake(kind: str, text_names: tuple[str, ...] = ()) -> Event:
     return Event(
         name=f"sched:{kind}",
         table=events.SCHED_WAKE,
         constants={"kind": events.WAKE_KINDS.index(kind)},
         columns={"target_tid": _at("pid"), "target_prio": _at("prio"), "target_cpu": _at("target_cpu", absent=-1)},
         names=(("target_tid", _at("comm")),),
+        text_names=text_names,
     )
 
 
@@ -155,8 +156,11 @@ EVENTS: tuple[Event, ...] = (
             "next_prio": _at("next_prio"),
         },
         names=(("prev_tid", _at("prev_comm")), ("next_tid", _at("next_comm"))),
+        text_names=("sched_switch", "context_switch"),  # the latter: lines of the wakeup tracers themselves
     ),
-    *(_wake(kind) for kind in events.WAKE_KINDS),
+    _wake("sched_waking"),
+    _wake("sched_wakeup", text_names=("sched_wakeup", "wakeup")),
+    _wake("sched_wakeup_new"),
     Event(
         name="sched:sched_blocked_reason",
         table=events.BLOCKED_REASON,
@@ -257,6 +261,13 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 def events_of(table: Table) -> Iterator[Event]:
     """The events whose rows go to ``table``, named system calls left out."""
     return (event for event in EVENTS if event.table is table)
+
+
+def text_key(name: str, column: str) -> str:
+    """What stands in text before the column's value: ``prev_pid=``. ``name`` is the event's ``system:event``."""
+    event = _BY_NAME[name]
+    comms = {f"{tid}.comm": comm for tid, comm in event.names}
+    return f"{(comms.get(column) or event.columns[column]).text[0]}="
 
 
 def find_event(form: EventFormat) -> Event | None:

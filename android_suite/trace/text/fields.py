@@ -1,8 +1,7 @@
-"""Payloads of ftrace text to columns, one compiled function a kind of event.
+"""Locks and system calls of ftrace text to columns: events whose text is more than keys and values.
 
-Fields are looked up by key, so both memcg layouts of mmap_lock, ``success=`` of old wakeups and the key=value form of
-``trace-cmd report -R`` are read alike. sched events are in text_sched_fields.
-Each function takes the text and the payloads' bounds and returns its columns and, last, which rows it could read.
+Each function takes the text and the payloads' bounds and returns its columns and, last, which rows it could read. The
+key=value form of ``trace-cmd report -R`` is read alike.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from android_suite.trace.catalogue import text_key
 from android_suite.trace.core.byte_readers import (
     find,
     find_key,
@@ -20,14 +20,12 @@ from android_suite.trace.core.byte_readers import (
     skip_spaces,
 )
 from android_suite.trace.core.compiled import compiled
-from android_suite.trace.text.lines import MAX_TID
 
-_MM, _WRITE, _SUCCESS = pattern("mm="), pattern("write="), pattern("success=")
-_LOCK_ADDR, _FLAGS, _RET = pattern("lock_addr="), pattern("flags="), pattern("ret=")
-_NR, _ID, _ARGS, _COLON = pattern("NR "), pattern("id="), pattern("args=ARRAY["), pattern(": ")
+_LOCK_ADDR = pattern(text_key("lock:contention_begin", "lock_addr"))
+_FLAGS, _RET = pattern(text_key("lock:contention_begin", "flags")), pattern(text_key("lock:contention_end", "ret"))
+_ID = pattern(text_key("raw_syscalls:sys_enter", "nr"))
+_NR, _ARGS, _COLON = pattern("NR "), pattern("args=ARRAY["), pattern(": ")
 _SYSCALL_NR, _EQUALS = pattern("__syscall_nr="), pattern("=")
-_FIRST_PID, _IOWAIT, _IO_WAIT, _CALLER = pattern("pid="), pattern("iowait="), pattern("io_wait="), pattern("caller=")
-_ADDRESS, _IP, _ERROR_CODE = pattern("address="), pattern("ip="), pattern("error_code=")
 
 
 @compiled
@@ -48,38 +46,6 @@ def hex_after(buf: np.ndarray, start: int, end: int, key: np.ndarray) -> tuple[A
         return np.uint64(0), -1
     value, stop = read_hex(buf, at, end)
     return value, stop if stop > at else -1
-
-
-@compiled
-def _flag_after(buf: np.ndarray, start: int, end: int, key: np.ndarray) -> int:
-    """1 for true, 0 for false after ``key`` (true/false, 1/0, Y/N), -1 if it is not there."""
-    at = find_key(buf, start, end, key)
-    if at < 0 or at >= end:
-        return -1
-    c = buf[at]
-    if c in (116, 49, 89):
-        return 1
-    return 0 if c in (102, 48, 78) else -1
-
-
-@compiled
-def parse_mmap_lock(
-    buf: np.ndarray, starts: np.ndarray, ends: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """mmap_lock:*: mm, write, success (True where the event has none)."""
-    n = len(starts)
-    mm, write, success = np.zeros(n, np.uint64), np.zeros(n, np.bool_), np.ones(n, np.bool_)
-    good = np.zeros(n, np.bool_)
-    for i in range(n):
-        value, at = hex_after(buf, starts[i], ends[i], _MM)
-        if at < 0:
-            continue
-        is_write = _flag_after(buf, at, ends[i], _WRITE)
-        if is_write < 0:
-            continue
-        mm[i], write[i], good[i] = value, is_write == 1, True
-        success[i] = _flag_after(buf, at, ends[i], _SUCCESS) != 0
-    return mm, write, success, good
 
 
 @compiled
@@ -235,52 +201,3 @@ def parse_named_syscall(
             args[i, k] = value
             at = stop
     return args, ret, good
-
-
-@compiled
-def parse_blocked(
-    buf: np.ndarray, starts: np.ndarray, ends: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """sched_blocked_reason: target_tid, io_wait, and the bounds of the caller's name (empty for a caller of 0)."""
-    n = len(starts)
-    tids, io_wait, good = np.zeros(n, np.int32), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
-    from_, to = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    for i in range(n):
-        end = ends[i]
-        tid, at = int_after(buf, starts[i], end, _FIRST_PID)
-        if at < 0 or not 0 <= tid <= MAX_TID:
-            continue
-        waited = _flag_after(buf, at, end, _IOWAIT)
-        if waited < 0:
-            waited = _flag_after(buf, at, end, _IO_WAIT)
-        if waited < 0:
-            continue
-        tids[i], io_wait[i], good[i] = tid, waited == 1, True
-        where = find_key(buf, at, end, _CALLER)
-        if where < 0:
-            continue
-        stop = where
-        while stop < end and buf[stop] > 32:
-            stop += 1
-        bits, after = read_hex(buf, where, stop)
-        if not (after == stop and bits == 0):
-            from_[i], to[i] = where, stop
-    return tids, io_wait, from_, to, good
-
-
-@compiled
-def parse_page_fault(
-    buf: np.ndarray, starts: np.ndarray, ends: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """page_fault_user: address, ip, error_code; 0 for an ip that is printed as a symbol."""
-    n = len(starts)
-    address, ip, code = np.zeros(n, np.uint64), np.zeros(n, np.uint64), np.zeros(n, np.uint64)
-    good = np.zeros(n, np.bool_)
-    for i in range(n):
-        one, at = hex_after(buf, starts[i], ends[i], _ADDRESS)
-        three, at3 = hex_after(buf, starts[i], ends[i], _ERROR_CODE)
-        if at < 0 or at3 < 0:
-            continue
-        two, _ = hex_after(buf, at, ends[i], _IP)
-        address[i], ip[i], code[i], good[i] = one, two, three, True
-    return address, ip, code, good

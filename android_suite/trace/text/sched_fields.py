@@ -1,4 +1,4 @@
-"""sched events of ftrace text to columns: switches, wake-ups, changes of priority.
+"""sched events of ftrace text to columns: switches and wake-ups.
 
 Both forms are read: the kernel's own ``key=value`` and trace-cmd's ``comm:tid [prio] S ==> ...``.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from android_suite.tables.events import TASK_STATES
+from android_suite.trace.catalogue import text_key
 from android_suite.trace.core.byte_readers import find, find_key, find_past_comm, pattern, read_int, skip_spaces
 from android_suite.trace.core.compiled import compiled
 from android_suite.trace.text.fields import int_after
@@ -21,16 +22,18 @@ for _index, _letter in enumerate(TASK_STATES):
         _STATE_OF_BYTE[ord(_letter)] = _index
 _S, _D, _T, _TRACED = (TASK_STATES.index(letter) for letter in "SDTt")
 
-_PREV_COMM, _PREV_PID, _PREV_PRIO = pattern("prev_comm="), pattern(" prev_pid="), pattern("prev_prio=")
-_PREV_STATE, _NEXT_COMM = pattern("prev_state="), pattern("next_comm=")
-_NEXT_PID, _NEXT_PRIO = pattern(" next_pid="), pattern("next_prio=")
-_COMM, _PID, _PRIO, _TARGET_CPU, _CPU = (
-    pattern("comm="), pattern(" pid="), pattern("prio="), pattern("target_cpu="), pattern("CPU:"),
-)  # fmt: skip
+_PREV_COMM, _PREV_PRIO, _PREV_STATE, _NEXT_COMM, _NEXT_PRIO = (
+    pattern(text_key("sched:sched_switch", column))
+    for column in ("prev_tid.comm", "prev_prio", "prev_state", "next_tid.comm", "next_prio")
+)
+# A comm ends where the space before the next key is.
+_PREV_PID, _NEXT_PID = (pattern(" " + text_key("sched:sched_switch", column)) for column in ("prev_tid", "next_tid"))
+_COMM, _PRIO, _TARGET_CPU = (
+    pattern(text_key("sched:sched_waking", column)) for column in ("target_tid.comm", "target_prio", "target_cpu")
+)
+_PID, _CPU = pattern(" " + text_key("sched:sched_waking", "target_tid")), pattern("CPU:")
 _ARROW = pattern("==> ")
 _TRACER_SWITCH, _TRACER_WAKE = pattern(" ==> ["), pattern(" + [")
-_OLDPRIO, _NEWPRIO = pattern("oldprio="), pattern("newprio=")
-_THREAD, _OLD, _NEW = pattern("thread="), pattern("old="), pattern("new=")
 
 
 @compiled
@@ -228,30 +231,3 @@ def parse_wake(
             cpus[i] = cpu
         _remember(tid, comm, comm_end, comm_at, comm_size)
     return tids, prios, cpus, good
-
-
-@compiled
-def parse_setprio(
-    buf: np.ndarray, starts: np.ndarray, ends: np.ndarray, is_binder: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """sched_pi_setprio and binder_set_priority: target_tid, old_prio, new_prio."""
-    n = len(starts)
-    tids, old, new = np.zeros(n, np.int32), np.zeros(n, np.int32), np.zeros(n, np.int32)
-    good = np.zeros(n, np.bool_)
-    for i in range(n):
-        end = ends[i]
-        if is_binder[i]:
-            tid, at = int_after(buf, starts[i], end, _THREAD)
-            before, at2 = int_after(buf, max(at, starts[i]), end, _OLD)
-            after, at3 = int_after(buf, max(at2, starts[i]), end, _NEW)
-        else:
-            comm = find_key(buf, starts[i], end, _COMM)
-            at = find_past_comm(buf, comm, end, _PID) if comm >= 0 else -1
-            tid, stop = read_int(buf, max(at, starts[i]), end)
-            at = stop if at >= 0 and stop > at else -1
-            before, at2 = int_after(buf, max(at, starts[i]), end, _OLDPRIO)
-            after, at3 = int_after(buf, max(at2, starts[i]), end, _NEWPRIO)
-        if at < 0 or at2 < 0 or at3 < 0 or not (0 <= tid <= MAX_TID and _is_prio(before) and _is_prio(after)):
-            continue
-        tids[i], old[i], new[i], good[i] = tid, before, after, True
-    return tids, old, new, good

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,11 +13,13 @@ import pandas as pd
 from android_suite.model.syscalls import call_of_name
 from android_suite.tables import events
 from android_suite.tables.schema import Table
+from android_suite.trace.catalogue import CLONE_THREAD, COMM_BYTES, ENTERED, EVENTS, LEFT, RUNNING, Event, is_text
 from android_suite.trace.core.byte_readers import find, pattern, read_hex, read_int, skip_spaces
 from android_suite.trace.core.compiled import compiled
 from android_suite.trace.core.growing import GrowingColumn, GrowingTable
 from android_suite.trace.core.string_columns import string_column
 from android_suite.trace.text import fields, sched_fields
+from android_suite.trace.text.keyed import read_keyed
 from android_suite.trace.text.lines import (
     CONTEXT_SWITCH,
     DELIM_ENTER,
@@ -29,15 +33,7 @@ from android_suite.trace.text.lines import (
     ScanState,
 )
 
-_MARKERS = ("tracing_mark_write", "print", "0")  # "0": what kernels of 2012 printed for it
-_TASKS = {
-    "sched_process_fork": ("fork", r"comm=(?P<c>.*) pid=(?P<p>\d+) child_comm=(?P<comm>.*) child_pid=(?P<tid>\d+)"),
-    "sched_process_exec": ("exec", r"filename=(?:.*/)?(?P<comm>\S{0,15}).* pid=(?P<tid>\d+) old_pid="),
-    "sched_process_exit": ("exit", r"comm=(?P<comm>.*) pid=(?P<tid>\d+) prio="),
-    "task_rename": ("rename", r"(?:pid=(?P<tid>\d+) )?oldcomm=.* newcomm=(?P<comm>.*) oom_score_adj="),
-    "task_newtask": ("newtask", r"pid=(?P<tid>\d+) comm=(?P<comm>.*) clone_flags=(?:0x)?(?P<flags>[0-9a-f]+) oom_score_adj="),
-}  # fmt: skip
-_CLONE_THREAD = 0x10000
+_HEAD = ("seq", "ts_ns", "cpu", "tid")
 _ADDRESS_PREFIX = pattern(": ")
 _MARK_PREFIX = pattern("tracing_mark_write: ")
 _RAW_IP, _RAW_TEXT = pattern("ip="), pattern(" buf=")
@@ -110,14 +106,15 @@ class TextTables:
             groups[CONTEXT_SWITCH] = groups[WAKEUP] = 0
         codes = groups[lines.name]
         row = np.arange(self.events, self.events + n, dtype=np.int64)
-        for code, (table, add) in enumerate(_GROUPS, start=1):
+        for code, (table, parse) in enumerate(_GROUPS, start=1):
             index = np.flatnonzero(codes == code)
             if len(index):
                 picked = Lines(
                     ts_ns=lines.ts_ns[index], tid=lines.tid[index], cpu=lines.cpu[index], name=lines.name[index],
                     delim=lines.delim[index], start=lines.start[index], end=lines.end[index],
                 )  # fmt: skip
-                columns, good = add(self, picked)
+                columns, good = parse(self, picked) if parse else ({}, np.ones(len(index), np.bool_))
+                self._complete(table, picked, columns, good)
                 head = {"seq": row[index], "ts_ns": picked.ts_ns, "cpu": picked.cpu}
                 if "tid" in table.dtypes:
                     head["tid"] = picked.tid
@@ -135,150 +132,171 @@ class TextTables:
             start, size = int(self.state.name_start[number]), int(self.state.name_size[number])
             self.names.append(self.buf[start : start + size].tobytes().decode("ascii", "replace"))
 
-    def _keep(self, table: Table, columns: dict[str, object], good: np.ndarray, names: np.ndarray) -> None:
+    def _complete(self, table: Table, lines: Lines, columns: dict[str, Any], good: np.ndarray) -> None:
+        """Adds the columns that no parser of a special form has made: by the keys of the catalogue, or constant."""
+        left = {name: dtype for name, dtype in table.dtypes.items() if name not in columns and name not in _HEAD}
+        made = {
+            name: np.full(len(good), "", object) if d == "str" else np.zeros(len(good), d) for name, d in left.items()
+        }
+        for number in np.unique(lines.name).tolist():
+            event = _EVENT_OF_NAME.get(self.names[number])
+            if event is None:
+                continue  # a system call by name: its parser has said all
+            at = np.flatnonzero(lines.name == number)
+            wanted = [name for name in left if name in event.columns]
+            if wanted:
+                read, sound = read_keyed(self.buf, lines.start[at], lines.end[at], event, wanted)
+                good[at] &= sound
+                for name, values in read.items():
+                    made[name][at] = values
+            for name in left.keys() - event.columns.keys():
+                if name in event.constants:
+                    made[name][at] = event.constants[name]
+        columns |= {n: pd.Series(v, dtype="str") if left[n] == "str" else v for n, v in made.items()}
+
+    def _keep(self, table: Table, columns: dict[str, Any], good: np.ndarray, names: np.ndarray) -> None:
         if not good.all():
             bad, tally = np.unique(names[~good], return_counts=True)
             for number, count in zip(bad, tally, strict=True):
                 name = self.names[number]
                 self.malformed[name] = self.malformed.get(name, 0) + int(count)
-            columns = {k: v[good] for k, v in columns.items()}  # type: ignore[index]
+            columns = {k: v[good] for k, v in columns.items()}
         self.tables.setdefault(table.name, GrowingTable(table)).extend(columns)
 
 
-def _kinds(builder: TextTables, lines: Lines, kinds: Sequence[str]) -> np.ndarray:
-    table = np.array([kinds.index(n) if n in kinds else 0 for n in builder.names], dtype=np.int8)
-    return np.asarray(table[lines.name])
-
-
-def _switch(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
-    out = sched_fields.parse_switch(builder.buf, lines.start, lines.end, builder.sched_comm_at, builder.sched_comm_size)
+def _switch(tables: TextTables, lines: Lines) -> Parsed:
+    out = sched_fields.parse_switch(tables.buf, lines.start, lines.end, tables.sched_comm_at, tables.sched_comm_size)
     names = ("prev_tid", "prev_prio", "prev_state", "next_tid", "next_prio")
     return dict(zip(names, out[:-1], strict=True)), out[-1]
 
 
-def _wake(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
+def _wake(tables: TextTables, lines: Lines) -> Parsed:
     tid, prio, cpu, good = sched_fields.parse_wake(
-        builder.buf, lines.start, lines.end, builder.sched_comm_at, builder.sched_comm_size
+        tables.buf, lines.start, lines.end, tables.sched_comm_at, tables.sched_comm_size
     )
-    kind = _kinds(builder, lines, events.WAKE_KINDS)
-    kind[lines.name == WAKEUP] = events.WAKE_KINDS.index("sched_wakeup")
-    return {"kind": kind, "target_tid": tid, "target_prio": prio, "target_cpu": cpu}, good
+    return {"target_tid": tid, "target_prio": prio, "target_cpu": cpu}, good
 
 
-def _mmap_lock(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
-    mm, write, success, good = fields.parse_mmap_lock(builder.buf, lines.start, lines.end)
-    return {"kind": _kinds(builder, lines, events.MMAP_LOCK_KINDS), "mm": mm, "write": write, "success": success}, good
+def _contention(tables: TextTables, lines: Lines) -> Parsed:
+    addr, flags, ret, good = fields.parse_contention(tables.buf, lines.start, lines.end)
+    return {"lock_addr": addr, "flags": flags, "ret": ret}, good
 
 
-def _contention(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
-    addr, flags, ret, good = fields.parse_contention(builder.buf, lines.start, lines.end)
-    kind = _kinds(builder, lines, events.CONTENTION_KINDS)
-    return {"kind": kind, "lock_addr": addr, "flags": flags, "ret": ret}, good
-
-
-def _raw_syscall(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
-    is_exit = np.array([n == "sys_exit" for n in builder.names])[lines.name]
-    nr, args, ret, good = fields.parse_raw_syscall(builder.buf, lines.start, lines.end, is_exit)
+def _raw_syscall(tables: TextTables, lines: Lines) -> Parsed:
+    is_exit = np.array([n == "sys_exit" for n in tables.names])[lines.name]
+    nr, args, ret, good = fields.parse_raw_syscall(tables.buf, lines.start, lines.end, is_exit)
     return _syscall_columns(is_exit, np.zeros(len(nr), np.int32), nr, args, ret), good
 
 
-def _named_syscall(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
-    exits = np.array([n.startswith("sys_exit_") for n in builder.names])[lines.name]
+def _named_syscall(tables: TextTables, lines: Lines) -> Parsed:
+    exits = np.array([n.startswith(LEFT) for n in tables.names])[lines.name]
     is_exit = exits | (lines.delim == DELIM_EXIT)
-    calls = np.array([_call_of(n) for n in builder.names], dtype=np.int32)[lines.name]
-    args, ret, good = fields.parse_named_syscall(builder.buf, lines.start, lines.end, is_exit)
+    calls = np.array([_call_of(n) for n in tables.names], dtype=np.int32)[lines.name]
+    args, ret, good = fields.parse_named_syscall(tables.buf, lines.start, lines.end, is_exit)
     # "sys_x: ..." is neither an entry nor an exit.
-    prefixed = np.array([n.startswith(("sys_enter_", "sys_exit_")) for n in builder.names])[lines.name]
+    prefixed = np.array([n.startswith((ENTERED, LEFT)) for n in tables.names])[lines.name]
     good &= prefixed | (lines.delim == DELIM_ENTER) | (lines.delim == DELIM_EXIT)
     return _syscall_columns(is_exit, calls, np.full(len(calls), -1, np.int32), args, ret), good
 
 
-def _marker(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
-    starts = np.minimum(lines.start, lines.end)
-    padded = np.array([n == "print" for n in builder.names])[lines.name]
-    some = starts[padded]
-    _strip_marker_prefix(builder.buf, some, lines.end[padded])
-    starts[padded] = some
-    _note_marker_tgid(builder.buf, starts, lines.end, lines.tid, builder.marker_tgid)
-    return {"text": string_column(builder.buf, starts, lines.end)}, np.ones(len(starts), np.bool_)
-
-
-def _blocked(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
-    tid, io_wait, start, end, good = fields.parse_blocked(builder.buf, lines.start, lines.end)
-    return {"target_tid": tid, "io_wait": io_wait, "caller": string_column(builder.buf, start, end)}, good
-
-
-def _setprio(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
-    binder = np.array([n == "binder_set_priority" for n in builder.names])[lines.name]
-    tid, old, new, good = sched_fields.parse_setprio(builder.buf, lines.start, lines.end, binder)
-    return {"target_tid": tid, "old_prio": old, "new_prio": new}, good
-
-
-def _page_fault(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
-    address, ip, code, good = fields.parse_page_fault(builder.buf, lines.start, lines.end)
-    return {"address": address, "ip": ip, "error_code": code}, good
-
-
-def _task(builder: TextTables, lines: Lines) -> tuple[dict[str, object], np.ndarray]:
-    start = np.minimum(lines.start, lines.end)
-    # The kernel prints far less; longer lines are hostile and would keep the expressions below busy.
-    text = string_column(builder.buf, start, np.minimum(lines.end, start + 512)).str.strip()
-    n = len(text)
-    tid, comm = lines.tid.copy(), np.full(n, "", dtype=object)
-    thread, good, kind = np.zeros(n, np.bool_), np.zeros(n, np.bool_), np.zeros(n, np.int8)
-    for name, (what, form) in _TASKS.items():
-        if name not in builder.names:
-            continue
-        at = np.flatnonzero(lines.name == builder.names.index(name))
-        found = text.iloc[at].str.extract(form)
-        kind[at] = events.TASK_KINDS.index(what)
-        good[at] = found["comm"].notna().to_numpy()
-        comm[at] = found["comm"].fillna("").to_numpy(dtype=object)
-        numbers = pd.to_numeric(found["tid"], errors="coerce").to_numpy(dtype=np.float64)
-        usable = (numbers >= 0) & (numbers <= MAX_TID)
-        good[at] &= usable | np.isnan(numbers)
-        tid[at[usable]] = numbers[usable].astype(np.int32)
-        if what == "newtask":
-            flags = [int(f, 16) if isinstance(f, str) and len(f) <= 16 else 0 for f in found["flags"]]
-            thread[at] = (np.array(flags, dtype=np.uint64) & np.uint64(_CLONE_THREAD)) != 0
-    return {"kind": kind, "target_tid": tid, "thread_of_caller": thread, "comm": pd.Series(comm, dtype="str")}, good
-
-
-_Adder = Callable[[TextTables, Lines], tuple[dict[str, object], np.ndarray]]
-_GROUPS: tuple[tuple[Table, _Adder], ...] = (
-    (events.SCHED_SWITCH, _switch),
-    (events.SCHED_WAKE, _wake),
-    (events.MMAP_LOCK, _mmap_lock),
-    (events.CONTENTION, _contention),
-    (events.SYSCALL, _raw_syscall),
-    (events.SYSCALL, _named_syscall),
-    (events.MARKER, _marker),
-    (events.BLOCKED_REASON, _blocked),
-    (events.PI_SETPRIO, _setprio),
-    (events.TASK, _task),
-    (events.PAGE_FAULT, _page_fault),
-)
-_NAME_GROUP: dict[str, int] = {
-    "sched_switch": 1, "context_switch": 1, "wakeup": 2, **dict.fromkeys(events.WAKE_KINDS, 2),
-    **dict.fromkeys(events.MMAP_LOCK_KINDS, 3),
-    **dict.fromkeys(events.CONTENTION_KINDS, 4), "sys_enter": 5, "sys_exit": 5, **dict.fromkeys(_MARKERS, 7),
-    "sched_blocked_reason": 8, "sched_pi_setprio": 9, "binder_set_priority": 9, **dict.fromkeys(_TASKS, 10),
-    "page_fault_user": 11,
-}  # fmt: skip
-
-
-def _group_of(name: str) -> int:
-    if name in _NAME_GROUP:
-        return _NAME_GROUP[name]
-    return 6 if name.startswith("sys_") else FUNCTION
-
-
 def _call_of(name: str) -> int:
-    return call_of_name(name.removeprefix("sys_enter_").removeprefix("sys_exit_").removeprefix("sys_"))
+    return call_of_name(name.removeprefix(ENTERED).removeprefix(LEFT).removeprefix("sys_"))
 
 
 def _syscall_columns(
     is_exit: np.ndarray, call: np.ndarray, nr: np.ndarray, args: np.ndarray, ret: np.ndarray
-) -> dict[str, object]:
-    columns: dict[str, object] = {"kind": is_exit.astype(np.int8), "call": call, "nr": nr, "ret": ret}
+) -> dict[str, Any]:
+    columns: dict[str, Any] = {"kind": is_exit.astype(np.int8), "call": call, "nr": nr, "ret": ret}
     return columns | {f"arg{i}": np.ascontiguousarray(args[:, i]) for i in range(6)}
+
+
+def _marker(tables: TextTables, lines: Lines) -> Parsed:
+    starts = np.minimum(lines.start, lines.end)
+    padded = np.array([n == "print" for n in tables.names])[lines.name]
+    some = starts[padded]
+    _strip_marker_prefix(tables.buf, some, lines.end[padded])
+    starts[padded] = some
+    _note_marker_tgid(tables.buf, starts, lines.end, lines.tid, tables.marker_tgid)
+    return {"text": string_column(tables.buf, starts, lines.end)}, np.ones(len(starts), np.bool_)
+
+
+def _task(tables: TextTables, lines: Lines) -> Parsed:
+    """By the events' text forms: their keys stand among comms, and they are few."""
+    start = np.minimum(lines.start, lines.end)
+    # The kernel prints far less; longer lines are hostile and would keep the expressions busy.
+    text = string_column(tables.buf, start, np.minimum(lines.end, start + 512)).str.strip()
+    n = len(text)
+    columns: dict[str, Any] = {
+        name: np.full(n, "", object) if dtype == "str" else np.zeros(n, dtype)
+        for name, dtype in events.TASK.dtypes.items()
+        if name not in _HEAD
+    }
+    good = np.zeros(n, np.bool_)
+    for number in np.unique(lines.name).tolist():
+        event = _EVENT_OF_NAME[tables.names[number]]
+        at = np.flatnonzero(lines.name == number)
+        found = text.iloc[at].str.extract(_FORMS[event.name])
+        good[at] = found["comm"].notna().to_numpy()
+        columns["kind"][at] = event.kind
+        for name, words in found.items():
+            values, sound = _task_values(event, str(name), words, lines.tid[at])
+            columns[str(name)][at] = values
+            good[at] &= sound
+    columns["comm"] = pd.Series(columns["comm"], dtype="str")
+    return columns, good
+
+
+def _task_values(event: Event, column: str, words: pd.Series, running: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A column's values from what its expression found, and which of them can be."""
+    place, every = event.columns[column], np.ones(len(words), np.bool_)
+    if place.change == "comm_of_path":
+        words = words.str.rsplit("/", n=1).str[-1].str[:COMM_BYTES]
+    if is_text(event.table, column):
+        return words.fillna("").to_numpy(dtype=object), every
+    if place.change == "shares_tgid":
+        flags = [int(f, 16) if isinstance(f, str) and len(f) <= 16 else 0 for f in words]
+        return (np.array(flags, dtype=np.uint64) & np.uint64(CLONE_THREAD)) != 0, every
+    numbers = pd.to_numeric(words, errors="coerce").to_numpy(dtype=np.float64)
+    lowest, largest = (0, MAX_TID) if column.endswith("tid") else (-(1 << 31), (1 << 31) - 1)
+    missing = np.isnan(numbers)
+    possible = (numbers >= lowest) & (numbers <= largest)
+    otherwise = running if RUNNING in place.kernel else np.full(len(words), place.absent or 0)
+    return np.where(possible, np.nan_to_num(numbers), otherwise).astype(np.int32), possible | missing
+
+
+def _expression(event: Event) -> str:
+    """The event's text form with an expression in place of each column."""
+
+    def value(match: re.Match[str]) -> str:
+        column = match[1]
+        if is_text(event.table, column):
+            return f"(?P<{column}>.*)"
+        return f"(?P<{column}>{'[0-9a-f]+' if event.columns[column].change == 'shares_tgid' else '-?[0-9]+'})"
+
+    return re.sub(r"\{(\w+)\}", value, event.text_form)
+
+
+Parsed = tuple[dict[str, Any], np.ndarray]  # columns, and which rows could be read
+_Parser = Callable[[TextTables, Lines], Parsed]
+# Forms of text that are more than keys and values. A column that a parser does not make is read by its key.
+_PARSERS: dict[Table, _Parser] = {
+    events.SCHED_SWITCH: _switch,
+    events.SCHED_WAKE: _wake,
+    events.CONTENTION: _contention,
+    events.SYSCALL: _raw_syscall,
+    events.MARKER: _marker,
+    events.TASK: _task,
+}
+_EVENT_OF_NAME: dict[str, Event] = {name: e for e in EVENTS for name in e.text_names or (e.bare_name,)}
+_FORMS = {e.name: _expression(e) for e in EVENTS if e.text_form}
+_GROUPS: tuple[tuple[Table, _Parser | None], ...] = (
+    *((table, _PARSERS.get(table)) for table in dict.fromkeys(e.table for e in EVENTS)),
+    (events.SYSCALL, _named_syscall),
+)
+_GROUP_OF_TABLE = {table.name: number for number, (table, _) in enumerate(_GROUPS[:-1], start=1)}
+
+
+def _group_of(name: str) -> int:
+    if name in _EVENT_OF_NAME:
+        return _GROUP_OF_TABLE[_EVENT_OF_NAME[name].table.name]
+    return len(_GROUPS) if name.startswith("sys_") else FUNCTION

@@ -144,7 +144,8 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
     return Analysis(
         source=trace.source,
         process=process,
-        blind_ns=int((losses.any_cpu.to_ns - losses.any_cpu.from_ns).sum()),
+        # A file that ends before the recording did hides what came after, however long that was.
+        blind_ns=max(int((losses.any_cpu.to_ns - losses.any_cpu.from_ns).sum()), int(trace.source.cut)),
         recorded=recorded,
         timeline=timeline,
         tables={

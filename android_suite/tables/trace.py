@@ -27,6 +27,7 @@ class TraceSource:
     event_counts: Mapping[str, int] = field(default_factory=dict)  # "sched:sched_switch" -> count; text: name only
     # Event kinds that were switched on, where the format tells (None: unknown, a missing event proves nothing).
     enabled_events: frozenset[str] | None = None
+    cut: bool = False  # the file is damaged or ends before the recording did: what is counted in it is a lower bound
     notes: tuple[str, ...] = ()  # what a user must know: "times have microsecond precision", ...
 
     @property

@@ -4,69 +4,63 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
 
 from android_suite.errors import TraceError, Unsupported, UsageError
 from android_suite.tables.trace import Trace
-from android_suite.trace.core.unpack import GZIP_MAGIC, ZIP_MAGIC, ZSTD_MAGIC, unpack_zip, unpack_zlib, unpack_zstd
+from android_suite.trace.choose import choose_trace
+from android_suite.trace.core.archive import Member, is_archive, list_members
+from android_suite.trace.core.encoding import UTF8_BOM, decode_utf16, find_utf16
+from android_suite.trace.core.foreign import KNOWN, name_binary, name_document
+from android_suite.trace.core.unpack import is_packed, unpack_stream
+from android_suite.trace.dat.reader import MAGIC as TRACE_DAT_MAGIC
 from android_suite.trace.dat.reader import read_trace_dat
 from android_suite.trace.perfetto.reader import read_perfetto
 from android_suite.trace.perfetto.wire import looks_like_perfetto
 from android_suite.trace.ring.capture_folder import read_raw_capture
 from android_suite.trace.text.reader import read_text
 
-TRACE_DAT_MAGIC = b"\x17\x08\x44tracing"
-_KNOWN = "a run directory, trace.dat, ftrace or systrace text or html, atrace -z output or a Perfetto trace"
 _HEAD_BYTES = 4096
-_PACKED = (GZIP_MAGIC, ZSTD_MAGIC, ZIP_MAGIC)
 _LAYERS = 3  # a gzip in a zip happens; more is an attack
-# What people hand over by mistake, by its first bytes.
-_OTHERS = (
-    (b"\x89PNG", "a PNG picture"),
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"\x7fELF", "a program (ELF)"),
-    (b"PERFILE2", "a perf.data file"),
-    (b"%PDF", "a PDF document"),
-    (b"SQLite format 3", "an SQLite database"),
-    (b"ANDROID!", "an Android boot image"),
-    (b"{", "a JSON document"),
-)
+_MOST_FILES = 2000  # of a folder that are looked at
 
 
 def open_trace(path: Path | str) -> Trace:
-    """Reads the trace at ``path``, whatever its format; packed traces (gzip, zstd, zip) are unpacked within a bound.
+    """Reads the trace at ``path``, whatever its format.
+
+    Packed traces (gzip, xz, bzip2, zstd) and archives (zip, tar; a bugreport.zip among them) are unpacked within a bound.
 
     Args:
-        path: a file, or a folder that is (or holds) one raw ftrace capture.
+        path: a file, or a folder that is or holds one raw ftrace capture, or holds one trace.
 
     Raises:
-        UsageError: nothing there, nothing a trace could be, or several traces in one folder.
+        UsageError: nothing there, nothing a trace could be, or several traces in one archive or folder.
         TraceError: a trace, and damaged.
     """
     place = Path(path)
     if place.is_dir():
-        return read_raw_capture(find_capture(place))
+        return _open_folder(place)
     try:
         size = place.stat().st_size
         with place.open("rb") as stream:
             head = stream.read(_HEAD_BYTES)
     except OSError as error:
-        raise UsageError(f"{place} cannot be read ({error.strerror}); give {_KNOWN}.") from error
+        raise UsageError(f"{place} cannot be read ({error.strerror}); give {KNOWN}.") from error
     if not place.is_file():
-        raise UsageError(f"{place} is no file; give {_KNOWN}.")
+        raise UsageError(f"{place} is no file; give {KNOWN}.")
     if size == 0:
         raise TraceError(place, 0, "a trace, the file is empty", hint="Record the trace again and check its size.")
-    if head.startswith(_PACKED):
+    if is_packed(head) or is_archive(head):
         return _open_packed(place.read_bytes(), place)
     if head.startswith(TRACE_DAT_MAGIC):
         return read_trace_dat(place)
-    if looks_like_perfetto(head, size):
-        return read_perfetto(place)
-    _refuse_others(head, place)
-    return read_text(place)
+    _refuse_foreign(head, place)
+    return read_perfetto(place) if looks_like_perfetto(head, size) else read_text(place)
 
 
 def find_capture(folder: Path) -> Path:
@@ -82,30 +76,75 @@ def find_capture(folder: Path) -> Path:
     if len(below) == 1:
         return below[0]
     if not below:
-        raise UsageError(f"{folder} holds no ftrace capture; give {_KNOWN}.")
+        raise UsageError(f"{folder} holds no ftrace capture; give {KNOWN}.")
     listed = ", ".join(str(p.relative_to(folder)) for p in below[:4])
     raise UsageError(f"{folder} holds {len(below)} captures ({listed}, ...); give one of them.")
 
 
+def _open_folder(folder: Path) -> Trace:
+    """The raw capture of a folder; else the only trace among its files (an unpacked bug report)."""
+    captures = any((place / "meta.json").is_file() for place in (folder, folder / "ftrace"))
+    if captures or next(folder.glob("**/ftrace/meta.json"), None) is not None:
+        return read_raw_capture(find_capture(folder))
+    if (folder / "form.template").exists() or (folder / "instrument_data").exists():
+        raise UsageError(f"{folder} is a trace of Apple's Instruments; give {KNOWN}.")
+    for metadata in folder.glob("**/metadata"):
+        if metadata.is_file():
+            _refuse_foreign(metadata.read_bytes()[:_HEAD_BYTES], folder)
+    files = sorted(islice((f for f in folder.rglob("*") if f.is_file() and not f.is_symlink()), _MOST_FILES))
+    if not files:
+        raise UsageError(f"{folder} holds no ftrace capture; give {KNOWN}.")
+
+    def reader(file: Path) -> Callable[[int | None], bytes]:
+        def read(most: int | None) -> bytes:
+            try:
+                with file.open("rb") as stream:
+                    return stream.read(-1 if most is None else most)
+            except OSError:
+                return b""
+
+        return read
+
+    members = [Member(name=str(f.relative_to(folder)), size=f.stat().st_size, read=reader(f)) for f in files]
+    chosen = choose_trace(members, folder)
+    return _with_notes(open_trace(folder / chosen.name), [f"read {chosen.shown} of the folder"])
+
+
 def _open_packed(data: bytes, name: Path) -> Trace:
+    notes: list[str] = []
+    cut = False
     for _ in range(_LAYERS):
-        if data.startswith(GZIP_MAGIC):
-            data = unpack_zlib(data, name)
-        elif data.startswith(ZSTD_MAGIC):
-            data = unpack_zstd(data, name)
-        elif data.startswith(ZIP_MAGIC):
-            data = unpack_zip(data, name)
+        if is_packed(data[:_HEAD_BYTES]):
+            unpacked = unpack_stream(data, name)
+            data = unpacked.data
+            if unpacked.fault:
+                cut = True
+                notes.append(
+                    f"the packed file is damaged ({unpacked.fault}): the trace ends where the damage begins, and what was "
+                    "counted in it is a lower bound"
+                )
+        elif is_archive(data[:_HEAD_BYTES]):
+            member = choose_trace(list_members(data, name), name)
+            data = member.read(None)
+            notes.append(f"read {member.shown} of the archive")
     head = data[:_HEAD_BYTES]
-    if head.startswith(_PACKED):
+    if is_packed(head) or is_archive(head):
         raise TraceError(name, 0, f"at most {_LAYERS} layers of packing", hint="Unpack the trace yourself.")
     if not data:
         raise TraceError(name, 0, "a trace, the archive is empty", hint="Pack the trace again.")
     if head.startswith(TRACE_DAT_MAGIC):
-        return _open_packed_dat(data, name)
+        return _with_notes(_open_packed_dat(data, name), notes, cut=cut)
+    _refuse_foreign(head, name)
     if looks_like_perfetto(head, len(data)):
-        return read_perfetto(data, name=str(name))
-    _refuse_others(head, name)
-    return read_text(data, name=str(name))
+        return _with_notes(read_perfetto(data, name=str(name)), notes, cut=cut)
+    return _with_notes(read_text(data, name=str(name)), notes, cut=cut)
+
+
+def _with_notes(trace: Trace, notes: Sequence[str], *, cut: bool = False) -> Trace:
+    if not notes:
+        return trace
+    source = trace.source
+    return replace(trace, source=replace(source, notes=(*notes, *source.notes), cut=source.cut or cut))
 
 
 class _MemoryFile:
@@ -138,9 +177,13 @@ def _open_packed_dat(data: bytes, name: Path) -> Trace:
     return replace(trace, source=source, decode_event=decode_event if decode else None)
 
 
-def _refuse_others(head: bytes, name: Path) -> None:
-    for magic, what in _OTHERS:
-        if head.startswith(magic):
-            raise UsageError(f"{name} is {what}; give {_KNOWN}.")
-    if b"\0" in head.rstrip(b"\0")[:256] and b"# tracer" not in head and b"TRACE:" not in head:
-        raise UsageError(f"{name} is binary and no trace known here; give {_KNOWN}.")
+def _refuse_foreign(head: bytes, name: Path) -> None:
+    """Raises UsageError for what is no trace of the kernel, by its first bytes."""
+    text = decode_utf16(head, encoding) if (encoding := find_utf16(head)) else head.removeprefix(UTF8_BOM)
+    if (found := name_binary(head) or name_document(text)) is not None:
+        what, step = found
+        raise UsageError(f"{name} is {what}; {step}.")
+    if looks_like_perfetto(head, 1 << 62):
+        return
+    if b"\0" in text.rstrip(b"\0")[:256] and b"# tracer" not in text and b"TRACE:" not in text:
+        raise UsageError(f"{name} is binary and no trace known here; give {KNOWN}.")

@@ -29,7 +29,6 @@ def make_threads(
     tgids: Mapping[int, int],
     task: pd.DataFrame | None,
     processes: Mapping[int, str],
-    guessed_tgids: Mapping[int, int] | None = None,
 ) -> pd.DataFrame:
     """The THREADS table.
 
@@ -39,10 +38,8 @@ def make_threads(
         tgids: process by tid, where the trace says it.
         task: the trace's TASK table; what it tells of new threads counts where ``tgids`` says nothing.
         processes: name by tgid; a process without one is called as its main thread.
-        guessed_tgids: process by tid that counts where neither says anything.
     """
-    guessed = guessed_tgids or {}
-    groups = {**guessed, **tgids, **tgids_of_new_threads(task, tgids, guessed), 0: 0}
+    groups = {**tgids, **tgids_of_new_threads(task, tgids), 0: 0}
     known: set[int] = set(seen).union(tgids, *comms)
     tids = sorted(tid for tid in known if tid in _INT32)
     comm = {tid: next((one[tid] for one in comms if one.get(tid)), "") for tid in tids}
@@ -60,9 +57,7 @@ def make_threads(
     )
 
 
-def tgids_of_new_threads(
-    task: pd.DataFrame | None, tgids: Mapping[int, int], guessed: Mapping[int, int]
-) -> dict[int, int]:
+def tgids_of_new_threads(task: pd.DataFrame | None, tgids: Mapping[int, int]) -> dict[int, int]:
     """Processes of the threads that only task_newtask tells of: with CLONE_THREAD the caller's, else their own."""
     if task is None:
         return {}
@@ -71,7 +66,7 @@ def tgids_of_new_threads(
     columns = (made[name].tolist() for name in ("target_tid", "tid", "thread_of_caller"))
     for tid, caller, shares in zip(*columns, strict=True):
         if tid not in tgids:
-            tgid = (found.get(caller) or tgids.get(caller) or guessed.get(caller, -1)) if shares else tid
+            tgid = (found.get(caller) or tgids.get(caller, -1)) if shares else tid
             if tgid >= 0:
                 found[tid] = tgid
     return found

@@ -5,23 +5,22 @@ The bound: 256 MiB plus 100 times the packed size, and never over 8 GiB. ftrace 
 
 from __future__ import annotations
 
+import bz2
 import io
 import lzma
-import struct
-import zipfile
 import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import zstandard
 
 from android_suite.errors import TraceError
 
-GZIP_MAGIC, ZSTD_MAGIC, ZIP_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
-# What zipfile and its decompressors raise for damaged archives.
-_ZIP_FAULTS = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError, RuntimeError, ValueError,
-    OSError, LookupError, ArithmeticError,
-)  # fmt: skip
+GZIP_MAGIC, ZSTD_MAGIC, XZ_MAGIC, BZIP2_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0", b"BZh"
+_STREAM_FAULTS = (zlib.error, lzma.LZMAError, zstandard.ZstdError, EOFError, OSError, ValueError)
+_XZ_MEMORY_BYTES = 1 << 30  # what xz -9 needs is 65 MiB
 _CHUNK_BYTES = 1 << 20
 _SMALLEST_BOUND_BYTES, _LARGEST_BOUND_BYTES, _RATIO = 256 << 20, 8 << 30, 100
 
@@ -48,7 +47,7 @@ def unpack_zlib(data: bytes | memoryview, file: Path | str, *, offset: int = 0, 
                 at += 0 if engine.unconsumed_tail else len(fed)
                 piece = engine.decompress(fed, _CHUNK_BYTES)
                 out.write(piece)
-                _check_bound(out.tell(), limit, file)
+                check_bound(out.tell(), limit, file)
                 if not piece and not fed:
                     raise TraceError(file, offset + at, "the rest of the packed data", hint="Copy the file again.")
         except zlib.error as error:
@@ -68,7 +67,7 @@ def unpack_zstd(data: bytes | memoryview, file: Path | str, *, offset: int = 0, 
         with engine.stream_reader(io.BytesIO(data), read_across_frames=True) as reader:
             while piece := reader.read(_CHUNK_BYTES):
                 out.write(piece)
-                _check_bound(out.tell(), limit, file)
+                check_bound(out.tell(), limit, file)
     except zstandard.ZstdError as error:
         raise TraceError(file, offset, f"whole zstd frames ({error})", hint="Copy the file again.") from error
     if not out.tell():
@@ -76,30 +75,114 @@ def unpack_zstd(data: bytes | memoryview, file: Path | str, *, offset: int = 0, 
     return out.getvalue()
 
 
-def unpack_zip(data: bytes | memoryview, file: Path | str) -> bytes:
-    """The largest member of a zip archive: traces are shipped with small notes beside them.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpacked:
+    """What came out of a packed file."""
+
+    data: bytes
+    fault: str = ""  # why the rest did not come out; empty where everything did
+
+
+def is_packed(head: bytes) -> bool:
+    """Whether a file that begins with ``head`` is one stream packed with gzip, xz, bzip2 or zstd."""
+    return head.startswith((GZIP_MAGIC, XZ_MAGIC, BZIP2_MAGIC, ZSTD_MAGIC))
+
+
+def unpack_stream(data: bytes | memoryview, file: Path | str) -> Unpacked:
+    """Unpacks a gzip, xz, bzip2 or zstd file; of a damaged one, or one cut short, what comes before the damage.
 
     Raises:
-        TraceError: no readable member, or one larger than the bound.
+        TraceError: nothing comes out, or more than the bound.
     """
-    limit = bound_bytes(len(data))
+    limit, fault = bound_bytes(len(data)), ""
+    # Where a stream is damaged, a call gives nothing of what it was about to: small ones get nearer to the damage.
+    for step in (_CHUNK_BYTES, min(_CHUNK_BYTES, max(64, len(data) >> 12))):
+        out = io.BytesIO()
+        try:
+            for piece in _pieces(data, step):
+                out.write(piece)
+                check_bound(out.tell(), limit, file)
+        except _STREAM_FAULTS as error:
+            fault = str(error) or type(error).__name__
+            continue
+        return Unpacked(data=out.getvalue())
+    if not out.tell():
+        raise TraceError(file, 0, f"whole packed data ({fault})", hint="Copy the file again.")
+    return Unpacked(data=out.getvalue(), fault=fault)
+
+
+def peek_stream(data: bytes | memoryview, size: int) -> bytes:
+    """The first bytes that come out of a packed file, at most ``size``; empty where nothing does."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = [m for m in archive.infolist() if not m.filename.endswith("/")]
-            if not members:
-                raise TraceError(file, 0, "a trace inside the archive, it is empty", hint="Pack the trace again.")
-            member = max(members, key=lambda m: m.file_size)
-            out = io.BytesIO()
-            with archive.open(member) as stream:
-                while piece := stream.read(_CHUNK_BYTES):
-                    out.write(piece)
-                    _check_bound(out.tell(), limit, file)
-            return out.getvalue()
-    except _ZIP_FAULTS as error:
-        raise TraceError(file, 0, f"a whole zip archive ({error})", hint="Copy the file again.") from error
+        return next((piece for piece in _pieces(data, size) if piece), b"")
+    except _STREAM_FAULTS:
+        return b""
 
 
-def _check_bound(size: int, limit: int, file: Path | str) -> None:
+def _pieces(data: bytes | memoryview, step: int) -> Iterator[bytes]:
+    head = bytes(data[:8])
+    if head.startswith(ZSTD_MAGIC):
+        engine = zstandard.ZstdDecompressor(max_window_size=1 << 27)
+        with engine.stream_reader(io.BytesIO(data), read_across_frames=True) as reader:
+            while piece := reader.read(step):
+                yield piece
+        return
+    magic = next(m for m in (GZIP_MAGIC, XZ_MAGIC, BZIP2_MAGIC) if head.startswith(m))
+    at = 0
+    while at < len(data):
+        if at and bytes(data[at : at + len(magic)]) != magic:
+            return  # trailing bytes that are no further stream are padding
+        inflate = {GZIP_MAGIC: _Gzip, XZ_MAGIC: _xz, BZIP2_MAGIC: bz2.BZ2Decompressor}[magic]()
+        while not inflate.eof:
+            fed = bytes(data[at : at + step]) if inflate.needs_input else b""
+            at += len(fed)
+            piece = inflate.decompress(fed, step)
+            if not piece and not fed and not inflate.eof:
+                raise EOFError("it ends too early")
+            yield piece
+        at -= len(inflate.unused_data)
+
+
+class _Inflate(Protocol):
+    """What the standard library's decompressors of bzip2 and xz have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = ...) -> bytes: ...
+
+
+class _Gzip:
+    """zlib's, with the same face."""
+
+    def __init__(self) -> None:
+        self._engine = zlib.decompressobj(wbits=31)
+
+    @property
+    def eof(self) -> bool:
+        return self._engine.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._engine.unconsumed_tail
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._engine.unused_data
+
+    def decompress(self, data: bytes, max_length: int = 0) -> bytes:
+        return self._engine.decompress(self._engine.unconsumed_tail + data, max_length)
+
+
+def _xz() -> _Inflate:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES)
+
+
+def check_bound(size: int, limit: int, file: Path | str) -> None:
+    """Raises TraceError where more came out of a packed file than its bound."""
     if size > limit:
         hint = "If the trace is real, unpack it yourself and give the unpacked file."
         raise TraceError(file, None, f"at most {limit >> 20} MiB of unpacked data", hint=hint)

@@ -13,6 +13,7 @@ from android_suite.trace.dat.cursor import Cursor
 from android_suite.trace.ring.lost import CpuStats, parse_cpu_stats
 
 _MAX_CPUS = 4096
+_TGID_LINE = re.compile(r"^\s*(\d{1,8})\s+(\d{1,8})\s*$", re.MULTILINE)
 
 Adjust = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]]
 
@@ -49,6 +50,7 @@ class Options:
     cpu_count: int | None = None
     offset_ns: int = 0
     tsc: tuple[int, int] | None = None  # multiplier, shift
+    tgids: dict[int, int] = field(default_factory=dict)  # process by tid
     notes: list[str] = field(default_factory=list)
 
     @staticmethod
@@ -117,8 +119,13 @@ def read_option(cursor: Cursor, options: Options, number: int, size: int, *, ver
             if not re.fullmatch(r"[+-]?(0[xX][0-9a-fA-F]{1,16}|\d{1,19})", text):
                 raise cursor.fail(f"a time offset in ns, found {text[:40]!r}")
             options.offset_ns = _in_int64(cursor, int(text, 0 if "x" in text.lower() else 10))
-        case 8 if size >= 4:  # CPUCOUNT
-            options.cpu_count = cursor.number(4, "a number of CPUs")
+        case 8 if size >= 4:  # CPUCOUNT; the trace-cmd of GPUVis wrote lines "TID TGID" under this number
+            text = _text(cursor, size)
+            lines = {int(m[1]): int(m[2]) for m in _TGID_LINE.finditer(text)}
+            options.tgids |= lines
+            if size == 4 and not lines:
+                cursor.seek(end - size, "the option again")
+                options.cpu_count = cursor.number(4, "a number of CPUs")
         case 12:  # TIME_SHIFT
             options.notes.append("a guest's trace: its corrections to the host's time are not applied")
         case 14 if size >= 8:  # TSC2NSEC

@@ -248,7 +248,7 @@ def _assemble(
         scaled=options.tsc is not None,
         cpu_count=min(options.cpu_count or 0, MAX_CPUS),
         clock=options.clock or buffers[0].clock, kernel=kernel, machine=machine, stats=options.stats,
-        saved_comms=parse_pairs(parts.cmdlines), symbols=Symbols(parts.kallsyms),
+        tgids=options.tgids, saved_comms=parse_pairs(parts.cmdlines), symbols=Symbols(parts.kallsyms),
         printk=parse_printk_formats(parts.printk), notes=tuple(notes),
     )  # fmt: skip
 

@@ -32,7 +32,7 @@ class Packets:
 
     buf: Array  # uint8
     columns: Columns
-    cut: bool  # the file ends inside a packet
+    cut: bool  # the file ends inside a packet, or in bytes that are none
     mapped: mmap.mmap | None = None  # the file, where ``buf`` is a mapping of it
 
     def of(self, field: str) -> tuple[Array, Array, Array]:
@@ -79,6 +79,8 @@ def _frame(buf: Array, name: str) -> tuple[Array, Array, bool]:
     scan_packets(buf, starts, ends)
     # A trace that was not stopped in order ends inside a packet: what is before it is good. Anything else is damage.
     cut = end < len(buf)
+    if cut and count and (buf[end:] == buf[end]).all():
+        return starts, ends, cut  # padding: of a file made longer beforehand, or of a copy that stopped
     if cut and (count == 0 or buf[end] != 0x0A):
         raise TraceError(name, end, "a Perfetto packet (0x0A, length, message)", hint="Copy the file again.")
     return starts, ends, cut

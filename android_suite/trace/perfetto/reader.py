@@ -64,8 +64,8 @@ def read_perfetto(source: Path | str | bytes, *, name: str = "trace") -> Trace:
     begin, finish = _range(bundles, tables[events.FRAME_TIMELINE.name])
     tables[events.LOST.name], lost = _lost(bundles, about, begin, finish)
     trace = TraceSource(
-        format="perfetto", path=called, events=bundles.total, lost_events=lost, clock=bundles.clock, start_ns=begin,
-        end_ns=finish, cpus=int(bundles.cpu.max(initial=-1)) + 1, kernel=about.kernel,
+        format="perfetto", path=called, cut=packets.cut, events=bundles.total, lost_events=lost, clock=bundles.clock,
+        start_ns=begin, end_ns=finish, cpus=int(bundles.cpu.max(initial=-1)) + 1, kernel=about.kernel,
         event_counts=_counts(bundles, generic), enabled_events=about.enabled,
         notes=(*_notes(packets, bundles, about, int((~known).sum())), *named),
     )  # fmt: skip
@@ -168,7 +168,7 @@ def _lost(bundles: Bundles, about: About, begin: int, end: int) -> tuple[pd.Data
 def _notes(packets: Packets, bundles: Bundles, about: About, unplaced: int) -> tuple[str, ...]:
     notes = list(bundles.notes)
     if packets.cut:
-        notes.append("the file ends inside a packet: the end of the trace is missing")
+        notes.append("the file ends inside a packet or in padding: the end of the trace may be missing")
     if bundles.malformed:
         notes.append(f"{bundles.malformed} ftrace events were malformed and left out")
     if about.buffer_overwritten:

@@ -63,7 +63,7 @@ def looks_like_perfetto(head: bytes, size: int) -> bool:
     at, sound = 0, 0
     while at < len(head):
         if head[at] != PACKET_TAG:
-            return False
+            return sound > 0 and not head[at:].strip(head[at : at + 1])  # padding
         length, start = read_varint(head, at + 1)
         if start < 0:
             return sound > 0

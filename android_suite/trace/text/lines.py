@@ -26,7 +26,7 @@ FUNCTION, OVERFLOW, CONTEXT_SWITCH, WAKEUP, FIRST_NAME = 0, 1, 2, 3, 4
 
 # Indexes into ScanState.counts.
 UNPARSED, BAD_TIME, IN_BUFFER, WRITTEN, HEADERS, GAPS, NAMES, DIGITS, UNSORTED, LAST_TS = range(10)
-ANNOUNCED_CPUS, SYNCS, LARGEST_TID, LATENCY, STACKS, FLAGS = range(10, 16)
+ANNOUNCED_CPUS, SYNCS, LARGEST_TID, LATENCY, STACKS, FLAGS, NEAR = range(10, 17)
 # How the event's name ends: "name:", "name(" (a system call entered) or "name ->" (left).
 DELIM_COLON, DELIM_ENTER, DELIM_EXIT = 0, 1, 2
 
@@ -47,7 +47,7 @@ class ScanState:
     Offsets are positions in the whole buffer plus one (0: none), so that untouched pages of these large arrays cost nothing.
     """
 
-    counts: np.ndarray = field(default_factory=lambda: np.zeros(16, np.int64))
+    counts: np.ndarray = field(default_factory=lambda: np.zeros(17, np.int64))
     name_slots: np.ndarray = field(default_factory=lambda: np.zeros(4 * MAX_NAMES, np.int32))
     name_start: np.ndarray = field(default_factory=lambda: np.zeros(MAX_NAMES, np.int64))
     name_size: np.ndarray = field(default_factory=lambda: np.zeros(MAX_NAMES, np.int64))
@@ -126,7 +126,7 @@ def _scan(
             tid, tgid, cpu, comm_end, search = _read_task(buf, start, search, end)
             if search < 0:
                 break
-            ts, digits, after = _read_time(buf, search, end, counts[FLAGS])
+            ts, digits, after = _read_time(buf, search, end, counts[FLAGS], counts[NEAR])
             strange_clock |= digits < 0
         if after < 0 and not strange_clock:
             comm_start, tid, cpu, comm_end, ts, digits, after = _read_latency(buf, start, end)
@@ -160,7 +160,7 @@ def _scan(
         counts[DIGITS] = max(counts[DIGITS], digits)
         if ts < counts[LAST_TS]:
             counts[UNSORTED] += 1
-        counts[LAST_TS] = ts
+        counts[LAST_TS], counts[NEAR] = ts, ts // 1_000_000_000
         if cpu_first[cpu] < 0:
             cpu_first[cpu] = ts
         if cpu_gap[cpu] >= 0:
@@ -216,16 +216,15 @@ def _read_task(buf: np.ndarray, start: int, search: int, end: int) -> tuple[int,
 
 
 @compiled
-def _read_time(buf: np.ndarray, start: int, end: int, flags: int) -> tuple[int, int, int]:
+def _read_time(buf: np.ndarray, start: int, end: int, flags: int, near: int) -> tuple[int, int, int]:
     """``[FLAGS] SECONDS.FRACTION:``: nanoseconds, digits of the fraction, position after (-1: none; digits -1: no seconds).
 
-    Some vendors' kernels write no space after the flags, whose last two or three may be digits, too: ``flags`` says how many
-    there are (0: not known).
+    Some vendors' kernels write no space after the flags: see ``_skip_flags`` for ``flags`` and ``near`` (0: not known).
     """
     at = skip_spaces(buf, start, end)
     for attempt in range(3):
         if attempt == 2:
-            at = _skip_flags(buf, skip_spaces(buf, start, end), end, flags)
+            at = _skip_flags(buf, skip_spaces(buf, start, end), end, flags, near)
         seconds, after = read_int(buf, at, end)
         if after > at and after < end and buf[after] == 46 and 0 <= seconds < 9_000_000_000:
             fraction, stop = read_int(buf, after + 1, end)
@@ -243,14 +242,32 @@ def _read_time(buf: np.ndarray, start: int, end: int, flags: int) -> tuple[int, 
 
 
 @compiled
-def _skip_flags(buf: np.ndarray, start: int, end: int, flags: int) -> int:
-    """Position after flags that the time follows without a space; ``start`` if there are none."""
+def _skip_flags(buf: np.ndarray, start: int, end: int, flags: int, near: int) -> int:
+    """Position after flags that the time follows without a space; ``start`` if there are none.
+
+    Of the digits before the point the first may be flags (depths of preemption). The header tells how many flags there are;
+    without it the seconds are those nearest to ``near`` seconds.
+    """
     at = start
-    while at < end and at - start < 8 and _is_flag(buf[at]):
+    while at < end and at - start < 24 and buf[at] != 58 and buf[at] > 32:
         at += 1
-    if at - start < 3:  # irqs-off, need-resched and hardirq are never digits
-        return start
-    return min(end, start + max(at - start, flags if flags > 0 else 4))
+    while at > start and 48 <= buf[at - 1] <= 57:  # the fraction
+        at -= 1
+    dot = at - 1
+    at = max(dot, start)
+    while at > start and 48 <= buf[at - 1] <= 57:
+        at -= 1
+    if at - start < 3 or not (_is_flag(buf[start]) and _is_flag(buf[start + 1]) and _is_flag(buf[start + 2])):
+        return start  # irqs-off, need-resched and hardirq are never digits
+    if flags > 0:
+        return min(dot, max(at, start + flags))
+    best = first = max(at, start + 4)
+    nearest = np.int64(1) << 62
+    for where in range(first, min(dot, start + 9) if near > 0 else 0):
+        seconds, _ = read_int(buf, where, dot)
+        if abs(seconds - near) < nearest:
+            best, nearest = where, abs(seconds - near)
+    return min(dot, best)
 
 
 @compiled
@@ -278,7 +295,7 @@ def _read_latency(buf: np.ndarray, start: int, end: int) -> tuple[int, int, int,
         where = skip_spaces(buf, stop, end)
         if where == stop or where >= end:
             continue
-        ts, digits, after = _read_time(buf, where, end, 0)
+        ts, digits, after = _read_time(buf, where, end, 0, 0)
         if after < 0:
             ts, digits, after = _read_us(buf, where, end)
         if after >= 0:

@@ -10,22 +10,27 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from android_suite.errors import TraceError
+from android_suite.errors import TraceError, UsageError
 from android_suite.tables import events
 from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace, TraceSource
 from android_suite.trace.core.byte_readers import line_end
 from android_suite.trace.core.calls import name_calls
+from android_suite.trace.core.foreign import KNOWN, name_text
 from android_suite.trace.core.mapped import map_file, release_pages
 from android_suite.trace.core.string_columns import string_column
 from android_suite.trace.text.lines import (
     ANNOUNCED_CPUS,
     BAD_TIME,
     DIGITS,
+    FLAGS,
     GAPS,
     HEADERS,
     IN_BUFFER,
     LAST_TS,
+    LATENCY,
+    NEAR,
+    STACKS,
     UNPARSED,
     UNSORTED,
     WRITTEN,
@@ -37,6 +42,11 @@ from android_suite.trace.text.threads import apply_process_dump, thread_table
 from android_suite.trace.text.unwrap import unwrap_text
 
 _CHUNK_BYTES = 32 << 20
+_HEAD_BYTES = 1 << 16
+_FLAGS_IN_HEADER = re.compile(rb"TASK-PID.{0,40}CPU#\s+(\|{3,8})\s+TIMESTAMP")
+_SECONDS = re.compile(rb"\] +[A-Za-z.#]\S{2,7} +([0-9]{1,10})\.[0-9]{1,9}: ")
+_FUNCTION_GRAPH = re.compile(rb"^# tracer: function_graph|^ *\d{1,4}\) .*\|  ", re.MULTILINE)
+_VERBOSE_LATENCY = re.compile(rb"^ *\S.* \[[0-9a-f]{8,16}\] -?\d+(\.\d{3}ms)? \(\+\d", re.MULTILINE)
 _FIELD = re.compile(r"([A-Za-z_]\w{0,63})=(.{0,999}?)(?=,? [A-Za-z_]\w{0,63}=|$)")
 
 
@@ -52,7 +62,7 @@ def read_text(source: Path | str | bytes, *, name: str = "trace", process_dump: 
         The trace; times are the text's, exact to its printed digits. The clock is not named in text.
 
     Raises:
-        UsageError: the path cannot be read.
+        UsageError: the path cannot be read, or the text is something else that has a name.
         TraceError: no line of it is an ftrace event, or it is packed and damaged.
     """
     if isinstance(source, bytes):
@@ -70,12 +80,22 @@ def _read(
         mapped = None
     buf = np.frombuffer(parts.text, dtype=np.uint8)
     builder = TextTables(buf=buf)
+    _learn_layout(buf, builder.state)
     for begin, end in _chunks(buf):
         builder.add(scan_chunk(buf, begin, end, builder.state))
         builder.state.counts[LAST_TS] = max(builder.state.counts[LAST_TS], 0)
         release_pages(mapped, begin, end)
     _check_found(builder, buf, name)
     return _finish(builder, parts.format, name, process_dump or parts.process_dump, path)
+
+
+def _learn_layout(buf: np.ndarray, state: ScanState) -> None:
+    """How many flags a line has, by the header, and about what time it is: for lines without a space between the two."""
+    head = buf[:_HEAD_BYTES].tobytes()
+    if (header := _FLAGS_IN_HEADER.search(head)) is not None:
+        state.counts[FLAGS] = len(header[1])
+    if (line := _SECONDS.search(head)) is not None:
+        state.counts[NEAR] = int(line[1])
 
 
 def _chunks(buf: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -95,12 +115,23 @@ def _check_found(builder: TextTables, buf: np.ndarray, name: str) -> None:
     if counts[BAD_TIME]:
         hint = "Its trace_clock counts no nanoseconds; record with trace_clock set to boot or mono."
         raise TraceError(name, 0, "times in seconds", hint=hint)
-    head = buf[:65536].tobytes()
-    if b"# tracer:" not in head and not counts[HEADERS]:
-        hint = "Give trace.dat, ftrace or systrace text or html, a Perfetto trace or a run directory."
-        raise TraceError(
-            name, 0, "a line of ftrace text such as 'sh-175 [001] d..2. 5.067: sched_switch: ...'", hint=hint
-        )
+    head = buf[:_HEAD_BYTES].tobytes()
+    if _FUNCTION_GRAPH.search(head):
+        hint = "The function_graph tracer writes durations of functions; record events, with current_tracer set to nop."
+        raise TraceError(name, 0, "events, this is output of function_graph", hint=hint)
+    if _VERBOSE_LATENCY.search(head):
+        hint = "Switch it off (echo 0 > options/verbose) and save the trace again."
+        raise TraceError(name, 0, "one of ftrace's usual layouts, this is its verbose latency format", hint=hint)
+    if b"(ftrace buffer empty)" in buf[: 64 << 20].tobytes():
+        hint = "Set kernel.ftrace_dump_on_oops and record events (events/sched/enable) before the crash."
+        raise TraceError(name, 0, "events of ftrace, the log says that its buffer was empty", hint=hint)
+    if not head.lstrip().startswith(b"# tracer:") and (found := name_text(head)) is not None:
+        raise UsageError(f"{name} is {found[0]}; {found[1]}.")
+    if b"# tracer:" in head or counts[HEADERS]:
+        hint = "Switch events on (events/sched/enable, events/mmap_lock/enable) and record while something happens."
+        raise TraceError(name, 0, "an event, the trace is empty", hint=hint)
+    hint = f"Give {KNOWN}."
+    raise TraceError(name, 0, "a line of ftrace text such as 'sh-175 [001] d..2. 5.067: sched_switch: ...'", hint=hint)
 
 
 def _finish(builder: TextTables, form: str, name: str, process_dump: bytes, path: Path | None) -> Trace:
@@ -134,6 +165,10 @@ def _notes(builder: TextTables) -> list[str]:
         notes.append(f"times have {'microsecond' if counts[DIGITS] == 6 else 'coarse'} precision: text prints no more")
     if counts[UNSORTED]:
         notes.append(f"{int(counts[UNSORTED])} lines stood earlier than the line before them; sorted by time")
+    if counts[LATENCY]:
+        notes.append("latency format: the kernel cuts names to 8 characters in it")
+    if counts[STACKS]:
+        notes.append(f"{int(counts[STACKS])} lines of stack traces were left out")
     if counts[UNPARSED] + counts[BAD_TIME]:
         notes.append(f"{int(counts[UNPARSED] + counts[BAD_TIME])} lines are no events and were left out")
     if builder.malformed:
@@ -188,6 +223,7 @@ class _Decoder:
 
     def _decode(self, buf: np.ndarray, name: str) -> pd.DataFrame:
         builder, rows, frames = TextTables(buf=buf), 0, []
+        _learn_layout(buf, builder.state)
         for begin, end in _chunks(buf):
             lines = scan_chunk(buf, begin, end, builder.state)
             builder.learn_names()

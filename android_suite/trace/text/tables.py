@@ -14,7 +14,7 @@ from android_suite.model.syscalls import call_of_name
 from android_suite.tables import events
 from android_suite.tables.schema import Table
 from android_suite.trace.catalogue import CLONE_THREAD, COMM_BYTES, ENTERED, EVENTS, LEFT, RUNNING, Event, is_text
-from android_suite.trace.core.byte_readers import find, pattern, read_hex, read_int, skip_spaces
+from android_suite.trace.core.byte_readers import find, pattern, read_hex, skip_spaces
 from android_suite.trace.core.compiled import compiled
 from android_suite.trace.core.growing import GrowingColumn, GrowingTable
 from android_suite.trace.core.string_columns import string_column
@@ -65,19 +65,6 @@ def _strip_marker_prefix(buf: np.ndarray, starts: np.ndarray, ends: np.ndarray) 
                 starts[i] = after
 
 
-@compiled
-def _note_marker_tgid(
-    buf: np.ndarray, starts: np.ndarray, ends: np.ndarray, tids: np.ndarray, tgids: np.ndarray
-) -> None:
-    """``B|PID|...``, ``S|PID|...``: atrace writes the writer's own process."""
-    for i in range(len(starts)):
-        at = starts[i]
-        if ends[i] - at > 2 and (buf[at] == 66 or buf[at] == 83) and buf[at + 1] == 124 and tgids[tids[i]] == 0:
-            pid, stop = read_int(buf, at + 2, ends[i])
-            if stop > at + 2 and stop < ends[i] and buf[stop] == 124 and 0 < pid <= MAX_TID:
-                tgids[tids[i]] = pid + 1
-
-
 @dataclass(slots=True, kw_only=True)
 class TextTables:
     """Grows the tables of one text, chunk by chunk, and keeps no text."""
@@ -87,7 +74,6 @@ class TextTables:
     names: list[str] = field(default_factory=lambda: ["function", "(other)", "context_switch", "wakeup"])
     sched_comm_at: np.ndarray = field(default_factory=lambda: np.zeros(MAX_TID + 1, np.int64))
     sched_comm_size: np.ndarray = field(default_factory=lambda: np.zeros(MAX_TID + 1, np.int32))
-    marker_tgid: np.ndarray = field(default_factory=lambda: np.zeros(MAX_TID + 1, np.int32))
     tables: dict[str, GrowingTable] = field(default_factory=dict)
     times: GrowingColumn = field(default_factory=lambda: GrowingColumn(np.int64))
     counts: dict[str, int] = field(default_factory=dict)
@@ -216,7 +202,6 @@ def _marker(tables: TextTables, lines: Lines) -> Parsed:
     some = starts[padded]
     _strip_marker_prefix(tables.buf, some, lines.end[padded])
     starts[padded] = some
-    _note_marker_tgid(tables.buf, starts, lines.end, lines.tid, tables.marker_tgid)
     return {"text": string_column(tables.buf, starts, lines.end)}, np.ones(len(starts), np.bool_)
 
 
@@ -288,6 +273,7 @@ _PARSERS: dict[Table, _Parser] = {
     events.TASK: _task,
 }
 _EVENT_OF_NAME: dict[str, Event] = {name: e for e in EVENTS for name in e.text_names or (e.bare_name,)}
+_EVENT_OF_NAME |= {"context_switch": _EVENT_OF_NAME["sched_switch"], "wakeup": _EVENT_OF_NAME["sched_wakeup"]}
 _FORMS = {e.name: _expression(e) for e in EVENTS if e.text_form}
 _GROUPS: tuple[tuple[Table, _Parser | None], ...] = (
     *((table, _PARSERS.get(table)) for table in dict.fromkeys(e.table for e in EVENTS)),

@@ -1,4 +1,4 @@
-"""Who the threads of a text are: comms by trust, processes by column, dump, clone flags or atrace marker."""
+"""Who the threads of a text are: comms by trust, processes by column, dump or clone flags."""
 
 from __future__ import annotations
 
@@ -60,7 +60,6 @@ def thread_table(builder: TextTables, tables: dict[str, pd.DataFrame], process_n
             dict(zip(task["target_tid"].tolist(), task["comm"].tolist(), strict=True)),
         ),
         tgids=_tgids(tids, state.tgid), task=task, processes=process_names,
-        guessed_tgids=_tgids(tids, builder.marker_tgid),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from android_suite.errors import TraceError
+from android_suite.trace.core.encoding import UTF8_BOM, decode_utf16, find_utf16
 from android_suite.trace.core.unpack import GZIP_MAGIC, bound_bytes, unpack_zlib
 
 _SECTION = re.compile(rb"<script[^>]{0,200}class\s{0,9}=\s{0,9}[\"']trace-data[\"'][^>]{0,200}>\n?", re.IGNORECASE)
@@ -43,6 +44,11 @@ def unwrap_text(data: bytes | memoryview, file: Path | str) -> TextParts:
     if head.startswith(GZIP_MAGIC):
         data = unpack_zlib(data, file)
         head = bytes(data[:_HEAD_BYTES])
+    if encoding := find_utf16(head):
+        data = decode_utf16(data, encoding)
+    elif head.startswith(UTF8_BOM):
+        data = memoryview(data)[len(UTF8_BOM) :]
+    head = bytes(data[:_HEAD_BYTES])
     if is_html(head):
         return _unwrap_html(memoryview(data), file)
     if (packed := _ATRACE.search(head)) is not None:
@@ -60,10 +66,14 @@ def _unwrap_html(page: memoryview, file: Path | str) -> TextParts:
         sections.append(page[opening.end() : closing.start() if closing else len(page)])
     traces = [s for s in sections if _looks_like_events(s)]
     dumps = [bytes(s) for s in sections if _looks_like_processes(s)]
-    if not traces and (legacy := _LEGACY.search(page)) is not None:
-        closing = _SCRIPT_END.search(page, legacy.end())
-        body = page[legacy.end() : closing.start() if closing else len(page)]
-        traces = [memoryview(_unescape(bytes(body))) if _ESCAPED_LINE.search(body) else body]
+    if not traces:
+        # The viewer's own code, which stands before the data, may quote the beginning of it.
+        bodies = []
+        for legacy in _LEGACY.finditer(page):
+            closing = _SCRIPT_END.search(page, legacy.end())
+            bodies.append(page[legacy.end() : closing.start() if closing else len(page)])
+        with_events = [body for body in bodies if _CPU_COLUMN.search(body)] or bodies
+        traces = [memoryview(_unescape(bytes(b))) if _ESCAPED_LINE.search(b) else b for b in with_events[-1:]]
     if not traces:
         hint = "Only systrace html holds one; give the trace file itself."
         raise TraceError(file, None, "a trace-data section in the html", hint=hint)

@@ -1,0 +1,81 @@
+"""Which file of an archive or folder is the trace: judged by content, and never chosen between two."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from android_suite.errors import UsageError
+from android_suite.trace.core.archive import Member, is_archive
+from android_suite.trace.core.encoding import decode_utf16, find_utf16
+from android_suite.trace.core.foreign import KNOWN, name_binary, name_document
+from android_suite.trace.core.unpack import is_packed, peek_stream
+from android_suite.trace.dat.reader import MAGIC as TRACE_DAT_MAGIC
+from android_suite.trace.perfetto.wire import looks_like_perfetto
+from android_suite.trace.text.unwrap import is_html
+
+_HEAD_BYTES = 1 << 16
+_LAYERS = 3
+_NO_TRACE, _QUOTES_EVENTS, _TRACE = range(3)
+_FIRST_LINES = 40
+_EVENT = re.compile(
+    rb"-\d{1,7} +(\( *[\d-]+\) *)?"
+    rb"(\[\d{1,4}\] +\S{0,9} *\d{1,10}\.\d{1,9}|\d{1,4}[A-Za-z.#]\S{2,8} +-?\d{1,16}(us.?|\.\d{1,9})): "
+)
+_ATRACE = re.compile(rb"TRACE:\r?\n")
+_HTML_TRACE = re.compile(rb"class\s*=\s*[\"']trace-data[\"']|linuxPerfData\s*=\s*\"", re.IGNORECASE)
+_BUG_REPORT = re.compile(r"(^|/)(main_entry\.txt|bugreport-.*\.txt|dumpstate.*\.txt)$")
+
+
+def choose_trace(members: Sequence[Member], file: Path | str) -> Member:
+    """The only trace among the files of an archive or folder.
+
+    A log that quotes lines of a trace is taken only where there is nothing better.
+
+    Raises:
+        UsageError: there is none, or more than one.
+        TraceError: the archive is damaged.
+    """
+    if len(members) == 1:
+        return members[0]
+    weights = [_weigh(member) for member in members]
+    best = max(weights)
+    found = [member for member, weight in zip(members, weights, strict=True) if weight == best]
+    if best == _NO_TRACE:
+        largest = max(members, key=lambda member: member.size).shown
+        if any(_BUG_REPORT.search(member.name) for member in members):
+            raise UsageError(
+                f"{file} is a bug report without a trace; have System Tracing or `perfetto` record while it is taken."
+            )
+        raise UsageError(f"{file} holds {len(members)} files and no trace (the largest is {largest}); give {KNOWN}.")
+    if len(found) > 1:
+        listed = ", ".join(member.shown for member in found[:4]) + (", ..." if len(found) > 4 else "")
+        raise UsageError(f"{file} holds {len(found)} traces ({listed}); unpack the one you mean and give that.")
+    return found[0]
+
+
+def _weigh(member: Member) -> int:
+    head, size = member.read(_HEAD_BYTES), member.size
+    for _ in range(_LAYERS):
+        if not is_packed(head):
+            break
+        head = peek_stream(head, _HEAD_BYTES)
+        size = max(size, len(head))
+    if is_archive(head):
+        return _QUOTES_EVENTS  # an archive in the archive: looked into where nothing else is there
+    if head.startswith(TRACE_DAT_MAGIC):
+        return _TRACE
+    if name_binary(head) or name_document(head):
+        return _NO_TRACE
+    if looks_like_perfetto(head, size) or _ATRACE.search(head[:4096]):
+        return _TRACE
+    if is_html(head):
+        return _TRACE if _HTML_TRACE.search(member.read(None)) else _NO_TRACE
+    if encoding := find_utf16(head):
+        head = decode_utf16(head, encoding)
+    if not _EVENT.search(head):
+        return _NO_TRACE
+    first = b"\n".join(line for line in head[:16384].splitlines() if line.strip())
+    lines = first.splitlines()[:_FIRST_LINES]
+    return _TRACE if any(line.startswith(b"# tracer:") or _EVENT.search(line) for line in lines) else _QUOTES_EVENTS

@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pandas as pd
 from android_suite import __version__
 from android_suite.analysis.pipeline import Analysis, Evidence, analyze_trace
 from android_suite.analysis.summary import summarize_analysis
+from android_suite.analysis.threads import list_processes
 from android_suite.errors import TraceError, UsageError
 from android_suite.evidence.am_start import parse_am_starts
 from android_suite.evidence.framestats import parse_framestats_polls
@@ -25,6 +26,7 @@ from android_suite.evidence.vmstat import measure_vmstat_change, parse_vmstat
 from android_suite.model.run import IterationRecord
 from android_suite.store import layout
 from android_suite.store.run import Run, is_run, open_run, write_atomic, write_json
+from android_suite.tables.events import THREADS
 from android_suite.tables.evidence import LOCK_MODES
 from android_suite.tables.samples import SAMPLES
 from android_suite.tables.schema import check_frame, make_frame
@@ -72,10 +74,19 @@ def analyze_file(path: Path, *, process: str | None = None) -> Analysis:
     """Analyzes any trace, whatever its format.
 
     Raises:
-        UsageError: there is no trace at ``path``.
+        UsageError: there is no trace at ``path``, or not the process in it.
         TraceError: there is one, and it is damaged.
     """
-    return analyze_trace(open_trace(path), process=process)
+    analysis = analyze_trace(open_trace(path), process=process)
+    require_process(analysis, path, process)
+    return analysis
+
+
+def require_process(analysis: Analysis, path: Path, process: str | None) -> None:
+    """Raises UsageError where ``process`` was asked for and no thread of the trace belongs to it."""
+    threads = analysis["thread_roles"]
+    if process and not (threads["process"] == process).any():
+        raise UsageError(f"{path} has no process {process}; there is {list_processes(threads)}.")
 
 
 def analyze_run(run: Run, *, process: str | None = None, say: Callable[[str], None] = lambda _: None) -> RunAnalysis:
@@ -159,7 +170,10 @@ def export_perfetto(path: Path, target: Path, *, iteration: int | None = None, p
     else:
         trace = open_trace(path)
         analysis = analyze_trace(trace, process=process)
-    write_perfetto(trace, analysis.tables, target)
+    require_process(analysis, path, process)
+    # The processes as the analysis found them: many a trace has no column for them.
+    threads = analysis["thread_roles"][list(THREADS.dtypes)]
+    write_perfetto(replace(trace, tables={**trace.tables, THREADS.name: threads}), analysis.tables, target)
 
 
 def export_trace_dat(path: Path, target: Path, *, iteration: int | None = None) -> None:
@@ -254,6 +268,8 @@ def _analyze_iteration(run: Run, record: IterationRecord, process: str | None) -
         process=process or record.process or None,
         evidence=evidence,
     )
+    if len(analysis["thread_roles"]):
+        require_process(analysis, raw, process)
     write_tables(analysis, derived)
     beside: dict[str, Any] = {"lock_stat": _lock_stat(raw), "vmstat": _vmstat(raw)}
     write_json(derived / _BESIDE, beside)

@@ -99,11 +99,11 @@ def sees_all_inversions(analysis: Analysis) -> bool:
 
 
 def _inversions(analysis: Analysis) -> Iterator[_Value]:
-    table = analysis["inversions"]
-    table = table[table["waiter_tid"].isin(_app_tids(analysis))]
+    table, tids = analysis["inversions"], _app_tids(analysis)
+    table = table[table["waiter_tid"].isin(tids)]
     length = (table["end_ns"] - table["start_ns"]).to_numpy()  # added up as whole ns, so that sums are exact
     quality = int(not sees_all_inversions(analysis))
-    known = {"sched", "mmap_lock"} <= analysis.recorded
+    known = {"sched", "mmap_lock"} <= analysis.recorded and len(tids) > 0
     threads = analysis["thread_roles"]
     gc = table["holder_tid"].isin(threads.loc[threads["role"] == ROLES.index("gc"), "tid"])
     by_madvise = gc & table["operation"].str.contains("madvise(", regex=False)
@@ -119,17 +119,31 @@ def _inversions(analysis: Analysis) -> Iterator[_Value]:
     yield "invertedMs_vmaLock", int(length[on_vma].sum()) / 1e6 if seen else None, quality
 
 
+def frames_of_app(analysis: Analysis) -> pd.DataFrame:
+    """The frames of the app that was asked for; all where none was, or where there is no trace to tell them apart."""
+    table, threads = analysis["frames"], analysis["thread_roles"]
+    if not analysis.process or not len(threads):
+        return table
+    return table[table["tgid"].isin(threads.loc[threads["process"] == analysis.process, "tgid"].unique())]
+
+
+def sees_frames(analysis: Analysis) -> bool:
+    """Whether frames could be told: from a source of its own, or from the app's markers."""
+    if len(frames_of_app(analysis)) or ("frames" in analysis.recorded and not len(analysis["frames"])):
+        return True
+    return bool(analysis["slices"]["tid"].isin(_app_tids(analysis)).any())
+
+
 def _frames(analysis: Analysis) -> Iterator[_Value]:
-    table = analysis["frames"]
-    tgids = analysis["thread_roles"].loc[lambda t: t["process"] == analysis.process, "tgid"].unique()
-    if analysis.process and len(tgids):
-        table = table[table["tgid"].isin(tgids)]
+    table = frames_of_app(analysis)
     known = table[table["quality"] != UNKNOWN]
-    count, judged = len(table), len(known)
-    quality = int(bool((table["quality"] != EXACT).any()))
+    judged = len(known)
+    # Gaps of the trace hide frames that are seen by their slices, and none that SurfaceFlinger or hwui counted.
+    hidden = int(bool(analysis.blind_ns) and bool((table["source"] == "choreographer").any() or not len(table)))
+    quality = max(hidden, int(bool((table["quality"] != EXACT).any())))
     seen = {"sched", "mmap_lock"} <= analysis.recorded
     overrun = known["overrun_ns"].to_numpy() / 1e6
-    yield "frameCount", count, EXACT
+    yield "frameCount", len(table) if sees_frames(analysis) else None, hidden
     yield "jankyFramesPct", 100.0 * float(known["janky"].sum()) / judged if judged else None, quality
     for p in (50, 90, 95, 99):
         yield f"frameOverrunMs_p{p}", float(np.percentile(overrun, p)) if judged else None, quality
@@ -149,7 +163,7 @@ def _gc(analysis: Analysis) -> Iterator[_Value]:
     edge = int(bool(analysis.blind_ns) or len(whole) < len(cycles))
     length = (whole["end_ns"] - whole["start_ns"]).to_numpy() / 1e6
     # A collection is seen by its slice: where the app's markers were not recorded, none is not the same as no collection.
-    yield "gcCount", len(cycles) if len(analysis["slices"]) else None, edge
+    yield "gcCount", len(cycles) if len(analysis["slices"]) and len(tids) else None, edge
     yield "gcDurationMs_p50", float(np.median(length)) if len(whole) else None, EXACT
     locked = "mmap_lock" in analysis.recorded and len(cycles)
     yield "gcMmapLockWaitMs", float(cycles["lock_wait_ns"].sum()) / 1e6 if locked else None, edge

@@ -81,7 +81,8 @@ class Analysis:
         source: the trace.
         process: the app asked for; None for all.
         blind_ns: time in which events of some CPU are missing.
-        recorded: which of sched, mmap_lock, contention, madvise the trace recorded at all.
+        recorded: which of sched, mmap_lock, contention, syscall the trace recorded at all; frames where SurfaceFlinger
+            or hwui told of them.
         tables: by table name, every table of tables.derived but thread_states.
         timeline: thread_states.
         notes: what a reader of the numbers must know.
@@ -112,6 +113,8 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
     """
     evidence = evidence or Evidence()
     losses, recorded = Losses.of(trace["lost"]), _recorded(trace)
+    if evidence.framestats is not None or len(trace[events.FRAME_TIMELINE.name]):
+        recorded |= {"frames"}
     trace = _drop(_drop(trace, "syscall", "cpu", "arg4", "arg5"), "mmap_lock", "cpu")  # nobody asks for these
     timeline = measure_thread_states(
         trace["sched_switch"], trace["sched_wake"], trace["pi_setprio"], losses, trace.source.end_ns

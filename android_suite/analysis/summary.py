@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from android_suite.analysis.metrics import list_metrics, sees_all_inversions, sees_all_vma_waits
+from android_suite.analysis.metrics import (
+    frames_of_app,
+    list_metrics,
+    sees_all_inversions,
+    sees_all_vma_waits,
+    sees_frames,
+)
 from android_suite.analysis.pipeline import Analysis
 from android_suite.tables.derived import (
     INVERSION_KINDS,
@@ -279,14 +285,11 @@ def _holder_segments(analysis: Analysis, tid: int, start: int, end: int) -> list
 
 
 def _frames(analysis: Analysis) -> dict[str, Any]:
-    table = analysis["frames"]
-    if analysis.process is not None:
-        threads = analysis["thread_roles"]
-        mine = threads.loc[threads["process"] == analysis.process, "tgid"].unique()
-        table = table[table["tgid"].isin(mine)] if len(mine) else table
+    table = frames_of_app(analysis)
     known = table[table["quality"] != UNKNOWN]
     if not len(table):
-        return {"count": 0, "janky": None, "overrun_ms": dict.fromkeys(f"p{p}" for p in _PERCENTILES),
+        count = 0 if sees_frames(analysis) else None
+        return {"count": count, "janky": None, "overrun_ms": dict.fromkeys(f"p{p}" for p in _PERCENTILES),
                 "janky_from_inversion": None, "late": None, "source": None}  # fmt: skip
     overrun = known["overrun_ns"].to_numpy() / 1e6
     late = known[known["late"]]

@@ -27,7 +27,8 @@ def measure_threads(trace: Trace, process: str | None = None, lockers: pd.DataFr
     Args:
         trace: tables threads, marker, task and mmap_lock are read.
         lockers: as ids.count_lockers gives them, where they were counted already.
-        process: name of the app's process. A process whose cmdline is unknown matches by its last 15 characters.
+        process: name of the app's process, or of a binary, with or without its folder. Where only a comm is known, its 15
+            characters must be the first or the last of it.
 
     Returns:
         A frame of THREAD_ROLES, one row a thread, ascending by tid.
@@ -57,8 +58,7 @@ def measure_threads(trace: Trace, process: str | None = None, lockers: pd.DataFr
         tgid.loc[mains] = mains.astype("int32")
     name = _process_names(tgid, comm, known["process"].reindex(tids, fill_value="").astype("str"))
     if process:
-        short = process[-_COMM_MAX:]
-        name = name.mask((name == short) | (name == process[:_COMM_MAX]), process)
+        name = name.mask(_is_called(name, process), process)
     role = _roles(trace, tgid, comm, name, process)
     return make_frame(
         THREAD_ROLES,
@@ -67,6 +67,25 @@ def measure_threads(trace: Trace, process: str | None = None, lockers: pd.DataFr
             "inferred": (~given & (tgid >= 0)).to_numpy(),
         },
     )  # fmt: skip
+
+
+def _is_called(name: pd.Series, process: str) -> pd.Series:
+    """Which names mean the process: the whole name, what a comm keeps of it, or a binary's name without its folder."""
+    own = process.rpartition("/")[2] or process
+    forms = {process, process[-_COMM_MAX:], process[:_COMM_MAX]}
+    if (name.isin(forms)).any():
+        return name.isin(forms)
+    bare = name.str.rpartition("/")[2]
+    return bare.isin({own, own[-_COMM_MAX:], own[:_COMM_MAX]}) & (name != "")
+
+
+def list_processes(threads: pd.DataFrame, most: int = 10) -> str:
+    """Names of the processes in a frame of THREAD_ROLES for a message: apps first."""
+    named = threads[(threads["process"] != "") & (threads["tgid"] > 0)]
+    apps = named.loc[named["role"].isin((UI, RENDER, GC)), "process"].unique().tolist()
+    names = list(dict.fromkeys([*sorted(apps), *sorted(named["process"].unique().tolist())]))
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) + more) or "none with a name"
 
 
 def are_kernel_lockers(comm: pd.Series) -> np.ndarray:

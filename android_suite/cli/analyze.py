@@ -9,8 +9,8 @@ import click
 
 from android_suite.analyze import RunAnalysis, analyze_file, analyze_run, summarize, write_tables
 from android_suite.campaign.analyzed_runs import make_analyzed_runs
-from android_suite.cli.output import console_for_results, print_json, say
-from android_suite.errors import UsageError
+from android_suite.cli.output import console_for_results, print_json, say, say_error
+from android_suite.errors import SuiteError, UsageError
 from android_suite.report.model import AnalyzedRun, ReportModel
 from android_suite.report.terminal import render_terminal
 from android_suite.store.run import is_run, open_run
@@ -19,38 +19,52 @@ from android_suite.store.run import is_run, open_run
 @click.command("analyze")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
 @click.option("--process", help="The app's process name (default: the run's, or all processes of a trace).")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: one object for one trace, a list for several.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: one object for one PATH, a list for several.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for a trace's tables (Parquet) and JSON.")
 def command(paths: tuple[Path, ...], process: str | None, as_json: bool, output: Path | None) -> int:
     """Find who waited for whom on which lock, which path each madvise took, and what that cost.
 
     PATH is a run directory that `record` made, or any trace: trace.dat, ftrace or systrace text or html, `atrace -z`
-    output, a Perfetto trace, each also packed with gzip, zstd or zip. The tables of a run go to its derived/ folder.
+    output, a Perfetto trace; each also packed with gzip, xz, bzip2 or zstd, or the only trace in a zip or tar archive such as
+    bugreport.zip. The tables of a run go to its derived/ folder. Of several PATHs, one that cannot be analyzed has its
+    sentence on stderr and its exit code; the others are analyzed all the same.
     """
     if output is not None and len(paths) > 1:
         raise UsageError("-o takes one trace at a time; leave it out, or give one PATH.")
     summaries: list[Any] = []
     rows: list[AnalyzedRun] = []
+    status = 0
     for path in paths:
-        if is_run(path):
-            if output is not None:
-                raise UsageError(f"the tables of a run go to {path / 'derived'}; leave out -o.")
-            analysis = analyze_run(open_run(path), process=process, say=say)
-            summaries.append(_run_json(analysis))
-            rows += make_analyzed_runs([analysis])
-        else:
-            found = analyze_file(path, process=process)
-            summary = summarize(found)
-            if output is not None:
-                write_tables(found, output)
-                say(f"tables in {output}")
-            summaries.append(summary)
-            rows.append(AnalyzedRun(name=str(path), analysis=summary))
+        try:
+            summary, found = _analyze(path, process, output)
+        except SuiteError as error:
+            if len(paths) == 1:
+                raise
+            say_error(error)  # the others are analyzed all the same
+            status = status or error.exit_code
+            continue
+        summaries.append(summary)
+        rows += found
     if as_json:
-        print_json(summaries[0] if len(summaries) == 1 else summaries)
-    else:
+        print_json(summaries[0] if len(paths) == 1 else summaries)
+    elif rows:
         render_terminal(ReportModel(title="analysis", runs=rows), console_for_results())
-    return 0
+    return status
+
+
+def _analyze(path: Path, process: str | None, output: Path | None) -> tuple[dict[str, Any], list[AnalyzedRun]]:
+    """The JSON object of one PATH, and what the terminal shows of it."""
+    if is_run(path):
+        if output is not None:
+            raise UsageError(f"the tables of a run go to {path / 'derived'}; leave out -o.")
+        analysis = analyze_run(open_run(path), process=process, say=say)
+        return _run_json(analysis), make_analyzed_runs([analysis])
+    found = analyze_file(path, process=process)
+    summary = summarize(found)
+    if output is not None:
+        write_tables(found, output)
+        say(f"tables in {output}")
+    return summary, [AnalyzedRun(name=str(path), analysis=summary)]
 
 
 def _run_json(analysis: RunAnalysis) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from android_suite import __version__
-from android_suite.cli.output import drop_output, reader_may_leave, say
+from android_suite.cli.output import drop_output, reader_may_leave, say, say_error
 from android_suite.errors import SuiteError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -101,12 +101,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         say("android-suite: interrupted; what was finished is kept.")
         return 130
     except SuiteError as error:
-        from android_suite.report.phrases import show_foreign, show_foreign_lines
-
-        # Messages quote file names and what devices say: nothing of it may drive the terminal.
-        say(f"android-suite: {show_foreign(error, longest=4000)}")
-        for note in getattr(error, "__notes__", ()):
-            say(f"  {show_foreign_lines(note)}")
+        say_error(error)
         return error.exit_code
     except OSError as error:
         # Files that commands write tell of a full disk themselves; this is what stdout goes to.

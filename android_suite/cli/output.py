@@ -13,6 +13,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from android_suite.errors import SuiteError
+
 
 class _Console(Console):
     """Ends nothing when its reader leaves; rich's own would exit with 1."""
@@ -56,6 +58,15 @@ def say(line: str) -> None:
     """One line of talk on stderr."""
     with reader_may_leave(sys.stderr):
         click.echo(line, err=True)
+
+
+def say_error(error: SuiteError) -> None:
+    """What went wrong, on stderr. Messages quote file names and what devices say: nothing of it drives the terminal."""
+    from android_suite.report.phrases import show_foreign, show_foreign_lines
+
+    say(f"android-suite: {show_foreign(error, longest=4000)}")
+    for note in getattr(error, "__notes__", ()):
+        say(f"  {show_foreign_lines(note)}")
 
 
 def drop_output(stream: TextIO) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from android_suite.analysis.threads import measure_threads
 from android_suite.errors import TraceError, UsageError
 from android_suite.tables import events
 from android_suite.tables.schema import check_frame
@@ -220,8 +221,9 @@ def test_missing_file() -> None:
         read_text(Path("no/such/file"))
 
 
-def test_empty_trace_is_no_error() -> None:
-    assert read_text(b"# tracer: nop\n#\n").source.events == 0
+def test_a_trace_without_an_event_is_refused() -> None:
+    with pytest.raises(TraceError, match=r"the trace is empty\. Switch events on"):
+        read_text(b"# tracer: nop\n#\n")
 
 
 def test_packed_streams(tmp_path: Path) -> None:
@@ -257,8 +259,9 @@ class TestRealFiles:
             trace = read_text(shared_data / f"own_capture/trace-{release}.txt.gz")
             assert trace.source.lost_events == 0
             assert trace.source.event_counts["mmap_lock_acquire_returned"] == locked
-            threads = trace["threads"].set_index("comm")
+            threads = measure_threads(trace).set_index("comm")
             daemon = threads.loc["HeapTaskDaemon"]
+            assert daemon["inferred"]
             entries = trace["syscall"].query("tid == @daemon.tid and kind == 0")
             assert len(entries) == calls
             assert daemon["process"] == "com.example.gc"

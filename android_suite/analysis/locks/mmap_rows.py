@@ -28,7 +28,7 @@ class CallEvents(NamedTuple):
     ts: I64
     tidx: I32
     kind: I8
-    call: I8
+    call: I32
     nr: I32
     arg0: Array
     arg1: Array
@@ -83,7 +83,7 @@ class Calls(NamedTuple):
     """Columns of tables.derived.SYSCALL_CALLS."""
 
     tid: I32
-    call: I8
+    call: I32
     nr: I32
     start_ns: I64
     end_ns: I64
@@ -141,7 +141,7 @@ def new_holds(rows: int) -> Holds:
 def new_calls(rows: int) -> Calls:
     """Room for ``rows`` calls."""
     return Calls(
-        tid=_int(rows), call=_small(rows), nr=_int(rows), start_ns=_long(rows), end_ns=_long(rows),
+        tid=_int(rows), call=_int(rows), nr=_int(rows), start_ns=_long(rows), end_ns=_long(rows),
         start_seq=_long(rows), end_seq=_long(rows), arg0=_address(rows), arg1=_address(rows), arg2=_address(rows),
         arg3=_address(rows), ret=_long(rows), quality=_small(rows), lock_mm=_address(rows), lock_wait_ns=_long(rows),
     )  # fmt: skip

@@ -6,7 +6,10 @@ import re
 
 KNOWN = "a run directory, trace.dat, ftrace or systrace text or html, atrace -z output or a Perfetto trace"
 _GIVE = f"give {KNOWN}"
-_SAMPLES = "samples name no lock holder; record sched, syscall and mmap_lock events with trace-cmd, Perfetto or `android-suite record`"
+_SAMPLES = (
+    "samples name no lock holder; record sched, syscall and mmap_lock events with trace-cmd, Perfetto or "
+    "`android-suite record`"
+)
 _UNPACK = "unpack it and give the trace inside"
 _METHODS = "it tells of Java methods, not of the kernel; record with Perfetto, System Tracing or `android-suite record`"
 _HEAP = "it tells of memory, not of time; record with Perfetto, System Tracing or `android-suite record`"
@@ -78,11 +81,12 @@ _TEXTS: tuple[tuple[re.Pattern[bytes], str, str], ...] = tuple(
             rb"^(\[pid +\d+\] |\d+ +)?([\d:.]{8,20} )?\w{2,30}\(.{0,400}\) += (-?\d|0x|\?)", "the output of strace",
             "strace sees no lock and no scheduling; record with trace-cmd or Perfetto",
         ),
-        (rb"^={5,}\r?\n== dumpstate", "the text of a bug report", "give the bugreport.zip, if a trace was recording, or the trace"),
+        (rb"^={5,}\r?\n== dumpstate", "the text of a bug report", "give the bugreport.zip, or the trace"),
         (rb"^-{5} pid \d+ at ", "a dump of Java stacks (ANR)", _GIVE),
         (
             rb"^-{9} beginning of |^\d\d-\d\d \d\d:\d\d:\d\d\.\d+ +\d+ +\d+ [VDIWEFA] |^[VDIWEF]/[^(]{1,60}\( *\d+\): ",
-            "a log (logcat)", "a log has no scheduling and no locks; record with Perfetto, System Tracing or `android-suite record`",
+            "a log (logcat)",
+            "a log has no scheduling and no locks; record with Perfetto, System Tracing or `android-suite record`",
         ),
         (
             rb"^(<\d+>)?\[ *\d+\.\d{6}\]", "a kernel log without events of ftrace in it",

@@ -62,12 +62,16 @@ def summarize_lost(summary: ScanSummary, stream_cpus: Sequence[int], stats: Mapp
     ]
     for cpu, stat in sorted(stats.items()):
         marked = sum(g.events for g in gaps if stream_cpus[g.stream] == cpu and g.events > 0)
-        unplaced = max(0, stat.overrun - marked) + stat.commit_overrun + stat.dropped_events
-        # Marks without a count explain overruns whose number only the counter knows.
-        nameless = [i for i, g in enumerate(gaps) if stream_cpus[g.stream] == cpu and g.events == -1]
-        if unplaced and len(nameless) == 1:
-            rows[nameless[0]] = (*rows[nameless[0]][:3], unplaced)
-        elif unplaced:
+        overwritten = max(0, stat.overrun - marked)
+        # A mark without a count explains overwritten events, whose number only the counter knows. Events that were never
+        # written (commit overruns, dropped ones) leave no mark: they are missing anywhere.
+        uncounted = [i for i, g in enumerate(summary.gaps) if stream_cpus[g.stream] == cpu and g.events == -1]
+        unplaced = stat.commit_overrun + stat.dropped_events
+        if overwritten and len(uncounted) == 1:
+            rows[uncounted[0]] = (*rows[uncounted[0]][:3], overwritten)
+        else:
+            unplaced += overwritten
+        if unplaced:
             rows.append((cpu, start, end, unplaced))
     rows.sort()
     columns = list(zip(*rows, strict=True)) if rows else [(), (), (), ()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,12 +18,14 @@ from android_suite.analysis.pipeline import Analysis, Evidence, analyze_trace
 from android_suite.analysis.summary import summarize_analysis
 from android_suite.analysis.threads import list_processes
 from android_suite.errors import TraceError, UsageError
-from android_suite.evidence.am_start import parse_am_starts
-from android_suite.evidence.framestats import parse_framestats_polls
+from android_suite.evidence.am_start import parse_launches
+from android_suite.evidence.framestats import RING_FRAMES, parse_framestats_polls
+from android_suite.evidence.gfxinfo import parse_gfxinfo
 from android_suite.evidence.lock_stat import parse_lock_stat
-from android_suite.evidence.logcat import parse_displayed, parse_logcat
+from android_suite.evidence.logcat import parse_displayed, parse_gc_lines, parse_logcat, parse_monitor_contention
 from android_suite.evidence.maps import parse_smaps
 from android_suite.evidence.vmstat import measure_vmstat_change, parse_vmstat
+from android_suite.model.launch import FAILED
 from android_suite.model.run import IterationRecord
 from android_suite.store import layout
 from android_suite.store.run import Run, is_run, open_run, write_atomic, write_json
@@ -41,7 +44,6 @@ _BESIDE = "beside.json"  # lock_stat and vmstat of the iteration, as the report 
 _SAMPLES = "samples.parquet"
 _VERSION = "made_by.json"
 _MOST_CLASSES = 20
-_FAILED = ("timeout", "crash", "elsewhere")  # outcomes of a launch that never displayed what was asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,16 +236,18 @@ def make_samples(run: Run, iterations: Sequence[IterationAnalysis]) -> pd.DataFr
                     "unit": metric["unit"],
                     "better": metric["better"],
                     "value": float("nan") if value is None else float(value),
-                    "quality": "exact" if launches else metric["quality"],
+                    "quality": quality,
                     "censored": censored,
                 }
-                for number, (value, censored) in enumerate(launches or [(metric["value"], False)])
+                for number, (value, quality, censored) in enumerate(
+                    launches or [(metric["value"], metric["quality"], False)]
+                )
             ]
     return make_frame(SAMPLES, {c.name: [row[c.name] for row in rows] for c in SAMPLES.columns})
 
 
-def _launch_values(metric: str, launches: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float | None, bool]]:
-    """The single launches behind a launch metric, and whether each is censored; nothing for any other metric.
+def _launch_values(metric: str, launches: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float | None, str, bool]]:
+    """The single launches behind a launch metric: value, quality, whether censored; nothing for any other metric.
 
     A launch that failed took longer than it was given; it counts for the state that was asked for.
     """
@@ -251,11 +255,11 @@ def _launch_values(metric: str, launches: Sequence[Mapping[str, Any]]) -> Iterat
     if name not in ("timeToInitialDisplayMs", "timeToFullDisplayMs"):
         return
     for launch in launches:
-        if launch.get("outcome") in _FAILED:
+        if launch["outcome"] in FAILED:
             if state == (launch["asked"] or launch["got"]):
-                yield launch.get("limit_ms"), True
+                yield launch["limit_ms"], "exact", True
         elif not launch["discarded"] and launch[name] is not None and launch["got"] == state:
-            yield launch[name], False
+            yield launch[name], launch["quality"], False
 
 
 def _analyze_iteration(run: Run, record: IterationRecord, process: str | None) -> IterationAnalysis:
@@ -271,6 +275,7 @@ def _analyze_iteration(run: Run, record: IterationRecord, process: str | None) -
     if len(analysis["thread_roles"]):
         require_process(analysis, raw, process)
     write_tables(analysis, derived)
+    _write_log_tables(raw, derived)
     beside: dict[str, Any] = {"lock_stat": _lock_stat(raw), "vmstat": _vmstat(raw)}
     write_json(derived / _BESIDE, beside)
     return IterationAnalysis(record=record, summary=summarize_analysis(analysis), **beside)
@@ -280,22 +285,68 @@ def read_evidence(run: Run, record: IterationRecord) -> Evidence:
     """What was captured beside the trace of an iteration."""
     raw = run.raw(record)
     device = run.manifest.device
-    framestats = parse_framestats_polls(text)[0] if (text := _read(raw / "framestats.txt")) else None
+    frame_text = _read(raw / "framestats.txt")
+    framestats, gaps = parse_framestats_polls(frame_text) if frame_text else (None, None)
     launches = json.loads(_read(raw / "launches.json") or "[]")
-    # The recorder noted which line of the log belongs to which launch; the log itself also has those it did not measure.
-    said = [f"I/ActivityTaskManager(0): Fully drawn {each['component']}: {each['fully_drawn']}" for each in launches]
-    displayed = parse_displayed(parse_logcat("\n".join(said) or _read(raw / "logcat.txt")))
     maps = {}
     if (text := _read(raw / "smaps.txt")) and (tgid := _tgid_of(record.process, raw)) is not None:
         maps[tgid] = (parse_smaps(text),)
     return Evidence(
         framestats=framestats,
-        am_starts=parse_am_starts("\n".join(launch["output"] for launch in launches)) if launches else None,
-        asked_states=tuple(launch["asked"] for launch in launches),
-        displayed=displayed,
+        frame_gaps=gaps,
+        am_starts=parse_launches(launches) if launches or record.scenario != "command" else None,
         maps=maps,
         refresh_hz=device.refresh_rate_hz if device else None,
+        notes=(*_frame_notes(frame_text, record.process, gaps), *_lock_stat_notes(raw), *_log_notes(raw)),
     )
+
+
+def _frame_notes(framestats: str, process: str, gaps: pd.DataFrame | None) -> list[str]:
+    """What to know of the source of frames: where its ring overran, and that an app may draw without it."""
+    if gaps is not None and len(gaps):
+        lost_ms = float((gaps["to_ns"] - gaps["from_ns"]).sum()) / 1e6
+        return [
+            (
+                f"gfxinfo's ring of {RING_FRAMES} frames overran {len(gaps)} times between two polls ({lost_ms:.0f} ms): frames "
+                "are missing, so what is counted is a lower bound"
+            )
+        ]
+    drawn = parse_gfxinfo(framestats)
+    mine = drawn[drawn["process"] == process] if process else drawn
+    if not len(mine) or mine["frames"].sum():
+        return []
+    return [
+        (
+            f"{mine['process'].iloc[0]} drew no frame through HWUI (as a game or a video does): gfxinfo has 0 frames; "
+            "SurfaceFlinger's FrameTimeline (Perfetto's android.surfaceflinger.frametimeline) would show them"
+        )
+    ]
+
+
+def _lock_stat_notes(raw: Path) -> list[str]:
+    text = _read(raw / "lock_stat.txt")
+    fault = parse_lock_stat(text).fault if text else ""
+    return [f"/proc/lock_stat is not to be trusted: {fault}"] if fault else []
+
+
+def _log_notes(raw: Path) -> list[str]:
+    """Where the log was cut: logcat ends with that line when logd's buffer overran it or logd was restarted."""
+    if "Unexpected EOF" not in (text := _read(raw / "logcat.txt")):
+        return []
+    times = len(re.findall(r"^.*\bUnexpected EOF", text, re.MULTILINE))
+    return [f"logcat broke off {times} time{'s' if times > 1 else ''} (Unexpected EOF): lines of the log are missing"]
+
+
+def _write_log_tables(raw: Path, folder: Path) -> None:
+    """What the log tells of collections, launches and monitors, beside the derived tables."""
+    lines = parse_logcat(_read(raw / "logcat.txt"))
+    for name, parse in (
+        ("gc_log", parse_gc_lines),
+        ("displayed", parse_displayed),
+        ("monitor_contention", parse_monitor_contention),
+    ):
+        if len(found := parse(lines)):
+            _write_parquet(found, folder / f"{name}.parquet")
 
 
 def _read_trace(raw: Path, record: IterationRecord) -> Trace:
@@ -338,7 +389,10 @@ def _lock_stat(raw: Path) -> list[dict[str, Any]]:
     text = _read(raw / "lock_stat.txt")
     if not text:
         return []
-    classes = parse_lock_stat(text).classes
+    stat = parse_lock_stat(text)
+    if stat.fault:
+        return []
+    classes = stat.classes
     # mmap_lock and the per-VMA locks are what this is about; of the others those that were fought for.
     named = classes["lock"].str.contains("mmap_lock|vm_lock|vma", regex=True)
     shown = classes[named | (classes["contentions"] > 0)].sort_values(

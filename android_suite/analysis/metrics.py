@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from android_suite.analysis.pipeline import Analysis
-from android_suite.model.metrics import LAUNCH_STATES, find_metric
+from android_suite.model.launch import FAILED, STATES
+from android_suite.model.metrics import find_metric
 from android_suite.tables.derived import EXACT, HOW, MMAP_LOCK, PATHS, QUALITIES, ROLES, UNKNOWN, VMA_LOCK
 
 _UNKNOWN_HOW = HOW.index("unknown")
@@ -134,16 +135,26 @@ def sees_frames(analysis: Analysis) -> bool:
     return bool(analysis["slices"]["tid"].isin(_app_tids(analysis)).any())
 
 
+def _lacks_frames(analysis: Analysis) -> bool:
+    """Whether hwui's ring of frames overran between two polls for the app that was asked for."""
+    gaps, threads = analysis["frame_gaps"], analysis["thread_roles"]
+    if not analysis.process or not len(threads):
+        return bool(len(gaps))
+    return bool(gaps["pid"].isin(threads.loc[threads["process"] == analysis.process, "tgid"]).any())
+
+
 def _frames(analysis: Analysis) -> Iterator[_Value]:
     table = frames_of_app(analysis)
     known = table[table["quality"] != UNKNOWN]
     judged = len(known)
-    # Gaps of the trace hide frames that are seen by their slices, and none that SurfaceFlinger or hwui counted.
-    hidden = int(bool(analysis.blind_ns) and bool((table["source"] == "choreographer").any() or not len(table)))
-    quality = max(hidden, int(bool((table["quality"] != EXACT).any())))
+    # Gaps of the trace hide frames that are seen by their slices, and none that SurfaceFlinger or hwui counted; hwui's ring
+    # has gaps of its own.
+    hidden = bool(analysis.blind_ns) and bool((table["source"] == "choreographer").any() or not len(table))
+    missing = int(hidden or _lacks_frames(analysis))
+    quality = max(missing, int(bool((table["quality"] != EXACT).any())))
     seen = {"sched", "mmap_lock"} <= analysis.recorded
     overrun = known["overrun_ns"].to_numpy() / 1e6
-    yield "frameCount", len(table) if sees_frames(analysis) else None, hidden
+    yield "frameCount", len(table) if sees_frames(analysis) else None, missing
     yield "jankyFramesPct", 100.0 * float(known["janky"].sum()) / judged if judged else None, quality
     for p in (50, 90, 95, 99):
         yield f"frameOverrunMs_p{p}", float(np.percentile(overrun, p)) if judged else None, quality
@@ -176,16 +187,29 @@ def _gc(analysis: Analysis) -> Iterator[_Value]:
 
 def _launches(analysis: Analysis) -> Iterator[_Value]:
     table = analysis["launches"]
-    kept = table[table["discarded"] == ""]
     if not len(table):
         return
+    failed = table["outcome"].isin(FAILED)
+    judged = failed | (table["outcome"] == "ok")
+    share = 100.0 * float(failed.sum()) / float(judged.sum()) if judged.any() else None
+    yield "launchFailedPct", share, EXACT
     for name, column in (("timeToInitialDisplayMs", "initial_display_ms"), ("timeToFullDisplayMs", "full_display_ms")):
-        for state in LAUNCH_STATES:
-            of = kept[kept["got"] == state]
-            if len(of):
-                yield f"{name}_{state}", _median(of[column]), EXACT
+        for state in STATES:
+            whole = table.loc[(table["outcome"] == "ok") & (table["got"] == state)]
+            late = table.loc[failed & (table["asked"] == state), "limit_ms"]
+            if len(whole) or len(late):
+                yield f"{name}_{state}", *_censored_median(whole[column], late, bool(whole["quality"].any()))
 
 
-def _median(values: pd.Series) -> float | None:
-    known = values.dropna()
-    return float(known.median()) if len(known) else None
+def _censored_median(times: pd.Series, longer_than: pd.Series, understated: bool) -> tuple[float | None, int]:
+    """The median with its quality; of failed launches only the limit is known that they took longer than.
+
+    They stand above every other launch. Where the middle is one of them, what is known is a lower bound.
+    """
+    known = np.sort(times.dropna().to_numpy())
+    late = np.sort(longer_than.fillna(0.0).to_numpy())
+    if not len(known) and not late.any():
+        return None, UNKNOWN
+    ordered, count = np.concatenate([known, np.maximum(late, known.max(initial=0.0))]), len(known) + len(late)
+    value = float(np.median(ordered))
+    return value, int(understated or count // 2 >= len(known))

@@ -12,7 +12,7 @@ from android_suite.analysis import frames as frame_sources
 from android_suite.analysis.causes import Waits
 from android_suite.analysis.frames import measure_frames
 from android_suite.analysis.gc import measure_gc_cycles
-from android_suite.analysis.launch import measure_launches
+from android_suite.analysis.launch import measure_launches, measure_traced_launches
 from android_suite.analysis.locks.blockers import measure_blockers
 from android_suite.analysis.locks.inversion import measure_inversions
 from android_suite.analysis.locks.mmap_lock import MmapLock, measure_mmap_lock
@@ -44,7 +44,7 @@ from android_suite.tables.derived import (
     THREAD_STATES,
     VMA_WAITS,
 )
-from android_suite.tables.evidence import AM_STARTS
+from android_suite.tables.evidence import FRAME_GAPS
 from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace, TraceSource
 
@@ -58,19 +58,19 @@ class Evidence:
 
     Attributes:
         framestats: frame of FRAMESTATS (CLOCK_MONOTONIC).
-        am_starts: frame of AM_STARTS, in order.
-        asked_states: state each of these launches was meant to have: cold, warm, hot.
-        displayed: frame of DISPLAYED.
+        frame_gaps: frame of FRAME_GAPS: where framestats may lack some.
+        am_starts: frame of AM_STARTS, in order; None: not known, so launches are looked for in the trace.
         maps: map snapshots (frames of VMAS) by tgid.
         refresh_hz: of the device's display.
+        notes: what a reader of the numbers must know of this evidence.
     """
 
     framestats: pd.DataFrame | None = None
+    frame_gaps: pd.DataFrame | None = None
     am_starts: pd.DataFrame | None = None
-    asked_states: Sequence[str] = ()
-    displayed: pd.DataFrame | None = None
     maps: Mapping[int, Sequence[pd.DataFrame]] = field(default_factory=dict)
     refresh_hz: float | None = None
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ class Analysis:
         blind_ns: time in which events of some CPU are missing.
         recorded: which of sched, mmap_lock, contention, syscall the trace recorded at all; frames where SurfaceFlinger
             or hwui told of them.
-        tables: by table name, every table of tables.derived but thread_states.
+        tables: by table name, every table of tables.derived but thread_states; and frame_gaps.
         timeline: thread_states.
         notes: what a reader of the numbers must know.
     """
@@ -140,10 +140,11 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
     waits = Waits.of(trace, timeline, locks, vma_waits, other, slices)
     frames = _frames(trace, threads, waits, inversions, evidence)
     cycles = measure_gc_cycles(slices, threads, waits, madvise)
-    starts = evidence.am_starts if evidence.am_starts is not None else make_frame(AM_STARTS)
-    launches = measure_launches(
-        starts, evidence.asked_states, evidence.displayed, slices, threads, waits, inversions, cycles
-    )
+    told = (slices, threads, waits, inversions, cycles)
+    if evidence.am_starts is None:
+        launches = measure_traced_launches(trace, process, *told)
+    else:
+        launches = measure_launches(evidence.am_starts, *told)
     return Analysis(
         source=trace.source,
         process=process,
@@ -157,10 +158,16 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
             OTHER_WAITS.name: other, SYSCALL_CALLS.name: locks.calls, MADVISE.name: madvise,
             LOCK_BLOCKERS.name: blockers, INVERSIONS.name: inversions, INTRUDERS.name: intruders,
             SLICES.name: slices, COUNTERS.name: counters, FRAMES.name: frames, LAUNCHES.name: launches,
-            GC_CYCLES.name: cycles,
+            GC_CYCLES.name: cycles, FRAME_GAPS.name: _gaps(frames, evidence),
         },
-        notes=(*trace.source.notes, *_notes(trace, threads, locks, process)),
+        notes=(*trace.source.notes, *evidence.notes, *_notes(trace, threads, locks, process)),
     )  # fmt: skip
+
+
+def _gaps(frames: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
+    """Where the source of the frames may lack some: only framestats overruns, and only if the frames are its."""
+    used = evidence.frame_gaps is not None and (not len(frames) or (frames["source"] == "framestats").any())
+    return evidence.frame_gaps if used and evidence.frame_gaps is not None else make_frame(FRAME_GAPS)
 
 
 def _drop(trace: Trace, table: str, *columns: str) -> Trace:

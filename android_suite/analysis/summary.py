@@ -314,6 +314,8 @@ def _launches(analysis: Analysis) -> list[dict[str, Any]]:
             "component": row["component"] or None, "asked": row["asked"] or None, "got": row["got"] or None,
             "timeToInitialDisplayMs": _number(row["initial_display_ms"]),
             "timeToFullDisplayMs": _number(row["full_display_ms"]), "discarded": row["discarded"] or None,
+            "outcome": row["outcome"], "limit_ms": _number(row["limit_ms"]), "source": row["source"],
+            "quality": QUALITIES[row["quality"]],
             "ui_ns": {c: int(row[f"ui_{c}_ns"]) for c in SPLIT_CAUSES} if row["start_ns"] >= 0 else None,
             "gc_ns": int(row["gc_ns"]) if row["start_ns"] >= 0 else None,
             "inverted_ns": int(row["inverted_ns"]) if row["start_ns"] >= 0 else None,

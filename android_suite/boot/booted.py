@@ -1,11 +1,9 @@
-"""The role of a device that runs a given kernel for as long as a block lasts."""
+"""A device that runs a given kernel for as long as a block lasts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
 from android_suite.device.device import Device
 from android_suite.model.identity import CrashRecord
@@ -26,16 +24,3 @@ class Booted:
     release: str | None
     accel: str | None
     crash_probe: Callable[[], CrashRecord | None]
-
-
-class Boot(Protocol):
-    """Gives a booted device; leaving the block lets go of it."""
-
-    def __call__(self) -> AbstractContextManager[Booted]:
-        """Boots or attaches.
-
-        Raises:
-            UsageError: the kernel or the device is not known.
-            LabError: it does not come up.
-        """
-        ...

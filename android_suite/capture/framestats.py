@@ -9,7 +9,7 @@ from typing import Final, Self
 from android_suite.capture.source import GuestSteps, Request, Site
 from android_suite.device.android import read_framestats, reset_framestats
 from android_suite.device.device import Device
-from android_suite.errors import SuiteError
+from android_suite.errors import AdbTimeout, SuiteError
 from android_suite.store.run import IterationWriter
 
 RING_FRAMES = 120
@@ -72,6 +72,8 @@ class FramestatsCapture:
         while not self._end.wait(self._period_s):
             try:
                 self._replies.append(read_framestats(self._device, self._package))
+            except AdbTimeout:
+                continue  # the device was busy: the next poll tells whether the ring overran meanwhile
             except SuiteError:
                 return  # whoever drives the scenario meets the same fault and reports it
 

@@ -18,14 +18,17 @@ def command(as_json: bool) -> None:
     """Attached and virtual devices: serial, state, model, kernel, capabilities."""
     virtual = {record.serial: record for record in sweep_devices().list_devices() if record.serial}
     rows: list[dict[str, object]] = []
-    for attached in list_devices():
+    found = list_devices()
+    serials = [attached.serial for attached in found]
+    for attached in found:
+        name = attached.serial if serials.count(attached.serial) == 1 else attached.address
         row: dict[str, object] = {
-            "serial": attached.serial, "state": attached.state, "model": attached.model,
+            "serial": name, "state": attached.state, "model": attached.model,
             "kernel": None, "abi": None, "cpus": None, "virtual": attached.serial in virtual,
         }  # fmt: skip
         if attached.state == "device":
             try:
-                device = Device(connect(attached.serial))
+                device = Device(connect(name))
                 identity = read_device_identity(device)
                 row |= {
                     "model": identity.model, "kernel": read_kernel_identity(device).release, "abi": identity.abi,
@@ -33,7 +36,7 @@ def command(as_json: bool) -> None:
                 }  # fmt: skip
             except LabError as error:
                 row["state"] = "not answering"
-                say(f"{attached.serial}: {error}")
+                say(f"{name}: {error}")
         rows.append(row)
     if as_json:
         print_json({"schema": "android-suite/devices", "version": 1, "devices": rows})

@@ -85,10 +85,14 @@ def query_server(client: adbutils.AdbClient, service: str, *, timeout: float = 1
 
 
 class AdbTransport:
-    """A :class:`~android_suite.device.transport.Transport` over adb. Made by ``device.connect``."""
+    """A :class:`~android_suite.device.transport.Transport` over adb. Made by ``device.connect``.
 
-    def __init__(self, client: adbutils.AdbClient, serial: str, *, features: frozenset[str]) -> None:
+    ``via`` is the service that switches a connection to the device, where the serial alone does not name it.
+    """
+
+    def __init__(self, client: adbutils.AdbClient, serial: str, *, features: frozenset[str], via: str = "") -> None:
         self._client, self._serial = client, serial
+        self._via = via or f"host:transport:{serial}"
         self._shell_v2 = "shell_v2" in features
         self._lost: str | None = None
 
@@ -193,7 +197,7 @@ class AdbTransport:
         # not adbutils' open_transport, which leaks its socket where the device is gone
         connection = self._client.make_connection(timeout=timeout)
         try:
-            for word in (f"host:transport:{self._serial}", service):
+            for word in (self._via, service):
                 encoded = word.encode(errors="surrogateescape")
                 if len(encoded) > 0xFFFF:
                     raise AdbError(f"a command of {len(encoded)} bytes does not fit adb; send it as standard input.")

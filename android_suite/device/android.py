@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Literal
 
 from android_suite.device.device import Device
-from android_suite.device.parse_am_start import AmStart, parse_am_start
 from android_suite.device.transport import Stream
 from android_suite.errors import LabError, UsageError
+from android_suite.model.launch import AmStart, parse_am_start, shorten_component
 
 Extra = str | int | bool
 Key = Literal["HOME", "BACK", "WAKEUP"]
@@ -32,14 +32,19 @@ def check_package(name: str) -> str:
 
 
 def render_component(package: str, activity: str) -> str:
-    """``package/.Activity``.
+    """``package/.Activity`` for an activity in any form.
+
+    Args:
+        package: of the app.
+        activity: ``.Main``, ``com.example.app.Main``, a class of another package, an alias, or the whole component.
 
     Raises:
-        UsageError: either is no name.
+        UsageError: either is no name, or the component is of another package.
     """
-    if not _ACTIVITY.fullmatch(activity) or len(activity) > 200:
-        raise UsageError(f"{activity!r} is not an activity; give one such as .MainActivity.")
-    return f"{check_package(package)}/{activity}"
+    given, slash, name = activity.rpartition("/")
+    if (slash and given != package) or not _ACTIVITY.fullmatch(name) or len(name) > 200:
+        raise UsageError(f"{activity!r} is not an activity of {package}; give one such as .MainActivity.")
+    return shorten_component(f"{check_package(package)}/{name}")
 
 
 def render_extras(extras: Mapping[str, Extra], *, longs: frozenset[str] = frozenset()) -> list[str]:
@@ -103,11 +108,6 @@ def reset_framestats(device: Device, package: str) -> None:
 def stream_log(device: Device) -> Stream:
     """The log from now on, with epoch time stamps (no time zone to guess)."""
     return device.transport.stream(["logcat", "-v", "epoch", "-T", "1"])
-
-
-def read_log(device: Device) -> bytes:
-    """The log so far, with epoch time stamps."""
-    return device.run(["logcat", "-d", "-v", "epoch"], timeout=60).stdout
 
 
 def require_package(device: Device, package: str, *, next_step: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -76,7 +75,13 @@ def judge_capabilities(facts: DeviceFacts) -> tuple[Capability, ...]:
     named = "syscalls:sys_enter_madvise" in facts.events
     raw = "raw_syscalls:sys_enter" in facts.events
     return (
-        _judge("root", facts.root, "the shell runs as root", "run `adb root` on a userdebug build", required=True),
+        _judge(
+            "root",
+            facts.root,
+            "the shell runs as root",
+            "run `adb root` on a userdebug build, or allow the shell in the app that gives root by su (Magisk)",
+            required=True,
+        ),
         _judge(
             "tracefs",
             facts.tracefs is not None,
@@ -187,13 +192,3 @@ def _judge(name: str, available: bool, detail: str, remedy: str, *, required: bo
         detail=detail if available else "missing",
         remedy="" if available else remedy,
     )
-
-
-def read_capabilities(device: Device) -> tuple[Capability, ...]:
-    """What a device can measure, the required things first."""
-    return judge_capabilities(read_device_facts(device))
-
-
-def capability_names(capabilities: tuple[Capability, ...]) -> Mapping[str, bool]:
-    """Name to availability, for JSON."""
-    return {capability.name: capability.available for capability in capabilities}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 
 from android_suite.device.adb import AdbTransport, query_server, start_server
+from android_suite.device.root import become_root
+from android_suite.device.transport import Transport
 from android_suite.errors import LabError, NotReady, UsageError
 
 _POLL_S = 0.25
@@ -18,21 +21,53 @@ class AttachedDevice:
     """A line of ``adb devices -l``."""
 
     serial: str
-    state: str  # device, offline, unauthorized, recovery, ...
-    model: str | None
-    product: str | None
+    state: str  # device, offline, unauthorized, no permissions, recovery, ...
+    model: str | None = None
+    product: str | None = None
+    usb: str | None = None  # USB path as adb names it, "usb:1-2"
+    transport_id: int | None = None  # another one after each reconnection
+    detail: str = ""  # what adb adds to the state: why it has no permissions
+
+    @property
+    def address(self) -> str:
+        """What tells it from another device of the same serial, for ``--serial``: the USB path, else the transport id."""
+        return self.usb or f"transport_id:{self.transport_id}"
+
+    def is_named(self, name: str) -> bool:
+        """Whether ``name`` means this device: its serial, USB path or ``transport_id:N``."""
+        return name in (self.serial, self.usb) or (
+            self.transport_id is not None and name == f"transport_id:{self.transport_id}"
+        )
+
+
+# A serial may hold blanks, "adb-AB12 (2)._adb-tls-connect._tcp"; what follows it is a state and then key:value words only.
+_LINE = re.compile(
+    r"^(?P<serial>\S.*?)\s+"
+    r"(?:(?P<state>device|offline|unauthorized|authorizing|connecting|recovery|sideload|rescue|bootloader|host|detached|unknown)"
+    r"|(?P<denied>no permissions)\b[ ;]*(?P<detail>.*?)|(?P<other>[a-z]+))"
+    r"(?P<facts>(?:\s+[a-z_]+:\S*)*)\s*$"
+)
 
 
 def parse_devices(text: str) -> tuple[AttachedDevice, ...]:
-    """Reads the server's answer to ``host:devices-l``."""
+    """Reads the server's answer to ``host:devices-l`` (or ``adb devices -l``)."""
     found = []
     for line in text.splitlines():
-        words = line.split()
-        if len(words) < 2 or line.startswith(("List of", "*")):
+        if line.startswith(("List of", "*")) or (said := _LINE.match(line)) is None:
             continue
-        facts = dict(word.split(":", 1) for word in words[2:] if ":" in word)
+        words = said["facts"].split()
+        facts = dict(word.split(":", 1) for word in words)
+        transport = facts.get("transport_id", "")
         found.append(
-            AttachedDevice(serial=words[0], state=words[1], model=facts.get("model"), product=facts.get("product"))
+            AttachedDevice(
+                serial=said["serial"],
+                state=said["state"] or said["denied"] or said["other"],
+                model=facts.get("model"),
+                product=facts.get("product"),
+                usb=next((word for word in words if word.startswith("usb:")), None),
+                transport_id=int(transport) if transport.isascii() and transport.isdigit() else None,
+                detail=said["detail"] or "",
+            )
         )
     return tuple(found)
 
@@ -47,30 +82,41 @@ def list_devices() -> tuple[AttachedDevice, ...]:
 
 
 def choose_serial(wanted: str | None, devices: tuple[AttachedDevice, ...]) -> str:
-    """The serial to use: ``wanted``, else ``ANDROID_SERIAL``, else the only device there is.
+    """The device to use: ``wanted``, else ``ANDROID_SERIAL``, else the only device there is.
+
+    Returns:
+        A serial, or a USB path or ``transport_id:N`` where several devices have the same serial.
 
     Raises:
         UsageError: several and none chosen.
         LabError: none at all.
     """
     if chosen := wanted or os.environ.get("ANDROID_SERIAL"):
+        twins = [device.address for device in devices if device.serial == chosen]
+        if len(twins) > 1:
+            raise UsageError(
+                f"several devices have the serial {chosen}; choose one with --serial {' or '.join(twins)}."
+            )
         return chosen
-    usable = [device.serial for device in devices if device.state == "device"]
-    if len(usable) == 1:
-        return usable[0]
-    if usable:
-        raise UsageError(f"several devices are attached ({', '.join(usable)}); choose one with --serial.")
+    usable = [device for device in devices if device.state == "device"]
+    serials = [device.serial for device in devices]
+    names = [each.serial if serials.count(each.serial) == 1 else each.address for each in usable]
+    if len(names) == 1:
+        return names[0]
+    if names:
+        raise UsageError(f"several devices are attached ({', '.join(names)}); choose one with --serial.")
     others = ", ".join(f"{device.serial} is {device.state}" for device in devices)
     raise LabError(
         f"no device is ready ({others or 'adb sees none'}); attach one, or use --kernel for a virtual device."
     )
 
 
-def connect(serial: str | None = None, *, timeout: float = 20.0) -> AdbTransport:
-    """A transport to the device, which answers.
+def connect(serial: str | None = None, *, timeout: float = 20.0) -> Transport:
+    """A transport to the device, which answers; as root where the device lets its shell become root.
 
     Args:
-        serial: as adb names it; ``host:port`` is connected to first. None: ``ANDROID_SERIAL`` or the only one.
+        serial: as adb names it; ``host:port`` is connected to first; ``usb:PATH`` and ``transport_id:N`` tell devices of
+            one serial apart. None: ``ANDROID_SERIAL`` or the only one.
         timeout: seconds to wait for a device that is known and not ready.
 
     Raises:
@@ -80,30 +126,40 @@ def connect(serial: str | None = None, *, timeout: float = 20.0) -> AdbTransport
     """
     client = start_server()
     chosen = choose_serial(serial, list_devices())
+    network = _is_network(chosen)
     deadline = time.monotonic() + timeout
-    state = ""
     while True:
-        state = next((d.state for d in list_devices() if d.serial == chosen), "absent")
-        if state == "device":
+        found = next((device for device in list_devices() if device.is_named(chosen)), None)
+        state = found.state if found else "absent"
+        if found and state == "device":
             break
-        if time.monotonic() >= deadline or (state == "absent" and ":" not in chosen):
+        if time.monotonic() >= deadline or (state == "absent" and not network):
             raise NotReady(f"{chosen} is {state}; {_remedy(state)}")
-        if ":" in chosen and state in ("absent", "offline"):
+        if network and state in ("absent", "offline"):
             if state == "offline":
                 disconnect(chosen)
             with suppress(LabError):  # the state tells; the deadline ends the tries
                 query_server(client, f"host:connect:{chosen}", timeout=5)
         time.sleep(_POLL_S)
+    # A USB path outlives a reconnection, a transport id does not; adb takes either where it takes a serial.
+    target = found.serial if chosen == found.serial else found.usb
+    via = f"host:transport:{target}" if target else f"host:transport-id:{found.transport_id}"
+    asked = f"host-serial:{target}:features" if target else f"host-transport-id:{found.transport_id}:features"
     try:
-        features = frozenset(query_server(client, f"host-serial:{chosen}:features").split(","))
+        features = frozenset(query_server(client, asked).split(","))
     except LabError as error:
         raise NotReady(f"{chosen} does not tell its features ({error}); unplug it and try again.") from error
-    return AdbTransport(client, chosen, features=features)
+    return become_root(AdbTransport(client, chosen, features=features, via=via))
+
+
+def _is_network(name: str) -> bool:
+    """Whether adb has to be told to connect to it: ``host:port``, unlike ``usb:1-2`` and ``transport_id:7``."""
+    return ":" in name and not name.startswith(("usb:", "transport_id:"))
 
 
 def disconnect(serial: str) -> None:
     """Makes the adb server forget a ``host:port``, so that a dead virtual device does not stay listed."""
-    if ":" not in serial:
+    if not _is_network(serial):
         return
     with suppress(LabError):  # nothing that a caller could do about it
         query_server(start_server(), f"host:disconnect:{serial}")
@@ -113,9 +169,16 @@ def _remedy(state: str) -> str:
     match state:
         case "unauthorized":
             return "accept this machine's key on the device's screen."
+        case "no permissions":
+            return (
+                "let this user open USB devices: install udev rules (Debian: android-sdk-platform-tools-common), join the group "
+                "plugdev, log in again, run `adb kill-server` and plug it in again."
+            )
+        case "authorizing" | "connecting":
+            return "wait a moment and try again."
         case "offline":
             return "unplug it or run `adb reconnect`, then try again."
         case "absent":
             return "check `adb devices` and the serial."
         case _:
-            return "boot it into Android and try again."
+            return "boot it into Android (`adb reboot`) and try again."

@@ -10,7 +10,14 @@ import zlib
 from collections.abc import Mapping
 
 _PROPERTY = re.compile(r"^\[([^\]]+)\]: \[(.*?)\]$", re.MULTILINE | re.DOTALL)
-_REFRESH = re.compile(r"(?:refreshRate|fps|renderFrameRate)[= ]+(\d+(?:\.\d+)?)")
+_DEVICE = "DisplayDeviceInfo{"
+_RATE = r"(\d+(?:\.\d+)?)"
+_MODE = re.compile(rf"\bid=(\d+), [^{{}}]*?\bfps={_RATE}")
+_ACTIVE = re.compile(r"\bmActiveModeId=(\d+)")
+_ACTIVE_IN_INFO = re.compile(r"[ ,]modeId (\d+)")
+_ACTIVE_SF = re.compile(rf"\bmActiveSfDisplayMode=[^\n]*?(?:refreshRate|peakRefreshRate)={_RATE}")
+_REFRESH = re.compile(rf"(?:refreshRate|renderFrameRate)[= ]+{_RATE}")
+_OLD = re.compile(rf'DisplayDeviceInfo{{"[^\n]*? {_RATE} fps')
 _NT_GNU_BUILD_ID = 3
 _MAX_CONFIG_BYTES = 16 << 20
 
@@ -46,9 +53,28 @@ def measure_config_sha256(packed: bytes) -> str | None:
 
 
 def parse_refresh_rate(dumpsys_display: str) -> float | None:
-    """The first refresh rate that ``dumpsys display`` names, in Hz."""
-    found = _REFRESH.search(dumpsys_display)
-    return float(found.group(1)) if found and 1 <= float(found.group(1)) <= 1000 else None
+    """Refresh rate of the display's active mode as ``dumpsys display`` tells it, in Hz; None where it is not told.
+
+    The list of modes has every rate that the panel can do: the one of the active mode's number counts. Of several displays
+    it is that of the first that is built in and on.
+    """
+    devices = dumpsys_display.split(_DEVICE)[1:]
+    on = [each for each in devices if "state OFF" not in each.partition("\n")[0]] or devices
+    built_in = [each for each in on if '"local:' in each.partition("\n")[0]] or on
+    for section in (*built_in, dumpsys_display):
+        rates = dict(_MODE.findall(section))
+        active = _ACTIVE.search(section) or _ACTIVE_IN_INFO.search(section)
+        if active and active[1] in rates:
+            return _sane_rate(rates[active[1]])
+    # Android 5 and older have no modes; Android 12 and later print SurfaceFlinger's active mode in a line of its own.
+    if found := _ACTIVE_SF.search(dumpsys_display) or _REFRESH.search(dumpsys_display) or _OLD.search(dumpsys_display):
+        return _sane_rate(found[1])
+    rates = dict(_MODE.findall(dumpsys_display))
+    return _sane_rate(next(iter(rates.values()))) if len(set(rates.values())) == 1 else None
+
+
+def _sane_rate(word: str) -> float | None:
+    return float(word) if 1 <= float(word) <= 1000 else None
 
 
 def parse_memory_kb(meminfo: str) -> int:

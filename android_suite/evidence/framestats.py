@@ -17,13 +17,15 @@ _WINDOW = re.compile(r"^\s*Window: (.+?)\s*$")
 _ANSWER = re.compile(r"^Applications Graphics Acceleration Info:", re.MULTILINE)
 _MARK = "---PROFILEDATA---"
 _SECOND_NS = 1_000_000_000
+_PRESENTED_WITHIN_NS = 10 * _SECOND_NS
 
 
 def parse_framestats(text: str) -> pd.DataFrame:
     """Reads the PROFILEDATA blocks of one answer; columns are found by the header, so every Android's layout is read.
 
     Android 12's header names FrameInterval and FrameStartTime the wrong way round: of the two the smaller is the interval.
-    A value of INT64_MAX, and a present time of 0, are 'not known': -1.
+    A value of INT64_MAX is 'not known': -1; so is a present time of 0, before its frame, or 10 s after it, since hwui
+    prints what the driver left in an unused fence.
     """
     rows: list[dict[str, object]] = []
     pid, process, window, blocks = -1, "", "", 0
@@ -56,7 +58,8 @@ def _frame(fields: dict[str, str]) -> dict[str, object]:
     interval, start = numbers.get("FrameInterval", -1), numbers.get("FrameStartTime", -1)
     if interval >= _SECOND_NS > start >= 0:
         numbers["FrameInterval"], numbers["FrameStartTime"] = start, interval
-    if numbers.get("DisplayPresentTime") == 0:
+    begin, present = numbers.get("IntendedVsync", -1), numbers.get("DisplayPresentTime", -1)
+    if begin < 0 or not begin <= present < begin + _PRESENTED_WITHIN_NS:
         numbers["DisplayPresentTime"] = -1
     row: dict[str, object] = {ours: numbers.get(android, -1) for ours, android in FRAMESTATS_TIMES}
     return row | {"flags": numbers.get("Flags", -1), "vsync_id": numbers.get("FrameTimelineVsyncId", -1)}

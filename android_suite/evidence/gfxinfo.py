@@ -1,4 +1,4 @@
-"""``dumpsys gfxinfo``: the aggregate of each process and its histogram."""
+"""``dumpsys gfxinfo``: the aggregate of each process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import pandas as pd
 
 from android_suite.evidence.rows import frame_of, whole_number
-from android_suite.tables.evidence import GFX_HISTOGRAM, GFXINFO
+from android_suite.tables.evidence import GFXINFO
 
 _PROCESS = re.compile(r"^\s*\*\* Graphics info for pid (\d{1,8}) \[(.*)\] \*\*\s*$", re.MULTILINE)
 _LABELS = {
@@ -18,18 +18,14 @@ _LABELS = {
     "Number Slow issue draw commands": "slow_draw_commands", "Number Frame deadline missed": "deadline_missed",
 }  # fmt: skip
 _FIELD = re.compile(r"^\s*([A-Z0-9][A-Za-z0-9() ]{3,40}): (\d{1,12})(?:ms)?(?: \([\d.]+%\))?\s*$", re.MULTILINE)
-_HISTOGRAM = re.compile(r"^\s*HISTOGRAM: (.*)$", re.MULTILINE)
-_BUCKET = re.compile(r"(\d{1,6})ms=(\d{1,12})")
 
 
-def parse_gfxinfo(text: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Reads the process-wide block of each process; the blocks of single windows below it are left out.
+def parse_gfxinfo(text: str) -> pd.DataFrame:
+    """Reads the process-wide block of each process (GFXINFO); those of single windows are left out, as are processes without.
 
-    Returns:
-        GFXINFO (processes without such a block are left out) and GFX_HISTOGRAM (buckets with frames in them).
+    A process with a block and 0 frames draws without HWUI, as a game or a video player does.
     """
     rows: list[dict[str, object]] = []
-    buckets: list[dict[str, object]] = []
     starts = list(_PROCESS.finditer(text))
     for index, start in enumerate(starts):
         block = text[start.end() : starts[index + 1].start() if index + 1 < len(starts) else len(text)]
@@ -41,12 +37,5 @@ def parse_gfxinfo(text: str) -> tuple[pd.DataFrame, pd.DataFrame]:
             continue
         if row["frames"] == 0:  # Android prints its last bucket, 4950ms, for percentiles of nothing
             row |= dict.fromkeys(("p50_ms", "p90_ms", "p95_ms", "p99_ms"), -1)
-        pid = int(start[1])
-        rows.append({"pid": pid, "process": start[2]} | row)
-        if (histogram := _HISTOGRAM.search(block)) is not None:
-            buckets += [
-                {"pid": pid, "bucket_ms": int(low), "frames": int(count)}
-                for low, count in _BUCKET.findall(histogram[1])
-                if int(count)
-            ]
-    return frame_of(GFXINFO, rows), frame_of(GFX_HISTOGRAM, buckets)
+        rows.append({"pid": int(start[1]), "process": start[2]} | row)
+    return frame_of(GFXINFO, rows)

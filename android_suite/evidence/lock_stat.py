@@ -14,7 +14,13 @@ from android_suite.tables.evidence import LOCK_MODES, LOCK_STAT, LOCK_STAT_POINT
 _VERSION = re.compile(r"^(?P<margin>\s*(?:\d+\s+)?)lock_stat version (?P<version>\d+\.\d+)\s*$", re.MULTILINE)
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _ROW = re.compile(rf"^\s*(?P<name>\S.*?):\s+(?P<numbers>{_NUMBER}(?:\s+{_NUMBER}){{9,11}})\s*$")
-_POINT = re.compile(r"^\s*(?P<name>\S.*?)\s+(?P<count>\d+)\s+\[<[0-9a-fA-Fx]+>\]\s+(?P<site>\S.*?)\s*$")
+# The address is %p: raw, hashed, or before the kernel has entropy "(____ptrval____)", and "(null)".
+_POINT = re.compile(r"^\s*(?P<name>\S.*?)\s+(?P<count>\d+)\s+\[<(?:[0-9a-fA-Fx]+|\([_\w]*\))>\]\s+(?P<site>\S.*?)\s*$")
+_DISABLED = re.compile(r"^\s*(?:\d+\s+)?\*WARNING\*.*lock debugging disabled", re.MULTILINE)
+_DISABLED_FAULT = (
+    "the kernel says that lock debugging is disabled (a lockdep warning turned it off), so it stopped counting; find the "
+    "warning in dmesg, reboot and record again"
+)
 _DASHES = re.compile(r"^\s*-{3,}\s*$")
 _LINE_NUMBER = re.compile(r"^\s*\d+ ?")
 _COLUMNS = {
@@ -27,11 +33,19 @@ _COLUMNS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockStat:
-    """One reading. The counts run since lock_stat was cleared, over all processes."""
+    """One reading. The counts run since lock_stat was cleared, over all processes.
+
+    Attributes:
+        version: 0.3 or 0.4.
+        classes: frame of LOCK_STAT.
+        points: frame of LOCK_STAT_POINTS.
+        fault: why the numbers are not to be trusted; empty: they are. After a lockdep splat the kernel stops counting.
+    """
 
     version: str
-    classes: pd.DataFrame  # tables.evidence.LOCK_STAT
-    points: pd.DataFrame  # tables.evidence.LOCK_STAT_POINTS
+    classes: pd.DataFrame
+    points: pd.DataFrame
+    fault: str = ""
 
 
 def parse_lock_stat(text: str) -> LockStat:
@@ -71,7 +85,10 @@ def parse_lock_stat(text: str) -> LockStat:
             block = -1
             classes.append(_class_row(row["name"], dict(zip(_COLUMNS[width], numbers, strict=True))))
     return LockStat(
-        version=opening["version"], classes=frame_of(LOCK_STAT, classes), points=frame_of(LOCK_STAT_POINTS, points)
+        version=opening["version"],
+        classes=frame_of(LOCK_STAT, classes),
+        points=frame_of(LOCK_STAT_POINTS, points),
+        fault=_DISABLED_FAULT if _DISABLED.search(text) else "",
     )
 
 

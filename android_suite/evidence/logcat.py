@@ -1,16 +1,15 @@
-"""logcat of any ``-v`` format, and the lines in it that say something of GC, launches, monitors or the workload."""
+"""logcat of any ``-v`` format, and the lines in it that tell of collections, launches and monitors."""
 
 from __future__ import annotations
 
 import calendar
-import json
 import re
 from collections.abc import Callable
 
 import pandas as pd
 
-from android_suite.errors import EvidenceError
 from android_suite.evidence.rows import frame_of, or_unknown, whole_number
+from android_suite.model.launch import parse_drawn
 from android_suite.tables.evidence import DISPLAYED, GC_LOG, LOGCAT, MONITOR_CONTENTION
 from android_suite.tables.schema import Table
 
@@ -28,24 +27,21 @@ _BRIEF = re.compile(
 _REALTIME_FROM_S = 100_000_000  # 1973: no device has been up that long, no clock is set that far back
 
 _SIZE = r"(\d{1,15}(?:\.\d{1,9})?)(B|KB|MB|GB)"
+# "Background young concurrent mark compact GC freed ..."; the collector may hold "+" ("marksweep + semispace"), Android 5
+# prints two blanks before it.
 _GC = re.compile(
-    r"^(?P<cause>[A-Z][A-Za-z]*) (?P<collector>[a-z][a-z ]*?)(?: \(sampled\))? GC freed "
-    rf"(?:(?P<objects>\d+)\((?P<freed>{_SIZE})\) AllocSpace objects|(?P<freed2>{_SIZE}) AllocSpace bytes), "
-    rf"(?P<los>\d+)\((?P<los_freed>{_SIZE})\) LOS objects, -?\d+% free, ?(?P<used>{_SIZE})(?:\([^)]*\))?/(?P<heap>{_SIZE}), "
-    r"paused (?P<paused>[\d.,munsµ]+) total (?P<total>[\d.munsµ]+)"
+    r"^(?P<cause>[A-Z][A-Za-z]*) +(?P<collector>[a-z][a-z +-]*?)(?: \(sampled\))? GC freed "
+    rf"(?:(?P<objects>-?\d+)\((?P<freed>-?{_SIZE})\) AllocSpace objects|(?P<freed2>-?{_SIZE}) AllocSpace bytes), "
+    rf"(?P<los>-?\d+)\((?P<los_freed>-?{_SIZE})\) LOS objects, -?\d+% free, ?(?P<used>{_SIZE})(?:\([^)]*\))?/(?P<heap>{_SIZE})"
+    r"(?:\([^)]*\))?, paused (?P<paused>[\d.,munsµ ]+?) total (?P<total>[\d.munsµ]+)"
 )
 _UNITS = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 _TIME = re.compile(r"^(\d{1,9})(?:\.(\d{1,9}))?(ns|us|µs|ms|s)$")
 _TIME_UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
-_DISPLAYED = re.compile(
-    r"^(?P<what>Displayed|Fully drawn) (?P<component>[\w.$]+/[\w.$]+)(?: for user \d+)?: \+(?P<span>[\dhms]{2,20})"
-)
-_SPAN = re.compile(r"^(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?$")
 _MONITOR = re.compile(
     r"^Long monitor contention with owner (?P<owner>.*) \((?P<number>\d{1,9})\)"
     r"(?: at (?P<owner_method>.*?))? waiters=(?P<waiters>\d{1,9}) in (?P<method>.*) for (?P<time>[\d.]+(?:ns|us|µs|ms|s))\s*$"
 )
-_RESULT = re.compile(r"^result (?:part (?P<part>\d{1,3})/(?P<parts>\d{1,3}) )?(?P<body>.*)$")
 
 
 def parse_logcat(text: str) -> pd.DataFrame:
@@ -138,13 +134,12 @@ def parse_displayed(lines: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read_displayed(message: str) -> dict[str, object] | None:
-    said = _DISPLAYED.match(message)
-    span = _SPAN.match(said["span"]) if said else None
-    if said is None or span is None:
+    said = parse_drawn(message)
+    if said is None:
         return None
-    h, m, s, ms = (int(part or 0) for part in span.groups())
-    duration = or_unknown(((h * 60 + m) * 60 + s) * 1000 + ms)
-    return {"fully_drawn": said["what"] == "Fully drawn", "component": said["component"], "duration_ms": duration}
+    duration = -1 if said.duration_ms is None else said.duration_ms
+    user = -1 if said.user is None else said.user
+    return {"fully_drawn": said.fully, "component": said.component, "user": user, "duration_ms": duration}
 
 
 def parse_monitor_contention(lines: pd.DataFrame) -> pd.DataFrame:
@@ -160,41 +155,3 @@ def _read_monitor(message: str) -> dict[str, object] | None:
         "owner": said["owner"], "owner_number": int(said["number"]), "owner_method": said["owner_method"] or "",
         "waiters": int(said["waiters"]), "method": said["method"], "duration_ns": _duration_ns(said["time"]),
     }  # fmt: skip
-
-
-def parse_results(lines: pd.DataFrame) -> list[dict[str, object]]:
-    """The workload's own results: JSON in ``AndroidSuite`` lines, put together from its parts where it is split.
-
-    Raises:
-        EvidenceError: a part is missing, or the JSON is cut.
-    """
-    results: list[dict[str, object]] = []
-    parts: list[str] = []
-    for message in lines.loc[lines["tag"] == "AndroidSuite", "message"]:
-        said = _RESULT.match(message)
-        if said is None:
-            continue
-        number, total = int(said["part"] or 1), int(said["parts"] or 1)
-        if number != len(parts) + 1 or number > total:
-            raise EvidenceError(f"the workload's result lacks a part before {number}/{total}; enlarge logcat's buffer.")
-        parts.append(said["body"])
-        if number == total:
-            results.append(_result("".join(parts)))
-            parts = []
-    if parts:
-        raise EvidenceError(
-            f"the workload's result ends after part {len(parts)}; let logcat run until the app has ended."
-        )
-    return results
-
-
-def _result(body: str) -> dict[str, object]:
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise EvidenceError(
-            "the workload's result is no JSON; its logcat line is cut. Run the scenario again."
-        ) from error
-    if not isinstance(value, dict):
-        raise EvidenceError("the workload's result is no JSON object. Run the scenario again.")
-    return value

@@ -92,6 +92,7 @@ def record(
     site = Site(device=device, tracefs=facts, refresh_rate_hz=identity.refresh_rate_hz)
     boot = device.boot_id()
     done: list[IterationRecord] = []
+    learnt: set[str] = set()
     total = options.iterations * len(planned)
     for repeat in range(options.iterations):
         for workload, parameters in planned:
@@ -113,7 +114,7 @@ def record(
                 process=request.process,
             )
             opened = open_sources(sources, request, site)
-            work = partial(_work, workload, parameters, device, out, opened, say)
+            work = partial(_work, workload, parameters, device, out, opened, say, learnt)
             done.append(record_iteration(out, work, crash_probe=crash_probe, say=say))
             if done[-1].crash:
                 return tuple(done)
@@ -127,6 +128,7 @@ def _work(
     out: IterationWriter,
     sources: Sequence[Source],
     say: Say,
+    learnt: set[str],
 ) -> Outcome:
     """One iteration: prepare, trace, work, evidence; the workload cleans up unless the device is gone."""
     context = Context(
@@ -137,6 +139,7 @@ def _work(
         token=f"{secrets.token_hex(6)}-{out.record.index}",
         parameters=parameters,
         say=say,
+        learnt=learnt,
     )
     try:
         workload.prepare(context)

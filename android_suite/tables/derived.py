@@ -264,16 +264,20 @@ LAUNCHES = Table(
     "launches",
     "One row an app launch.",
     (
-        Column("component", "str", "", "package/activity"),
+        Column("component", "str", "", "package/activity that drew; of a trace alone the package, where no more is told"),
+        Column("source", "str", "", "am (`am start -W`) or trace (its slices)"),
         Column("asked", "str", "", "state asked for: cold, warm, hot; empty where unknown"),
-        Column("got", "str", "", "LaunchState told by am"),
+        Column("got", "str", "", "cold, warm, hot, relaunch, unknown; empty where nothing tells"),
+        Column("outcome", "str", "", "ok, timeout, crash, elsewhere, wrong_state"),
         Column("initial_display_ms", "float64", "ms", "time to initial display; NaN unknown"),
         Column("full_display_ms", "float64", "ms", "time to full display; NaN unknown"),
-        Column("discarded", "str", "", "why the sample does not count; empty if it does"),
+        Column("limit_ms", "float64", "ms", "of a launch that failed: how long it was waited for; NaN for the others"),
+        Column("discarded", "str", "", "why it has no time as a launch in the state asked for; empty if it has"),
         _START, _END,
         *(Column(f"ui_{c}_ns", "int64", "ns", f"main thread during the launch: {c}") for c in SPLIT_CAUSES),
         Column("gc_ns", "int64", "ns", "overlap with GC cycles"),
         Column("inverted_ns", "int64", "ns", "inverted waits of the ui thread"),
+        _QUALITY,
     ),
 )  # fmt: skip
 GC_CYCLES = Table(

@@ -94,22 +94,20 @@ GFXINFO = Table(
         _count("slow_draw_commands"), _count("deadline_missed"),
     ),
 )  # fmt: skip
-GFX_HISTOGRAM = Table(
-    "gfx_histogram",
-    "One row a bucket of the frame-time histogram of a process.",
-    (_PID, Column("bucket_ms", "int64", "ms", "lower bound"), _count("frames")),
-)
 AM_STARTS = Table(
     "am_starts",
     "One row an answer of `am start -W`.",
     (
-        Column("intent", "str", "", "component asked for; empty if the intent names none"),
-        Column("status", "str", "", "ok, timeout"),
-        Column("launch_state", "str", "", "COLD, WARM, HOT, RELAUNCH, UNKNOWN; empty before Android 10"),
-        Column("activity", "str", "", "activity that came up; may differ from the one asked for"),
+        Column("intent", "str", "", "component asked for, in its short form; empty if the intent names none"),
+        Column("asked", "str", "", "state asked for: cold, warm, hot; empty where unknown"),
+        Column("status", "str", "", "ok, timeout; empty where am did not come so far"),
+        Column("launch_state", "str", "", "cold, warm, hot, relaunch, unknown; empty before Android 10"),
+        Column("activity", "str", "", "activity that came up, in its short form; may differ from the one asked for"),
         Column("this_ms", "int64", "ms", ""), Column("total_ms", "int64", "ms", "to the first window drawn"),
-        Column("wait_ms", "int64", "ms", ""),
-        Column("complaint", "str", "", "warning or error: then it was no launch"),
+        Column("wait_ms", "int64", "ms", "how long am waited"),
+        Column("fully_drawn_ms", "int64", "ms", "to the app's reportFullyDrawn"),
+        Column("outcome", "str", "", "ok, timeout, crash, elsewhere, wrong_state"),
+        Column("reason", "str", "", "why it is no sample of the state asked for; empty if it is"),
     ),
 )  # fmt: skip
 LOGCAT = Table(
@@ -136,7 +134,8 @@ DISPLAYED = Table(
     (
         *_LINE_HEAD,
         Column("fully_drawn", "bool", "", "Fully drawn; else Displayed"),
-        Column("component", "str", "", "package/activity"),
+        Column("component", "str", "", "package/activity in its short form"),
+        Column("user", "int64", "", "Android user; -1 where the line does not say"),
         Column("duration_ms", "int64", "ms", ""),
     ),
 )
@@ -159,16 +158,7 @@ VMAS = Table(
         Column("vm_flags", "str", "", "VmFlags, two letters each; um, uw, ui: userfaultfd; empty in maps"),
     ),
 )  # fmt: skip
-PROCESS_THREADS = Table(
-    "process_threads",
-    "One row a thread of `ps -AT` or of `tgid tid comm` lines.",
-    (
-        Column("tgid", "int32", "", "process"), Column("tid", "int32", "", "thread"), Column("comm", "str", "", ""),
-        Column("process", "str", "", "name of the process; empty where unknown"),
-    ),
-)  # fmt: skip
-
 EVIDENCE_TABLES = (
-    LOCK_STAT, LOCK_STAT_POINTS, VMSTAT, FRAMESTATS, FRAME_GAPS, GFXINFO, GFX_HISTOGRAM, AM_STARTS, LOGCAT, GC_LOG, DISPLAYED,
-    MONITOR_CONTENTION, VMAS, PROCESS_THREADS,
+    LOCK_STAT, LOCK_STAT_POINTS, VMSTAT, FRAMESTATS, FRAME_GAPS, GFXINFO, AM_STARTS, LOGCAT, GC_LOG, DISPLAYED,
+    MONITOR_CONTENTION, VMAS,
 )  # fmt: skip

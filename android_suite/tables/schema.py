@@ -76,8 +76,3 @@ def check_frame(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
         differ = {k: v for k, v in differ.items() if v[0] != v[1]}
         raise SchemaError(f"table {table.name}: declared and found differ: {differ}; rebuild with `analyze`.")
     return frame
-
-
-def as_int64(values: pd.Series) -> np.ndarray:
-    """The column as a contiguous int64 array."""
-    return np.ascontiguousarray(values.to_numpy(dtype=np.int64, copy=False))

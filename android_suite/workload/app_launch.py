@@ -1,8 +1,14 @@
-"""App launch, cold, warm and hot: the state that was asked for against the state that was got."""
+"""App launch, cold, warm and hot: the state that was asked for against the state that was got.
+
+As androidx.benchmark does it: a cold launch follows a force-stop, a hot one HOME, and a warm one HOME and a start with
+NEW_TASK and CLEAR_TASK. (BACK leads to no warm launch from Android 12 on: it moves a launcher's root activity to the back.)
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import re
 import shlex
 import time
@@ -18,12 +24,11 @@ from android_suite.device.android import (
     require_package,
     start_activity,
 )
-from android_suite.device.parse_am_start import AmStart, parse_am_start
-from android_suite.errors import LabError, NotReady, UsageError
+from android_suite.errors import AdbTimeout, LabError, NotReady, UsageError
+from android_suite.model.launch import STATES, AmStart, judge_launch, parse_am_start
 from android_suite.store.run import now_iso
 from android_suite.workload.workload import (
     ALL_NEEDS,
-    GUEST_SLACK_S,
     Context,
     Left,
     Outcome,
@@ -31,8 +36,10 @@ from android_suite.workload.workload import (
     decode_left,
 )
 
-STATES = ("cold", "warm", "hot")
-_FULLY_DRAWN_TIMEOUT_S = 30.0
+_CLEAR_TASK = ["-f", "0x10008000"]  # FLAG_ACTIVITY_NEW_TASK | FLAG_ACTIVITY_CLEAR_TASK
+_ANSWER_TIMEOUT_S = 60.0  # am itself gives up after 10 s, times ro.hw_timeout_multiplier
+_CRASH_LINE_S = 1.0  # the line that tells of a crash may come after am's answer
+_VSYNC_US = 16_667
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,7 @@ class AppLaunch:
             "package": "com.androidsuite.workload",
             "activity": ".LaunchActivity",
             "settle_ms": 300,
+            "fully_drawn_timeout_ms": 10_000,
         }
 
     def check(self, parameters: Parameters) -> None:
@@ -60,6 +68,8 @@ class AppLaunch:
             raise UsageError(f"launches is {parameters['launches']}; choose 1 to 1000.")
         if not 0 <= int(parameters["settle_ms"]) <= 60_000:
             raise UsageError(f"settle_ms is {parameters['settle_ms']}; choose 0 to 60000.")
+        if not 0 <= int(parameters["fully_drawn_timeout_ms"]) <= 600_000:
+            raise UsageError(f"fully_drawn_timeout_ms is {parameters['fully_drawn_timeout_ms']}; choose 0 to 600000.")
         states = str(parameters["states"]).split(",")
         if unknown := [state for state in states if state not in STATES]:
             raise UsageError(f"there is no launch state {unknown[0]!r}; choose among {', '.join(STATES)}.")
@@ -80,7 +90,7 @@ class AppLaunch:
         start_activity(context.device, render_component(package, str(context.parameters["activity"])))
 
     def run_once(self, context: Context) -> Outcome:
-        """All launches; each is a sample of its own, and one that got another state than asked is discarded."""
+        """All launches. Each is a sample of its own; one that failed is an outcome, not a fault."""
         rows: list[dict[str, object]] = []
         states = _list_asked(context.parameters)
         for index, asked in enumerate(states):
@@ -98,32 +108,54 @@ class AppLaunch:
             if device.is_root():
                 drop_caches(device)
         else:
-            press_key(device, "BACK" if asked == "warm" else "HOME")
-        time.sleep(int(parameters["settle_ms"]) / 1000)
-        token = f"{context.token}-{index}"
+            press_key(device, "HOME")
+        time.sleep(_settle_s(parameters, context.seed, index))
         at, mark = now_iso(), context.log.mark()
-        started, text = start_activity(device, component, extras=render_extras({"token": token}))
+        no_answer_ms = None
+        try:
+            arguments = _render_arguments(asked, f"{context.token}-{index}", context.seed, index)
+            started, text = start_activity(device, component, extras=arguments, timeout=_ANSWER_TIMEOUT_S)
+        except AdbTimeout:
+            started, text, no_answer_ms = parse_am_start(""), "", round(_ANSWER_TIMEOUT_S * 1000)
         if started.error:
             raise LabError(f"{device.serial}: {component} did not start ({started.error}); check `activity`.")
+        fully_drawn, crash = self._follow(context, package, mark, drawn=started.total_ms is not None)
+        if not crash and started.total_ms is None and not device.pidof(package):
+            crash = f"the process of {package} is gone"
         return describe_launch(
             index,
             asked,
             started,
             component=component,
-            fully_drawn=self._wait_fully_drawn(context, component, mark),
+            fully_drawn=fully_drawn,
             started_at=at,
             output=text,
+            crash=crash,
+            no_answer_ms=no_answer_ms,
         )
 
-    def _wait_fully_drawn(self, context: Context, component: str, mark: int) -> str | None:
-        """The activity's own report, as printed (``+1s234ms``); None where it makes none."""
-        pattern = re.compile(rf"Fully drawn {re.escape(component)}:? (\+\S+)")
+    def _follow(self, context: Context, package: str, mark: int, *, drawn: bool) -> tuple[str | None, str]:
+        """What the log says of a launch: the app's own `Fully drawn` line and how it crashed; None and '' where it does not.
+
+        Any activity of the package may report (a trampoline ends on another one). An app that let the whole time pass once
+        is not waited for again in this run.
+        """
+        name = re.escape(package)
+        pattern = re.compile(rf"Fully drawn {name}/|{_render_crash(name)}")
+        silent = f"{package} reports no fully drawn"
+        wait_s = int(context.parameters["fully_drawn_timeout_ms"]) / 1000 if drawn else _CRASH_LINE_S
+        if silent in context.learnt:
+            wait_s = min(wait_s, 0.0 if drawn else _CRASH_LINE_S)
         try:
-            return context.log.wait_line(
-                pattern, timeout=_FULLY_DRAWN_TIMEOUT_S, what="`Fully drawn` line", since=mark
-            ).group(1)
+            found = context.log.wait_line(pattern, timeout=wait_s, what="`Fully drawn` line", since=mark)
         except NotReady:
-            return None
+            if drawn:
+                context.learnt.add(silent)
+            return None, ""
+        if not found.group(0).startswith("Fully drawn"):
+            return None, _tell_crash(found.string)
+        reported = found.string[found.start() :].partition(": ")[2].partition(" ")[0]
+        return reported or None, ""
 
     def cleanup(self, context: Context) -> None:
         """See the protocol."""
@@ -137,33 +169,37 @@ class AppLaunch:
     def guest_prepare(self, parameters: Parameters) -> str:
         """One launch before the measured ones, as in :meth:`prepare`."""
         component = render_component(str(parameters["package"]), str(parameters["activity"]))
-        return f"am start -W -n {shlex.quote(component)} > /dev/null 2>&1\n{_render_wait_drawn(1)} > /dev/null\n"
+        start = f"am start -W -n {shlex.quote(component)} > /dev/null 2>&1"
+        return f"{_COUNT_DRAWN}\n{start}\n{_render_wait_drawn(parameters)} > /dev/null\n"
 
     def guest_script(self, parameters: Parameters, *, seed: int, token: str) -> str:
         """See the protocol."""
         package = str(parameters["package"])
-        component = render_component(package, str(parameters["activity"]))
-        settle = f"sleep {int(parameters['settle_ms']) / 1000:.3f}\n"
+        component = shlex.quote(render_component(package, str(parameters["activity"])))
         lines = []
         for index, asked in enumerate(_list_asked(parameters)):
             if asked == "cold":
                 lines.append(f"am force-stop {package}\nsync\necho 3 > /proc/sys/vm/drop_caches\n")
             else:
-                lines.append(f"input keyevent {4 if asked == 'warm' else 3}\n")
-            extras = shlex.join(render_extras({"token": f"{token}-{index}"}))
+                lines.append("input keyevent 3\n")
+            arguments = shlex.join(_render_arguments(asked, f"{token}-{index}", seed, index))
             lines.append(
-                f"{settle}am start -W -n {shlex.quote(component)} {extras} > $out/launch-{index}.txt 2>&1\n"
-                f"{_render_wait_drawn(index + 2)} | tail -n 1 > $out/drawn-{index}.txt\n"
+                f"sleep {_settle_s(parameters, seed, index):.6f}\n{_COUNT_DRAWN}\n"
+                f"am start -W -n {component} {arguments} > $out/launch-{index}.txt 2>&1\n"
+                f"{_render_wait_drawn(parameters)} > $out/drawn-{index}.txt\n"
+                f"pidof {package} > $out/pid-{index}.txt || true\n"
             )
         return "".join(lines)
 
     def read_guest(self, left: Left, parameters: Parameters, token: str) -> tuple[Mapping[str, str], Outcome]:
         """See the protocol."""
-        component = render_component(str(parameters["package"]), str(parameters["activity"]))
+        package = str(parameters["package"])
+        component = render_component(package, str(parameters["activity"]))
         rows = []
         for index, asked in enumerate(_list_asked(parameters)):
             text = decode_left(left, f"launch-{index}.txt")
-            drawn = re.search(r"Fully drawn \S+ (\+\S+)", decode_left(left, f"drawn-{index}.txt"))
+            drawn = re.search(r"Fully drawn \S+(?: for user \d+)?: (\+\S+)", decode_left(left, f"drawn-{index}.txt"))
+            gone = f"pid-{index}.txt" in left and not left[f"pid-{index}.txt"].strip()
             rows.append(
                 describe_launch(
                     index,
@@ -173,6 +209,7 @@ class AppLaunch:
                     fully_drawn=drawn.group(1) if drawn else None,
                     started_at=None,
                     output=text,
+                    crash=f"the process of {package} is gone" if gone else "",
                 )
             )
         return {"launches.json": json.dumps(rows, indent=1) + "\n"}, judge_launches(rows)
@@ -183,9 +220,48 @@ def _list_asked(parameters: Parameters) -> list[str]:
     return str(parameters["states"]).split(",") * int(parameters["launches"])
 
 
-def _render_wait_drawn(count: int) -> str:
-    """Waits until the log has that many `Fully drawn` lines, and prints them."""
-    return f"timeout {GUEST_SLACK_S} logcat -b all -m {count} -e 'Fully drawn' -s ActivityTaskManager:I 2>/dev/null"
+def _number_of(seed: int, index: int) -> int:
+    """A 48-bit number of seed and launch; the same on every kernel and in every Python."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{index}".encode()).digest()[:6], "little")
+
+
+def _settle_s(parameters: Parameters, seed: int, index: int) -> float:
+    """The pause before a launch: ``settle_ms`` and a part of a refresh period from the seed.
+
+    So a launch starts anywhere between two vsyncs and two ticks, as a finger's tap does.
+    """
+    return int(parameters["settle_ms"]) / 1000 + _number_of(seed, index) % _VSYNC_US / 1e6
+
+
+def _render_arguments(asked: str, token: str, seed: int, index: int) -> list[str]:
+    """What follows the component in ``am start``: flags of the state, and the extras."""
+    extras = render_extras({"token": token, "seed": _number_of(seed, index)}, longs=frozenset({"seed"}))
+    return [*(_CLEAR_TASK if asked == "warm" else ()), *extras]
+
+
+_DRAWN_LINES = "logcat -b all -e 'Fully drawn' -s ActivityTaskManager:I"
+_COUNT_DRAWN = f"drawn=$({_DRAWN_LINES} -d 2>/dev/null | grep -c 'Fully drawn')"
+
+
+def _render_wait_drawn(parameters: Parameters) -> str:
+    """Waits for one more `Fully drawn` line than `_COUNT_DRAWN` found, and prints it; nothing if none comes in time."""
+    timeout_s = max(1, math.ceil(int(parameters["fully_drawn_timeout_ms"]) / 1000))  # `timeout 0` would wait for ever
+    wait = f"timeout {timeout_s} {_DRAWN_LINES} -m $((drawn + 1)) 2>/dev/null"
+    return f"{wait} | grep 'Fully drawn' | sed -n \"$((drawn + 1))p\""
+
+
+def _render_crash(package: str) -> str:
+    """A pattern for the log lines that tell of a process's death: Java, native, ANR, and the plain fact."""
+    process = rf"{package}(?::[\w.]+)?"
+    return (
+        rf"\bProcess: {process}, PID: \d+|>>> {process} <<<|\bANR in {process}(?![\w.])"
+        rf"|\bProcess {process} \(pid \d+\) has died"
+    )
+
+
+def _tell_crash(line: str) -> str:
+    """A log line without its head of time, pid and tag."""
+    return re.sub(r"^.*?\b[VDIWEF][ /][^:]*: ", "", line).strip()
 
 
 def describe_launch(
@@ -197,6 +273,8 @@ def describe_launch(
     fully_drawn: str | None,
     started_at: str | None,
     output: str,
+    crash: str = "",
+    no_answer_ms: int | None = None,
 ) -> dict[str, object]:
     """One launch as ``launches.json`` has it.
 
@@ -205,39 +283,32 @@ def describe_launch(
         asked: state that was asked for.
         started: what ``am start`` said.
         component: that was started.
-        fully_drawn: the activity's own report, as printed; None where it makes none.
+        fully_drawn: the activity's own report, as printed (``+1s234ms``); None where it makes none.
         started_at: host time; None in virtual time.
         output: of ``am start``, as printed.
+        crash: how the app died; empty: it lives.
+        no_answer_ms: how long am was waited for in vain; None: it answered.
     """
+    verdict = judge_launch(asked, started, component=component, crash=crash, no_answer_ms=no_answer_ms)
     return {
         "index": index,
         "asked": asked,
         "got": started.launch_state,
-        "discarded": started.error or judge_launch(asked, started),
+        "outcome": verdict.outcome,
+        "discarded": verdict.reason,
         "component": component,
         "total_ms": started.total_ms,
         "wait_ms": started.wait_ms,
         "fully_drawn": fully_drawn,
+        "crash": crash,
+        "no_answer_ms": no_answer_ms,
         "started_at": started_at,
         "output": output,
     }
 
 
 def judge_launches(rows: Sequence[Mapping[str, object]]) -> Outcome:
-    """The outcome of an iteration: discarded if none of its launches is a sample."""
-    if all(row["discarded"] for row in rows):
+    """The outcome of an iteration: discarded if nothing that was asked for took place. Launches that failed are samples."""
+    if all(row["outcome"] == "wrong_state" for row in rows):
         return Outcome(discarded=f"no launch got the state asked for (first: {rows[0]['discarded']})")
     return Outcome()
-
-
-def judge_launch(asked: str, started: AmStart) -> str:
-    """Why a launch is no sample of the state that was asked for; empty if it is one."""
-    if started.status != "ok":
-        return f"am start says {started.status or 'nothing'}"
-    if started.warnings:
-        return started.warnings[0]
-    if started.launch_state is None:
-        return ""  # before Android 10 nothing is told
-    if started.launch_state.split(" ")[0].lower() != asked:
-        return f"asked {asked}, got {started.launch_state}"
-    return ""

@@ -16,9 +16,9 @@ from android_suite.device.android import (
     require_package,
     start_activity,
 )
-from android_suite.device.parse_am_start import parse_am_start
 from android_suite.errors import LabError, NotReady, UsageError
 from android_suite.model.identity import CrashRecord
+from android_suite.model.launch import parse_am_start
 from android_suite.workload.workload import (
     ALL_NEEDS,
     GUEST_SLACK_S,

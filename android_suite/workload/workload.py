@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from android_suite.device.device import Device
@@ -47,6 +47,7 @@ class Context:
     token: str  # marks this iteration's lines in the log
     parameters: Parameters  # complete: defaults filled in
     say: Callable[[str], None]
+    learnt: set[str] = field(default_factory=set)  # what earlier iterations of this run found out about the app
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,11 @@ def test_what_is_no_activity(activity: str) -> None:
 def test_components() -> None:
     assert render_component("com.example.app", ".MainActivity") == "com.example.app/.MainActivity"
     assert render_component("a.b", "c.d.Main$Inner") == "a.b/c.d.Main$Inner"
+    assert render_component("com.ex.app", "com.ex.app.Main") == "com.ex.app/.Main"
+    assert render_component("com.ex.app", "com.ex.app/.Main") == "com.ex.app/.Main"
+    assert render_component("com.ex.app", "com.ex.app/com.ex.app.ui.Main") == "com.ex.app/.ui.Main"
+    with pytest.raises(UsageError, match="not an activity of"):
+        render_component("com.ex.app", "com.other/.Main")
 
 
 def test_extras_carry_their_types() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from android_suite.device.connect import AttachedDevice, choose_serial, parse_devices
@@ -15,7 +17,7 @@ emulator-5554          offline
 
 
 def attached(serial: str, state: str = "device") -> AttachedDevice:
-    return AttachedDevice(serial=serial, state=state, model=None, product=None)
+    return AttachedDevice(serial=serial, state=state)
 
 
 def test_the_list() -> None:
@@ -53,3 +55,46 @@ def test_none_is_the_labs_fault(monkeypatch: pytest.MonkeyPatch) -> None:
         choose_serial(None, (attached("C", "unauthorized"),))
     with pytest.raises(LabError, match="adb sees none"):
         choose_serial(None, ())
+
+
+def test_the_list_of_a_lab(shared_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ANDROID_SERIAL", raising=False)
+    found = parse_devices((shared_root / "cases/device/06-devices-l.txt").read_text())
+    wifi, denied, *twins = found
+    assert (wifi.serial, wifi.state, wifi.model) == (
+        "adb-AB12CD34-xYz9Qw (2)._adb-tls-connect._tcp",
+        "device",
+        "Pixel_7a",
+    )
+    assert (denied.serial, denied.state, denied.usb) == ("0A1B2C3D", "no permissions", "usb:1-2")
+    assert "missing udev rules?" in denied.detail
+    assert [(twin.serial, twin.address, twin.transport_id) for twin in twins] == [
+        ("0123456789ABCDEF", "usb:1-1", 7),
+        ("0123456789ABCDEF", "usb:1-3", 8),
+    ]
+    with pytest.raises(UsageError, match=r"--serial usb:1-1 or usb:1-3"):
+        choose_serial("0123456789ABCDEF", found)
+    assert choose_serial("usb:1-3", found) == "usb:1-3"
+    with pytest.raises(UsageError, match=r"\(adb-AB12CD34-xYz9Qw \(2\)\S+, usb:1-1, usb:1-3\)"):
+        choose_serial(None, found)
+
+
+@pytest.mark.parametrize(
+    ("line", "serial", "state", "transport"),
+    [
+        ("emulator-5554\tdevice", "emulator-5554", "device", None),
+        ("my device             device product:p transport_id:4", "my device", "device", 4),
+        ("????????????           no permissions (verify udev rules) usb:1-4 transport_id:1", "????????????", "no permissions", 1),
+        ("(no serial number)     no permissions; see [http://developer.android.com/tools/device.html] usb:2-1",
+         "(no serial number)", "no permissions", None),
+        ("A1 no permissions (user in plugdev group; are your udev rules wrong?); see [http://x.y/z.html]", "A1",
+         "no permissions", None),
+        ("A1                     unauthorized usb:336592896X transport_id:12", "A1", "unauthorized", 12),
+        ("A1                     authorizing transport_id:12", "A1", "authorizing", 12),
+        ("192.168.1.7:5555       offline product:x model:y device:z transport_id:3", "192.168.1.7:5555", "offline", 3),
+        ("A1                     somethingnew usb:1-1", "A1", "somethingnew", None),
+    ],
+)  # fmt: skip
+def test_lines_of_every_state(line: str, serial: str, state: str, transport: int | None) -> None:
+    (found,) = parse_devices(f"List of devices attached\n{line}\n\n")
+    assert (found.serial, found.state, found.transport_id) == (serial, state, transport)

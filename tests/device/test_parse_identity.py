@@ -70,6 +70,56 @@ def test_small_facts() -> None:
     assert parse_memory_kb("") == 0
     assert parse_refresh_rate("mActiveModeId=1, refreshRate=120.00001, width=1080") == pytest.approx(120, abs=0.01)
     assert parse_refresh_rate("refreshRate=0.0") is None
+    assert parse_refresh_rate("") is None
+
+
+MODES = (
+    "supportedModes [{id=1, width=1080, height=2400, fps=60.000004}, {id=2, width=1080, height=2400, fps=120.00001}]"
+)
+
+
+def test_the_active_mode_gives_the_refresh_rate(shared_root: Path) -> None:
+    text = (shared_root / "cases/device/07-dumpsys-display.txt").read_text()
+    assert parse_refresh_rate(text) == pytest.approx(120.00001)
+    assert parse_refresh_rate(text.replace("mActiveModeId=2", "mActiveModeId=1")) == pytest.approx(60.000004)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        (
+            f'  DisplayDeviceInfo{{"Built-in Screen": uniqueId="local:0", modeId 2, defaultModeId 1, {MODES}, state ON}}\n',
+            120.00001,
+        ),
+        # a foldable: the outer panel is off
+        (
+            (
+                f'  DisplayDeviceInfo{{"Outer": uniqueId="local:1", modeId 1, {MODES}, state OFF}}\n    mActiveModeId=1\n'
+                '  DisplayDeviceInfo{"Inner": uniqueId="local:2", modeId 7, modes [{id=7, width=1, height=2, fps=90.0}], '
+                "state ON}\n    mActiveModeId=7\n"
+            ),
+            90.0,
+        ),
+        # a recording of the screen is no panel
+        (
+            (
+                '  DisplayDeviceInfo{"rec": uniqueId="virtual:x", modeId 9, modes [{id=9, width=1, height=2, fps=30.0}], '
+                f'state ON}}\n  DisplayDeviceInfo{{"Built-in": uniqueId="local:0", modeId 2, {MODES}, state ON}}\n'
+            ),
+            120.00001,
+        ),
+        (
+            "mActiveModeId=3\nmSupportedModes=\n  DisplayModeRecord{mMode={id=3, width=1, height=2, fps=144.0, vsync=144.0}}\n",
+            144.0,
+        ),
+        ("mActiveSfDisplayMode=DisplayMode{id=0, width=1, height=2, xDpi=3.0, refreshRate=90.0, group=0}\n", 90.0),
+        ('  DisplayDeviceInfo{"Built-in Screen": uniqueId="local:0", 1080 x 1920, 59.0 fps, density 420}\n', 59.0),
+        # which of the modes is active is not told
+        (f"  DisplayDeviceInfo{{{MODES}}}\n", None),
+    ],
+)
+def test_displays_of_other_devices(text: str, rate: float | None) -> None:
+    assert parse_refresh_rate(text) == (None if rate is None else pytest.approx(rate))
 
 
 def kernel(release: str) -> KernelIdentity:

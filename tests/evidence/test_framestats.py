@@ -64,13 +64,24 @@ def test_a_text_of_several_answers() -> None:
 
 
 def test_gfxinfo_aggregate(shared_data: Path) -> None:
-    rows, buckets = parse_gfxinfo((shared_data / "dumpsys/sailfish_gfxinfo_android10.txt").read_text())
+    rows = parse_gfxinfo((shared_data / "dumpsys/sailfish_gfxinfo_android10.txt").read_text())
     launcher = rows[rows["process"] == "com.android.launcher3"].iloc[0]
     assert (launcher["frames"], launcher["janky"], launcher["p50_ms"], launcher["p90_ms"]) == (3, 2, 53, 105)
-    assert buckets[buckets["pid"] == launcher["pid"]]["frames"].sum() == 3
 
 
 def test_gfxinfo_of_older_androids(shared_data: Path) -> None:
-    rows, _ = parse_gfxinfo((shared_data / "dumpsys/droid-monitor_gfxinfo_test.rb").read_text())
+    rows = parse_gfxinfo((shared_data / "dumpsys/droid-monitor_gfxinfo_test.rb").read_text())
     assert rows["frames"].tolist() == [3, 24, 43]
     assert rows["janky"].tolist() == [2, 14, 7]
+
+
+def test_a_present_time_beyond_the_frame_is_unknown(shared_root: Path) -> None:
+    text = (shared_root / "cases/device/11-present-time.txt").read_text()
+    (row,) = parse_framestats(text).to_dict("records")
+    assert (row["present_ns"], row["completed_ns"]) == (-1, 28091272000000)
+    for present, read in (
+        ("0", -1), ("-7", -1), ("28091262000000", -1), ("28091263000000", 28091263000000),
+        ("28091290000000", 28091290000000), ("28131263000001", -1), ("9223372036854775807", -1),
+    ):  # fmt: skip
+        frames = parse_framestats(text.replace("7599383958533334121", present))
+        assert frames["present_ns"].tolist() == [read], present

@@ -44,3 +44,19 @@ def test_class_names_with_colons_and_spaces() -> None:
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(EvidenceError):
         parse_lock_stat(text)
+
+
+def test_after_a_lockdep_splat_nothing_is_to_be_trusted(shared_root: Path) -> None:
+    text = (shared_root / "cases/device/08-lock_stat-disabled.txt").read_text()
+    stat = parse_lock_stat(text)
+    assert "lock debugging is disabled" in stat.fault
+    assert stat.points[["lock", "contentions", "site"]].values.tolist() == [
+        ["&mm->mmap_lock", 9, "vm_mmap_pgoff+0x8c/0x1c0"]
+    ]
+    assert not parse_lock_stat(text.replace("*WARNING* lock debugging disabled!!", "")).fault
+
+
+@pytest.mark.parametrize("address", ["00000000a1b2c3d4", "ffffffff81234567", "(____ptrval____)", "(ptrval)", "(null)"])
+def test_points_at_every_kind_of_address(address: str) -> None:
+    text = f"lock_stat version 0.4\n  &rq->lock   3   [<{address}>] task_rq_lock+0x4/0x20\n"
+    assert parse_lock_stat(text).points["site"].tolist() == ["task_rq_lock+0x4/0x20"]

@@ -2,13 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from android_suite.errors import EvidenceError
 from android_suite.evidence.logcat import (
     parse_displayed,
     parse_gc_lines,
     parse_logcat,
     parse_monitor_contention,
-    parse_results,
 )
 
 
@@ -65,6 +63,8 @@ def test_oem_heap_and_displayed() -> None:
     drawn = parse_displayed(lines)
     assert drawn["duration_ms"].tolist() == [1234, 850, 62003]
     assert drawn["fully_drawn"].tolist() == [False, False, True]
+    assert drawn["component"].tolist() == ["com.a/.B"] * 3
+    assert drawn["user"].tolist() == [0, -1, -1]
 
 
 def test_numbers_beyond_64_bits_are_unknown() -> None:
@@ -81,11 +81,27 @@ def test_numbers_beyond_64_bits_are_unknown() -> None:
     assert parse_displayed(lines)["duration_ms"].tolist() == [-1]
 
 
-def test_results_whole_and_in_parts() -> None:
-    head = "09-15 15:09:30.406  12  34 I AndroidSuite: "
-    whole = head + 'result {"frames":3}\n'
-    parts = head + 'result part 1/2 {"fra\n' + head + 'result part 2/2 mes":4}\n'
-    assert parse_results(parse_logcat(whole + parts)) == [{"frames": 3}, {"frames": 4}]
-    for broken in ('result {"a":', "result [1]", 'result part 2/2 mes":4}', 'result part 1/2 {"fra'):
-        with pytest.raises(EvidenceError):
-            parse_results(parse_logcat(head + broken))
+def test_every_form_of_a_gc_line(shared_root: Path) -> None:
+    found = parse_gc_lines(parse_logcat((shared_root / "cases/device/10-gc-lines.txt").read_text()))
+    assert found[["cause", "collector", "freed_bytes", "pause_max_ns", "duration_ns"]].values.tolist() == [
+        ["HomogeneousSpaceCompact", "marksweep + semispace", 33 << 10, 1_298_000_000, 1_298_000_000],
+        ["Explicit", "concurrent mark sweep", 11 << 20, 3_554_000, 104_372_000],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "cause", "collector"),
+    [
+        ("Alloc concurrent copying GC freed -12(-3KB) AllocSpace objects, 0(0B) LOS", "Alloc", "concurrent copying"),
+        ("CollectorTransition marksweep + semispace GC freed 5(1KB) AllocSpace objects, 1(0B) LOS", "CollectorTransition",
+         "marksweep + semispace"),
+        ("Background sticky concurrent mark sweep GC freed 7(9KB) AllocSpace objects, 0(0B) LOS", "Background",
+         "sticky concurrent mark sweep"),
+        ("NativeAlloc young concurrent mark compact (sampled) GC freed 9KB AllocSpace bytes, 0(0B) LOS", "NativeAlloc",
+         "young concurrent mark compact"),
+    ],
+)  # fmt: skip
+def test_gc_lines_of_other_collectors(line: str, cause: str, collector: str) -> None:
+    text = f"1.000  1  2 I app: {line} objects, 6% free, 222MB/238MB, paused 1.2ms,3us total 1.298s"
+    found = parse_gc_lines(parse_logcat(text))
+    assert found[["cause", "collector", "pauses"]].values.tolist() == [[cause, collector, 2]]

@@ -1,5 +1,4 @@
 from android_suite.evidence.maps import is_userfaultfd, parse_smaps
-from android_suite.evidence.processes import parse_threads
 from android_suite.evidence.vmstat import measure_vmstat_change, parse_vmstat
 
 SMAPS = """\
@@ -26,12 +25,3 @@ def test_vmstat_change() -> None:
     after = parse_vmstat("nr_free_pages 90\nvma_lock_abort 12\nonly_after 1\n")
     change = measure_vmstat_change(before, after)
     assert dict(zip(change["name"], change["value"], strict=True)) == {"nr_free_pages": -10, "vma_lock_abort": 7}
-
-
-def test_threads_of_ps_and_plain() -> None:
-    ps = "USER  PID   TID  PPID VSZ RSS WCHAN ADDR S CMD\nu0_a1 100 100 1 2 3 0 0 S com.a.b\n"
-    ps += "u0_a1 100 101 1 2 3 0 0 S Jit thread pool\n"
-    rows = parse_threads(ps)
-    assert rows[["tgid", "tid", "comm"]].values.tolist() == [[100, 100, "com.a.b"], [100, 101, "Jit thread pool"]]
-    assert parse_threads("100 101 Jit thread pool\n")["comm"].tolist() == ["Jit thread pool"]
-    assert parse_threads("").empty

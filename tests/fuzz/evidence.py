@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from android_suite.errors import EvidenceError
-from android_suite.evidence import am_start, framestats, gfxinfo, lock_stat, logcat, maps, processes, rows, vmstat
+from android_suite.evidence import am_start, framestats, gfxinfo, lock_stat, logcat, maps, rows, vmstat
 from android_suite.tables.evidence import EVIDENCE_TABLES, LOGCAT
 from android_suite.tables.schema import Table, make_frame
 from tests.fuzz.engine import Case, Reader
@@ -24,7 +24,7 @@ ALL_SHARE = 0.1  # is given to every parser, the others to those it is meant for
 
 def _read_logcat(text: str) -> None:
     lines = logcat.parse_logcat(text)
-    for parse in (logcat.parse_gc_lines, logcat.parse_displayed, logcat.parse_monitor_contention, logcat.parse_results):
+    for parse in (logcat.parse_gc_lines, logcat.parse_displayed, logcat.parse_monitor_contention):
         with contextlib.suppress(EvidenceError):
             parse(lines)
 
@@ -38,9 +38,9 @@ _PARSERS: tuple[Sequence[Callable[[str], object]], ...] = (  # beside EVIDENCE_T
     (_read_framestats, gfxinfo.parse_gfxinfo),
     (lock_stat.parse_lock_stat,),
     (_read_logcat,),
-    (am_start.parse_am_starts, maps.parse_smaps, processes.parse_threads, vmstat.parse_vmstat),
+    (am_start.parse_am_start_answers, maps.parse_smaps, vmstat.parse_vmstat),
 )
-_PARSED_BY = (am_start, framestats, gfxinfo, lock_stat, logcat, maps, processes, vmstat)
+_PARSED_BY = (am_start, framestats, gfxinfo, lock_stat, logcat, maps, vmstat)
 
 
 def _check_rows(table: Table, found: Sequence[Mapping[str, object]]) -> pd.DataFrame:

@@ -23,7 +23,13 @@ echo "Status: ok"; echo "LaunchState: ${STATE:-COLD}"; echo "TotalTime: 5"; echo
 LOGCAT = """\
 echo "logcat $*" >> "$LOG"
 case "$*" in
-*Fully*) echo "I ActivityTaskManager: Fully drawn com.androidsuite.workload/.LaunchActivity: +1s2ms";;
+*Fully*)
+  echo "--------- beginning of system"
+  for n in $(seq "$(grep -c '^am start' "$LOG")"); do
+    if [ "$n" != "${MISSING:-0}" ]; then
+      echo "I ActivityTaskManager: Fully drawn com.androidsuite.workload/.LaunchActivity: +1s${n}ms"
+    fi
+  done;;
 *) echo 'I AndroidSuite: result {"token":"tok","complete":true}';;
 esac
 """
@@ -33,7 +39,14 @@ esac
 def android(tmp_path: Path) -> Path:
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name, text in {"am": AM, "logcat": LOGCAT, "input": 'echo "input $*" >> "$LOG"', "sync": ":"}.items():
+    (tmp_path / "log").touch()
+    for name, text in {
+        "am": AM,
+        "logcat": LOGCAT,
+        "input": 'echo "input $*" >> "$LOG"',
+        "sync": ":",
+        "pidof": "echo 7",
+    }.items():
         (programs / name).write_text(f"#!/bin/sh\n{text}\n")
         (programs / name).chmod(0o755)
     return tmp_path
@@ -81,9 +94,27 @@ def test_app_launch(android: Path) -> None:
     rows = json.loads(evidence["launches.json"])
     assert [row["asked"] for row in rows] == ["cold", "warm", "hot"]
     assert [bool(row["discarded"]) for row in rows] == [False, True, True], "all of them got COLD"
-    assert rows[0]["fully_drawn"] == "+1s2ms"
+    assert [row["fully_drawn"] for row in rows] == ["+1s2ms", "+1s3ms", "+1s4ms"], "the first was of the preparation"
     assert outcome.discarded == ""
     assert "no launch" in workload.read_guest({}, parameters, "tok")[1].discarded
+    dead = {**files, "pid-0.txt": b""}
+    assert json.loads(workload.read_guest(dead, parameters, "tok")[0]["launches.json"])[0]["outcome"] == "crash"
+
+
+def test_a_launch_that_does_not_report_takes_nothing_from_the_next(android: Path) -> None:
+    workload = find_workload("app_launch")
+    parameters = complete_parameters(workload, {"launches": 1, "settle_ms": 0})
+    files, _ = play(workload.guest_script(parameters, seed=1, token="tok"), android, MISSING="2")
+    rows = json.loads(workload.read_guest(files, parameters, "tok")[0]["launches.json"])
+    assert [row["fully_drawn"] for row in rows] == ["+1s1ms", None, "+1s3ms"]
+
+
+def test_seeds_move_a_launch_against_vsync_and_tick() -> None:
+    workload = find_workload("app_launch")
+    parameters = complete_parameters(workload, {"launches": 1})
+    scripts = {workload.guest_script(parameters, seed=seed, token="t") for seed in range(6)}
+    assert len(scripts) == 6
+    assert workload.guest_script(parameters, seed=1, token="t") in scripts
 
 
 @pytest.mark.parametrize(("run", "status", "whole"), [("echo 'a b'; exit 3", 3, True), ("nothing-such", 127, False)])

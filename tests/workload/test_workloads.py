@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
 from android_suite.device.device import Device
-from android_suite.device.parse_am_start import parse_am_start
 from android_suite.device.scripted import Exchange, ScriptedTransport
-from android_suite.errors import LabError, NotReady, UsageError
+from android_suite.errors import AdbTimeout, LabError, NotReady, UsageError
 from android_suite.store.run import create_run
-from android_suite.workload.app_launch import judge_launch
 from android_suite.workload.gc_stress import PACKAGE, render_stress_extras, result_pattern
 from android_suite.workload.registry import find_workload
-from android_suite.workload.workload import Context, complete_parameters
+from android_suite.workload.workload import Context, Outcome, complete_parameters
 
 START = f"am start -W -n {PACKAGE}/.GcStressActivity --es token t0 --el seed 3 --ei duration_ms 500 --es profile steady"
 STARTED = b"Starting: Intent { }\nStatus: ok\nLaunchState: COLD\nTotalTime: 5\nWaitTime: 6\nComplete\n"
@@ -123,37 +123,114 @@ def test_a_result_line_of_another_iteration_is_not_ours() -> None:
     assert not result_pattern("t0").search(RESULT.replace("AndroidSuite", "Other"))
 
 
-@pytest.mark.parametrize(
-    ("asked", "text", "why"),
-    [
-        ("cold", "Status: ok\nLaunchState: COLD\n", ""),
-        ("warm", "Status: ok\nLaunchState: COLD\n", "asked warm, got COLD"),
-        ("hot", "Status: ok\nLaunchState: UNKNOWN (0)\n", "asked hot, got UNKNOWN (0)"),
-        ("hot", "Warning: Activity not started, ...\nStatus: ok\nLaunchState: HOT\n", "Activity not started, ..."),
-        ("cold", "Status: timeout\n", "am start says timeout"),
-        ("cold", "Status: ok\nThisTime: 5\nTotalTime: 5\n", ""),
-        ("cold", "", "am start says nothing"),
-    ],
-)
-def test_the_state_that_was_got(asked: str, text: str, why: str) -> None:
-    assert judge_launch(asked, parse_am_start(text)) == why
+COMPONENT = "com.androidsuite.workload/.LaunchActivity"
+SEEDED = "--es token t0-{index} --el seed {seed}"
+
+
+def am(index: int, flags: str = "") -> str:
+    seed = int.from_bytes(hashlib.sha256(f"3/{index}".encode()).digest()[:6], "little")
+    return f"am start -W -n {COMPONENT} {flags}{SEEDED.format(index=index, seed=seed)}"
+
+
+def said(state: str, ms: int | None = 9, status: str = "ok") -> bytes:
+    total = f"TotalTime: {ms}\n" if ms is not None else ""
+    return f"Status: {status}\nLaunchState: {state}\nActivity: {COMPONENT}\n{total}WaitTime: 10\n".encode()
+
+
+def run_launches(
+    tmp_path: Path, exchanges: list[Exchange], log: WrittenLog, **parameters: object
+) -> tuple[Outcome, list[Any]]:
+    context = context_for("app_launch", tmp_path, exchanges, log, **({"launches": 1, "settle_ms": 0} | parameters))
+    outcome = find_workload("app_launch").run_once(context)
+    assert isinstance(context.device.transport, ScriptedTransport)
+    context.device.transport.finish()
+    return outcome, json.loads((context.out.folder / "launches.json").read_text())
 
 
 def test_a_launch_that_got_another_state_is_discarded(tmp_path: Path) -> None:
-    component = "com.androidsuite.workload/.LaunchActivity"
-    exchanges = [
-        Exchange(command="input keyevent 3"),
-        Exchange(
-            command=f"am start -W -n {component} --es token t0-0",
-            stdout=b"Status: ok\nLaunchState: COLD\nTotalTime: 9\n",
-        ),
-    ]
-    log = WrittenLog("", f"1.0 1 1 I ActivityTaskManager: Fully drawn {component}: +1s20ms")
-    context = context_for("app_launch", tmp_path, exchanges, log, launches=1, states="hot", settle_ms=0)
-    outcome = find_workload("app_launch").run_once(context)
+    exchanges = [Exchange(command="input keyevent 3"), Exchange(command=am(0), stdout=said("COLD"))]
+    log = WrittenLog("", f"1.0 1 1 I ActivityTaskManager: Fully drawn {COMPONENT}: +1s20ms")
+    outcome, (row,) = run_launches(tmp_path, exchanges, log, states="hot")
     assert "asked hot, got COLD" in outcome.discarded
-    row = json.loads((context.out.folder / "launches.json").read_text())[0]
     assert (row["asked"], row["got"], row["total_ms"], row["fully_drawn"]) == ("hot", "COLD", 9, "+1s20ms")
+    assert row["outcome"] == "wrong_state"
+
+
+def test_a_warm_launch_clears_the_task(tmp_path: Path) -> None:
+    exchanges = [Exchange(command="input keyevent 3"), Exchange(command=am(0, "-f 0x10008000 "), stdout=said("WARM"))]
+    outcome, (row,) = run_launches(tmp_path, exchanges, WrittenLog(), states="warm")
+    assert not outcome.discarded
+    assert row["outcome"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("answer", "pid", "line", "outcome"),
+    [
+        (said("UNKNOWN (-1)", None, "timeout"), b"12\n", "", "timeout"),
+        (said("UNKNOWN (0)", None), b"", "", "crash"),
+        (
+            said("UNKNOWN (0)", None),
+            None,
+            "1.0 5 5 E AndroidRuntime: Process: com.androidsuite.workload, PID: 5",
+            "crash",
+        ),
+        (
+            said("HOT"),
+            None,
+            "1.0 5 5 I ActivityManager: Process com.androidsuite.workload (pid 5) has died: fg  TOP",
+            "crash",
+        ),
+        (
+            said("HOT"),
+            None,
+            "1.0 5 5 I ActivityManager: Process com.androidsuite.workload.other (pid 5) has died",
+            "ok",
+        ),
+        (said("HOT").replace(COMPONENT.encode(), b"com.google.permission/.Ask"), None, "", "elsewhere"),
+        (None, b"12\n", "", "timeout"),
+    ],
+)
+def test_a_launch_that_fails_is_an_outcome(
+    tmp_path: Path, answer: bytes | None, pid: bytes | None, line: str, outcome: str
+) -> None:
+    start = Exchange(command=am(0), stdout=answer) if answer else Exchange(command=am(0), error=AdbTimeout("60 s"))
+    exchanges = [Exchange(command="input keyevent 3"), start]
+    if pid is not None:
+        exchanges.append(Exchange(command="pidof com.androidsuite.workload", stdout=pid, status=0 if pid else 1))
+    found, (row,) = run_launches(tmp_path, exchanges, WrittenLog("", line), states="hot")
+    assert row["outcome"] == outcome
+    assert not found.discarded, "a launch that failed is counted"
+
+
+def test_an_app_that_reports_nothing_is_waited_for_once(tmp_path: Path) -> None:
+    class Patient(WrittenLog):
+        waited: ClassVar[list[float]] = []
+
+        def wait_line(self, pattern: re.Pattern[str], *, timeout: float, what: str, since: int = 1) -> re.Match[str]:
+            self.waited.append(timeout)
+            raise NotReady("nothing")
+
+    exchanges: list[Exchange] = []
+    for index in range(3):
+        exchanges += [Exchange(command="input keyevent 3"), Exchange(command=am(index), stdout=said("HOT"))]
+    _, rows = run_launches(tmp_path, exchanges, Patient(), states="hot", launches=3, fully_drawn_timeout_ms=2500)
+    assert [row["outcome"] for row in rows] == ["ok"] * 3
+    assert Patient.waited == [2.5, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Fully drawn com.androidsuite.workload/.Other for user 10: +1s20ms",
+        "Fully drawn com.androidsuite.workload/.X: +1s20ms (total +2s)",
+    ],
+)
+def test_a_trampoline_and_another_user_report_too(tmp_path: Path, line: str) -> None:
+    exchanges = [Exchange(command="input keyevent 3"), Exchange(command=am(0), stdout=said("HOT"))]
+    _, (row,) = run_launches(
+        tmp_path, exchanges, WrittenLog("", f"1.0 1 1 I ActivityTaskManager: {line}"), states="hot"
+    )
+    assert row["fully_drawn"] == "+1s20ms"
 
 
 @pytest.mark.parametrize(("status", "incomplete"), [(0, False), (3, False), (127, True), (126, True)])

@@ -110,6 +110,11 @@ def stream_log(device: Device) -> Stream:
     return device.transport.stream(["logcat", "-v", "epoch", "-T", "1"])
 
 
+def read_log(device: Device) -> bytes:
+    """The log so far, with epoch time stamps."""
+    return device.run(["logcat", "-d", "-v", "epoch"], timeout=60).stdout
+
+
 def require_package(device: Device, package: str, *, next_step: str) -> None:
     """Checks that a package is there.
 

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import pytest
 
+from android_suite.model.launch import judge_launch, parse_am_start, parse_am_starts
 from android_suite.virtual import adb_link
 from android_suite.virtual.image import GUEST
 from android_suite.virtual.kernels import fetch_kernel
@@ -22,6 +23,7 @@ from android_suite.virtual.machine import VirtualDevice
 PACKAGE = "com.androidsuite.workload"
 LAUNCH = f"{PACKAGE}/.LaunchActivity"
 STRESS = f"{PACKAGE}/.GcStressActivity"
+CLEAR_TASK = "0x10008000"  # NEW_TASK | CLEAR_TASK
 FRAMESTATS_HEADER = (
     "Flags,FrameTimelineVsyncId,IntendedVsync,Vsync,InputEventId,HandleInputStart,AnimationStart,PerformTraversalsStart,"
     "DrawStart,FrameDeadline,FrameInterval,FrameStartTime,SyncQueued,SyncStart,IssueDrawCommandsStart,SwapBuffers,"
@@ -132,13 +134,14 @@ def guest(request: pytest.FixtureRequest) -> Guest:
     return found
 
 
-def start(guest: Guest, component: str, *extras: str) -> dict[str, str]:
+def start(guest: Guest, component: str, *extras: str, flags: str = "") -> dict[str, str]:
     """`am start -W`, its output checked line by line."""
-    status, text = guest.run("am", "start", "-W", "-n", component, *extras)
+    status, text = guest.run("am", "start", "-W", *(("-f", flags) if flags else ()), "-n", component, *extras)
     assert status == 0, text
     lines = text.splitlines()
     shown = " (has extras)" if extras else ""
-    assert lines[0] == f"Starting: Intent {{ cmp={component}{shown} }}"
+    flag = f"flg={flags} " if flags else ""
+    assert lines[0] == f"Starting: Intent {{ {flag}cmp={component}{shown} }}"
     assert lines[-1] == "Complete"
     return dict(line.split(": ", 1) for line in lines[1:-1])
 
@@ -154,25 +157,48 @@ def wait_result(guest: Guest, token: str) -> dict[str, object]:
     raise AssertionError(f"no result of {token} in: {text}")
 
 
-def test_cold_warm_hot_launch(guest: Guest) -> None:
-    for state, key in (("COLD", None), ("HOT", "3"), ("WARM", "KEYCODE_BACK")):
+def test_launches_as_android_12_and_later_do_them(guest: Guest) -> None:
+    """BACK leaves a launcher's root activity as HOME does; only a cleared task makes a warm launch."""
+    front = "Activity not started, its current task has been brought to the front"
+    for state, key, flags in (
+        ("COLD", None, ""), ("HOT", "3", ""), ("HOT", "KEYCODE_BACK", ""), ("WARM", "3", CLEAR_TASK), ("WARM", None, CLEAR_TASK),
+    ):  # fmt: skip
         if key:
             assert guest.run("input", "keyevent", key)[0] == 0
-        told = start(guest, LAUNCH)
+        told = start(guest, LAUNCH, flags=flags)
+        assert told.pop("Warning", None) == (front if state == "HOT" else None)
         assert told.keys() == {"Status", "LaunchState", "Activity", "TotalTime", "WaitTime"}
         assert (told["Status"], told["LaunchState"], told["Activity"]) == ("ok", state, LAUNCH)
         assert 0 < int(told["TotalTime"]) <= int(told["WaitTime"])
     _, log = guest.run("logcat", "-d", "-b", "system", "-v", "raw")
     displayed = re.findall(rf"^Displayed {re.escape(LAUNCH)} for user 0: \+(?:\d+s)?\d+ms$", log, re.MULTILINE)
-    assert len(displayed) == 3
+    assert len(displayed) == 5
+
+
+def test_back_finishes_an_activity_that_is_no_launcher(guest: Guest) -> None:
+    start(guest, STRESS, "--ei", "duration_ms", "60000")
+    guest.run("input", "keyevent", "BACK")
+    assert start(guest, STRESS, "--ei", "duration_ms", "1000")["LaunchState"] == "WARM"
+    assert start(guest, LAUNCH)["LaunchState"] == "WARM", "another activity is created in the process that lives"
 
 
 def test_a_second_start_of_the_running_activity_is_no_launch(guest: Guest) -> None:
     start(guest, LAUNCH)
-    status, text = guest.run("am", "start", "-W", "-n", LAUNCH)
+    told = start(guest, LAUNCH)
+    assert told["Warning"] == "Activity not started, intent has been delivered to currently running top-most instance."
+    assert (told["LaunchState"], told["TotalTime"]) == ("UNKNOWN (0)", "0")
+    assert judge_launch("hot", parse_am_start(guest.run("am", "start", "-W", "-n", LAUNCH)[1])).outcome == "wrong_state"
+
+
+def test_stop_first_repeat_and_user(guest: Guest) -> None:
+    start(guest, LAUNCH)
+    status, text = guest.run(
+        "am", "start", "-S", "-W", "-R", "2", "--user", "0", "-n", f"{PACKAGE}/{PACKAGE}.LaunchActivity"
+    )
     assert status == 0
-    assert "Warning: Activity not started, intent has been delivered to currently running top-most instance." in text
-    assert "LaunchState: UNKNOWN (0)" in text
+    assert text.count(f"Stopping: {PACKAGE}\nStarting: Intent {{ cmp={LAUNCH} }}\nStatus: ok\nLaunchState: COLD\n") == 2
+    assert [one.state for one in parse_am_starts(text)] == ["cold", "cold"]
+    assert guest.run("am", "start", "--user", "10", "-n", LAUNCH)[0] == 255
 
 
 def test_fully_drawn_is_reported_once_after_the_first_frames(guest: Guest) -> None:
@@ -221,6 +247,21 @@ def test_the_same_seed_makes_the_same_collections(guest: Guest) -> None:
     by_cycles = dict(advised[:2])
     assert advised[0][0] != advised[1][0] or by_cycles[advised[0][0]] == advised[0][1] == advised[1][1]
     assert advised[2][1] not in (advised[0][1], advised[1][1])
+
+
+def test_seeds_make_launches_differ(guest: Guest) -> None:
+    """What a phone varies: amounts, sizes and order of allocations, addresses; and nothing without a seed."""
+
+    def count_left(*extras: str) -> int:
+        """Mappings that stay; those of frames come and go with their number."""
+        guest.run("am", "force-stop", PACKAGE)
+        guest.run("logcat", "-c")
+        start(guest, LAUNCH, "--es", "token", "s", *extras)
+        result = wait_result(guest, "s")
+        return int(str(result["mmap"])) - int(str(result["munmap"]))
+
+    plain, one, again = count_left(), count_left("--el", "seed", "1"), count_left("--el", "seed", "1")
+    assert one == again == plain + 1, "one range shifts what is mapped after it"
 
 
 def test_the_inversion_profile_frees_whole_ranges_without_rest(guest: Guest) -> None:

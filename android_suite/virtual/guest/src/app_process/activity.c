@@ -10,11 +10,12 @@
 #include <sys/timerfd.h>
 
 #define FIRST_FRAME_SPIN 3000000
+#define LAUNCHER_ACTIVITY ".LaunchActivity" /* the one with MAIN and LAUNCHER in its manifest */
 #define FULLY_DRAWN_FRAME 12 /* the list is there: LaunchActivity reports it */
 static enum { ABSENT, STOPPED, RESUMED } state;
 static bool bound, running, fully_drawn;
 static struct parameters current;
-static char component[160];
+static char component[160], shown_activity[128]; /* the model keeps one activity at a time */
 static int64_t launched_ns, running_until_ns, animate_until_ns;
 static uint64_t frames_since_launch;
 
@@ -47,14 +48,28 @@ static void load_file(const char *path, bool relocate) {
     if (relocate) mem_touch(image, (size_t)st.st_size / 2, (char)sum);
 }
 
-void activity_bind_application(void) {
+/* A number from `low` to `high`, drawn from the seed; `low` without one, so that an intent without a seed is always the same. */
+static uint64_t varied(uint64_t low, uint64_t high, uint64_t *rng) { return *rng ? low + random_next(rng) % (high - low + 1) : low; }
+
+/* `bytes` of the heap in objects of 16 to 512 KiB, their sizes and order from the seed; in one without it. */
+static void allocate_objects(size_t bytes, uint64_t *rng) {
+    while (bytes) {
+        size_t size = *rng ? varied(4, 128, rng) * PAGE : bytes;
+        if (size > bytes) size = bytes;
+        heap_allocate(size);
+        bytes -= size;
+    }
+}
+
+static void bind_application(uint64_t *rng) {
+    static const char *const files[] = {ODEX_PATH, LIBRARY_PATH, APK_PATH};
+    unsigned first = varied(0, 2, rng); /* which file is read first: the page cache and the addresses differ after it */
     atrace_begin("bindApplication");
-    load_file(ODEX_PATH, true);
-    load_file(LIBRARY_PATH, true);
-    load_file(APK_PATH, false);
+    if (*rng) mem_map(ROLE_OTHER, varied(1, 64, rng) * PAGE, PROT_NONE, NULL); /* what is mapped later lies elsewhere */
+    for (unsigned i = 0; i < 3; i++) load_file(files[(first + i) % 3], (first + i) % 3 < 2);
     frames_start_threads();
-    spin(2000000);
-    heap_allocate(2 * MIB);
+    spin(varied(2000000, 2200000, rng));
+    allocate_objects(2 * MIB, rng);
     atrace_end();
 }
 
@@ -113,45 +128,6 @@ static void draw_first_frame(const char *launch_state) {
     frames_wait_idle();
 }
 
-static void start_activity(const struct request *request) {
-    char error[160], shown[32];
-    struct parameters p;
-    const char *launch_state = !bound ? "COLD" : state == ABSENT ? "WARM" : state == STOPPED ? "HOT" : "UNKNOWN";
-    if (!parse_parameters(request->activity, request->extras, &p, error, sizeof error)) {
-        log_write("main", 'E', "AndroidSuite", "refused: %s", error);
-        dprintf(request->reply_fd, "error\t%s\n", error);
-        return;
-    }
-    finish_scenario(false);
-    begin_scenario(&p, !bound);
-    launched_ns = request->sent_ns;
-    snprintf(component, sizeof component, "%s/%s", PACKAGE, request->activity);
-    if (!bound) activity_bind_application();
-    bound = true;
-    set_foreground(true);
-    if (state == ABSENT) {
-        atrace_begin("activityStart");
-        gc_request(); /* start-up garbage */
-        atrace_begin("performCreate:%s%s", PACKAGE, request->activity);
-        spin(3000000); /* inflating the layout */
-        heap_allocate(4 * MIB);
-        atrace_end();
-        atrace_end();
-    }
-    atrace_begin("activityResume");
-    spin(300000);
-    atrace_end();
-    bool warned = state == RESUMED;
-    state = RESUMED;
-    draw_first_frame(launch_state);
-    int64_t first = frames_last_completed_ns();
-    format_duration(first - launched_ns, shown, sizeof shown);
-    if (!warned) log_write("system", 'I', "ActivityTaskManager", "Displayed %s for user 0: %s", component, shown);
-    dprintf(request->reply_fd, "ok\t%s\t%lld\n", launch_state, (long long)first);
-    if (p.scenario == SCENARIO_GC_STRESS) start_stress();
-    running_until_ns = animate_until_ns = now_ns() + p.duration_ms * 1000000;
-}
-
 static void leave_activity(bool destroy) {
     if (state == RESUMED) {
         atrace_begin("activityPause");
@@ -172,6 +148,51 @@ static void leave_activity(bool destroy) {
     }
 }
 
+static void start_activity(const struct request *request) {
+    char error[160], shown[32];
+    struct parameters p;
+    bool clear_task = strcmp(request->verb, "start-clear") == 0;
+    if (!parse_parameters(request->activity, request->extras, &p, error, sizeof error)) {
+        log_write("main", 'E', "AndroidSuite", "refused: %s", error);
+        dprintf(request->reply_fd, "error\t%s\n", error);
+        return;
+    }
+    uint64_t rng = p.scenario == SCENARIO_LAUNCH ? p.seed : 0;
+    finish_scenario(false);
+    /* Another activity, or the flag: the one that is there is destroyed, and a new one created in the process that lives on. */
+    if (clear_task || strcmp(shown_activity, request->activity)) leave_activity(true);
+    const char *launch_state = !bound ? "COLD" : state == ABSENT ? "WARM" : state == STOPPED ? "HOT" : "UNKNOWN";
+    const char *how = state == ABSENT ? "new" : state == STOPPED ? "front" : "top";
+    begin_scenario(&p, !bound);
+    launched_ns = request->sent_ns;
+    snprintf(shown_activity, sizeof shown_activity, "%s", request->activity);
+    snprintf(component, sizeof component, "%s/%s", PACKAGE, request->activity);
+    if (!bound) bind_application(&rng);
+    bound = true;
+    set_foreground(true);
+    if (state == ABSENT) {
+        atrace_begin("activityStart");
+        gc_request(); /* start-up garbage */
+        atrace_begin("performCreate:%s%s", PACKAGE, request->activity);
+        spin(varied(3000000, 3300000, &rng)); /* inflating the layout */
+        allocate_objects(varied(16, 18, &rng) * MIB / 4, &rng);
+        atrace_end();
+        atrace_end();
+    }
+    atrace_begin("activityResume");
+    spin(varied(300000, 330000, &rng));
+    atrace_end();
+    bool warned = state == RESUMED;
+    state = RESUMED;
+    draw_first_frame(launch_state);
+    int64_t first = frames_last_completed_ns();
+    format_duration(first - launched_ns, shown, sizeof shown);
+    if (!warned) log_write("system", 'I', "ActivityTaskManager", "Displayed %s for user 0: %s", component, shown);
+    dprintf(request->reply_fd, "ok\t%s\t%lld\t%s\n", launch_state, (long long)first, how);
+    if (p.scenario == SCENARIO_GC_STRESS) start_stress();
+    running_until_ns = animate_until_ns = now_ns() + p.duration_ms * 1000000;
+}
+
 static void take_request(void) {
     static struct request request; /* large: not on the stack */
     pthread_mutex_lock(&lock);
@@ -181,10 +202,11 @@ static void take_request(void) {
     pthread_cond_broadcast(&taken);
     pthread_mutex_unlock(&lock);
     if (!got) return;
-    if (strcmp(request.verb, "start") == 0)
+    if (strncmp(request.verb, "start", 5) == 0)
         start_activity(&request);
     else {
-        leave_activity(strcmp(request.verb, "back") == 0);
+        /* From Android 12 on BACK moves a launcher's root activity to the back; any other is finished. */
+        leave_activity(strcmp(request.verb, "back") == 0 && strcmp(shown_activity, LAUNCHER_ACTIVITY));
         dprintf(request.reply_fd, "ok\n");
     }
     close(request.reply_fd);

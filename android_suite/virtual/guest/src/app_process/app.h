@@ -122,7 +122,6 @@ struct request {
 };
 void activity_post(const struct request *request); /* from a binder thread */
 void activity_loop(void);                          /* never returns */
-void activity_bind_application(void);
 
 /* ---- result.c */
 void write_result(const struct parameters *p, bool complete);

@@ -1,11 +1,15 @@
-/* am start | force-stop | kill, with Android's options and output. */
+/* am start | force-stop | kill, with the options and the output of Android 14's ActivityManagerShellCommand. */
 #include "toolbox.h"
 
-#define START_TIMEOUT_MS 20000
+#define IDLE_TIMEOUT_MS 10000 /* ActivityTaskSupervisor's, times ro.hw_timeout_multiplier */
+#define STOP_PAUSE_NS 250000000 /* am's own sleep after -S */
+#define CLEAR_TASK 0x8000UL
 
 struct intent {
     bool wait, stop_first, has_extras;
-    const char *action, *data, *category, *flags;
+    int repeat;
+    unsigned long flags;
+    const char *action, *data, *category;
     char package[128], activity[128];
     char extras[REQUEST_BYTES - 512];
 };
@@ -44,6 +48,8 @@ static int parse_intent(int argc, char **argv, struct intent *intent) {
             intent->wait = true;
         else if (strcmp(option, "-S") == 0)
             intent->stop_first = true;
+        else if (strcmp(option, "--activity-clear-task") == 0)
+            intent->flags |= CLEAR_TASK;
         else if (option[0] != '-') {
             if (!set_component(intent, option)) return usage("Bad component name: ", option);
         } else if (!value)
@@ -64,9 +70,13 @@ static int parse_intent(int argc, char **argv, struct intent *intent) {
             else if (strcmp(option, "-d") == 0)
                 intent->data = value;
             else if (strcmp(option, "-f") == 0)
-                intent->flags = value;
+                intent->flags = strtoul(value, NULL, 0);
+            else if (strcmp(option, "-R") == 0)
+                intent->repeat = atoi(value);
             else if (strcmp(option, "--user") != 0)
                 return usage("Unknown option: ", option);
+            else if (strcmp(value, "0") && strcmp(value, "current") && strcmp(value, "cur"))
+                return usage("no such user here: ", value);
         }
     }
     return intent->package[0] ? 0 : usage("Intent has no component: give -n PACKAGE/ACTIVITY", "");
@@ -77,7 +87,7 @@ static void print_intent(const struct intent *intent) {
     if (intent->action) printf(" act=%s", intent->action);
     if (intent->category) printf(" cat=[%s]", intent->category);
     if (intent->data) printf(" dat=%s", intent->data);
-    if (intent->flags) printf(" flg=0x%lx", strtoul(intent->flags, NULL, 0));
+    if (intent->flags) printf(" flg=0x%lx", intent->flags);
     printf(" cmp=%s/%s%s }\n", intent->package, intent->activity, intent->has_extras ? " (has extras)" : "");
     fflush(stdout);
 }
@@ -88,47 +98,66 @@ static bool exists(const struct intent *intent) {
     return false;
 }
 
-static int report(const struct intent *intent, const char *reply, int64_t started_ns) {
-    char state[16] = "";
+static int timeout_ms(void) {
+    char value[64];
+    int factor = store_get(PROPERTIES, "ro.hw_timeout_multiplier", value, sizeof value) ? atoi(value) : 1;
+    return IDLE_TIMEOUT_MS * (factor > 0 ? factor : 1);
+}
+
+/* The app's reply: "ok <state> <first frame, ns> <how>"; how: new, front (an existing task came up), top (it was in front already). */
+static void report(const struct intent *intent, const char *reply, int64_t started_ns) {
+    char state[16] = "", how[16] = "";
     long long first_frame_ns = 0;
     int64_t waited_ms = (clock_ns(CLOCK_MONOTONIC) - started_ns) / 1000000;
-    if (!reply || sscanf(reply, "ok\t%15s\t%lld", state, &first_frame_ns) != 2) {
+    if (!reply || sscanf(reply, "ok\t%15s\t%lld\t%15s", state, &first_frame_ns, how) != 3) {
         printf("Status: timeout\nLaunchState: UNKNOWN (-1)\nActivity: %s/%s\nWaitTime: %lld\nComplete\n", intent->package,
                intent->activity, (long long)waited_ms);
-        return 0;
+        return;
     }
-    bool delivered = strcmp(state, "UNKNOWN") == 0;
-    if (delivered)
-        fputs("Warning: Activity not started, intent has been delivered to currently running top-most instance.\n", stderr);
+    bool delivered = strcmp(how, "top") == 0;
+    if (delivered) puts("Warning: Activity not started, intent has been delivered to currently running top-most instance.");
+    if (strcmp(how, "front") == 0) puts("Warning: Activity not started, its current task has been brought to the front");
     printf("Status: ok\nLaunchState: %s\nActivity: %s/%s\nTotalTime: %lld\nWaitTime: %lld\nComplete\n", delivered ? "UNKNOWN (0)" : state,
            intent->package, intent->activity, delivered ? 0LL : (first_frame_ns - (long long)started_ns) / 1000000, (long long)waited_ms);
+}
+
+static int start_once(const struct intent *intent) {
+    char reply[512];
+    struct timespec pause = {0, STOP_PAUSE_NS};
+    if (intent->stop_first) {
+        printf("Stopping: %s\n", intent->package);
+        if (strcmp(intent->package, PACKAGE) == 0) app_force_stop();
+        nanosleep(&pause, NULL);
+    }
+    print_intent(intent);
+    if (!exists(intent)) {
+        fprintf(intent->wait ? stdout : stderr, "Error type 3\nError: Activity class {%s/%s%s} does not exist.\n", intent->package,
+                intent->activity[0] == '.' ? intent->package : "", intent->activity);
+        return 1;
+    }
+    int64_t started_ns = clock_ns(CLOCK_MONOTONIC);
+    const char *verb = intent->flags & CLEAR_TASK ? "start-clear" : "start"; /* am itself adds FLAG_ACTIVITY_NEW_TASK to every intent */
+    int fd = app_connect();
+    if (fd < 0) fd = app_spawn();
+    if (fd < 0 || !app_send(fd, "%s\t%s\t%lld%s\n", verb, intent->activity, (long long)started_ns, intent->extras))
+        return usage("could not start the process of ", intent->package);
+    if (!intent->wait) return close(fd);
+    bool answered = app_reply(fd, reply, sizeof reply, timeout_ms());
+    close(fd);
+    if (answered && strncmp(reply, "error\t", 6) == 0) return usage("the activity refused the intent: ", reply + 6);
+    report(intent, answered ? reply : NULL, started_ns);
     return 0;
 }
 
 static int start(int argc, char **argv) {
     static struct intent intent;
-    char reply[512];
+    char reply[128];
     int rc = parse_intent(argc, argv, &intent);
-    if (rc) return rc;
-    if (intent.stop_first && strcmp(intent.package, PACKAGE) == 0) {
-        printf("Stopping: %s\n", intent.package);
-        app_force_stop();
+    for (int turn = 0; rc == 0 && (turn == 0 || turn < intent.repeat); turn++) {
+        if (turn) app_request("back", reply, sizeof reply);
+        rc = start_once(&intent);
     }
-    print_intent(&intent);
-    if (!exists(&intent)) {
-        fprintf(stderr, "Error type 3\nError: Activity class {%s/%s%s} does not exist.\n", intent.package,
-                intent.activity[0] == '.' ? intent.package : "", intent.activity);
-        return 1;
-    }
-    int64_t started_ns = clock_ns(CLOCK_MONOTONIC);
-    int fd = app_connect();
-    if (fd < 0) fd = app_spawn();
-    if (fd < 0 || !app_send(fd, "start\t%s\t%lld%s\n", intent.activity, (long long)started_ns, intent.extras))
-        return usage("could not start the process of ", intent.package);
-    if (!intent.wait) return 0;
-    bool answered = app_reply(fd, reply, sizeof reply, START_TIMEOUT_MS);
-    if (answered && strncmp(reply, "error\t", 6) == 0) return usage("the activity refused the intent: ", reply + 6);
-    return report(&intent, answered ? reply : NULL, started_ns);
+    return rc;
 }
 
 int am_main(int argc, char **argv) {

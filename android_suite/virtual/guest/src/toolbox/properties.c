@@ -3,8 +3,6 @@
 
 #include <sys/utsname.h>
 
-#define PROPERTIES "/dev/__properties__"
-
 static void print_property(const char *key, const char *value) { printf("[%s]: [%s]\n", key, value); }
 
 int getprop_main(int argc, char **argv) {

@@ -24,6 +24,8 @@ int app_request(const char *verb, char *reply, size_t bytes);            /* send
 int each_process(const char *name, int (*visit)(int pid, void *context), void *context); /* by argv[0]; the number found */
 void app_force_stop(void);
 
+#define PROPERTIES "/dev/__properties__"
+
 /* store.c: small values in files, one directory a namespace */
 bool store_get(const char *directory, const char *key, char *value, size_t bytes);
 bool store_put(const char *directory, const char *key, const char *value);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,67 @@ def test_imports_keep_to_the_picture(file: Path) -> None:
             assert target in {"", "__version__", room} | MAY[room], f"{room} may not import {name}"
         elif top in ONLY_IN:
             assert room in ONLY_IN[top], f"{room} may not know {top}"
+
+
+# Inside trace/: a format's folder -> what it may see of trace/ besides itself. No format knows another, with these
+# exceptions, because they hold one: trace.dat is a container of ring-buffer pages, Perfetto of older recorders holds systrace
+# text in packets, and render/ prints events as their ring-buffer formats say.
+SHARED = {"core", "catalogue", "threads"}
+MAY_IN_TRACE: dict[str, set[str]] = {
+    "core": set(),
+    "catalogue": {"core"},
+    "threads": {"core"},
+    "ring": SHARED,
+    "text": SHARED,
+    "dat": SHARED | {"ring"},
+    "perfetto": SHARED | {"text"},
+    "render": SHARED | {"ring"},
+    "detect": SHARED | {"ring", "text", "dat", "perfetto"},
+}
+
+
+def test_no_format_knows_another() -> None:
+    for file in (f for f in FILES if room_of(f) == "trace" and f != ROOT / "trace" / "__init__.py"):
+        place = file.relative_to(ROOT / "trace").parts[0].removesuffix(".py")
+        for name in imports_of(file):
+            if name.startswith(f"{PACKAGE}.trace."):
+                target = name.split(".")[2]
+                assert target in MAY_IN_TRACE[place] | {place}, f"{file.relative_to(ROOT)} may not import {name}"
+
+
+def test_imports_between_files_form_no_circle() -> None:
+    """Lazy and type-only imports count: two files that need each other are one."""
+    modules = {".".join((PACKAGE, *f.relative_to(ROOT).with_suffix("").parts)): f for f in FILES}
+    left = {name: _modules_of(file, modules.keys()) - {name} for name, file in modules.items()}
+    while left:
+        free = {name for name, needed in left.items() if not needed & left.keys()}
+        assert free, f"circle among {sorted(_on_a_circle(left))}"
+        left = {name: needed for name, needed in left.items() if name not in free}
+
+
+def _modules_of(file: Path, known: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(), str(file))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found & set(known)
+
+
+def _on_a_circle(needs: dict[str, set[str]]) -> set[str]:
+    """Of modules that all reach a circle the ones that stand on one: those that reach themselves."""
+
+    def reach(start: str) -> set[str]:
+        seen: set[str] = set()
+        todo = [start]
+        while todo:
+            new = (needs[todo.pop()] & needs.keys()) - seen
+            seen |= new
+            todo += new
+        return seen
+
+    return {name for name in needs if name in reach(name)}
 
 
 def test_only_virtual_knows_qemu() -> None:

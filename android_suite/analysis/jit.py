@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from android_suite.jit import loop
+from android_suite.jit import decorate
 
 Array = NDArray[Any]
 Bools = NDArray[np.bool_]
@@ -22,7 +22,7 @@ I8 = NDArray[np.int8]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 
-compiled = loop.compiled(error_model="python")
+compiled = decorate.compiled(error_model="python")
 
 
 def frozen(values: Array) -> Array:

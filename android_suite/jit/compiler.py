@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numba
 
 from android_suite.jit.loader import MachineCode
-
-if TYPE_CHECKING:
-    from android_suite.jit.loop import Loop
+from android_suite.jit.loop import Loop
 
 
 def compile_loop(loop: Loop, args: tuple[Any, ...]) -> MachineCode:

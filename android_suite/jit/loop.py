@@ -1,37 +1,16 @@
-"""``@compiled``: a Python function that runs as machine code, chosen by the types of its arguments.
-
-numba is only the compiler. The machine code it makes is kept on disk (``store``) under a name that holds everything it
-depends on, and any later process loads it from there (``loader``): importing numba and scipy takes a second, loading the
-code some milliseconds.
-"""
+"""A compiled function: machine code, chosen by the types of its arguments."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 
-_F = TypeVar("_F", bound=Callable[..., object])
+_Code = Callable[..., Any]
 
 _lock = threading.RLock()
-
-
-def compiled(error_model: str) -> Callable[[_F], _F]:
-    """Decorates a function that shall be compiled (nopython, without the GIL) when it is first called.
-
-    Args:
-        error_model: of numba: ``python`` raises where an integer is divided by zero, ``numpy`` does not look.
-    """
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
-        return lambda function: function
-
-    def decorate(function: _F) -> _F:
-        return cast(_F, Loop(function, error_model))
-
-    return decorate
 
 
 class Loop:
@@ -40,10 +19,13 @@ class Loop:
     Attributes:
         function: what it was made of.
         error_model: of numba.
+        find_code: gives the machine code for arguments of such types.
     """
 
-    def __init__(self, function: Callable[..., object], error_model: str) -> None:
-        self.function, self.error_model = function, error_model
+    def __init__(
+        self, function: Callable[..., object], error_model: str, find_code: Callable[[Loop, tuple[Any, ...]], _Code]
+    ) -> None:
+        self.function, self.error_model, self._find_code = function, error_model, find_code
         self.__doc__, self.__name__, self.__module__ = function.__doc__, function.__name__, function.__module__
         self._dispatcher: Any = None
         self._code: dict[tuple[Any, ...], Callable[..., Any]] = {}
@@ -64,12 +46,10 @@ class Loop:
         return code(*args)
 
     def _prepare(self, key: tuple[Any, ...], args: tuple[Any, ...]) -> Callable[..., Any]:
-        from android_suite.jit.store import find_code
-
         with _lock:
             code = self._code.get(key)
             if code is None:
-                code = self._code[key] = find_code(self, args)
+                code = self._code[key] = self._find_code(self, args)
         return code
 
     @property

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import llvmlite
 import numpy as np
@@ -23,9 +23,7 @@ import platformdirs
 
 from android_suite.jit import loader
 from android_suite.jit.fingerprint import describe_loop, describe_type
-
-if TYPE_CHECKING:
-    from android_suite.jit.loop import Loop
+from android_suite.jit.loop import Loop
 
 FOLDER_VARIABLE = "ANDROID_SUITE_COMPILED"
 _FORM = 1  # of the files

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from android_suite.jit import store
+from android_suite.jit.decorate import compiled
 from android_suite.jit.fingerprint import describe_loop, describe_type
-from android_suite.jit.loop import Loop, compiled
+from android_suite.jit.loop import Loop
+from android_suite.jit.store import find_code
 
 FACTOR = 3
 TABLE = np.arange(4)
@@ -70,7 +72,7 @@ def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def copy_of(loop: Any, **changed: Any) -> Loop:
     """The loop with other values for some of its globals."""
     old = cast(FunctionType, loop.function)
-    return Loop(FunctionType(old.__code__, {**old.__globals__, **changed}, old.__name__), loop.error_model)
+    return Loop(FunctionType(old.__code__, {**old.__globals__, **changed}, old.__name__), loop.error_model, find_code)
 
 
 def test_results_are_those_of_python() -> None:
@@ -112,7 +114,7 @@ def test_errors_come_through() -> None:
         {"TABLE": np.arange(4) + 1},
         {"TABLE": np.arange(4, dtype=np.int32)},
         {"times": copy_of(times, FACTOR=4)},  # what a loop calls is part of it
-        {"times": Loop(times.function, "python")},
+        {"times": Loop(times.function, "python", find_code)},
     ],
 )
 def test_whatever_the_code_depends_on_changes_its_name(changed: dict[str, Any]) -> None:

@@ -6,6 +6,6 @@ them once more with ``NUMBA_BOUNDSCHECK=1``.
 
 from __future__ import annotations
 
-from android_suite.jit import loop
+from android_suite.jit import decorate
 
-compiled = loop.compiled(error_model="numpy")
+compiled = decorate.compiled(error_model="numpy")

@@ -64,7 +64,7 @@ def _compare_nothing(plan: Plan, baseline: Sequence[Run], candidate: Sequence[Ru
         candidate=identities[1],
         metrics=(),
         paths={"baseline": MadvisePaths(), "candidate": MadvisePaths()},
-        gate=summarize_gates(gates, (), crashed=True),
+        gate=summarize_gates(gates, (), crashed=True, asked=bool(gates)),
         evidence={
             "baseline": summarize_evidence([run.manifest for run in baseline]),
             "candidate": summarize_evidence([run.manifest for run in candidate]),

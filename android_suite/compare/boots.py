@@ -1,8 +1,8 @@
-"""The samples table to boots: which rows count, whose boot they belong to, which boots are partners."""
+"""The samples table to boots: which rows count, and whose boot they belong to."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -22,9 +22,10 @@ def select_traced(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def select_trusted(samples: pd.DataFrame) -> pd.DataFrame:
-    """The rows that hold a number: not ``unknown``, not NaN."""
-    trusted = (samples["quality"] != "unknown").to_numpy(bool) & np.isfinite(samples["value"].to_numpy(np.float64))
-    rows: pd.DataFrame = samples.loc[trusted]
+    """The rows that tell something: not ``unknown``, and a number or the fact that the launch failed."""
+    trusted = (samples["quality"] != "unknown").to_numpy(bool)
+    told = np.isfinite(samples["value"].to_numpy(np.float64)) | samples["censored"].to_numpy(bool)
+    rows: pd.DataFrame = samples.loc[trusted & told]
     return rows
 
 
@@ -41,31 +42,49 @@ def select_exact(rows: pd.DataFrame) -> pd.DataFrame:
     return exact
 
 
+def rank_failed(sides: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Gives every failed launch one time above all others of both sides, so that medians are taken with it on top.
+
+    The time is the longest limit that a failed launch was given, and at least twice the slowest that did not fail. It
+    serves to rank: no quantile that falls among the failed launches is shown.
+    """
+    if not any(side["censored"].any() for side in sides):
+        return list(sides)
+    both = pd.concat(list(sides))
+    known = both.loc[np.isfinite(both["value"].to_numpy(np.float64))]
+    if not len(known):
+        return [side.iloc[:0] for side in sides]  # all failed, without a limit: there is no time to rank
+    failed = known["censored"].to_numpy(bool)
+    top = np.nanmax([known.loc[failed, "value"].max(), 2.0 * known.loc[~failed, "value"].max()])
+    return [side.assign(value=np.where(side["censored"], top, side["value"])) for side in sides]
+
+
 def group_boots(rows: pd.DataFrame) -> dict[str, Array]:
     """Values of each boot, in the order they were recorded."""
     ordered = rows.sort_values(["boot", "iteration", "sample"], kind="stable")
     return {str(boot): group["value"].to_numpy(np.float64) for boot, group in ordered.groupby("boot", sort=True)}
 
 
-def group_seeds(rows: pd.DataFrame) -> dict[str, tuple[int, ...]]:
-    """The seeds that each boot ran with, ascending; -1 for none."""
-    return {
-        str(boot): tuple(sorted({int(seed) for seed in group["seed"]}))
-        for boot, group in rows.groupby("boot", sort=True)
-    }
+def count_observations(baseline: Sequence[Array], candidate: Sequence[Array], unit: str, *, virtual: bool) -> int:
+    """How many observations seeded boots are, where equal numbers from different seeds are one.
 
+    In virtual time a number that two seeds share means that the seeds change nothing it depends on. Counts and shares
+    have few values, so there only one number in all boots says so; the same holds for times in real time, while counts
+    and shares may well agree there. A number at the end of its scale (0, or 100 %) can be a result of every single
+    seed, which each had its chance to differ: such boots count in full.
 
-def pair_boots(
-    baseline: Mapping[str, tuple[int, ...]], candidate: Mapping[str, tuple[int, ...]]
-) -> tuple[tuple[list[str], list[str]], bool]:
-    """The boots of both sides to compare, each in the same order, and whether equal places are partners.
-
-    Boots are partners where each has seeds that no other of its side has, and at least half of them find the same seeds
-    on the other side; those that find none are then left out. Otherwise all boots count, unpaired.
+    Args:
+        baseline: samples of each boot.
+        candidate: those of its partner.
+        unit: of the metric.
+        virtual: the boots ran in virtual time.
     """
-    keyed = [{seeds: boot for boot, seeds in side.items() if seeds and seeds[0] >= 0} for side in (baseline, candidate)]
-    unique = len(keyed[0]) == len(baseline) and len(keyed[1]) == len(candidate)
-    common = sorted(keyed[0].keys() & keyed[1].keys())
-    if unique and len(common) >= 2 and 2 * len(common) >= max(len(baseline), len(candidate)):
-        return ([keyed[0][key] for key in common], [keyed[1][key] for key in common]), True
-    return (sorted(baseline), sorted(candidate)), False
+    few_values = unit in ("count", "%")
+    pairs = {(one.tobytes(), other.tobytes()) for one, other in zip(baseline, candidate, strict=True)}
+    ends = (0.0, 100.0) if unit == "%" else (0.0,)
+    at_end = all(np.isin(values, ends).all() for values in (*baseline, *candidate))
+    if at_end or (few_values and not virtual):
+        return len(baseline)
+    if virtual and not few_values:
+        return len(pairs)
+    return 1 if len(pairs) == 1 else len(baseline)

@@ -22,7 +22,7 @@ def measure_tracing_overhead(samples: pd.DataFrame, confidence: float, seed: int
     """
     if samples["traced"].all():
         return
-    known = select_trusted(samples)
+    known = select_trusted(samples[~samples["censored"].to_numpy(bool)])
     known = known.assign(boot=known["label"] + "/" + known["boot"])  # deterministic boots of both kernels share names
     for key, rows in known.groupby(["scenario", "metric"], sort=True):
         scenario, name = str(key[0]), str(key[1])

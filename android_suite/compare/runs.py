@@ -13,14 +13,16 @@ from android_suite.compare.boots import select_traced
 from android_suite.compare.cases import Case, build_cases
 from android_suite.compare.comparability import check_comparable, describe_conditions, summarize_evidence
 from android_suite.compare.gates import judge_gates, summarize_gates
+from android_suite.compare.moved import find_moved
 from android_suite.compare.overhead import measure_tracing_overhead
+from android_suite.compare.pairs import plan_seeds
 from android_suite.errors import UsageError
 from android_suite.model.comparison import Comparison, MadvisePaths, MetricComparison, TailEffect
 from android_suite.model.gate import Gate
 from android_suite.model.metrics import Margin
 from android_suite.model.run import Manifest
 from android_suite.model.verdict import Verdict
-from android_suite.stats.decision import Answer, Question, judge_family
+from android_suite.stats.decision import Answer, judge_family
 from android_suite.stats.resampling import measure_tail_interval
 
 TAILS = {90: 20, 95: 40, 99: 200}  # quantile: samples a side below which its effect is not worth naming
@@ -52,13 +54,13 @@ def compare_runs(
 ) -> Comparison:
     """Compares two sets of runs metric by metric.
 
-    Boots are paired where every boot of a scenario has seeds of its own and at least half of them have a partner with
-    the same seeds. Metrics of the traced iterations are compared; untraced ones show what tracing costs.
+    Boots are paired by the seeds that were planned, whatever became of their samples (see ``compare/pairs.py``).
+    Metrics of the traced iterations are compared; untraced ones show what tracing costs.
 
     Args:
         baseline: runs of the one kernel, samples as in ``tables/samples.py``.
         candidate: runs of the other.
-        gates: judged each with its own margin and confidence, after correction over all metrics.
+        gates: judged together, each with its own margin; see ``compare/gates.py``.
         margins: equivalence margins by metric name, where other than the catalogue's.
         confidence: of intervals, and of all verdicts together against false alarms.
         seed: of all resampling; the same seed gives the same comparison.
@@ -71,7 +73,18 @@ def compare_runs(
         if not side.manifests:
             raise UsageError(f"the {name} holds no run; give run directories that `android-suite record` made.")
     check_comparable(baseline.manifests, candidate.manifests)
-    cases = list(build_cases(select_traced(baseline.samples), select_traced(candidate.samples), margins or {}))
+    cases = list(
+        build_cases(
+            select_traced(baseline.samples),
+            select_traced(candidate.samples),
+            margins or {},
+            seeds=(
+                plan_seeds(baseline.samples, baseline.manifests),
+                plan_seeds(candidate.samples, candidate.manifests),
+            ),
+            virtual=baseline.manifests[0].mode == "deterministic",
+        )
+    )
     answers = judge_family([case.question for case in cases], confidence=confidence, seed=seed)
     metrics = tuple(_metric(case, answer, confidence, seed) for case, answer in zip(cases, answers, strict=True))
     evidence = {
@@ -82,8 +95,9 @@ def compare_runs(
         baseline=baseline.identity,
         candidate=candidate.identity,
         metrics=metrics,
+        moved=tuple(find_moved(metrics)),
         paths={"baseline": baseline.paths, "candidate": candidate.paths},
-        gate=summarize_gates(tuple(judge_gates(gates, cases, seed)), metrics, crashed=crashed),
+        gate=summarize_gates(judge_gates(gates, cases, seed), metrics, crashed=crashed, asked=bool(gates)),
         conditions=describe_conditions(baseline.manifests, candidate.manifests),
         evidence=evidence,
         overhead=tuple(measure_tracing_overhead(pd.concat([baseline.samples, candidate.samples]), confidence, seed)),
@@ -119,12 +133,15 @@ def _metric(case: Case, answer: Answer, confidence: float, seed: int) -> MetricC
         verdict=Verdict(answer.verdict),
         reason=answer.reason,
         boots_to_decide=answer.boots_to_decide,
-        tails=tuple(_tails(case.question, confidence, seed)),
+        leans=answer.leans,
+        observations=case.question.observations,
+        tails=tuple(_tails(case, confidence, seed)),
     )
 
 
-def _tails(question: Question, confidence: float, seed: int) -> Iterator[TailEffect]:
-    if question.boots < 2:
+def _tails(case: Case, confidence: float, seed: int) -> Iterator[TailEffect]:
+    question = case.question
+    if question.boots < 2 or any(side.failed for side in case.sides):
         return
     samples = min(sum(map(len, question.baseline)), sum(map(len, question.candidate)))
     for quantile, needed in TAILS.items():

@@ -31,7 +31,8 @@ class Side:
 
     ``level`` is the mean over boots of each boot's median, the number that the effect is the difference of;
     ``median`` to ``p99`` are of all samples together. ``unknown`` and ``lower_bound`` count samples of that quality;
-    the unknown ones are in no number, lower bounds in none where they are few.
+    the unknown ones are in no number, lower bounds in none where they are few. ``failed`` counts launches that failed:
+    they rank above every other, and a quantile that falls among them is None.
     """
 
     boots: int
@@ -43,6 +44,7 @@ class Side:
     p99: float | None
     unknown: int = 0
     lower_bound: int = 0
+    failed: int = 0
     distribution: tuple[BootValues, ...] = ()  # the samples themselves, so that a report needs nothing else
 
 
@@ -60,7 +62,11 @@ class TailEffect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricComparison:
-    """One metric in one scenario: candidate minus baseline, in the metric's unit."""
+    """One metric in one scenario: candidate minus baseline, in the metric's unit.
+
+    ``leans`` is the direction of an UNDECIDED metric whose interval excludes zero. ``observations`` is how many different
+    observations the boots are, where equal numbers from different seeds count as one; None where boots have no seeds.
+    """
 
     scenario: str
     name: str
@@ -82,6 +88,8 @@ class MetricComparison:
     verdict: Verdict
     reason: str
     boots_to_decide: int | None
+    leans: Literal["better", "worse"] | None = None
+    observations: int | None = None
     tails: tuple[TailEffect, ...] = ()
 
     def __post_init__(self) -> None:
@@ -90,7 +98,16 @@ class MetricComparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateResult:
-    """One gate over one metric of one scenario, judged with the gate's own margin and confidence."""
+    """One gate over one metric of one scenario: a one-sided test that it did not get worse by more than the margin.
+
+    Attributes:
+        confidence: one-sided, of all gates of the comparison together.
+        gates: how many that are; the correction is over them alone.
+        effect: candidate minus baseline, in the metric's unit; None where a side has no sample.
+        worst: the worst effect that cannot be excluded at that confidence; the gate passes if it lies within the margin.
+        verdict: WORSE or UNDECIDED where it did not pass; where it passed BETTER or SAME if that is shown as well.
+        boots_to_decide: boots a kernel with which an undecided gate would be decided in four of five experiments.
+    """
 
     scenario: str
     metric: str
@@ -100,6 +117,11 @@ class GateResult:
     outcome: GateOutcome
     verdict: Verdict | None
     message: str
+    unit: str = ""
+    gates: int = 1
+    effect: float | None = None
+    worst: float | None = None
+    boots_to_decide: int | None = None
 
     @property
     def name(self) -> str:

@@ -11,10 +11,11 @@ import numpy as np
 from scipy import stats
 
 from android_suite.stats.resampling import Boots, measure_effect_interval, measure_level, student_terms
-from android_suite.stats.testing import adjust_holm, find_boots_limit, measure_p
+from android_suite.stats.testing import adjust_holm, measure_p
 
 VerdictName = Literal["BETTER", "WORSE", "SAME", "UNDECIDED"]
 Direction = Literal["lower", "higher", "none"]
+Lean = Literal["better", "worse"]
 
 MIN_BOOTS = 4  # below, nothing is decided: two or three boots agree by chance too easily
 POWER = 0.8  # with which boots_to_decide would decide
@@ -25,9 +26,19 @@ MAX_BOOTS = 1_000  # more than this is "never"
 class Question:
     """One metric to be judged: the samples of each boot of both sides, in the metric's unit.
 
-    ``paired`` says that boots with the same index belong together. ``margin`` is the largest difference that does not
-    matter. ``weight`` is its share of alpha against the others'. A side is ``bounded`` where its values are lower bounds
-    of the true ones.
+    Attributes:
+        name: of the metric and its scenario; what is drawn by chance is drawn per name.
+        baseline: samples of each boot.
+        candidate: the same of the candidate.
+        paired: boots with the same index belong together.
+        better: which direction is better; ``none`` for a number that measures work, not quality.
+        margin: the largest difference that does not matter.
+        weight: its share of alpha against the others'.
+        baseline_bounded: the numbers of that side are lower bounds of the true ones.
+        candidate_bounded: the same of the candidate.
+        candidate_failed: launches of the candidate failed, so it cannot come out BETTER on their time.
+        observations: how many different observations the boots are, where equal numbers from different seeds count as
+            one; None: as many as boots.
     """
 
     name: str
@@ -39,16 +50,47 @@ class Question:
     weight: float = 1.0
     baseline_bounded: bool = False
     candidate_bounded: bool = False
+    candidate_failed: bool = False
+    observations: int | None = None
 
     @property
     def boots(self) -> int:
         """Boots of the smaller side."""
         return min(len(self.baseline), len(self.candidate))
 
+    @property
+    def obstacle(self) -> str:
+        """Why these boots can decide nothing, whatever their numbers are; empty if they can."""
+        if not self.baseline or not self.candidate:
+            missing = "either side" if not self.baseline and not self.candidate else "the baseline"
+            return f"unknown on {missing if not self.baseline else 'the candidate'}: no sample can be trusted"
+        if self.boots < MIN_BOOTS:
+            boots = "one boot a side says" if self.boots == 1 else f"{self.boots} boots a side say"
+            return f"{boots} too little about other boots; fewer than {MIN_BOOTS} decide nothing"
+        if self.observations is not None and self.observations < MIN_BOOTS:
+            numbers = (
+                "one number, which is one observation" if self.observations == 1 else f"{self.observations} numbers"
+            )
+            return f"{self.boots} seeds gave {numbers}: equal numbers from different seeds count once"
+        return ""
+
+    def proves(self, effect: float) -> bool:
+        """Whether a true effect would only be larger than this one, where samples are lower bounds of the true values."""
+        return not (self.candidate_bounded if effect < 0 else self.baseline_bounded)
+
+    def direction(self, effect: float) -> Lean | None:
+        """What a difference in that direction means; None where neither direction is better."""
+        if self.better == "none":
+            return None
+        return "better" if (effect < 0) == (self.better == "lower") else "worse"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the samples say; None for what they cannot say. ``interval`` is two-sided at the family's confidence."""
+    """What the samples say; None for what they cannot say. ``interval`` is two-sided at the family's confidence.
+
+    ``leans`` is the direction of an UNDECIDED metric whose interval excludes zero.
+    """
 
     effect: float | None
     interval: tuple[float, float] | None
@@ -57,7 +99,8 @@ class Answer:
     method: str
     verdict: VerdictName
     reason: str
-    boots_to_decide: int | None
+    leans: Lean | None = None
+    boots_to_decide: int | None = None
 
 
 def judge_family(
@@ -111,20 +154,10 @@ def _judge(
     confidence: float,
     seed: int,
 ) -> Answer:
-    if not question.baseline or not question.candidate:
-        missing = "baseline" if not question.baseline else "candidate"
-        return Answer(
-            effect=None,
-            interval=None,
-            p_value=None,
-            p_adjusted=None,
-            method="",
-            verdict="UNDECIDED",
-            reason=f"the {missing} has no trusted sample",
-            boots_to_decide=None,
-        )
-    effect = measure_level(question.candidate) - measure_level(question.baseline)
-    if tested is None:
+    effect = None
+    if question.baseline and question.candidate:
+        effect = measure_level(question.candidate) - measure_level(question.baseline)
+    if effect is None or tested is None:
         return Answer(
             effect=effect,
             interval=None,
@@ -132,18 +165,26 @@ def _judge(
             p_adjusted=None,
             method="",
             verdict="UNDECIDED",
-            reason=f"one boot a side says nothing about other boots; at least {MIN_BOOTS} are needed",
-            boots_to_decide=None,
+            reason=question.obstacle,
+            boots_to_decide=None if effect is None else MIN_BOOTS,
         )
     interval = measure_effect_interval(
         question.baseline,
         question.candidate,
         paired=question.paired,
         confidence=confidence,
-        rng=_generator(seed, question.name, 1),
+        rng=make_generator(seed, question.name),
     )
     verdict, reason = _decide(question, effect, interval, p_adjusted, 1.0 - confidence)
-    needed = estimate_boots(question, level=level, confidence=confidence) if verdict == "UNDECIDED" else None
+    leans = question.direction(effect)
+    hopeless = leans == "better" and question.candidate_failed
+    needed = None
+    if verdict == "UNDECIDED" and not hopeless:
+        needed = estimate_boots(question, level=level, confidence=confidence)
+    if needed is not None and not question.obstacle:
+        more = needed - question.boots
+        reason += f"; {more} more {'boot' if more == 1 else 'boots'} a kernel would decide"
+    differs = (interval[0] > 0 or interval[1] < 0) and not question.obstacle and question.proves(effect)
     return Answer(
         effect=effect,
         interval=interval,
@@ -152,6 +193,7 @@ def _judge(
         method=tested[1],
         verdict=verdict,
         reason=reason,
+        leans=leans if verdict == "UNDECIDED" and differs and not hopeless else None,
         boots_to_decide=needed,
     )
 
@@ -159,57 +201,56 @@ def _judge(
 def _decide(
     question: Question, effect: float, interval: tuple[float, float], p_adjusted: float | None, alpha: float
 ) -> tuple[VerdictName, str]:
+    """SAME where the interval lies inside the margin; BETTER or WORSE where it lies beyond and the test confirms it."""
     low, high = interval
-    if question.boots < MIN_BOOTS:
-        return "UNDECIDED", f"{question.boots} boots a side; at least {MIN_BOOTS} are needed"
-    bounded = question.baseline_bounded or question.candidate_bounded
+    if question.obstacle:
+        return "UNDECIDED", question.obstacle
     if -question.margin <= low and high <= question.margin:
-        if bounded:
+        if question.baseline_bounded or question.candidate_bounded:
             return "UNDECIDED", "some samples are only lower bounds, so equality cannot be shown"
         return "SAME", "the interval lies inside the margin"
-    excludes_zero = low > 0 or high < 0
+    differs, beyond = low > 0 or high < 0, low > question.margin or high < -question.margin
     if p_adjusted is None:
-        differs = " (it differs)" if excludes_zero else ""
-        return "UNDECIDED", f"neither direction of this metric is better{differs}"
-    if p_adjusted > alpha or not excludes_zero:
-        return "UNDECIDED", "neither a difference nor its absence is shown"
-    if abs(effect) <= question.margin:
-        return "UNDECIDED", "it differs, by an amount that may or may not matter: the effect lies inside the margin"
-    # true values lie at or above lower bounds: a bounded candidate proves only a rise, a bounded baseline only a fall
-    if (effect < 0 and question.candidate_bounded) or (effect > 0 and question.baseline_bounded):
+        return "UNDECIDED", f"neither direction of this metric is better{' (it differs)' if differs else ''}"
+    if differs and not question.proves(effect):
         return "UNDECIDED", "the side that looks lower holds lower bounds, so its true values may not be lower"
-    better = (effect < 0) == (question.better == "lower")
-    return ("BETTER" if better else "WORSE"), "shown after correction for all metrics"
+    direction = question.direction(effect)
+    if direction == "better" and question.candidate_failed:
+        return "UNDECIDED", "launches of the candidate failed, so it is not better on the time of those that did not"
+    if beyond and p_adjusted <= alpha:
+        return (
+            "BETTER" if direction == "better" else "WORSE"
+        ), "beyond the margin, confirmed after correction for all metrics"
+    if beyond:
+        return "UNDECIDED", "seen, not confirmed after correction for all metrics"
+    if differs:
+        return "UNDECIDED", "a difference is seen; whether it is larger than the margin is not"
+    return "UNDECIDED", "neither a difference nor its absence is shown"
 
 
 def estimate_boots(question: Question, *, level: float, confidence: float) -> int | None:
     """Boots a side with which this metric would be decided in four of five experiments, or None for no sensible number.
 
-    By the normal approximation from the observed effect and spread: the smaller of what shows a difference (at
+    By Student's t from the observed effect and spread: the smaller of what shows an effect beyond the margin (at
     ``level``, two-sided) and of what shows equivalence at ``confidence``.
     """
     if question.boots < 2 or question.baseline_bounded or question.candidate_bounded:
         return None
+    if question.observations is not None and question.observations < MIN_BOOTS:
+        return None  # more seeds that change nothing would decide nothing
     effect, error, _ = student_terms(question.baseline, question.candidate, paired=question.paired)
-    variance = error**2 * question.boots  # of one boot a side (the smaller side sets the price)
-    power = float(stats.norm.ppf(POWER))
-    wanted: list[float] = []
-    if question.better != "none" and abs(effect) > question.margin:
-        # a permutation test is the judge from so many boots on; before it, the margin is part of the test
-        reach = float(stats.norm.ppf(1 - level / 2)) + power
-        wanted.append(variance * (reach / (abs(effect) - question.margin)) ** 2)
-        wanted.append(max(variance * (reach / abs(effect)) ** 2, find_boots_limit(level, paired=question.paired)))
-    room = question.margin - abs(effect)
-    if room > 0:
-        reach = float(stats.norm.ppf((1 + confidence) / 2)) + power
-        wanted.append(variance * (reach / room) ** 2)
-    if not wanted:
+    spread = max(error * np.sqrt(question.boots), question.margin / 3.0)
+    boots = np.arange(max(MIN_BOOTS, question.boots + 1), MAX_BOOTS + 1)
+    degrees = boots - 1 if question.paired else 2 * boots - 2
+    gap = abs(effect) - question.margin
+    tail = level / 2 if gap > 0 else (1 - confidence) / 2
+    if question.better == "none" and gap > 0:
         return None
-    # Student's quantiles exceed the normal ones for few boots: two more make up for it
-    boots = int(np.ceil(min(wanted))) + 2
-    boots = max(boots, MIN_BOOTS, question.boots + 1)
-    return boots if boots <= MAX_BOOTS else None
+    reach = stats.t.isf(tail, degrees) + stats.t.ppf(POWER, degrees)
+    enough = boots[spread * reach <= abs(gap) * np.sqrt(boots)]
+    return int(enough[0]) if len(enough) else None
 
 
-def _generator(seed: int, name: str, purpose: int) -> np.random.Generator:
-    return np.random.default_rng([seed & 0xFFFFFFFF, crc32(name.encode()), purpose])
+def make_generator(seed: int, name: str) -> np.random.Generator:
+    """Chance for one metric: the same whatever is judged beside it."""
+    return np.random.default_rng([seed & 0xFFFFFFFF, crc32(name.encode()), 1])

@@ -95,6 +95,12 @@ def measure_tail_interval(
     draws = _resample_pooled(candidate, other, quantile) - _resample_pooled(baseline, picks, quantile)
     effect = float(np.quantile(np.concatenate(candidate), quantile) - np.quantile(np.concatenate(baseline), quantile))
     low, high = expand_percentiles(draws, boots=min(n_base, n_cand), confidence=confidence)
+    if min(n_base, n_cand) < FEW_BOOTS:
+        # The spread between boots of each boot's own quantile stands for that of the quantile of all.
+        own = [[np.quantile(boot, quantile, keepdims=True) for boot in side] for side in (baseline, candidate)]
+        _, error, degrees = student_terms(own[0], own[1], paired=paired)
+        reach = error * float(stats.t.ppf((1 + confidence) / 2, degrees))
+        low, high = min(low, effect - reach), max(high, effect + reach)
     return effect, (float(min(low, effect)), float(max(high, effect)))
 
 

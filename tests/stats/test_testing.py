@@ -12,11 +12,9 @@ from android_suite.stats.testing import (
     DRAWS,
     adjust_holm,
     attainable_p,
-    find_boots_limit,
     measure_p,
-    measure_p_beyond_margin,
-    permute_paired,
-    permute_unpaired,
+    measure_p_permuted,
+    measure_p_student,
 )
 
 
@@ -55,85 +53,70 @@ def test_fisher_darwin_maize() -> None:
     # Fisher (1935), The Design of Experiments, section 21: Darwin's 15 pairs of maize, in eighths of an inch. Of the
     # 2^15 sign patterns 1,726 reach the observed sum of 314 in size (863 on each side): 5.267 %.
     differences = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48], dtype=float)
-    assert differences.sum() == 314
     signs = 1 - 2 * ((np.arange(2**15)[:, None] >> np.arange(15)) & 1)
-    extreme = int((np.abs(signs @ differences) >= 314).sum())
-    assert extreme == 1726
+    assert int((np.abs(signs @ differences) >= 314).sum()) == 1726
     # 2^15 patterns are more than are tried in full: the random ones come close
-    assert permute_paired(differences, seed=3) == pytest.approx(0.05267, abs=4 * np.sqrt(0.0527 / DRAWS))
+    p = measure_p_permuted(np.zeros(15), differences, 0.0, paired=True, seed=3)
+    assert p == pytest.approx(0.05267, abs=4 * np.sqrt(0.0527 / DRAWS))
 
 
 def test_paired_is_exact_for_few_pairs() -> None:
     differences = np.array([3.0, 1.0, 4.0, -1.0, 5.0, 9.0])
     signs = 1 - 2 * ((np.arange(64)[:, None] >> np.arange(6)) & 1)
-    expected = (np.abs(signs @ differences) >= abs(differences.sum()) - 1e-9).mean()
-    assert permute_paired(differences, seed=0) == expected
-    assert permute_paired(np.full(8, 2.0), seed=0) == 2 / 256
-    assert permute_paired(np.zeros(5), seed=0) == 1.0
+    expected = 2 * (signs @ differences >= differences.sum() - 1e-9).mean()
+    assert measure_p_permuted(np.zeros(6), differences, 0.0, paired=True, seed=0) == expected
+    assert measure_p_permuted(np.zeros(8), np.full(8, 2.0), 0.0, paired=True, seed=0) == 2 / 256
+    assert measure_p_permuted(np.zeros(5), np.zeros(5), 0.0, paired=True, seed=0) == 1.0
 
 
-def test_unpaired_agrees_with_scipy() -> None:
-    # the mouse data of Efron and Tibshirani (1993), table 2.1: 7 treated, 9 controls
+def test_unpaired_deals_every_hand() -> None:
+    # the mouse data of Efron and Tibshirani (1993), table 2.1: 7 treated, 9 controls; they give one-sided about 0.14
     treated = np.array([94.0, 197, 16, 38, 99, 141, 23])
     control = np.array([52.0, 104, 146, 10, 51, 30, 40, 27, 46])
-    p = permute_unpaired(control, treated, seed=0)
-    reference = stats.permutation_test(
-        (treated, control),
-        lambda x, y, axis: np.mean(x, axis=axis) - np.mean(y, axis=axis),
-        vectorized=True,
-        n_resamples=np.inf,
-    ).pvalue
-    by_hand = _unpaired_by_hand(control, treated)
-    assert p == pytest.approx(by_hand)
-    assert p == pytest.approx(reference, abs=0.01)  # scipy doubles the smaller tail, this counts both
-    # Efron and Tibshirani give one-sided about 0.14
-    assert p / 2 == pytest.approx(0.14, abs=0.01)
-
-
-def _unpaired_by_hand(baseline: np.ndarray, candidate: np.ndarray) -> float:
-    pooled = np.concatenate([candidate, baseline])
-    center = pooled.mean() * len(candidate)
-    observed = abs(candidate.sum() - center)
-    sums = [abs(sum(hand) - center) for hand in combinations(pooled, len(candidate))]
-    return float(np.mean([value >= observed - 1e-9 for value in sums]))
+    p = measure_p_permuted(control, treated, 0.0, paired=False, seed=0)
+    assert p / 2 == pytest.approx(0.14, abs=0.015)
+    few, many = control[:4], treated[:5]
+    pooled = np.concatenate([many, few])
+    sums = [sum(hand) for hand in combinations(pooled, len(many))]
+    by_hand = 2 * np.mean([value >= many.sum() - 1e-9 for value in sums])
+    assert measure_p_permuted(few, many, 0.0, paired=False, seed=0) == pytest.approx(by_hand)
 
 
 def test_random_arrangements_agree_with_the_normal_law() -> None:
     rng = np.random.default_rng(5)
     base, cand = rng.normal(0, 1, 30), rng.normal(0.5, 1, 30)
-    p = permute_unpaired(base, cand, seed=1)
-    assert p == pytest.approx(stats.ttest_ind(base, cand).pvalue, abs=0.015)
-    assert permute_unpaired(base, cand + 100, seed=1) == 1 / (DRAWS + 1)
+    p = measure_p_permuted(base, cand, 0.0, paired=False, seed=1)
+    assert p == pytest.approx(stats.ttest_ind(base, cand).pvalue, abs=0.02)
+    assert measure_p_permuted(base, cand + 100, 0.0, paired=False, seed=1) == 2 / (DRAWS + 1)
 
 
-def test_ties_do_not_depend_on_rounding() -> None:
-    base = np.array([0.1, 0.2, 0.3, 0.4])
-    assert permute_unpaired(base, base[::-1].copy(), seed=0) == 1.0
-    assert permute_unpaired(base + 1e9, base[::-1] + 1e9, seed=0) == 1.0
+def test_large_numbers_do_not_hide_a_tie() -> None:
+    base, cand = np.array([0.0, 1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0, 4.0])
+    small = measure_p_permuted(base, cand, 0.0, paired=False, seed=0)
+    assert measure_p_permuted(base + 1e9, cand + 1e9, 0.0, paired=False, seed=0) == small
 
 
 def test_attainable_p_is_what_the_extreme_gives() -> None:
-    assert attainable_p(5, 5, paired=False) == 2 / 252 == permute_unpaired(np.zeros(5), np.arange(1.0, 6), seed=0)
-    assert attainable_p(6, 6, paired=True) == 2 / 64 == permute_paired(np.arange(1.0, 7), seed=0)
-    assert find_boots_limit(0.05, paired=True) == 6
-    assert find_boots_limit(0.05, paired=False) == 4
-    assert find_boots_limit(0.05 / 20, paired=True) == 10
+    ranks = np.arange(1.0, 7)
+    assert attainable_p(5, 5, paired=False) == 2 / 252
+    assert measure_p_permuted(np.zeros(5), ranks[:5], 0.0, paired=False, seed=0) == pytest.approx(2 / 252)
+    assert attainable_p(6, 6, paired=True) == 2 / 64 == measure_p_permuted(np.zeros(6), ranks, 0.0, paired=True, seed=0)
 
 
 def test_student_beyond_the_margin_is_student_at_margin_zero() -> None:
     rng = np.random.default_rng(2)
     base, cand = rng.normal(10, 1, 5), rng.normal(13, 2, 6)
-    p = measure_p_beyond_margin(boots(list(base)), boots(list(cand)), 0.0, paired=False)
+    p = measure_p_student(boots(list(base)), boots(list(cand)), 0.0, paired=False)
     assert p == pytest.approx(stats.ttest_ind(cand, base, equal_var=False).pvalue)
-    p = measure_p_beyond_margin(boots(list(base)), boots(list(cand[:5])), 0.0, paired=True)
+    p = measure_p_student(boots(list(base)), boots(list(cand[:5])), 0.0, paired=True)
     assert p == pytest.approx(stats.ttest_rel(cand[:5], base).pvalue)
 
 
 def test_equal_counts_on_few_boots_are_no_proof() -> None:
     # four boots, each exactly one higher: without the floor on the spread this would be p = 0
-    assert measure_p_beyond_margin(boots([3.0] * 4), boots([4.0] * 4), 1.0, paired=True) == 1.0
-    assert measure_p_beyond_margin(boots([3.0] * 4), boots([4.5] * 4), 1.0, paired=True) > 0.01
-    assert measure_p_beyond_margin(boots([100.0] * 4), boots([0.2] * 4), 0.5, paired=True) < 1e-6
+    assert measure_p_student(boots([3.0] * 4), boots([4.0] * 4), 1.0, paired=True) == 1.0
+    assert measure_p_student(boots([3.0] * 4), boots([4.5] * 4), 1.0, paired=True) > 0.01
+    assert measure_p_student(boots([100.0] * 4), boots([0.2] * 4), 0.5, paired=True) < 1e-6
 
 
 def test_which_test_is_used_depends_on_the_number_of_boots_alone() -> None:
@@ -142,3 +125,19 @@ def test_which_test_is_used_depends_on_the_number_of_boots_alone() -> None:
         assert method == "permutation"
         _, method = measure_p(boots(values), boots(values), paired=True, margin=1.0, level=0.01, seed=0)
         assert method == "t"
+
+
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("count", [5, 8, 12, 20])
+def test_both_tests_ask_for_an_effect_beyond_the_margin(count: int, paired: bool) -> None:
+    # A true effect of 0.9 margin is none, however many boots there are; one of 2 margins is one.
+    rng = np.random.default_rng([count, paired])
+    hits = {0.9: 0, 3.0: 0}
+    for _ in range(60):
+        base, noise = rng.normal(100, 0.5, count), rng.normal(0, 0.5, count)
+        for times in hits:
+            cand = base + times + noise if paired else 100 + times + noise
+            p, _ = measure_p(boots(list(base)), boots(list(cand)), paired=paired, margin=1.0, level=0.05, seed=0)
+            hits[times] += p <= 0.05
+    assert hits[0.9] <= 4
+    assert hits[3.0] >= 48

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from android_suite.model.comparison import MetricComparison, Moved
+from android_suite.model.metrics import find_metric
 from android_suite.model.verdict import Verdict
 
 # Metrics of the one lock and of the other, of which one may take over what the other loses.
@@ -57,9 +58,9 @@ def _changed(metric: MetricComparison, verdict: Verdict, leans: str) -> bool:
 
 
 def _appeared(metric: MetricComparison) -> bool:
-    """The candidate shows it, and nothing is known of it on the baseline."""
-    level = metric.candidate.level
-    return metric.baseline.level is None and level is not None and level > (metric.margin or 0.0)
+    """The candidate shows more than is nothing, and nothing is known of the baseline."""
+    level, nothing = metric.candidate.level, find_metric(metric.name).margin.width(0.0)
+    return metric.baseline.level is None and level is not None and level > nothing
 
 
 def _lock(metric: str) -> str:

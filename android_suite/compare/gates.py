@@ -9,7 +9,8 @@ from typing import Literal
 from android_suite.compare.cases import Case
 from android_suite.model.comparison import GateResult, GateSummary, MetricComparison
 from android_suite.model.gate import Gate
-from android_suite.model.metrics import CATALOGUE, LAUNCH_STATES
+from android_suite.model.launch import STATES
+from android_suite.model.metrics import CATALOGUE
 from android_suite.model.verdict import GateOutcome, Verdict
 from android_suite.stats.decision import Question
 from android_suite.stats.noninferiority import Bound, judge_noninferiority
@@ -149,7 +150,7 @@ def _explain(bound: Bound, margin: float, boots: int, unit: str) -> str:
 
 def _explain_absence(metric: str) -> str:
     known = {each.name for each in CATALOGUE}
-    states = [f"{metric}_{state}" for state in LAUNCH_STATES if f"{metric}_{state}" in known]
+    states = [f"{metric}_{state}" for state in STATES if f"{metric}_{state}" in known]
     if states:
         return f"launch states are not mixed; gate {', '.join(states[:-1])} or {states[-1]}"
     return "no run of either side has this metric; record its scenario or drop the gate"

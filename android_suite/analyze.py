@@ -6,16 +6,15 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from android_suite import __version__
 from android_suite.analysis.pipeline import Analysis, Evidence, analyze_trace
-from android_suite.analysis.summary import summarize_analysis
+from android_suite.analysis.summary import summarize as summarize
 from android_suite.analysis.threads import list_processes
 from android_suite.errors import TraceError, UsageError
 from android_suite.evidence.am_start import parse_launches
@@ -25,6 +24,16 @@ from android_suite.evidence.lock_stat import parse_lock_stat
 from android_suite.evidence.logcat import parse_displayed, parse_gc_lines, parse_logcat, parse_monitor_contention
 from android_suite.evidence.maps import parse_smaps
 from android_suite.evidence.vmstat import measure_vmstat_change, parse_vmstat
+from android_suite.model.analysis import (
+    REMEDY,
+    AnalysisSummary,
+    AnalyzedRun,
+    Counters,
+    LaunchSummary,
+    LockClass,
+    read_analysis,
+)
+from android_suite.model.document import read_document, to_plain
 from android_suite.model.launch import FAILED
 from android_suite.model.run import IterationRecord
 from android_suite.store import layout
@@ -40,7 +49,7 @@ from android_suite.trace.perfetto.write.writer import write_perfetto
 from android_suite.trace.ring.capture_folder import read_raw_capture
 
 _SUMMARY = "analysis.json"
-_BESIDE = "beside.json"  # lock_stat and vmstat of the iteration, as the report shows them
+_COUNTERS = "counters.json"
 _SAMPLES = "samples.parquet"
 _VERSION = "made_by.json"
 _MOST_CLASSES = 20
@@ -52,15 +61,13 @@ class IterationAnalysis:
 
     Attributes:
         record: the iteration, from the manifest.
-        summary: the ``android-suite/analysis`` object.
-        lock_stat: classes that had contention, longest total wait first; see ``report.model.AnalyzedRun``.
-        vmstat: growth of the counters that tell of locks and faults.
+        summary: what the trace tells.
+        counters: what the kernel counted beside it: lock classes by their total wait, and vmstat's growth.
     """
 
     record: IterationRecord
-    summary: Mapping[str, Any]
-    lock_stat: Sequence[Mapping[str, Any]] = ()
-    vmstat: Mapping[str, int] = field(default_factory=dict)
+    summary: AnalysisSummary
+    counters: Counters = field(default_factory=Counters)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +77,22 @@ class RunAnalysis:
     run: Run
     iterations: tuple[IterationAnalysis, ...]
     samples: pd.DataFrame
+
+    def describe(self, side: str = "") -> tuple[AnalyzedRun, ...]:
+        """Its iterations as a report shows them; ``side`` is ``baseline``, ``candidate`` or empty."""
+        name = self.run.manifest.label or self.run.path.name
+        return tuple(
+            AnalyzedRun(
+                name=f"{name} {i.record.scenario} {i.record.index}",
+                analysis=i.summary,
+                side=side,
+                scenario=i.record.scenario,
+                boot=i.record.boot,
+                seed=i.record.seed,
+                counters=i.counters,
+            )
+            for i in self.iterations
+        )
 
 
 def analyze_file(path: Path, *, process: str | None = None) -> Analysis:
@@ -129,9 +152,10 @@ def load_run(path: Path, *, say: Callable[[str], None] = lambda _: None) -> RunA
     iterations = []
     for record in run.manifest.iterations:
         folder = run.derived(record)
-        beside = json.loads((folder / _BESIDE).read_bytes())
-        summary = json.loads((folder / _SUMMARY).read_bytes())
-        iterations.append(IterationAnalysis(record=record, summary=summary, **beside))
+        summary = read_analysis(json.loads((folder / _SUMMARY).read_bytes()), str(folder / _SUMMARY))
+        counted = json.loads((folder / _COUNTERS).read_bytes())
+        counters = read_document(Counters, counted, name=str(folder / _COUNTERS), remedy=REMEDY)
+        iterations.append(IterationAnalysis(record=record, summary=summary, counters=counters))
     samples = check_frame(SAMPLES, pd.read_parquet(derived / _SAMPLES))
     return RunAnalysis(run=run, iterations=tuple(iterations), samples=samples)
 
@@ -141,12 +165,7 @@ def _made_by(run: Run) -> dict[str, object]:
     return {"suite": __version__, "iterations": len(run.manifest.iterations), "samples": list(SAMPLES.dtypes)}
 
 
-def summarize(analysis: Analysis) -> dict[str, Any]:
-    """The ``android-suite/analysis`` object of an analysis."""
-    return summarize_analysis(analysis)
-
-
-def write_tables(analysis: Analysis, folder: Path) -> None:
+def write_tables(analysis: Analysis, summary: AnalysisSummary, folder: Path) -> None:
     """Writes every derived table as ``NAME.parquet`` and the summary as ``analysis.json``.
 
     Raises:
@@ -154,7 +173,7 @@ def write_tables(analysis: Analysis, folder: Path) -> None:
     """
     for name in (*analysis.tables, "thread_states"):
         _write_parquet(analysis[name], folder / f"{name}.parquet")
-    write_json(folder / _SUMMARY, summarize_analysis(analysis))
+    write_json(folder / _SUMMARY, to_plain(summary))
 
 
 def export_perfetto(path: Path, target: Path, *, iteration: int | None = None, process: str | None = None) -> None:
@@ -226,27 +245,25 @@ def make_samples(run: Run, iterations: Sequence[IterationAnalysis]) -> pd.DataFr
             "iteration": record.index,
             "traced": record.traced,
         }
-        for metric in each.summary["metrics"]:
-            launches = list(_launch_values(metric["name"], each.summary["launches"]))
+        for metric in each.summary.metrics:
+            launches = list(_launch_values(metric.name, each.summary.launches))
             rows += [
                 head
                 | {
                     "sample": number,
-                    "metric": metric["name"],
-                    "unit": metric["unit"],
-                    "better": metric["better"],
+                    "metric": metric.name,
+                    "unit": metric.unit,
+                    "better": metric.better,
                     "value": float("nan") if value is None else float(value),
                     "quality": quality,
                     "censored": censored,
                 }
-                for number, (value, quality, censored) in enumerate(
-                    launches or [(metric["value"], metric["quality"], False)]
-                )
+                for number, (value, quality, censored) in enumerate(launches or [(metric.value, metric.quality, False)])
             ]
     return make_frame(SAMPLES, {c.name: [row[c.name] for row in rows] for c in SAMPLES.columns})
 
 
-def _launch_values(metric: str, launches: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float | None, str, bool]]:
+def _launch_values(metric: str, launches: Sequence[LaunchSummary]) -> Iterator[tuple[float | None, str, bool]]:
     """The single launches behind a launch metric: value, quality, whether censored; nothing for any other metric.
 
     A launch that failed took longer than it was given; it counts for the state that was asked for.
@@ -255,11 +272,12 @@ def _launch_values(metric: str, launches: Sequence[Mapping[str, Any]]) -> Iterat
     if name not in ("timeToInitialDisplayMs", "timeToFullDisplayMs"):
         return
     for launch in launches:
-        if launch["outcome"] in FAILED:
-            if state == (launch["asked"] or launch["got"]):
-                yield launch["limit_ms"], "exact", True
-        elif not launch["discarded"] and launch[name] is not None and launch["got"] == state:
-            yield launch[name], launch["quality"], False
+        value = launch.initial_display_ms if name == "timeToInitialDisplayMs" else launch.full_display_ms
+        if launch.outcome in FAILED:
+            if state == (launch.asked or launch.got):
+                yield launch.limit_ms, "exact", True
+        elif not launch.discarded and value is not None and launch.got == state:
+            yield value, launch.quality, False
 
 
 def _analyze_iteration(run: Run, record: IterationRecord, process: str | None) -> IterationAnalysis:
@@ -274,11 +292,12 @@ def _analyze_iteration(run: Run, record: IterationRecord, process: str | None) -
     )
     if len(analysis["thread_roles"]):
         require_process(analysis, raw, process)
-    write_tables(analysis, derived)
+    summary = summarize(analysis)
+    write_tables(analysis, summary, derived)
     _write_log_tables(raw, derived)
-    beside: dict[str, Any] = {"lock_stat": _lock_stat(raw), "vmstat": _vmstat(raw)}
-    write_json(derived / _BESIDE, beside)
-    return IterationAnalysis(record=record, summary=summarize_analysis(analysis), **beside)
+    counters = Counters(lock_stat=_lock_stat(raw), vmstat=_vmstat(raw))
+    write_json(derived / _COUNTERS, to_plain(counters))
+    return IterationAnalysis(record=record, summary=summary, counters=counters)
 
 
 def read_evidence(run: Run, record: IterationRecord) -> Evidence:
@@ -385,26 +404,26 @@ def _read(file: Path) -> str:
     return file.read_bytes().decode(errors="replace") if file.is_file() else ""
 
 
-def _lock_stat(raw: Path) -> list[dict[str, Any]]:
+def _lock_stat(raw: Path) -> tuple[LockClass, ...]:
     text = _read(raw / "lock_stat.txt")
     if not text:
-        return []
+        return ()
     stat = parse_lock_stat(text)
     if stat.fault:
-        return []
+        return ()
     classes = stat.classes
     # mmap_lock and the per-VMA locks are what this is about; of the others those that were fought for.
     named = classes["lock"].str.contains("mmap_lock|vm_lock|vma", regex=True)
     shown = classes[named | (classes["contentions"] > 0)].sort_values(
         ["wait_total_ns", "contentions"], ascending=False, kind="stable"
     )
-    return [
-        {
-            "class_name": row["lock"] + {"read": " (read)", "write": " (write)"}.get(LOCK_MODES[row["mode"]], ""),
+    return tuple(
+        LockClass(
+            class_name=row["lock"] + {"read": " (read)", "write": " (write)"}.get(LOCK_MODES[row["mode"]], ""),
             **{name: int(row[name]) for name in ("contentions", "wait_total_ns", "wait_max_ns", "hold_total_ns")},
-        }
+        )
         for row in shown.head(_MOST_CLASSES).to_dict("records")
-    ]
+    )
 
 
 def _vmstat(raw: Path) -> dict[str, int]:

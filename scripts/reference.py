@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from android_suite.model.analysis import AnalysisList, AnalysisSummary, RunSummary
 from android_suite.model.comparison import Comparison
 from android_suite.model.document import describe_schema
 from android_suite.model.gate import GateFile
@@ -29,7 +30,13 @@ _GROUPS = (
     ("Evidence", "From the texts that a device printed beside the trace.", EVIDENCE_TABLES),
     ("Samples", "What comparisons are made from: `samples.parquet` of a run.", (SAMPLES,)),
 )
-_WRITTEN: dict[str, type] = {"run.json": Manifest, "comparison.json": Comparison}
+_WRITTEN: dict[str, type] = {
+    "run.json": Manifest,
+    "analysis.json": AnalysisSummary,
+    "analyses.json": AnalysisList,
+    "run-analysis.json": RunSummary,
+    "comparison.json": Comparison,
+}
 _READ: dict[str, type] = {"plan.json": PlanDocument, "gates.json": GateFile}
 _BETTER = {"lower": "lower", "higher": "higher", "none": "neither"}
 

@@ -5,10 +5,27 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from android_suite.report.model import AnalyzedRun
+from android_suite.model.analysis import AnalysisSummary, AnalyzedRun, Counters, LockClass, read_analysis
+
+COUNTED = Counters(
+    lock_stat=(
+        LockClass(
+            class_name="&mm->mmap_lock-R",
+            contentions=321,
+            wait_total_ns=81_000_000,
+            wait_max_ns=9_000_000,
+            hold_total_ns=412_000_000,
+        ),
+    ),
+    vmstat={"pgfault": 81234, "thp_fault_alloc": 0},
+)
 
 
-def made_analysis(draw: int, *, patched: bool, process: str = "com.androidsuite.workload") -> dict[str, Any]:
+def made_analysis(draw: int, *, patched: bool, process: str = "com.androidsuite.workload") -> AnalysisSummary:
+    return read_analysis(made_json(draw, patched=patched, process=process))
+
+
+def made_json(draw: int, *, patched: bool, process: str = "com.androidsuite.workload") -> dict[str, Any]:
     rng = random.Random(draw)
     chains = [] if patched else [_chain(rng, i) for i in range(6)]
     chains.sort(key=lambda chain: -chain["duration_ns"])
@@ -152,18 +169,7 @@ def made_analyses(process: str = "com.androidsuite.workload") -> list[AnalyzedRu
             scenario="gc_stress",
             boot=str(boot),
             seed=boot,
-            lock_stat=[
-                {
-                    "class_name": "&mm->mmap_lock-R",
-                    "contentions": 321,
-                    "wait_total_ns": 81_000_000,
-                    "wait_max_ns": 9_000_000,
-                    "hold_total_ns": 412_000_000,
-                }
-            ]
-            if boot == 1
-            else (),
-            vmstat={"pgfault": 81234, "thp_fault_alloc": 0} if boot == 1 else {},
+            counters=COUNTED if boot == 1 else Counters(),
         )
         for side in ("baseline", "candidate")
         for boot in (1, 2, 3)

@@ -33,9 +33,9 @@ def make_run(path: Path, second: Status) -> Run:
 def test_what_a_crash_left_of_a_trace_does_not_take_the_other_iterations_with_it(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", "incomplete")
     whole, damaged = analyze_run(run).iterations
-    assert whole.summary["source"]["events"] > 0
-    assert damaged.summary["source"]["events"] == 0
-    assert any("incomplete iteration cannot be read" in note for note in damaged.summary["source"]["notes"])
+    assert whole.summary.source.events > 0
+    assert damaged.summary.source.events == 0
+    assert any("incomplete iteration cannot be read" in note for note in damaged.summary.source.notes)
     samples = load_run(run.path).samples
     assert set(samples["iteration"]) == {0}
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from android_suite.analysis.pipeline import Analysis
+from android_suite.model.analysis import MetricValue
 from android_suite.model.launch import FAILED, STATES
 from android_suite.model.metrics import find_metric
 from android_suite.tables.derived import EXACT, HOW, MMAP_LOCK, PATHS, QUALITIES, ROLES, UNKNOWN, VMA_LOCK
@@ -17,14 +17,14 @@ _UNKNOWN_HOW = HOW.index("unknown")
 _Value = tuple[str, float | int | None, int]
 
 
-def list_metrics(analysis: Analysis) -> list[dict[str, Any]]:
-    """Every metric the analysis can speak of: name, unit, better, value (None unknown), quality."""
+def list_metrics(analysis: Analysis) -> list[MetricValue]:
+    """Every metric that the analysis can speak of."""
     values = [*_locks(analysis), *_inversions(analysis), *_frames(analysis), *_gc(analysis), *_launches(analysis)]
     rows = []
     for name, value, quality in values:
         metric = find_metric(name)
         known = QUALITIES[UNKNOWN if value is None else quality]
-        rows.append({"name": name, "unit": metric.unit, "better": metric.better, "value": value, "quality": known})
+        rows.append(MetricValue(name=name, unit=metric.unit, better=metric.better, value=value, quality=known))
     return rows
 
 

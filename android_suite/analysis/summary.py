@@ -1,9 +1,9 @@
-"""The analysis as JSON: schema android-suite/analysis, version 1. Unknown is null, never NaN; counts are integers."""
+"""The tables of an analysis to its summary, the ``android-suite/analysis`` object. Counts are Python's integers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,26 @@ from android_suite.analysis.metrics import (
     sees_frames,
 )
 from android_suite.analysis.pipeline import Analysis
+from android_suite.model.analysis import (
+    AnalysisSummary,
+    BlockerSummary,
+    ChainSummary,
+    FrameSummary,
+    GcSummary,
+    Intruder,
+    InversionSummary,
+    LaunchSummary,
+    LockSummary,
+    MadviseSummary,
+    OtherWaitSummary,
+    Percentiles,
+    RankedThread,
+    SourceSummary,
+    StateSegment,
+    StateTimes,
+    ThreadSummary,
+)
+from android_suite.model.document import to_plain
 from android_suite.tables.derived import (
     INVERSION_KINDS,
     LOCKS,
@@ -35,28 +55,39 @@ _DRAWN_CHAINS = 12  # of these the holder's states are told piece by piece
 _PERCENTILES = (50, 90, 95, 99)
 
 
-def summarize_analysis(analysis: Analysis) -> dict[str, Any]:
-    """Returns the JSON object of `analyze --json`: plain dicts, lists, strings, ints, floats, bools and None."""
+def summarize(analysis: Analysis) -> AnalysisSummary:
+    """What a reader, a report or a comparison wants to know of an analysis."""
     source = analysis.source
-    return {
-        "schema": "android-suite/analysis",
-        "version": 1,
-        "source": {
-            "format": source.format, "events": source.events, "lost_events": source.lost_events,
-            "duration_ns": source.duration_ns, "kernel": source.kernel, "clock": source.clock, "cpus": source.cpus,
-            "blind_ns": analysis.blind_ns, "recorded": sorted(analysis.recorded), "process": analysis.process,
-            "notes": list(analysis.notes),
-        },
-        "madvise": _madvise(analysis),
-        "locks": [*_mmap_locks(analysis), *_vma_locks(analysis)],
-        "blockers": _blockers(analysis),
-        "other_waits": _other_waits(analysis),
-        "inversions": _inversions(analysis),
-        "frames": _frames(analysis),
-        "launches": _launches(analysis),
-        "gc": _gc(analysis),
-        "metrics": list_metrics(analysis),
-    }  # fmt: skip
+    return AnalysisSummary(
+        source=SourceSummary(
+            format=source.format,
+            events=source.events,
+            lost_events=source.lost_events,
+            duration_ns=source.duration_ns,
+            kernel=source.kernel,
+            clock=source.clock,
+            cpus=source.cpus,
+            blind_ns=analysis.blind_ns,
+            recorded=tuple(sorted(analysis.recorded)),
+            process=analysis.process,
+            notes=tuple(analysis.notes),
+        ),
+        madvise=tuple(_madvise(analysis)),
+        locks=(*_mmap_locks(analysis), *_vma_locks(analysis)),
+        blockers=tuple(_blockers(analysis)),
+        other_waits=tuple(_other_waits(analysis)),
+        inversions=_inversions(analysis),
+        frames=_frames(analysis),
+        launches=tuple(_launches(analysis)),
+        gc=tuple(_gc(analysis)),
+        metrics=tuple(list_metrics(analysis)),
+    )
+
+
+def summarize_analysis(analysis: Analysis) -> dict[str, Any]:
+    """The summary as JSON knows it, as `analyze --json` prints it."""
+    plain: dict[str, Any] = to_plain(summarize(analysis))
+    return plain
 
 
 def of_process(analysis: Analysis, frame: pd.DataFrame, tid: str = "tid") -> pd.DataFrame:
@@ -67,7 +98,16 @@ def of_process(analysis: Analysis, frame: pd.DataFrame, tid: str = "tid") -> pd.
     return frame[frame[tid].isin(threads.loc[threads["process"] == analysis.process, "tid"])]
 
 
-def _threads(analysis: Analysis) -> dict[int, dict[str, Any]]:
+class _Who(TypedDict):
+    """The fields of a ``ThreadSummary``, which the row of a thread has, too."""
+
+    process: str | None
+    role: str
+    thread: str
+    tid: int
+
+
+def _threads(analysis: Analysis) -> dict[int, _Who]:
     table = analysis["thread_roles"]
     columns = (table[c].tolist() for c in ("tid", "comm", "process", "role"))
     return {
@@ -76,7 +116,7 @@ def _threads(analysis: Analysis) -> dict[int, dict[str, Any]]:
     }
 
 
-def _nobody(tid: int) -> dict[str, Any]:
+def _nobody(tid: int) -> _Who:
     return {"process": None, "role": "other", "thread": str(tid), "tid": tid}
 
 
@@ -84,7 +124,7 @@ def _groups(table: pd.DataFrame, by: str | list[str]) -> Iterator[tuple[Any, pd.
     yield from table.groupby(by)
 
 
-def _madvise(analysis: Analysis) -> list[dict[str, Any]]:
+def _madvise(analysis: Analysis) -> list[MadviseSummary]:
     who, rows = _threads(analysis), []
     table = of_process(analysis, analysis["madvise"])
     if analysis.process is not None:
@@ -93,14 +133,16 @@ def _madvise(analysis: Analysis) -> list[dict[str, Any]]:
         path = np.bincount(calls["path"], minlength=len(PATHS))
         reason = np.bincount(calls["reason"], minlength=len(REASONS))
         rows.append(
-            {
-                **who.get(int(tid), _nobody(int(tid))), "calls": len(calls),
-                **{name: int(path[i]) for i, name in enumerate(PATHS)}, "bytes": int(calls["bytes"].sum()),
-                "lock_wait_ns": int(calls["lock_wait_ns"].sum()),
-                "reasons": {name: int(reason[i]) for i, name in enumerate(REASONS) if name and reason[i]},
-            },
-        )  # fmt: skip
-    return sorted(rows, key=lambda row: -row["calls"])
+            MadviseSummary(
+                **who.get(int(tid), _nobody(int(tid))),
+                calls=len(calls),
+                **{name: int(path[i]) for i, name in enumerate(PATHS)},
+                bytes=int(calls["bytes"].sum()),
+                lock_wait_ns=int(calls["lock_wait_ns"].sum()),
+                reasons={name: int(reason[i]) for i, name in enumerate(REASONS) if name and reason[i]},
+            )
+        )
+    return sorted(rows, key=lambda row: -(row.calls or 0))
 
 
 def _remote_calls(analysis: Analysis) -> pd.DataFrame:
@@ -113,7 +155,7 @@ def _remote_calls(analysis: Analysis) -> pd.DataFrame:
     return table[calls["lock_mm"].reindex(table["call"]).isin(mms).to_numpy()]
 
 
-def _mmap_locks(analysis: Analysis) -> list[dict[str, Any]]:
+def _mmap_locks(analysis: Analysis) -> list[LockSummary]:
     """One row a thread and mode. A hold that was downgraded counts in both modes, each for its own time."""
     waits = of_process(analysis, analysis["lock_waits"])
     holds = of_process(analysis, analysis["lock_holds"])
@@ -127,23 +169,28 @@ def _mmap_locks(analysis: Analysis) -> list[dict[str, Any]]:
     for key in sorted({*wait.index, *hold.index}):
         tid, write = int(key[0]), bool(key[1])
         count, total, longest = (int(v) for v in wait.loc[key]) if key in wait.index else (0, 0, 0)
-        held = (int(v) for v in hold.loc[key]) if key in hold.index else (0, 0, 0)
+        holds_of, held, held_longest = (int(v) for v in hold.loc[key]) if key in hold.index else (0, 0, 0)
         exact = not analysis.blind_ns and not int(doubt.get(key, 0)) and not bool(unsure.get(key, False))
         rows.append(
-            {
-                "lock": "mmap_lock", **who.get(tid, _nobody(tid)), "mode": "write" if write else "read", "waits": count,
-                "wait_total_ns": total, "wait_max_ns": longest,
-                **dict(zip(("holds", "hold_total_ns", "hold_max_ns"), held, strict=True)),
-                "quality": QUALITIES[0 if exact else 1],
-            },
-        )  # fmt: skip
-    return sorted(rows, key=lambda row: -row["wait_total_ns"])
+            LockSummary(
+                **who.get(tid, _nobody(tid)),
+                mode="write" if write else "read",
+                waits=count,
+                wait_total_ns=total,
+                wait_max_ns=longest,
+                holds=holds_of,
+                hold_total_ns=held,
+                hold_max_ns=held_longest,
+                quality=QUALITIES[0 if exact else 1],
+            )
+        )
+    return sorted(rows, key=lambda row: -(row.wait_total_ns or 0))
 
 
-def _vma_locks(analysis: Analysis) -> list[dict[str, Any]]:
+def _vma_locks(analysis: Analysis) -> list[LockSummary]:
     """One row a thread that waited for a VMA's readers. What it held meanwhile is mmap_lock's row; a VMA's own is not seen.
 
-    ``unknown`` counts sleeps inside a write hold that may have been such waits: they are in no total.
+    ``evidence`` has a count ``unknown``: sleeps inside a write hold that may have been such waits. They are in no total.
     """
     waits = of_process(analysis, analysis["vma_waits"])
     waits = waits.assign(ns=waits["end_ns"] - waits["start_ns"])
@@ -152,20 +199,23 @@ def _vma_locks(analysis: Analysis) -> list[dict[str, Any]]:
     for tid, own in _groups(waits, "tid"):
         known = own[own["quality"] != UNKNOWN]
         rows.append(
-            {
-                "lock": "vma_lock", **who.get(int(tid), _nobody(int(tid))), "mode": "write", "waits": len(known),
-                "wait_total_ns": int(known["ns"].sum()), "wait_max_ns": int(known["ns"].max()) if len(known) else 0,
-                "holds": None, "hold_total_ns": None, "hold_max_ns": None,
-                "runnable_after_ns": int(known["runnable_ns"].sum()),
-                "runnable_after_max_ns": int(known["runnable_ns"].max()) if len(known) else 0,
-                "evidence": {name: int((own["evidence"] == i).sum()) for i, name in enumerate(VMA_EVIDENCE)},
-                "quality": QUALITIES[0 if exact and len(known) == len(own) else 1],
-            },
-        )  # fmt: skip
-    return sorted(rows, key=lambda row: -row["wait_total_ns"])
+            LockSummary(
+                lock="vma_lock",
+                **who.get(int(tid), _nobody(int(tid))),
+                mode="write",
+                waits=len(known),
+                wait_total_ns=int(known["ns"].sum()),
+                wait_max_ns=int(known["ns"].max()) if len(known) else 0,
+                runnable_after_ns=int(known["runnable_ns"].sum()),
+                runnable_after_max_ns=int(known["runnable_ns"].max()) if len(known) else 0,
+                evidence={name: int((own["evidence"] == i).sum()) for i, name in enumerate(VMA_EVIDENCE)},
+                quality=QUALITIES[0 if exact and len(known) == len(own) else 1],
+            )
+        )
+    return sorted(rows, key=lambda row: -(row.wait_total_ns or 0))
 
 
-def _blockers(analysis: Analysis) -> list[dict[str, Any]]:
+def _blockers(analysis: Analysis) -> list[BlockerSummary]:
     """Who waited for whom: one row a waiter, holder, their locks, what the holder did, and kind; longest total first.
 
     Where several threads held at once, the time counts in the row of each.
@@ -182,13 +232,19 @@ def _blockers(analysis: Analysis) -> list[dict[str, Any]]:
     for key, (count, ns, longest) in zip(total.index, total.to_numpy().tolist(), strict=True):
         lock, waiter, holder_lock, holder, operation, kind = key
         rows.append(
-            {
-                "lock": LOCKS[lock], "holder_lock": LOCKS[holder_lock],
-                "waiter": who.get(int(waiter), _nobody(int(waiter))), "holder": who.get(int(holder), _nobody(int(holder))),
-                "operation": operation, "kind": INVERSION_KINDS[kind], "waits": count, "total_ns": ns, "longest_ns": longest,
-                "inverted_ns": int(inverted.get(key, 0)) if known else None,
-            },
-        )  # fmt: skip
+            BlockerSummary(
+                lock=LOCKS[lock],
+                holder_lock=LOCKS[holder_lock],
+                waiter=ThreadSummary(**who.get(int(waiter), _nobody(int(waiter)))),
+                holder=ThreadSummary(**who.get(int(holder), _nobody(int(holder)))),
+                operation=operation,
+                kind=INVERSION_KINDS[kind],
+                waits=count,
+                total_ns=ns,
+                longest_ns=longest,
+                inverted_ns=int(inverted.get(key, 0)) if known else None,
+            )
+        )
         if len(rows) == _MOST_PAIRS:
             break
     return rows
@@ -203,128 +259,135 @@ def _hold_times(holds: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([first, second]).groupby(["tid", "write"])["ns"].agg(["size", "sum", "max"])
 
 
-def _other_waits(analysis: Analysis) -> list[dict[str, Any]]:
+def _other_waits(analysis: Analysis) -> list[OtherWaitSummary]:
     table = of_process(analysis, analysis["other_waits"])
     table = table[table["quality"] != UNKNOWN].assign(ns=lambda t: t["end_ns"] - t["start_ns"])
     who, rows = _threads(analysis), []
     names = ("contention", "blocked_reason")
     for (tid, kind, evidence), group in _groups(table, ["tid", "kind", "evidence"]):
         rows.append(
-            {
-                **who.get(int(tid), _nobody(int(tid))), "lock": kind, "evidence": names[int(evidence) - 1],
-                "waits": len(group), "wait_total_ns": int(group["ns"].sum()), "wait_max_ns": int(group["ns"].max()),
-            },
-        )  # fmt: skip
-    return sorted(rows, key=lambda row: -row["wait_total_ns"])
+            OtherWaitSummary(
+                **who.get(int(tid), _nobody(int(tid))),
+                lock=kind,
+                evidence=names[int(evidence) - 1],
+                waits=len(group),
+                wait_total_ns=int(group["ns"].sum()),
+                wait_max_ns=int(group["ns"].max()),
+            )
+        )
+    return sorted(rows, key=lambda row: -(row.wait_total_ns or 0))
 
 
-def _inversions(analysis: Analysis) -> dict[str, Any]:
+def _inversions(analysis: Analysis) -> InversionSummary:
     if not {"sched", "mmap_lock"} <= analysis.recorded:
-        return {
-            **dict.fromkeys(("count", "total_ns", "longest_ns", "direct", "chained", "by_lock_ns", "state_ns")),
-            "chains": [],
-        }
+        return InversionSummary()
     table = of_process(analysis, analysis["inversions"], "waiter_tid")
     length = table["end_ns"] - table["start_ns"]
     longest = length.sort_values(ascending=False, kind="stable").index[:_MOST_CHAINS]
-    return {
-        "count": len(table),
-        "total_ns": int(length.sum()),
-        "longest_ns": int(length.max()) if len(table) else 0,
+    return InversionSummary(
+        count=len(table),
+        total_ns=int(length.sum()),
+        longest_ns=int(length.max()) if len(table) else 0,
         **{kind: int((table["kind"] == i).sum()) for i, kind in enumerate(INVERSION_KINDS)},
-        "by_lock_ns": {name: int(length[(table["lock"] == i)].sum()) for i, name in enumerate(LOCKS)},
-        "state_ns": {s: int(table[f"{s}_ns"].sum()) for s in ("running", "runnable", "blocked")},
-        "quality": QUALITIES[0 if sees_all_inversions(analysis) else 1],
-        "chains": [_chain(analysis, int(i), drawn=n < _DRAWN_CHAINS) for n, i in enumerate(longest)],
-    }
+        by_lock_ns={name: int(length[table["lock"] == i].sum()) for i, name in enumerate(LOCKS)},
+        state_ns=StateTimes(**{s: int(table[f"{s}_ns"].sum()) for s in ("running", "runnable", "blocked")}),
+        quality=QUALITIES[0 if sees_all_inversions(analysis) else 1],
+        chains=tuple(_chain(analysis, int(i), drawn=n < _DRAWN_CHAINS) for n, i in enumerate(longest)),
+    )
 
 
-def _chain(analysis: Analysis, row: int, *, drawn: bool) -> dict[str, Any]:
+def _chain(analysis: Analysis, row: int, *, drawn: bool) -> ChainSummary:
     one: Any = analysis["inversions"].loc[row]
     who = _threads(analysis)
 
-    def thread(tid: int, prio: int | None = None) -> dict[str, Any]:
-        return {**who.get(tid, _nobody(tid)), **({} if prio is None else {"prio": prio})}
+    def thread(tid: int, prio: int | None = None) -> RankedThread:
+        return RankedThread(**who.get(tid, _nobody(tid)), prio=prio)
 
     intruders = analysis["intruders"]
     ran = intruders[intruders["inversion"] == row]
     start, end = int(one["start_ns"]), int(one["end_ns"])
-    chain = {
-        "lock": LOCKS[one["lock"]], "start_ns": start, "duration_ns": end - start, "kind": INVERSION_KINDS[one["kind"]],
-        "waiter": thread(int(one["waiter_tid"]), int(one["waiter_prio"])),
-        "waiter_mode": "write" if one["waiter_write"] else "read",
-        "via": thread(int(one["via_tid"])) if one["via_tid"] >= 0 else None,
-        "holder": thread(int(one["holder_tid"]), int(one["holder_prio"])),
-        "holder_lock": LOCKS[one["holder_lock"]],
-        "holder_mode": "write" if one["holder_write"] else "read", "holder_operation": str(one["operation"]),
-        "holder_state_ns": {s: int(one[f"{s}_ns"]) for s in ("running", "runnable", "blocked")},
-        "holders": int(one["holders"]), "quality": QUALITIES[one["quality"]],
-        "intruders": [
-            {**thread(tid), "ran_ns": ns} for tid, ns in zip(ran["tid"].tolist(), ran["ran_ns"].tolist(), strict=True)
-        ],
-    }  # fmt: skip
-    if drawn:
-        chain["holder_segments"] = _holder_segments(analysis, int(one["holder_tid"]), start, end)
-    return chain
+    return ChainSummary(
+        lock=LOCKS[one["lock"]],
+        start_ns=start,
+        duration_ns=end - start,
+        kind=INVERSION_KINDS[one["kind"]],
+        waiter=thread(int(one["waiter_tid"]), int(one["waiter_prio"])),
+        waiter_mode="write" if one["waiter_write"] else "read",
+        via=thread(int(one["via_tid"])) if one["via_tid"] >= 0 else None,
+        holder=thread(int(one["holder_tid"]), int(one["holder_prio"])),
+        holder_lock=LOCKS[one["holder_lock"]],
+        holder_mode="write" if one["holder_write"] else "read",
+        holder_operation=str(one["operation"]),
+        holder_state_ns=StateTimes(**{s: int(one[f"{s}_ns"]) for s in ("running", "runnable", "blocked")}),
+        holders=int(one["holders"]),
+        quality=QUALITIES[one["quality"]],
+        intruders=tuple(
+            Intruder(**who.get(tid, _nobody(tid)), ran_ns=ns)
+            for tid, ns in zip(ran["tid"].tolist(), ran["ran_ns"].tolist(), strict=True)
+        ),
+        holder_segments=tuple(_holder_segments(analysis, int(one["holder_tid"]), start, end)) if drawn else None,
+    )
 
 
-def _holder_segments(analysis: Analysis, tid: int, start: int, end: int) -> list[dict[str, Any]]:
+def _holder_segments(analysis: Analysis, tid: int, start: int, end: int) -> list[StateSegment]:
     line = analysis.timeline
     k = int(line.index.number(np.array([tid], np.int32))[0])
     own = slice(int(line.starts[k]), int(line.starts[k + 1]))
     begin, stop, state = line.start_ns[own], line.end_ns[own], line.state[own]
     first, last = np.searchsorted(stop, start, side="right"), np.searchsorted(begin, end)
     return [
-        {
-            "start_ns": max(int(begin[i]), start),
-            "duration_ns": min(int(stop[i]), end) - max(int(begin[i]), start),
-            "state": STATES[state[i]] if state[i] < 2 else "blocked",
-        }
+        StateSegment(
+            start_ns=max(int(begin[i]), start),
+            duration_ns=min(int(stop[i]), end) - max(int(begin[i]), start),
+            state=STATES[state[i]] if state[i] < 2 else "blocked",
+        )
         for i in range(first, min(last, first + 400))
     ]
 
 
-def _frames(analysis: Analysis) -> dict[str, Any]:
+def _frames(analysis: Analysis) -> FrameSummary:
     table = frames_of_app(analysis)
     known = table[table["quality"] != UNKNOWN]
     if not len(table):
-        count = 0 if sees_frames(analysis) else None
-        return {"count": count, "janky": None, "overrun_ms": dict.fromkeys(f"p{p}" for p in _PERCENTILES),
-                "janky_from_inversion": None, "late": None, "source": None}  # fmt: skip
+        return FrameSummary(count=0 if sees_frames(analysis) else None)
     overrun = known["overrun_ns"].to_numpy() / 1e6
     late = known[known["late"]]
     seen = {"sched", "mmap_lock"} <= analysis.recorded
-    return {
-        "count": len(table),
-        "janky": int(known["janky"].sum()) if len(known) else None,
-        "late": len(late) if len(known) else None,
-        "overrun_ms": {f"p{p}": float(np.percentile(overrun, p)) if len(known) else None for p in _PERCENTILES},
-        "janky_from_inversion": int(known["from_inversion"].sum()) if seen else None,
-        "source": str(table["source"].iloc[0]),
-        "worst_ms": float(overrun.max()) if len(known) else None,
-        "late_time_ns": {
-            side: {c: int(late[f"{side}_{c}_ns"].sum()) for c in SPLIT_CAUSES} for side in ("ui", "render")
-        },
-    }
+    percentiles = {f"p{p}": float(np.percentile(overrun, p)) if len(known) else None for p in _PERCENTILES}
+    return FrameSummary(
+        count=len(table),
+        janky=int(known["janky"].sum()) if len(known) else None,
+        late=len(late) if len(known) else None,
+        overrun_ms=Percentiles(**percentiles),
+        janky_from_inversion=int(known["from_inversion"].sum()) if seen else None,
+        source=str(table["source"].iloc[0]),
+        worst_ms=float(overrun.max()) if len(known) else None,
+        late_time_ns={side: {c: int(late[f"{side}_{c}_ns"].sum()) for c in SPLIT_CAUSES} for side in ("ui", "render")},
+    )
 
 
-def _launches(analysis: Analysis) -> list[dict[str, Any]]:
+def _launches(analysis: Analysis) -> list[LaunchSummary]:
     return [
-        {
-            "component": row["component"] or None, "asked": row["asked"] or None, "got": row["got"] or None,
-            "timeToInitialDisplayMs": _number(row["initial_display_ms"]),
-            "timeToFullDisplayMs": _number(row["full_display_ms"]), "discarded": row["discarded"] or None,
-            "outcome": row["outcome"], "limit_ms": _number(row["limit_ms"]), "source": row["source"],
-            "quality": QUALITIES[row["quality"]],
-            "ui_ns": {c: int(row[f"ui_{c}_ns"]) for c in SPLIT_CAUSES} if row["start_ns"] >= 0 else None,
-            "gc_ns": int(row["gc_ns"]) if row["start_ns"] >= 0 else None,
-            "inverted_ns": int(row["inverted_ns"]) if row["start_ns"] >= 0 else None,
-        }
+        LaunchSummary(
+            component=row["component"] or None,
+            asked=row["asked"] or None,
+            got=row["got"] or None,
+            initial_display_ms=_number(row["initial_display_ms"]),
+            full_display_ms=_number(row["full_display_ms"]),
+            outcome=row["outcome"],
+            limit_ms=_number(row["limit_ms"]),
+            source=row["source"],
+            quality=QUALITIES[row["quality"]],
+            discarded=row["discarded"] or None,
+            ui_ns={c: int(row[f"ui_{c}_ns"]) for c in SPLIT_CAUSES} if row["start_ns"] >= 0 else None,
+            gc_ns=int(row["gc_ns"]) if row["start_ns"] >= 0 else None,
+            inverted_ns=int(row["inverted_ns"]) if row["start_ns"] >= 0 else None,
+        )
         for row in analysis["launches"].to_dict("records")
-    ]  # fmt: skip
+    ]
 
 
-def _gc(analysis: Analysis) -> list[dict[str, Any]]:
+def _gc(analysis: Analysis) -> list[GcSummary]:
     """One row a process, collector and cause."""
     who, rows = _threads(analysis), []
     table = of_process(analysis, analysis["gc_cycles"])
@@ -333,13 +396,16 @@ def _gc(analysis: Analysis) -> list[dict[str, Any]]:
         whole = group[group["quality"] == 0]
         sums = ("running_ns", "runnable_ns", "lock_wait_ns", "madvise_calls", "madvise_bytes")
         rows.append(
-            {
-                **who.get(int(tid), _nobody(int(tid))), "collector": collector, "cause": cause or None,
-                "cycles": len(group), "duration_total_ns": int(group["ns"].sum()),
-                "duration_median_ns": int(whole["ns"].median()) if len(whole) else None,
+            GcSummary(
+                **who.get(int(tid), _nobody(int(tid))),
+                collector=collector,
+                cause=cause or None,
+                cycles=len(group),
+                duration_total_ns=int(group["ns"].sum()),
+                duration_median_ns=int(whole["ns"].median()) if len(whole) else None,
                 **{name: int(group[name].sum()) for name in sums},
-            },
-        )  # fmt: skip
+            )
+        )
     return rows
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from android_suite import __version__
 from android_suite.analyze import analyze_run, load_run
-from android_suite.campaign.analyzed_runs import make_analyzed_runs
 from android_suite.compare.analyzed import make_run_set
 from android_suite.compare.comparability import summarize_evidence
 from android_suite.compare.gates import summarize_gates
@@ -85,7 +84,12 @@ def render_plan(
         ReportModel(
             title=plan.name,
             comparison=comparison,
-            runs=[*make_analyzed_runs(sides[0], "baseline"), *make_analyzed_runs(sides[1], "candidate")],
+            runs=[
+                run
+                for name, side in zip(("baseline", "candidate"), sides, strict=True)
+                for each in side
+                for run in each.describe(name)
+            ],
             commands=[command],
             notes=[*crashes, *plan.warnings, *(note for manifest in manifests for note in manifest.notes)],
             suite_version=__version__,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from android_suite.analyze import RunAnalysis, analyze_file, analyze_run, summarize, write_tables
-from android_suite.campaign.analyzed_runs import make_analyzed_runs
 from android_suite.cli.output import console_for_results, print_json, say, say_error
 from android_suite.errors import SuiteError, UsageError
-from android_suite.report.model import AnalyzedRun, ReportModel
+from android_suite.model.analysis import AnalysisSummary, AnalyzedRun, IterationSummary, RunSummary
+from android_suite.model.document import to_plain
+from android_suite.report.model import ReportModel
 from android_suite.report.terminal import render_terminal
 from android_suite.store.run import is_run, open_run
 
@@ -31,50 +32,52 @@ def command(paths: tuple[Path, ...], process: str | None, as_json: bool, output:
     """
     if output is not None and len(paths) > 1:
         raise UsageError("-o takes one trace at a time; leave it out, or give one PATH.")
-    summaries: list[Any] = []
+    found: list[AnalysisSummary | RunSummary] = []
     rows: list[AnalyzedRun] = []
     status = 0
     for path in paths:
         try:
-            summary, found = _analyze(path, process, output)
+            summary, runs = _analyze(path, process, output)
         except SuiteError as error:
             if len(paths) == 1:
                 raise
             say_error(error)  # the others are analyzed all the same
             status = status or error.exit_code
             continue
-        summaries.append(summary)
-        rows += found
+        found.append(summary)
+        rows += runs
     if as_json:
-        print_json(summaries[0] if len(paths) == 1 else summaries)
+        print_json(to_plain(found[0] if len(paths) == 1 else found))
     elif rows:
         render_terminal(ReportModel(title="analysis", runs=rows), console_for_results())
     return status
 
 
-def _analyze(path: Path, process: str | None, output: Path | None) -> tuple[dict[str, Any], list[AnalyzedRun]]:
-    """The JSON object of one PATH, and what the terminal shows of it."""
+def _analyze(
+    path: Path, process: str | None, output: Path | None
+) -> tuple[AnalysisSummary | RunSummary, Sequence[AnalyzedRun]]:
+    """What was found in one PATH, and what the terminal shows of it."""
     if is_run(path):
         if output is not None:
             raise UsageError(f"the tables of a run go to {path / 'derived'}; leave out -o.")
-        analysis = analyze_run(open_run(path), process=process, say=say)
-        return _run_json(analysis), make_analyzed_runs([analysis])
-    found = analyze_file(path, process=process)
-    summary = summarize(found)
+        run = analyze_run(open_run(path), process=process, say=say)
+        return _summarize_run(run), run.describe()
+    analysis = analyze_file(path, process=process)
+    summary = summarize(analysis)
     if output is not None:
-        write_tables(found, output)
+        write_tables(analysis, summary, output)
         say(f"tables in {output}")
     return summary, [AnalyzedRun(name=str(path), analysis=summary)]
 
 
-def _run_json(analysis: RunAnalysis) -> dict[str, Any]:
-    return {
-        "schema": "android-suite/run-analysis",
-        "version": 1,
-        "run": str(analysis.run.path),
-        "label": analysis.run.manifest.label,
-        "iterations": [
-            {"index": i.record.index, "scenario": i.record.scenario, "status": i.record.status, "analysis": i.summary}
-            for i in analysis.iterations
-        ],
-    }
+def _summarize_run(found: RunAnalysis) -> RunSummary:
+    return RunSummary(
+        run=str(found.run.path),
+        label=found.run.manifest.label,
+        iterations=tuple(
+            IterationSummary(
+                index=i.record.index, scenario=i.record.scenario, status=i.record.status, analysis=i.summary
+            )
+            for i in found.iterations
+        ),
+    )

@@ -8,7 +8,6 @@ import click
 
 from android_suite import __version__
 from android_suite.analyze import load_run
-from android_suite.campaign.analyzed_runs import make_analyzed_runs
 from android_suite.cli.output import console_for_results, print_json, say
 from android_suite.compare.analyzed import make_run_set
 from android_suite.compare.runs import compare_runs
@@ -45,7 +44,12 @@ def command(baseline: Path, candidate: Path, gate: Path | None, as_json: bool, o
     model = ReportModel(
         title=title,
         comparison=comparison,
-        runs=[*make_analyzed_runs(sides[0], "baseline"), *make_analyzed_runs(sides[1], "candidate")],
+        runs=[
+            run
+            for name, side in zip(("baseline", "candidate"), sides, strict=True)
+            for each in side
+            for run in each.describe(name)
+        ],
         commands=commands,
         notes=[note for manifest in manifests for note in manifest.notes],
         created_at=max(manifest.created_at for manifest in manifests),

@@ -10,16 +10,17 @@ import click
 
 from android_suite import __version__
 from android_suite.analyze import load_run
-from android_suite.campaign.analyzed_runs import make_analyzed_runs
 from android_suite.cli.compare import find_runs
 from android_suite.cli.output import console_for_results, say
 from android_suite.errors import SchemaError, UsageError
+from android_suite.model.analysis import SCHEMA as ANALYSIS
+from android_suite.model.analysis import AnalyzedRun, read_analysis
 from android_suite.model.comparison import SCHEMA, Comparison
 from android_suite.report.html import render_html
 from android_suite.report.json_file import render_json
 from android_suite.report.junit import render_junit
 from android_suite.report.markdown import render_markdown
-from android_suite.report.model import AnalyzedRun, ReportModel
+from android_suite.report.model import ReportModel
 from android_suite.report.terminal import render_terminal
 from android_suite.store.run import write_atomic
 
@@ -63,7 +64,7 @@ def read_model(path: Path, title: str | None) -> ReportModel:
         kernels = {a.run.manifest.label or a.run.path.name: _kernel(a.run.manifest.kernel) for a in analyses}
         return ReportModel(
             title=title or f"Analysis of {path.name}",
-            runs=make_analyzed_runs(analyses),
+            runs=[run for each in analyses for run in each.describe()],
             kernels=kernels,
             crashes=[i.crash for a in analyses for i in a.run.manifest.iterations if i.crash],
             commands=[f"android-suite report {path}"],
@@ -83,8 +84,8 @@ def read_model(path: Path, title: str | None) -> ReportModel:
     if isinstance(data, dict) and data.get("schema") == SCHEMA:
         comparison = Comparison.from_json(data, str(file))
         return ReportModel(title=title or "Kernel comparison", comparison=comparison, suite_version=__version__)
-    if isinstance(data, dict) and data.get("schema") == "android-suite/analysis":
-        runs = [AnalyzedRun(name=file.name, analysis=data)]
+    if isinstance(data, dict) and data.get("schema") == ANALYSIS:
+        runs = [AnalyzedRun(name=file.name, analysis=read_analysis(data, str(file)))]
         return ReportModel(title=title or f"Analysis of {file.name}", runs=runs, suite_version=__version__)
     raise SchemaError(
         f"{file} is no analysis and no comparison; give what `analyze --json` or `compare --json` printed."

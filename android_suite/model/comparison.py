@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from android_suite.model.analysis import AnalysisSummary
 from android_suite.model.document import read_document, to_plain
 from android_suite.model.verdict import GateOutcome, Verdict
 
@@ -161,6 +163,21 @@ class MadvisePaths:
     unknown: int = 0
     bytes: int | None = None
     reasons: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def add_up(cls, analyses: Iterable[AnalysisSummary]) -> MadvisePaths:
+        """The calls of role ``gc`` in all of them."""
+        rows = [row for analysis in analyses for row in analysis.madvise if row.role == "gc"]
+        reasons: Counter[str] = Counter()
+        for row in rows:
+            reasons.update(row.reasons)
+        return cls(
+            per_vma=sum(row.per_vma for row in rows),
+            mmap_lock=sum(row.mmap_lock for row in rows),
+            unknown=sum(row.unknown for row in rows),
+            bytes=sum(row.bytes or 0 for row in rows),
+            reasons=dict(reasons),
+        )
 
     @property
     def calls(self) -> int:

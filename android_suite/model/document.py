@@ -72,7 +72,19 @@ def read_document(form: type[T], data: object, *, name: str, remedy: str) -> T:
 
 def describe_schema(form: type[Any], *, written: bool = True) -> dict[str, Any]:
     """The JSON Schema of a ``form``: of what ``to_plain`` writes, or of what users write for the suite to read."""
-    described = _adapter(form).json_schema(mode="serialization" if written else "validation", by_alias=True)
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class EveryKey(GenerateJsonSchema):
+        """What is written has every key, those with a default, too."""
+
+        def field_is_required(self, field: Any, total: bool) -> bool:
+            return True
+
+    described = (
+        _adapter(form).json_schema(mode="serialization", schema_generator=EveryKey)
+        if written
+        else _adapter(form).json_schema(mode="validation")
+    )
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described}
 
 

@@ -49,8 +49,8 @@ def make_record(booted: Booted, request: pytest.FixtureRequest, folder: Path) ->
         properties = request.node.user_properties
         properties.append(("run", str(path)))
         for each in analysis.iterations:
-            for metric in each.summary["metrics"] if each.record.status == "complete" else ():
-                properties.append((f"{each.record.index}.{metric['name']}", metric["value"]))
+            for metric in each.summary.metrics if each.record.status == "complete" else ():
+                properties.append((f"{each.record.index}.{metric.name}", metric.value))
         return Recorded(analysis)
 
     return run

@@ -9,6 +9,7 @@ from typing import Any
 
 from android_suite.analyze import RunAnalysis
 from android_suite.errors import EvidenceError, UsageError
+from android_suite.model.document import to_plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class Recorded:
         Raises:
             EvidenceError: no iteration is complete.
         """
-        found = [dict(i.summary) for i in self.analysis.iterations if i.record.status == "complete"]
+        found = [to_plain(i.summary) for i in self.analysis.iterations if i.record.status == "complete"]
         if not found:
             reasons = "; ".join(i.record.reason for i in self.analysis.iterations)
             raise EvidenceError(f"no iteration is complete ({reasons}); record again.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -11,16 +11,16 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from android_suite.model.comparison import MetricComparison
+from android_suite.model.analysis import AnalyzedRun, FrameSummary
+from android_suite.model.comparison import MadvisePaths, MetricComparison
 from android_suite.model.verdict import Verdict
 from android_suite.report import charts, phrases
 from android_suite.report.chains import Chain, list_chains, name_thread
 from android_suite.report.interval import draw_interval
-from android_suite.report.model import AnalyzedRun, ReportModel
+from android_suite.report.model import ReportModel
 from android_suite.report.summary import (
     MetricTexts,
     PathRow,
-    collect_analysis_paths,
     collect_crashes,
     collect_paths,
     conclude,
@@ -61,7 +61,7 @@ class FrameRow:
     side: str
     runs: int
     count: int
-    janky: int
+    janky: int | None
     from_inversion: int | None
 
 
@@ -104,24 +104,27 @@ def render_html(model: ReportModel) -> str:
 
 def collect_frames(runs: Sequence[AnalyzedRun]) -> list[FrameRow]:
     """Frames, late frames and frames late because of inversion, by scenario and side."""
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[str, str], list[FrameSummary]] = {}
     for run in runs:
-        frames = run.analysis.get("frames") or {}
-        if frames.get("count"):
-            groups.setdefault((run.scenario, run.side), []).append(frames)
+        if run.analysis.frames.count:
+            groups.setdefault((run.scenario, run.side), []).append(run.analysis.frames)
     return [
         FrameRow(
             scenario=scenario,
             side=side,
             runs=len(frames),
-            count=sum(int(f["count"]) for f in frames),
-            janky=sum(int(f.get("janky") or 0) for f in frames),
-            from_inversion=None
-            if any(f.get("janky_from_inversion") is None for f in frames)
-            else sum(int(f["janky_from_inversion"]) for f in frames),
+            count=sum(f.count or 0 for f in frames),
+            janky=_add([f.janky for f in frames]),
+            from_inversion=_add([f.janky_from_inversion for f in frames]),
         )
         for (scenario, side), frames in sorted(groups.items())
     ]
+
+
+def _add(counts: Sequence[int | None]) -> int | None:
+    """Their sum; unknown where one of them is."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def collect_late_time(runs: Sequence[AnalyzedRun]) -> tuple[list[tuple[str, str]], dict[str, list[int]]]:
@@ -132,19 +135,18 @@ def collect_late_time(runs: Sequence[AnalyzedRun]) -> tuple[list[tuple[str, str]
     """
     totals: dict[tuple[str, str], dict[str, int]] = {}
     for run in runs:
-        split = (run.analysis.get("frames") or {}).get("late_time_ns") or {}
-        for thread, causes in split.items():
-            column = totals.setdefault((run.side, str(thread)), {})
-            for cause, spent in causes.items():
-                column[cause] = column.get(cause, 0) + int(spent)
-    causes = dict.fromkeys(cause for column in totals.values() for cause in column)
-    rows = {cause: [column.get(cause, 0) for column in totals.values()] for cause in causes}
+        for thread, causes in (run.analysis.frames.late_time_ns or {}).items():
+            column = totals.setdefault((run.side, thread), {})
+            for cause, ns in causes.items():
+                column[cause] = column.get(cause, 0) + ns
+    found = dict.fromkeys(cause for column in totals.values() for cause in column)
+    rows = {cause: [column.get(cause, 0) for column in totals.values()] for cause in found}
     return list(totals), {cause: spent for cause, spent in rows.items() if any(spent)}
 
 
 def collect_counters(runs: Sequence[AnalyzedRun]) -> list[str]:
     """Names of the vmstat counters that any run has, in the order they were first seen; at most eight fit a page."""
-    return list(dict.fromkeys(name for run in runs for name in run.vmstat))[:8]
+    return list(dict.fromkeys(name for run in runs for name in run.counters.vmstat))[:8]
 
 
 def _name_run(run: AnalyzedRun) -> str:
@@ -177,11 +179,9 @@ def _by_scenario(views: Sequence[MetricView]) -> dict[str, list[MetricView]]:
 
 def _lone_paths(runs: Sequence[AnalyzedRun]) -> list[PathRow]:
     return [
-        PathRow(
-            kernel=phrases.show_foreign(run.name, longest=60), side="", paths=collect_analysis_paths([run.analysis])
-        )
+        PathRow(kernel=phrases.show_foreign(run.name, longest=60), side="", paths=MadvisePaths.add_up([run.analysis]))
         for run in runs
-        if any(row.get("role") == "gc" for row in run.analysis.get("madvise") or ())
+        if any(row.role == "gc" for row in run.analysis.madvise)
     ]
 
 

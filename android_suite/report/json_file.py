@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
+from android_suite.model.analysis import AnalysisList, NamedAnalysis
+from android_suite.model.document import to_plain
 from android_suite.report.model import ReportModel
 
 
 def render_json(model: ReportModel) -> str:
-    """``summary.json``: the comparison, or the one analysis, or a list of them; never NaN.
-
-    Raises:
-        ValueError: an analysis holds NaN or an infinity.
-    """
-    document: Any
+    """``summary.json``: the comparison, or the one analysis, or a list of them."""
+    document: object
     if model.comparison is not None:
-        document = model.comparison.to_json()
+        document = model.comparison
     elif len(model.runs) == 1:
-        document = dict(model.runs[0].analysis)
+        document = model.runs[0].analysis
     else:
-        rows = [{"name": run.name, "scenario": run.scenario, "analysis": dict(run.analysis)} for run in model.runs]
-        document = {"schema": "android-suite/analyses", "version": 1, "runs": rows}
-    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        document = AnalysisList(
+            runs=tuple(NamedAnalysis(name=run.name, scenario=run.scenario, analysis=run.analysis) for run in model.runs)
+        )
+    return json.dumps(to_plain(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"

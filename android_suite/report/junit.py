@@ -108,9 +108,9 @@ def _add_analyses(suite: Xml.Element, model: ReportModel) -> None:
     for run in model.runs:
         case = Xml.SubElement(suite, "testcase", classname=_clean(run.scenario or "analysis"), name=_clean(run.name))
         properties = Xml.SubElement(case, "properties")
-        for metric in run.analysis.get("metrics") or ():
-            if metric.get("value") is not None:
-                name, value = _clean(metric.get("name")), _clean(metric["value"])
+        for metric in run.analysis.metrics:
+            if metric.value is not None:
+                name, value = _clean(metric.name), _clean(metric.value)
                 Xml.SubElement(properties, "property", name=name, value=value)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from android_suite.model.comparison import Comparison, MetricComparison
+from android_suite.model.analysis import AnalysisSummary, BlockerSummary
+from android_suite.model.comparison import Comparison, MadvisePaths, MetricComparison
 from android_suite.model.verdict import GateOutcome, Verdict
 from android_suite.report.chains import name_thread
 from android_suite.report.model import ReportModel
@@ -19,7 +19,6 @@ from android_suite.report.phrases import (
     show_foreign,
 )
 from android_suite.report.summary import (
-    collect_analysis_paths,
     collect_crashes,
     collect_paths,
     conclude,
@@ -122,41 +121,35 @@ def _metrics(metrics: list[MetricComparison]) -> Iterator[str]:
         yield "| " + " | ".join(cells) + " |"
 
 
-def _analysis(analysis: object) -> Iterator[str]:
-    if not isinstance(analysis, dict):
-        return
-    paths = collect_analysis_paths([analysis])
+def _analysis(analysis: AnalysisSummary) -> Iterator[str]:
+    paths = MadvisePaths.add_up([analysis])
     yield (
         f"HeapTaskDaemon: {format_number(paths.per_vma)} calls per-VMA, {format_number(paths.mmap_lock)} on mmap_lock, "
         f"{format_number(paths.unknown)} unknown, {format_bytes(paths.bytes)}."
     )
-    inversions = analysis.get("inversions") or {}
-    if inversions:
-        yield (
-            f"Inversions: {format_number(inversions.get('count'))}, {format_ms(inversions.get('total_ns'))} in total, "
-            f"longest {format_ms(inversions.get('longest_ns'))}."
-        )
+    inversions = analysis.inversions
+    yield (
+        f"Inversions: {format_number(inversions.count)}, {format_ms(inversions.total_ns)} in total, "
+        f"longest {format_ms(inversions.longest_ns)}."
+    )
     yield ""
-    yield from _blockers(analysis.get("blockers") or ())
+    yield from _blockers(analysis.blockers)
     yield "| metric | value | quality |"
     yield "| :-- | --: | :-- |"
-    for metric in analysis.get("metrics") or ():
-        value = format_value(metric.get("value"), str(metric.get("unit") or ""))
-        yield f"| {escape(metric.get('name'))} | {value} | {escape(metric.get('quality'))} |"
+    for metric in analysis.metrics:
+        yield f"| {escape(metric.name)} | {format_value(metric.value, metric.unit)} | {escape(metric.quality)} |"
 
 
-def _blockers(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _blockers(rows: Sequence[BlockerSummary]) -> Iterator[str]:
     if not rows:
         return
-    yield "| who waited on mmap_lock | for whom | held for | waits | total | longest | inverted |"
-    yield "| :-- | :-- | :-- | --: | --: | --: | --: |"
+    yield "| who waited | for whom | lock | held for | waits | total | longest | inverted |"
+    yield "| :-- | :-- | :-- | :-- | --: | --: | --: | --: |"
     for row in rows[:BLOCKERS]:
         cells = [
-            escape(name_thread(row.get("waiter"))),
-            escape(name_thread(row.get("holder"))),
-            escape(row.get("operation")),
+            *(escape(text) for text in (name_thread(row.waiter), name_thread(row.holder), row.lock, row.operation)),
+            format_number(row.waits),
+            *(format_ms(ns) for ns in (row.total_ns, row.longest_ns, row.inverted_ns)),
         ]
-        cells.append(format_number(row.get("waits")))
-        cells += [format_ms(row.get(name)) for name in ("total_ns", "longest_ns", "inverted_ns")]
         yield f"| {' | '.join(cells)} |"
     yield ""

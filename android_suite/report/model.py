@@ -6,28 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from android_suite.model.analysis import AnalyzedRun
 from android_suite.model.comparison import Comparison
 from android_suite.model.identity import CrashRecord
-
-Analysis = Mapping[str, Any]  # an ``android-suite/analysis`` object
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnalyzedRun:
-    """One analysis and where it came from. ``side`` is ``baseline``, ``candidate``, or empty for a lone trace.
-
-    ``lock_stat`` rows have ``class_name``, ``contentions``, ``wait_total_ns``, ``wait_max_ns``, ``hold_total_ns`` (as
-    many as there are); ``vmstat`` maps counter to its growth during the iteration.
-    """
-
-    name: str
-    analysis: Analysis
-    side: str = ""
-    scenario: str = ""
-    boot: str = ""
-    seed: int | None = None
-    lock_stat: Sequence[Mapping[str, Any]] = ()
-    vmstat: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

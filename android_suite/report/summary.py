@@ -63,20 +63,6 @@ def collect_paths(comparison: Comparison) -> list[PathRow]:
     ]
 
 
-def collect_analysis_paths(analyses: Sequence[Mapping[str, Any]]) -> MadvisePaths:
-    """Adds up the rows of role ``gc`` of analyses."""
-    totals = {"per_vma": 0, "mmap_lock": 0, "unknown": 0, "bytes": 0}
-    reasons: dict[str, int] = {}
-    for analysis in analyses:
-        for row in analysis.get("madvise") or ():
-            if row.get("role") == "gc":
-                for key in totals:
-                    totals[key] += int(row.get(key) or 0)
-                for reason, count in (row.get("reasons") or {}).items():
-                    reasons[reason] = reasons.get(reason, 0) + int(count)
-    return MadvisePaths(**totals, reasons=reasons)
-
-
 def conclude(comparison: Comparison) -> tuple[Verdict, str]:
     """The one verdict and the one sentence that a reader takes away."""
     worse, better = comparison.count(Verdict.WORSE), comparison.count(Verdict.BETTER)

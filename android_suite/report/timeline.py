@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
 
+from android_suite.model.analysis import ChainSummary
 from android_suite.report.chains import list_intruders, name_thread
 from android_suite.report.charts import WIDTH, render_svg
 
@@ -14,39 +14,37 @@ KINDS = ("waits", "runs", "runnable", "blocked", "runs instead")
 _COLORS = ("#b3261e", "#1a7f4b", "#e0a100", "#7c8794", "#5b5fc7")
 
 
-def _holder_pieces(chain: Mapping[str, Any], duration: int) -> list[tuple[int, int, str]]:
+def _holder_pieces(chain: ChainSummary) -> list[tuple[int, int, str]]:
     """What the holder did: start, end (from the inversion's start) and kind; by its totals where no order is told."""
     pieces = []
-    if chain.get("holder_segments"):
-        origin = int(chain.get("start_ns") or 0)
-        for piece in chain["holder_segments"]:
-            start = int(piece["start_ns"]) - origin
-            kind = "runs" if piece["state"] == "running" else str(piece["state"])
-            pieces.append((max(0, start), min(duration, start + int(piece["duration_ns"])), kind))
+    if chain.holder_segments:
+        for piece in chain.holder_segments:
+            start = piece.start_ns - (chain.start_ns or 0)
+            kind = "runs" if piece.state == "running" else piece.state
+            pieces.append((max(0, start), min(chain.duration_ns, start + piece.duration_ns), kind))
         return pieces
-    at = 0
-    for state, kind in (("running", "runs"), ("runnable", "runnable"), ("blocked", "blocked")):
-        length = int((chain.get("holder_state_ns") or {}).get(state) or 0)
-        pieces.append((at, min(duration, at + length), kind))
+    states, at = chain.holder_state_ns, 0
+    for length, kind in ((states.running, "runs"), (states.runnable, "runnable"), (states.blocked, "blocked")):
+        pieces.append((at, min(chain.duration_ns, at + length), kind))
         at += length
     return pieces
 
 
-def draw_chain(chain: Mapping[str, Any]) -> str:
-    """The picture of an object of ``inversions.chains``, as SVG."""
-    duration = int(chain["duration_ns"])
+def draw_chain(chain: ChainSummary) -> str:
+    """The picture of an inversion, as SVG."""
+    duration = chain.duration_ns
     rows: list[dict[str, Any]] = []
 
     def bar(who: str, start: float, end: float, kind: str) -> None:
         if end > start:
             rows.append({"who": _short(who), "start": start / 1e6, "end": end / 1e6, "kind": kind})
 
-    bar(name_thread(chain.get("waiter")), 0, duration, "waits")
-    if chain.get("via"):
-        bar(name_thread(chain["via"]), 0, duration, "waits")
-    pieces = _holder_pieces(chain, duration)
+    bar(name_thread(chain.waiter), 0, duration, "waits")
+    if chain.via:
+        bar(name_thread(chain.via), 0, duration, "waits")
+    pieces = _holder_pieces(chain)
     for start, end, kind in pieces:
-        bar(name_thread(chain.get("holder")), start, end, kind)
+        bar(name_thread(chain.holder), start, end, kind)
     # intruders ran while the holder was runnable; of each only the total is known, so they fill those gaps in turn
     gaps = [(start, end) for start, end, kind in pieces if kind == "runnable"]
     for name, ran in list_intruders(chain)[:4]:

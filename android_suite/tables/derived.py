@@ -7,9 +7,10 @@ A row of quality ``lower_bound`` is true and may be longer than shown (cut by an
 
 from __future__ import annotations
 
+from android_suite.model.analysis import Lock, Quality
 from android_suite.tables.schema import Column, Table
 
-QUALITIES = ("exact", "lower_bound", "unknown")
+QUALITIES: tuple[Quality, ...] = ("exact", "lower_bound", "unknown")
 EXACT, LOWER_BOUND, UNKNOWN = range(3)
 
 ROLES = ("ui", "render", "gc", "binder", "jit", "other")
@@ -22,7 +23,7 @@ REASONS = (
     "", "spans_vmas", "userfaultfd", "remote", "vma_lock_busy", "advice", "unpatched", "unknown",
 )  # fmt: skip
 EVIDENCE = ("mmap_lock", "contention", "blocked_reason")
-LOCKS = ("mmap_lock", "vma_lock")
+LOCKS: tuple[Lock, ...] = ("mmap_lock", "vma_lock")
 MMAP_LOCK, VMA_LOCK = range(2)
 VMA_EVIDENCE = ("exact", "inferred", "unknown")
 INVERSION_KINDS = ("direct", "chained")

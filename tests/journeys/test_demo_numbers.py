@@ -55,7 +55,7 @@ def test_a_run_of_the_first_seed_gives_them(tmp_path: Path, numbers: dict[str, A
         assert digests == {kernel: numbers["digests"][f"{kernel} seed 1"] for kernel in found}
     # On another image (another compiler, another busybox) instructions differ a little; what they say does not.
     metrics = {
-        kernel: {m["name"]: m["value"] for m in load_run(path).iterations[0].summary["metrics"]}
+        kernel: {m.name: m.value for m in load_run(path).iterations[0].summary.metrics}
         for kernel, path in found.items()
     }
     before, after = metrics[BASELINE], metrics[CANDIDATE]

@@ -13,13 +13,25 @@ from typing import Any, Literal
 import jsonschema
 import pytest
 
+from android_suite.analysis.pipeline import analyze_trace
+from android_suite.analysis.summary import summarize
 from android_suite.compare import compare_runs
 from android_suite.errors import SchemaError
+from android_suite.model.analysis import (
+    AnalysisList,
+    AnalysisSummary,
+    IterationSummary,
+    NamedAnalysis,
+    RunSummary,
+    read_analysis,
+)
 from android_suite.model.comparison import Comparison, Moved, TailEffect
 from android_suite.model.document import read_document, to_plain
 from android_suite.model.gate import Gate
 from android_suite.model.run import Manifest
 from android_suite.model.verdict import Verdict
+from tests.analysis.build import TraceBuilder
+from tests.analysis.test_frames import busy
 from tests.made_runs import PATCHED, World, made_pair
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
@@ -57,6 +69,26 @@ def test_a_key_that_the_schema_does_not_know_the_type_of_is_found(project_root: 
     data["metrics"][0]["effect"] = "1"
     with pytest.raises(jsonschema.ValidationError):
         check(project_root, "comparison.json", data)
+
+
+def test_an_analysis_keeps_to_its_schema(project_root: Path) -> None:
+    for trace in (TraceBuilder().trace(), busy().trace()):
+        summary = summarize(analyze_trace(trace, process="com.example"))
+        data = check(project_root, "analysis.json", summary)
+        assert list(data)[:3] == ["schema", "version", "source"]
+        assert read_analysis(data) == summary
+        named = NamedAnalysis(name="a", scenario="", analysis=summary)
+        check(project_root, "analyses.json", AnalysisList(runs=(named,)))
+        iteration = IterationSummary(index=0, scenario="gc_stress", status="complete", analysis=summary)
+        check(project_root, "run-analysis.json", RunSummary(run="r", label="l", iterations=(iteration,)))
+
+
+def test_what_is_written_has_every_key(project_root: Path) -> None:
+    data = to_plain(AnalysisSummary())
+    del data["frames"]["janky"]
+    with pytest.raises(jsonschema.ValidationError, match="janky"):
+        check(project_root, "analysis.json", data)
+    assert read_analysis(data) == AnalysisSummary()
 
 
 def test_a_manifest_keeps_to_its_schema(project_root: Path) -> None:

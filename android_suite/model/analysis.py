@@ -1,0 +1,346 @@
+"""What was found in one trace, as `analyze --json` writes it and reports read it; docs/schema/analysis.json.
+
+None is unknown, everywhere: not recorded, or nothing there to measure. Every list is sorted, the largest first; where a list
+is cut, the tables have the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from android_suite.model.document import read_document
+
+SCHEMA: Literal["android-suite/analysis"] = "android-suite/analysis"
+REMEDY = "run `android-suite analyze` again"
+
+Quality = Literal["exact", "lower_bound", "unknown"]
+Lock = Literal["mmap_lock", "vma_lock"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSummary:
+    """The trace. ``recorded`` names the groups of events that it was recorded with; ``process`` is the app asked for."""
+
+    format: str = ""
+    events: int | None = None
+    lost_events: int | None = None
+    duration_ns: int | None = None
+    kernel: str | None = None
+    clock: str | None = None
+    cpus: int | None = None
+    blind_ns: int | None = None  # in how much of it something may be missing
+    recorded: tuple[str, ...] | None = None
+    process: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadSummary:
+    """Who. ``thread`` is its comm."""
+
+    process: str | None = None
+    role: str = "other"
+    thread: str = "?"
+    tid: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankedThread(ThreadSummary):
+    """Who, with the kernel's priority: 0 to 139, lower runs first."""
+
+    prio: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadviseSummary(ThreadSummary):
+    """The madvise calls of one thread, by the path that each took."""
+
+    calls: int | None = None
+    per_vma: int = 0
+    mmap_lock: int = 0
+    unknown: int = 0
+    bytes: int | None = None
+    lock_wait_ns: int | None = None
+    reasons: Mapping[str, int] = field(default_factory=dict)  # of the calls on mmap_lock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockSummary(ThreadSummary):
+    """Waits for and holds of one kind of lock by one thread, in one mode."""
+
+    lock: Lock = "mmap_lock"
+    mode: str = "read"
+    waits: int | None = None
+    wait_total_ns: int | None = None
+    wait_max_ns: int | None = None
+    holds: int | None = None
+    hold_total_ns: int | None = None
+    hold_max_ns: int | None = None
+    runnable_after_ns: int | None = None  # vma_lock: after it was woken, until it ran
+    runnable_after_max_ns: int | None = None
+    evidence: Mapping[str, int] | None = None  # vma_lock: sleeps by what says that they were such waits
+    quality: Quality = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockerSummary:
+    """Who waited for whom: a waiter, a holder, what the holder took the lock for, and how (directly, or in the queue).
+
+    ``holder_lock`` differs from ``lock`` where the waiter's holder waited, in turn, for the other lock.
+    """
+
+    lock: Lock = "mmap_lock"
+    holder_lock: Lock = "mmap_lock"
+    waiter: ThreadSummary
+    holder: ThreadSummary
+    operation: str = ""
+    kind: str = "direct"
+    waits: int | None = None
+    total_ns: int | None = None
+    longest_ns: int | None = None
+    inverted_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherWaitSummary(ThreadSummary):
+    """Waits of one thread for a lock whose holder no event names."""
+
+    lock: str = ""
+    evidence: str = ""
+    waits: int | None = None
+    wait_total_ns: int | None = None
+    wait_max_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateTimes:
+    """What a thread did with a stretch of time, in ns."""
+
+    running: int = 0
+    runnable: int = 0
+    blocked: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateSegment:
+    """One stretch of it: ``running``, ``runnable`` or ``blocked``."""
+
+    start_ns: int
+    duration_ns: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intruder(ThreadSummary):
+    """A thread that ran while the holder, which was runnable, did not."""
+
+    ran_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainSummary:
+    """One inversion: a strong thread waited behind a weak one, ``via`` a writer in the queue or directly."""
+
+    lock: Lock = "mmap_lock"
+    start_ns: int | None = None
+    duration_ns: int
+    kind: str = "direct"
+    waiter: RankedThread
+    waiter_mode: str | None = None
+    via: RankedThread | None = None
+    holder: RankedThread
+    holder_lock: Lock = "mmap_lock"
+    holder_mode: str | None = None
+    holder_operation: str = ""
+    holder_state_ns: StateTimes = field(default_factory=StateTimes)
+    holders: int | None = None  # how many threads held the lock at once
+    quality: Quality = "unknown"
+    intruders: tuple[Intruder, ...] = ()
+    holder_segments: tuple[StateSegment, ...] | None = None  # of the longest chains only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InversionSummary:
+    """All inversions of the app's threads."""
+
+    count: int | None = None
+    total_ns: int | None = None
+    longest_ns: int | None = None
+    direct: int | None = None
+    chained: int | None = None
+    by_lock_ns: Mapping[Lock, int] | None = None
+    state_ns: StateTimes | None = None
+    quality: Quality = "unknown"
+    chains: tuple[ChainSummary, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Percentiles:
+    """Of one quantity, in its unit."""
+
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameSummary:
+    """Frames of the app. ``overrun_ms`` and ``worst_ms``: end minus deadline. ``late_time_ns``: thread, cause, time."""
+
+    count: int | None = None
+    janky: int | None = None
+    late: int | None = None
+    overrun_ms: Percentiles = field(default_factory=Percentiles)
+    janky_from_inversion: int | None = None
+    source: str | None = None
+    worst_ms: float | None = None
+    late_time_ns: Mapping[str, Mapping[str, int]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchSummary:
+    """One launch: the start that was ``asked`` for (COLD, WARM, HOT) and the one that came."""
+
+    component: str | None = None
+    asked: str | None = None
+    got: str | None = None
+    initial_display_ms: float | None = field(default=None, metadata={"alias": "timeToInitialDisplayMs"})
+    full_display_ms: float | None = field(default=None, metadata={"alias": "timeToFullDisplayMs"})
+    outcome: str | None = None  # None: not told
+    limit_ms: float | None = None  # how long it was given to draw
+    source: str | None = None  # what told of it
+    quality: Quality = "unknown"
+    discarded: str | None = None  # why it counts in no number
+    ui_ns: Mapping[str, int] | None = None  # what the UI thread spent it on
+    gc_ns: int | None = None
+    inverted_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GcSummary(ThreadSummary):
+    """Collections of one process, by collector and cause."""
+
+    collector: str = ""
+    cause: str | None = None
+    cycles: int | None = None
+    duration_total_ns: int | None = None
+    duration_median_ns: int | None = None
+    running_ns: int | None = None
+    runnable_ns: int | None = None
+    lock_wait_ns: int | None = None
+    madvise_calls: int | None = None
+    madvise_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricValue:
+    """One metric of the catalogue; ``value`` is None where it is unknown."""
+
+    name: str
+    unit: str = ""
+    better: str = "none"
+    value: int | float | None = None
+    quality: Quality = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisSummary:
+    """The ``android-suite/analysis`` object."""
+
+    schema: Literal["android-suite/analysis"] = SCHEMA
+    version: Literal[1] = 1
+    source: SourceSummary = field(default_factory=SourceSummary)
+    madvise: tuple[MadviseSummary, ...] = ()
+    locks: tuple[LockSummary, ...] = ()
+    blockers: tuple[BlockerSummary, ...] = ()
+    other_waits: tuple[OtherWaitSummary, ...] = ()
+    inversions: InversionSummary = field(default_factory=InversionSummary)
+    frames: FrameSummary = field(default_factory=FrameSummary)
+    launches: tuple[LaunchSummary, ...] = ()
+    gc: tuple[GcSummary, ...] = ()
+    metrics: tuple[MetricValue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockClass:
+    """One class of /proc/lock_stat."""
+
+    class_name: str
+    contentions: int = 0
+    wait_total_ns: int = 0
+    wait_max_ns: int = 0
+    hold_total_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """What the kernel counted beside the trace: the classes of lock_stat that had contention, and growth in vmstat."""
+
+    schema: Literal["android-suite/counters"] = "android-suite/counters"
+    version: Literal[1] = 1
+    lock_stat: tuple[LockClass, ...] = ()
+    vmstat: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalyzedRun:
+    """One analysis and where it came from. ``side`` is ``baseline``, ``candidate``, or empty for a lone trace."""
+
+    name: str
+    analysis: AnalysisSummary
+    side: str = ""
+    scenario: str = ""
+    boot: str = ""
+    seed: int | None = None
+    counters: Counters = field(default_factory=Counters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IterationSummary:
+    """One iteration of a run."""
+
+    index: int
+    scenario: str
+    status: str
+    analysis: AnalysisSummary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """What `analyze --json` writes of a run directory."""
+
+    schema: Literal["android-suite/run-analysis"] = "android-suite/run-analysis"
+    version: Literal[1] = 1
+    run: str
+    label: str
+    iterations: tuple[IterationSummary, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedAnalysis:
+    """One of several analyses."""
+
+    name: str
+    scenario: str
+    analysis: AnalysisSummary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisList:
+    """What `report --json` writes of several analyses."""
+
+    schema: Literal["android-suite/analyses"] = "android-suite/analyses"
+    version: Literal[1] = 1
+    runs: tuple[NamedAnalysis, ...]
+
+
+def read_analysis(data: object, name: str = "analysis") -> AnalysisSummary:
+    """The inverse of ``to_plain``; ``name`` is the file's, for messages.
+
+    Raises:
+        SchemaError: the object is not an analysis of this version.
+    """
+    return read_document(AnalysisSummary, data, name=name, remedy=REMEDY)

@@ -25,7 +25,8 @@ def make_run(tmp_path: Path) -> MakeRun:
         writer.set_identity(kernel, DEVICE)
         iteration = writer.begin_iteration("command", seed=1, boot=f"boot-{side}", traced=True, parameters={})
         shutil.copytree(GOLDEN / capture / "ftrace", iteration.folder / "ftrace")
-        iteration.seal("complete", lost_events=0)
+        iteration.note(lost_events=0)
+        iteration.seal("complete")
         return writer.seal()
 
     return make

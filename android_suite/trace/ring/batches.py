@@ -1,8 +1,9 @@
 """Streams of pages to batches of merged events: the engine under every binary ftrace reader.
 
-Memory is bounded whatever the size of the trace: each CPU has one slot of a shared arena; a batch is what can be merged
-before a slot has to be filled again, and not more than stays in the processor's cache. Positions in a batch are words of
-the arena and hold until the next one. The merged order does not depend on the size of slots and batches.
+Memory is bounded whatever the size of the trace: each CPU has two slots of a shared arena, filled in turns; a batch is
+what can be merged before a slot has to be filled again, and not more than stays in the processor's cache. Positions in a
+batch are words of the arena. A batch holds until the second one after it is asked for, so that its rows can be written
+while the next is merged. The merged order does not depend on the size of slots and batches.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ class Batch:
     kind: Array  # int32, small number that the caller gave to the event id
     where: Array  # uint32, word of the record
     size: Array  # int32, bytes of the record
-    slot_words: int  # words of a stream's slot in the arena
-    slot_offsets: tuple[int, ...]  # where in its file the bytes in each stream's slot stood
+    slot_words: int  # words of a slot in the arena; stream s has the slots 2 s and 2 s + 1
+    slot_offsets: tuple[int, ...]  # where in its file the bytes in each slot stood
     share: Callable[[], float]  # about how much of all pages this batch and those before it were, 0 to 1
 
     @property
@@ -110,24 +111,24 @@ def iter_batches(
             f"{len(streams)} CPU buffers with pages of at most {MAX_ARENA_BYTES // len(streams)} bytes",
         )
     largest = max(s.bytes for s in streams)
-    slot_pages = max(1, min(slot_bytes, ARENA_BYTES // len(streams), largest) // page)
+    slot_pages = max(1, min(slot_bytes, ARENA_BYTES // (2 * len(streams)), largest) // page)
     loader = _Loader(streams, layout, slot_pages, dense, summary)
     room = min(loader.ts.size, batch_events)
-    out: dict[str, Array] = {
-        "stream": np.empty(room, np.int32), "ts": np.empty(room, np.int64), "kind": np.empty(room, np.int32),
-        "where": np.empty(room, np.uint32), "size": np.empty(room, np.int32),
-    }  # fmt: skip
+    columns = {"stream": np.int32, "ts": np.int64, "kind": np.int32, "where": np.uint32, "size": np.int32}
+    turns: list[dict[str, Array]] = [{name: np.empty(room, dtype) for name, dtype in columns.items()} for _ in "ab"]
     nodes = merge.merge_nodes(len(streams))
     key, winner = np.empty(nodes, np.int64), np.empty(nodes, np.uint64)
     cpus = np.array([s.cpu for s in streams], np.int32)
     seq = 0
     while loader.load():
+        out = turns[0]
         n = merge.merge_streams(
             loader.ts, loader.kind, loader.where, loader.size, loader.head, loader.count, loader.more, key, winner,
             out["stream"], out["ts"], out["kind"], out["where"], out["size"],
         )  # fmt: skip
         if not n:
             continue
+        turns.reverse()
         ts = out["ts"][:n]
         # Not the first and the last event: a CPU's clock may have run backwards.
         first, last = int(ts.min()), int(ts.max())
@@ -154,7 +155,7 @@ class _Loader:
         # The smallest event is 8 bytes.
         capacity = max(1, slot_pages * ((page - layout.data_offset) // 8))
         self.slot_words = slot_pages * (page // 4)
-        self.words: Array = np.empty(n * self.slot_words, np.uint32)
+        self.words: Array = np.empty(2 * n * self.slot_words, np.uint32)
         self._bytes = self.words.view(np.uint8)
         self.ts: Array = np.empty((n, capacity), np.int64)
         self.kind: Array = np.empty((n, capacity), np.int32)
@@ -167,7 +168,8 @@ class _Loader:
         self._page_lost: Array = np.zeros(slot_pages, np.int64)
         self._readers: list[PageReader | None] = [None] * n
         self._read_bytes = [0] * n
-        self.slot_offsets = [s.offset for s in streams]
+        self._slot = list(range(0, 2 * n, 2))  # of each stream, the one that was filled last
+        self.slot_offsets = [s.offset for s in streams for _ in "ab"]
         self._last_ns: list[int | None] = [None] * n
         self._open_gap: list[Gap | None] = [None] * n
 
@@ -181,7 +183,7 @@ class _Loader:
     def share(self) -> float:
         """About how much of all pages is merged; a packed stream does not know its size, so this may err."""
         merged = self.head / np.maximum(self.count, 1)
-        done = np.array(self._read_bytes) - (1 - merged) * (self.words.nbytes / self.head.size)
+        done = np.array(self._read_bytes) - (1 - merged) * (self.slot_words * 4)
         return float(np.clip(done.sum() / max(1, sum(s.bytes for s in self._streams)), 0, 1))
 
     def _fill(self, s: int) -> None:
@@ -189,7 +191,10 @@ class _Loader:
         reader = self._readers[s]
         if reader is None:
             reader = self._readers[s] = stream.open_reader()
-        start = s * self.slot_words
+        if self.count[s]:
+            self._slot[s] ^= 1  # events of the other one may be in use yet
+        slot = self._slot[s]
+        start = slot * self.slot_words
         target = self._bytes[start * 4 : (start + self.slot_words) * 4]
         got = reader.read_into(target)
         whole = got // page
@@ -200,10 +205,10 @@ class _Loader:
                 self._summary.cut_bytes[s] = got % page
         if self._layout.big_endian != _HOST_BIG:
             self.words[start : start + whole * (page // 4)].byteswap(inplace=True)
-        self.slot_offsets[s] = stream.offset + self._read_bytes[s]
+        self.slot_offsets[slot] = stream.offset + self._read_bytes[s]
         n, fault, word = self._scan(s, start, whole)
         if fault:
-            raise TraceError(stream.file, self.slot_offsets[s] + (word - start) * 4, ring_buffer.FAULTS[fault])
+            raise TraceError(stream.file, self.slot_offsets[slot] + (word - start) * 4, ring_buffer.FAULTS[fault])
         self._read_bytes[s] += whole * page
         ts = self.ts[s, :n]
         if stream.adjust_ns is not None and n:
@@ -245,6 +250,5 @@ _HOST_BIG = bool(np.frombuffer(b"\0\1", np.uint16)[0] == 1)
 
 def locate(streams: Sequence[PageStream], batch: Batch, event: int) -> tuple[Path, int]:
     """File and offset of an event's record, for errors; of packed pages the offset counts unpacked bytes."""
-    stream = int(batch.stream[event])
-    inside = (int(batch.where[event]) - stream * batch.slot_words) * 4
-    return streams[stream].file, batch.slot_offsets[stream] + inside
+    slot, word = divmod(int(batch.where[event]), batch.slot_words)
+    return streams[slot // 2].file, batch.slot_offsets[slot] + word * 4

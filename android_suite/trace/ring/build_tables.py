@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from android_suite.errors import TraceError
+from android_suite.jit.workers import Workers
 from android_suite.tables import events
 from android_suite.tables.schema import make_frame
 from android_suite.trace.catalogue import CLONE_THREAD, COMM_BYTES
@@ -46,7 +48,8 @@ class RingTables:
         self, formats: Sequence[EventFormat], streams: Sequence[PageStream], *, calls: Array | None,
         symbol: Callable[[int], str],
     ) -> None:  # fmt: skip
-        self._streams, self._symbol, self._scratch = streams, symbol, Scratch()
+        self._streams, self._symbol = streams, symbol
+        self._turns = [Scratch(), Scratch()]  # of this batch and of the one whose rows are being written
         self._plans = plan_events(formats)
         self.threads = ThreadNames(self._plans)
         self.dense: Array = np.zeros(1 << 16, np.int32)  # kind 0: an id without format
@@ -61,8 +64,10 @@ class RingTables:
         )
         self._needed: Array = np.array([0, *(p.needed_bytes for p in self._plans)], np.int64)
         self._kinds_of = [np.flatnonzero(self._table_of == number).astype(np.int32) for number in range(none)]
+        self._values = [Scratch() for _ in self._tables]
+        self._text_columns = [[c.name for c in t.columns if c.dtype == "str"] for t in self._tables]
         self._texts: dict[tuple[int, str], list[Any]] = {
-            (number, c.name): [] for number, t in enumerate(self._tables) for c in t.columns if c.dtype == "str"
+            (number, name): [] for number, names in enumerate(self._text_columns) for name in names
         }
         self._make_ops(calls if calls is not None else np.zeros(1, np.int8))
 
@@ -88,14 +93,15 @@ class RingTables:
         self._first_op: Array = np.array(first, np.int64)
         self._lookups: Array = np.concatenate(lookups)
 
-    def add(self, batch: Batch) -> None:
-        """Decodes one batch into the tables.
+    def add(self, batch: Batch, workers: Workers) -> None:
+        """Decodes one batch into the tables; the rows are written by ``workers``, which have to finish after the last batch.
 
         Raises:
             TraceError: a record is shorter than its format says.
         """
         n, kinds, tables = batch.ts.size, self._table_of.size, len(self._tables) + 1
-        take = self._scratch.take
+        self._turns.reverse()
+        take = self._turns[0].take
         start, rows = np.empty(kinds + 1, np.int64), np.empty(tables, np.int64)
         order, row, where = take("order", n, np.int32), take("row", n, np.int32), take("where", n, np.uint32)
         if not merge.group_events(
@@ -103,20 +109,29 @@ class RingTables:
         ):
             self._refuse_short_record(batch)
         self.threads.note(batch)
-        values = take("values", n, np.int64)
-        for number, (store, of_table) in enumerate(zip(self._stores, self._kinds_of, strict=True)):
+        workers.finish()
+        tasks = []
+        for number, store in enumerate(self._stores):
             count = int(rows[number])
             if count:
                 store.make_room(count, batch.share)
-                wide, middle, narrow = store.arrays
-                fill_rows.fill_rows(
-                    of_table, self._first_op, self._ops, self._lookups, batch.words, batch.big, batch.first_seq,
-                    batch.ts, batch.stream, batch.cpus, start, order, where, row, store.used, wide, middle, narrow, values,
-                )  # fmt: skip
-                store.used += count
-        for (number, column), chunks in self._texts.items():
-            if rows[number]:
-                chunks.append(self._text_column(batch, number, column, int(rows[number]), start, order, row))
+                tasks.append(partial(self._write_rows, batch, number, count, start, order, row, where))
+        workers.begin(tasks)
+
+    def _write_rows(
+        self, batch: Batch, number: int, count: int, start: Array, order: Array, row: Array, where: Array
+    ) -> None:
+        """A batch's rows of one table."""
+        store, of_table = self._stores[number], self._kinds_of[number]
+        wide, middle, narrow = store.arrays
+        values = self._values[number].take("values", batch.ts.size, np.int64)
+        fill_rows.fill_rows(
+            of_table, self._first_op, self._ops, self._lookups, batch.words, batch.big, batch.first_seq,
+            batch.ts, batch.stream, batch.cpus, start, order, where, row, store.used, wide, middle, narrow, values,
+        )  # fmt: skip
+        store.used += count
+        for column in self._text_columns[number]:
+            self._texts[number, column].append(self._text_column(batch, number, column, count, start, order, row))
 
     def _refuse_short_record(self, batch: Batch) -> None:
         short = batch.size < self._needed[batch.kind]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from android_suite.jit.workers import Workers
 from android_suite.tables import events
 from android_suite.tables.trace import Trace, TraceSource, fill_missing
 from android_suite.trace.core.calls import call_lookup, name_calls
@@ -51,8 +52,10 @@ def decode_ring_buffer(opened: RingBufferTrace) -> tuple[RingTables, ScanSummary
         opened.formats, opened.streams, calls=call_lookup(opened.machine), symbol=opened.symbols.name_caller
     )
     summary = ScanSummary()
-    for batch in iter_batches(opened.streams, opened.layout, builder.dense, summary):
-        builder.add(batch)
+    with Workers() as workers:
+        for batch in iter_batches(opened.streams, opened.layout, builder.dense, summary):
+            builder.add(batch, workers)
+        workers.finish()
     return builder, summary
 
 

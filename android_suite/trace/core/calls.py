@@ -9,12 +9,14 @@ same in both.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from android_suite.model.syscalls import CALL_NAMES, COMPAT, find_abi, numbers_of
+from android_suite.trace.core.compiled import compiled
 
 _ADVICES = np.array([*range(26), 100, 101, 102, 103], dtype=np.uint64)
 _ON_ALIGNED_MEMORY = [CALL_NAMES.index(call) for call in ("munmap", "mprotect", "mremap")]
@@ -22,6 +24,7 @@ _MADVISE = CALL_NAMES.index("madvise")
 _PAGE_MASK, _LOWEST_ADDRESS, _4_GIB = np.uint64(4095), np.uint64(65536), np.uint64(1 << 32)
 _SLICE_ROWS = 1 << 20  # looked at together: what is made beside the table stays small
 _TABLE_SIZE = 1024
+_ADVICE, _RANGE = 1, 2  # what arguments of a call can be looked at: advice on a range of memory, a range alone
 _NATIVE = ("arm64", "x86_64")
 _ARGS = tuple(f"arg{i}" for i in range(6))
 
@@ -142,30 +145,73 @@ def _processes(tids: npt.NDArray[np.int32], threads: pd.DataFrame) -> npt.NDArra
 
 def _gather(syscalls: pd.DataFrame, process: npt.NDArray[np.int32], abis: tuple[str, ...]) -> _Evidence:
     count = int(process.max(initial=0)) + 1
-    zeros = {abi: (np.zeros(count, np.int64), np.zeros(count, np.int64)) for abi in abis}
-    out = _Evidence(seen=np.zeros(count, bool), wide=np.zeros(count, bool), addresses=np.zeros(count, bool), fits=zeros)
-    for start in range(0, len(process), _SLICE_ROWS):
-        part = syscalls.iloc[start : start + _SLICE_ROWS]
-        nr, entered = part["nr"].to_numpy(), part["kind"].to_numpy() == 0
-        of = process[start : start + _SLICE_ROWS]
-        largest = np.maximum.reduce([part[name].to_numpy() for name in _ARGS if name in part])
-        # The result of a 32-bit call is 32 bits and a sign.
-        wide = (nr >= 0) & np.where(entered, largest >= _4_GIB, part["ret"].to_numpy() >= 1 << 32)
-        out.seen |= np.bincount(of[nr >= 0], minlength=count) > 0
-        out.wide |= np.bincount(of[wide], minlength=count) > 0
-        out.addresses |= np.bincount(of[(nr >= 0) & entered & (largest >= _LOWEST_ADDRESS)], minlength=count) > 0
-        entered &= nr >= 0
-        nr, of = nr[entered], of[entered]
-        arg0, length, arg2 = (part[name].to_numpy()[entered] for name in _ARGS[:3])
-        sensible = ((arg0 & _PAGE_MASK) == 0) & (arg0 >= _LOWEST_ADDRESS)
-        advice = sensible & np.isin(arg2, _ADVICES)
-        sensible &= length > 0
-        for abi, (good, every) in out.fits.items():
-            call = _calls(abi, nr)
-            madvise, others = call == _MADVISE, np.isin(call, _ON_ALIGNED_MEMORY)
-            good += np.bincount(of[(madvise & advice) | (others & sensible)], minlength=count)
-            every += np.bincount(of[madvise | others], minlength=count)
-    return out
+    seen, wide, addresses = np.zeros((3, count), bool)
+    good, every = np.zeros((2, len(abis), count), np.int64)
+    parts = np.zeros((len(abis), _TABLE_SIZE), np.int8)
+    for place, abi in enumerate(abis):
+        of_number = _calls(abi, np.arange(_TABLE_SIZE))
+        parts[place] = np.select([of_number == _MADVISE, np.isin(of_number, _ON_ALIGNED_MEMORY)], [_ADVICE, _RANGE], 0)
+    known = np.zeros(_TABLE_SIZE, bool)
+    known[_ADVICES.astype(np.int64)] = True
+    nr, kind, result, *args = (_frozen(syscalls[name]) for name in ("nr", "kind", "ret", *_ARGS) if name in syscalls)
+    _note_calls(nr, kind, result, tuple(args), process, parts, known, seen, wide, addresses, good, every)
+    fits = {abi: (good[place], every[place]) for place, abi in enumerate(abis)}
+    return _Evidence(seen=seen, wide=wide, addresses=addresses, fits=fits)
+
+
+def _frozen(column: pd.Series) -> npt.NDArray[Any]:
+    """Contiguous and read-only: numba compiles for each of these apart, and pandas gives now one, now the other."""
+    values = np.ascontiguousarray(column.to_numpy()).view()
+    values.flags.writeable = False
+    return values
+
+
+@compiled
+def _note_calls(
+    nr: Any, kind: Any, result: Any, args: Any, process: Any, parts: Any, known: Any,
+    seen: Any, wide: Any, addresses: Any, good: Any, every: Any,
+) -> None:  # fmt: skip
+    """Counts what tells of the machine.
+
+    Args:
+        nr: int32 (calls).
+        kind: int8 (calls); 0: enters.
+        result: int64 (calls).
+        args: uint64 (calls), three at least.
+        process: int32 (calls).
+        parts: int8 (machines, numbers): what a number is there, _ADVICE or _RANGE or neither.
+        known: bool: pieces of advice that there are.
+        seen: bool (processes), out.
+        wide: bool (processes), out.
+        addresses: bool (processes), out.
+        good: int64 (machines, processes), out.
+        every: int64 (machines, processes), out.
+    """
+    for i in range(nr.size):
+        number, of = nr[i], process[i]
+        if number < 0:
+            continue
+        seen[of] = True
+        if kind[i] != 0:
+            wide[of] |= result[i] >= 1 << 32  # the result of a 32-bit call is 32 bits and a sign
+            continue
+        largest = np.uint64(0)
+        for arg in args:
+            largest = max(largest, arg[i])
+        wide[of] |= largest >= _4_GIB
+        addresses[of] |= largest >= _LOWEST_ADDRESS
+        if number >= parts.shape[1]:
+            continue
+        first, length, third = args[0][i], args[1][i], args[2][i]
+        aligned = first & _PAGE_MASK == 0 and first >= _LOWEST_ADDRESS
+        for machine in range(parts.shape[0]):
+            part = parts[machine, number]
+            if part == _ADVICE:
+                every[machine, of] += 1
+                good[machine, of] += aligned and third < np.uint64(known.size) and known[third]
+            elif part == _RANGE:
+                every[machine, of] += 1
+                good[machine, of] += aligned and length > 0
 
 
 def _infer(evidence: _Evidence) -> str | None:

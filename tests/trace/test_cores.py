@@ -1,0 +1,93 @@
+"""One core and many give the same tables, the same errors, and use no more cores than they may."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from android_suite.errors import TraceError
+from android_suite.jit import workers
+from android_suite.jit.workers import CORES_VARIABLE, Workers, count_cores
+from android_suite.trace.ring import batches
+from android_suite.trace.ring.capture_folder import read_raw_capture
+from benchmarks.generate import generate
+
+
+@pytest.fixture(scope="module")
+def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cores")
+    generate(folder, 30_000, ("raw",))
+    return folder / "raw"
+
+
+def use_cores(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "count_cores", lambda: cores)  # also more than this machine has
+
+
+@pytest.mark.parametrize("slot_bytes", [4096, 20_000, 1 << 20])
+def test_tables_are_the_same(capture: Path, slot_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = read_raw_capture(capture)
+    assert whole.source.events > 20_000
+    # Slots of one page: every batch refills one while the rows before it are written.
+    monkeypatch.setattr(batches.iter_batches, "__kwdefaults__", {"slot_bytes": slot_bytes, "batch_events": 1 << 16})
+    for cores in (1, 2, 5):
+        use_cores(cores, monkeypatch)
+        trace = read_raw_capture(capture)
+        assert trace.source == whole.source
+        assert list(trace.tables) == list(whole.tables)
+        for name, table in trace.tables.items():
+            pd.testing.assert_frame_equal(table, whole.tables[name])
+
+
+def test_errors_are_the_same(capture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(capture, damaged)
+    (file,) = damaged.rglob("cpu3.raw")
+    pages = bytearray(file.read_bytes())
+    at = 3 * 4096 + 8  # the commit word of a page in the middle
+    pages[at : at + 4] = (4095).to_bytes(4, "little")
+    file.write_bytes(pages)
+    said = set()
+    for cores in (1, 2, 5):
+        use_cores(cores, monkeypatch)
+        with pytest.raises(TraceError) as raised:
+            read_raw_capture(damaged)
+        said.add((str(raised.value), raised.value.offset))
+    assert len(said) == 1
+    assert threading.active_count() < 5  # no thread is left behind
+
+
+def test_the_number_of_cores_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed = len(os.sched_getaffinity(0))
+    monkeypatch.delenv(CORES_VARIABLE, raising=False)
+    assert count_cores() == allowed
+    for text, cores in (("1", 1), ("0", allowed), ("many", allowed), ("999", allowed)):
+        monkeypatch.setenv(CORES_VARIABLE, text)
+        assert count_cores() == cores
+    monkeypatch.delenv(CORES_VARIABLE)
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        assert count_cores() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@pytest.mark.parametrize("cores", [1, 2, 4])
+def test_every_task_is_done_once_and_errors_come_through(cores: int) -> None:
+    done: list[int] = []
+    with Workers(cores) as some:
+        some.map(done.append, range(100))
+        assert sorted(done) == list(range(100))
+
+        def fail(value: int) -> None:
+            if value == 7:
+                raise TraceError(Path("x"), value, "no seven")
+
+        with pytest.raises(TraceError, match="no seven"):
+            some.map(fail, range(20))

@@ -43,9 +43,7 @@ from android_suite.tables.evidence import LOCK_MODES
 from android_suite.tables.samples import SAMPLES
 from android_suite.tables.schema import check_frame, make_frame
 from android_suite.tables.trace import Trace, TraceSource, fill_missing
-from android_suite.trace.dat.writer import write_trace_dat
 from android_suite.trace.detect import find_capture, open_trace
-from android_suite.trace.perfetto.write.writer import write_perfetto
 from android_suite.trace.ring.capture_folder import read_raw_capture
 
 _SUMMARY = "analysis.json"
@@ -183,6 +181,8 @@ def export_perfetto(path: Path, target: Path, *, iteration: int | None = None, p
         UsageError: there is no trace, or several and none chosen.
         TraceError: it is damaged.
     """
+    from android_suite.trace.perfetto.write.writer import write_perfetto
+
     if is_run(path):
         run = open_run(path)
         record = choose_iteration(run, iteration)
@@ -204,6 +204,8 @@ def export_trace_dat(path: Path, target: Path, *, iteration: int | None = None) 
         UsageError: there is no raw capture, or several and none chosen.
         TraceError: it is damaged.
     """
+    from android_suite.trace.dat.writer import write_trace_dat
+
     if is_run(path):
         run = open_run(path)
         write_trace_dat(run.raw(choose_iteration(run, iteration)) / layout.FTRACE, target)

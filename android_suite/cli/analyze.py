@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from android_suite.analyze import RunAnalysis, analyze_file, analyze_run, summarize, write_tables
 from android_suite.cli.output import console_for_results, print_json, say, say_error
 from android_suite.errors import SuiteError, UsageError
 from android_suite.model.analysis import AnalysisSummary, AnalyzedRun, IterationSummary, RunSummary
 from android_suite.model.document import to_plain
-from android_suite.report.model import ReportModel
-from android_suite.report.terminal import render_terminal
-from android_suite.store.run import is_run, open_run
+
+if TYPE_CHECKING:
+    from android_suite.analyze import RunAnalysis
 
 
 @click.command("analyze")
@@ -30,6 +30,9 @@ def command(paths: tuple[Path, ...], process: str | None, as_json: bool, output:
     bugreport.zip. The tables of a run go to its derived/ folder. Of several PATHs, one that cannot be analyzed has its
     sentence on stderr and its exit code; the others are analyzed all the same.
     """
+    from android_suite.report.model import ReportModel
+    from android_suite.report.terminal import render_terminal
+
     if output is not None and len(paths) > 1:
         raise UsageError("-o takes one trace at a time; leave it out, or give one PATH.")
     found: list[AnalysisSummary | RunSummary] = []
@@ -57,6 +60,9 @@ def _analyze(
     path: Path, process: str | None, output: Path | None
 ) -> tuple[AnalysisSummary | RunSummary, Sequence[AnalyzedRun]]:
     """What was found in one PATH, and what the terminal shows of it."""
+    from android_suite.analyze import analyze_file, analyze_run, summarize, write_tables
+    from android_suite.store.run import is_run, open_run
+
     if is_run(path):
         if output is not None:
             raise UsageError(f"the tables of a run go to {path / 'derived'}; leave out -o.")

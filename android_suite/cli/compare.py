@@ -7,16 +7,9 @@ from pathlib import Path
 import click
 
 from android_suite import __version__
-from android_suite.analyze import load_run
 from android_suite.cli.output import console_for_results, print_json, say
-from android_suite.compare.analyzed import make_run_set
-from android_suite.compare.runs import compare_runs
 from android_suite.errors import UsageError
 from android_suite.model.gate import parse_gates
-from android_suite.report.files import render_files
-from android_suite.report.model import ReportModel
-from android_suite.report.terminal import render_terminal
-from android_suite.store.run import is_run, write_atomic, write_json
 
 
 @click.command("compare")
@@ -36,6 +29,14 @@ def command(baseline: Path, candidate: Path, gate: Path | None, as_json: bool, o
     BASELINE and CANDIDATE are run directories, or folders of run directories (one a boot). Exit code 1: a gate failed
     or something got WORSE; 6: the runs differ in more than the kernel.
     """
+    from android_suite.analyze import load_run
+    from android_suite.compare.analyzed import make_run_set
+    from android_suite.compare.runs import compare_runs
+    from android_suite.report.files import render_files
+    from android_suite.report.model import ReportModel
+    from android_suite.report.terminal import render_terminal
+    from android_suite.store.run import write_atomic, write_json
+
     gates = parse_gates(_read(gate), gate) if gate is not None else ()
     sides = [[load_run(path, say=say) for path in find_runs(side)] for side in (baseline, candidate)]
     comparison = compare_runs(make_run_set(sides[0]), make_run_set(sides[1]), gates=gates)
@@ -73,6 +74,8 @@ def find_runs(path: Path) -> list[Path]:
     Raises:
         UsageError: there is none.
     """
+    from android_suite.store.run import is_run
+
     if is_run(path):
         return [path]
     found = sorted(child for child in path.iterdir() if is_run(child)) if path.is_dir() else []

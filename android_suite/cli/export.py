@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from android_suite.analyze import export_perfetto, export_trace_dat
 from android_suite.cli.output import say
 from android_suite.errors import UsageError
 
@@ -28,6 +27,8 @@ def command(
 
     PATH is a run directory or any trace that `analyze` reads.
     """
+    from android_suite.analyze import export_perfetto, export_trace_dat
+
     if perfetto is None and trace_dat is None:
         raise UsageError("say what to write: --perfetto FILE or --trace-dat FILE.")
     for target in (perfetto, trace_dat):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import importlib
 import os
 import sys
@@ -114,6 +115,10 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Entry point."""
+    # Imports make a million objects that stay: with the usual threshold the collector walks them hundreds of times.
+    gc.set_threshold(100_000, 20, 20)
+    # Nothing here does linear algebra; idle threads of numpy's BLAS would spin.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run())
 
 

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from android_suite.campaign.lab import check_parameters, make_collaborators, prepare_lab
-from android_suite.campaign.plan_file import read_plan
-from android_suite.campaign.qualify import (
-    estimate,
-    qualify,
-    read_durations,
-    render_schedule,
-    schedule,
-    write_durations,
-)
-from android_suite.campaign.runner import Progress as Event
-from android_suite.campaign.runner import default_out
 from android_suite.cli.output import console_for_results, print_json, print_text, say
 from android_suite.errors import LabError
-from android_suite.report.model import ReportModel
-from android_suite.report.terminal import render_terminal
 from android_suite.virtual.cache import cache_dir
 from android_suite.workload.registry import scenario_names
+
+if TYPE_CHECKING:
+    from android_suite.campaign.runner import Progress as Event
 
 
 @click.command("qualify")
@@ -53,6 +43,13 @@ def command(
     Interrupted, it goes on where it stopped when it is called again. Exit code 1: a gate failed, something got WORSE or
     a tested kernel crashed.
     """
+    from android_suite.campaign.lab import check_parameters, make_collaborators, prepare_lab
+    from android_suite.campaign.plan_file import read_plan
+    from android_suite.campaign.qualify import estimate, qualify, read_durations, render_schedule, schedule
+    from android_suite.campaign.runner import default_out
+    from android_suite.report.model import ReportModel
+    from android_suite.report.terminal import render_terminal
+
     file = read_plan(plan, scenarios=scenario_names())
     check_parameters(file)
     for warning in file.plan.warnings:
@@ -86,6 +83,8 @@ def command(
 
 
 def _keep_durations(path: Path, durations: dict[str, list[float]]) -> None:
+    from android_suite.campaign.qualify import write_durations
+
     try:
         write_durations(path, durations)
     except LabError as error:

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from android_suite import __version__
-from android_suite.analyze import load_run
 from android_suite.cli.compare import find_runs
 from android_suite.cli.output import console_for_results, say
 from android_suite.errors import SchemaError, UsageError
 from android_suite.model.analysis import SCHEMA as ANALYSIS
 from android_suite.model.analysis import AnalyzedRun, read_analysis
 from android_suite.model.comparison import SCHEMA, Comparison
-from android_suite.report.html import render_html
-from android_suite.report.json_file import render_json
-from android_suite.report.junit import render_junit
-from android_suite.report.markdown import render_markdown
-from android_suite.report.model import ReportModel
-from android_suite.report.terminal import render_terminal
-from android_suite.store.run import write_atomic
+
+if TYPE_CHECKING:
+    from android_suite.report.model import ReportModel
 
 _file = click.Path(path_type=Path, dir_okay=False)
 
@@ -41,6 +36,13 @@ def command(
 
     Without an option it prints the report on the terminal.
     """
+    from android_suite.report.html import render_html
+    from android_suite.report.json_file import render_json
+    from android_suite.report.junit import render_junit
+    from android_suite.report.markdown import render_markdown
+    from android_suite.report.terminal import render_terminal
+    from android_suite.store.run import write_atomic
+
     model = read_model(path, title)
     wanted = ((html, render_html), (junit, render_junit), (markdown, render_markdown), (json_file, render_json))
     for file, render in wanted:
@@ -59,6 +61,9 @@ def read_model(path: Path, title: str | None) -> ReportModel:
         UsageError: nothing there that can be.
         SchemaError: a JSON file that is none of the suite's.
     """
+    from android_suite.analyze import load_run
+    from android_suite.report.model import ReportModel
+
     if path.is_dir() and not (path / "summary.json").is_file():
         analyses = [load_run(run, say=say) for run in find_runs(path)]
         kernels = {a.run.manifest.label or a.run.path.name: _kernel(a.run.manifest.kernel) for a in analyses}

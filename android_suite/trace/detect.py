@@ -20,10 +20,8 @@ from android_suite.trace.core.foreign import KNOWN, name_binary, name_document
 from android_suite.trace.core.unpack import is_packed, unpack_stream
 from android_suite.trace.dat.reader import MAGIC as TRACE_DAT_MAGIC
 from android_suite.trace.dat.reader import read_trace_dat
-from android_suite.trace.perfetto.reader import read_perfetto
 from android_suite.trace.perfetto.wire import looks_like_perfetto
 from android_suite.trace.ring.capture_folder import read_raw_capture
-from android_suite.trace.text.reader import read_text
 
 _HEAD_BYTES = 4096
 _LAYERS = 3  # a gzip in a zip happens; more is an attack
@@ -60,7 +58,7 @@ def open_trace(path: Path | str) -> Trace:
     if head.startswith(TRACE_DAT_MAGIC):
         return read_trace_dat(place)
     _refuse_foreign(head, place)
-    return read_perfetto(place) if looks_like_perfetto(head, size) else read_text(place)
+    return _read_perfetto(place) if looks_like_perfetto(head, size) else _read_text(place)
 
 
 def find_capture(folder: Path) -> Path:
@@ -136,8 +134,8 @@ def _open_packed(data: bytes, name: Path) -> Trace:
         return _with_notes(_open_packed_dat(data, name), notes, cut=cut)
     _refuse_foreign(head, name)
     if looks_like_perfetto(head, len(data)):
-        return _with_notes(read_perfetto(data, name=str(name)), notes, cut=cut)
-    return _with_notes(read_text(data, name=str(name)), notes, cut=cut)
+        return _with_notes(_read_perfetto(data, name=str(name)), notes, cut=cut)
+    return _with_notes(_read_text(data, name=str(name)), notes, cut=cut)
 
 
 def _with_notes(trace: Trace, notes: Sequence[str], *, cut: bool = False) -> Trace:
@@ -187,3 +185,16 @@ def _refuse_foreign(head: bytes, name: Path) -> None:
         return
     if b"\0" in text.rstrip(b"\0")[:256] and b"# tracer" not in text and b"TRACE:" not in text:
         raise UsageError(f"{name} is binary and no trace known here; give {KNOWN}.")
+
+
+# The readers of two formats take a while to import, and most calls need one of them at the most.
+def _read_perfetto(source: Path | bytes, *, name: str = "trace") -> Trace:
+    from android_suite.trace.perfetto.reader import read_perfetto
+
+    return read_perfetto(source, name=name)
+
+
+def _read_text(source: Path | bytes, *, name: str = "trace") -> Trace:
+    from android_suite.trace.text.reader import read_text
+
+    return read_text(source, name=name)

@@ -117,11 +117,12 @@ def read_config(
     """
     found = file or next((path for at in (folder, *folder.parents) if (path := at / FILE).is_file()), None)
     settings = _read_file(found) if found else _File()
+    server = _read_adb_server(env)
     config = Config(
         file=found,
         serial=env.get("ANDROID_SERIAL") or settings.adb.serial,
-        adb_server_host=env.get("ANDROID_ADB_SERVER_HOST") or settings.adb.server_host,
-        adb_server_port=_read_port(env) or settings.adb.server_port,
+        adb_server_host=server[0] or settings.adb.server_host,
+        adb_server_port=server[1] or settings.adb.server_port,
         arch=settings.virtual.arch,
         cpus=settings.virtual.cpus,
         memory_mb=settings.virtual.memory_mb,
@@ -170,11 +171,35 @@ def _check(
         raise source.fault(path, expected, value)
 
 
+def _read_adb_server(env: Mapping[str, str]) -> tuple[str | None, int | None]:
+    """Host and port of the adb server as the environment says them, None for what it does not say.
+
+    ``ADB_SERVER_SOCKET`` goes before the others, as in adb itself. ``ANDROID_ADB_SERVER_ADDRESS`` is adb's own name for the
+    host, ``ANDROID_ADB_SERVER_HOST`` the one of adbutils, which goes first.
+
+    Raises:
+        UsageError: a variable is not as it should be, or names a socket that is not TCP.
+    """
+    if not (text := env.get("ADB_SERVER_SOCKET", "").strip()):
+        return env.get("ANDROID_ADB_SERVER_HOST") or env.get("ANDROID_ADB_SERVER_ADDRESS") or None, _read_port(env)
+    kind, _, rest = text.partition(":")
+    host, _, port = rest.rpartition(":")
+    if kind != "tcp" or not _is_port(port):
+        raise UsageError(
+            f"ADB_SERVER_SOCKET is {text!r}; the suite reaches an adb server by tcp:PORT or tcp:HOST:PORT, so set it to one or unset it."
+        )
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and int(text) in _PORTS
+
+
 def _read_port(env: Mapping[str, str]) -> int | None:
     text = env.get("ANDROID_ADB_SERVER_PORT", "").strip()
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and int(text) in _PORTS):
+    if not _is_port(text):
         raise UsageError(f"ANDROID_ADB_SERVER_PORT is {text!r}; set it to a port from 1 to 65535, or unset it.")
     return int(text)
 

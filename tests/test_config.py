@@ -82,3 +82,29 @@ def test_a_bad_port_in_the_environment_is_named(tmp_path: Path, port: str) -> No
 def test_an_unreadable_file_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read the settings"):
         read_config(env={}, folder=tmp_path, file=tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize(
+    ("env", "host", "port"),
+    [
+        ({"ADB_SERVER_SOCKET": "tcp:5099"}, "127.0.0.1", 5099),
+        ({"ADB_SERVER_SOCKET": "tcp:lab7:5098"}, "lab7", 5098),
+        ({"ADB_SERVER_SOCKET": "tcp:[::1]:5098"}, "::1", 5098),
+        ({"ANDROID_ADB_SERVER_ADDRESS": "lab8"}, "lab8", 5037),
+        ({"ANDROID_ADB_SERVER_ADDRESS": "lab8", "ANDROID_ADB_SERVER_PORT": "5040"}, "lab8", 5040),
+        ({"ANDROID_ADB_SERVER_ADDRESS": "lab8", "ANDROID_ADB_SERVER_HOST": "lab9"}, "lab9", 5037),
+        ({"ADB_SERVER_SOCKET": "tcp:lab7:5098", "ANDROID_ADB_SERVER_ADDRESS": "lab8"}, "lab7", 5098),
+        ({"ADB_SERVER_SOCKET": "", "ANDROID_ADB_SERVER_ADDRESS": ""}, "127.0.0.1", 5037),
+    ],
+)
+def test_adbs_own_names_for_its_server(tmp_path: Path, env: dict[str, str], host: str, port: int) -> None:
+    config = read_config(env=env, folder=tmp_path)
+    assert (config.adb_server_host, config.adb_server_port) == (host, port)
+
+
+@pytest.mark.parametrize(
+    "text", ["localfilesystem:/run/adb", "unix:/x", "tcp:", "tcp:lab7:", "tcp:lab7:0", "lab7:5037"]
+)
+def test_a_server_socket_that_is_no_tcp_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match=r"ADB_SERVER_SOCKET is .* tcp:HOST:PORT"):
+        read_config(env={"ADB_SERVER_SOCKET": text}, folder=tmp_path)

@@ -186,7 +186,7 @@ def _read_adb_server(env: Mapping[str, str]) -> tuple[str | None, int | None]:
     host, _, port = rest.rpartition(":")
     if kind != "tcp" or not _is_port(port):
         raise UsageError(
-            f"ADB_SERVER_SOCKET is {text!r}; the suite reaches an adb server by tcp:PORT or tcp:HOST:PORT, so set it to one or unset it."
+            f"ADB_SERVER_SOCKET is {text!r}; the suite speaks TCP to the adb server: set it to tcp:PORT or tcp:HOST:PORT."
         )
     return host.strip("[]") or "127.0.0.1", int(port)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import lzma
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +17,18 @@ from android_suite.virtual.kernel_image import (
     parse_module_depends,
     parse_release,
 )
-from android_suite.virtual.packages import Packages, read_members
+from android_suite.virtual.packages import KERNEL_SUITES, SUITES, Packages, read_members
 
 ARCHES = ("arm64", "amd64")
 # Debian builds the network card's driver as a module; its dependencies are found from the modules themselves.
 NEEDED_MODULES = ("virtio_net",)
-_PACKAGE = re.compile(r"linux-image-((\d+(?:\.\d+)+)\+deb\d+-cloud-(?:arm64|amd64))$")
+# 6.1.0-50-cloud-arm64, 6.12.90+deb12.1-cloud-arm64, 7.3-cloud-arm64
+_PACKAGE = re.compile(
+    r"linux-image-(?P<release>(?P<stem>(?P<version>\d+(?:\.\d+)+)(?:\+deb[\d.]+)?(?:-\d+)?)-cloud-(?:arm64|amd64))"
+)
+# From 6.19 on linux-image-RELEASE is empty and depends on these, which hold image, configuration and modules.
+_PARTS = re.compile(r"linux-(?:base|binary|modules)-\d")
+_IMAGE = re.compile(r"boot/(?:vmlinuz|config)-.*|(?:usr/)?lib/modules/[^/]+/(?:vmlinuz|config)")
 _MODULE = re.compile(r"(?:usr/)?lib/modules/[^/]+/kernel/.*/([^/]+)\.ko(\.xz)?$")
 
 
@@ -67,8 +73,12 @@ class KernelChoice:
     cached: bool
 
 
-def list_kernels(arch: str = "arm64", *, cache: Cache | None = None) -> list[KernelChoice]:
-    """Debian's kernels for an architecture, oldest first; without a network those in the cache.
+def list_kernels(
+    arch: str = "arm64", *, cache: Cache | None = None, suites: Sequence[str] = KERNEL_SUITES
+) -> list[KernelChoice]:
+    """Debian's kernels for an architecture that can be fetched and booted, oldest first; without a network those in the cache.
+
+    A kernel some of whose packages Debian has dropped (6.19 to 7.1 lack their modules) is none of them.
 
     Raises:
         UsageError: an architecture the suite does not boot.
@@ -76,16 +86,55 @@ def list_kernels(arch: str = "arm64", *, cache: Cache | None = None) -> list[Ker
     """
     _check_arch(arch)
     cache = cache or Cache()
-    have = {key.removeprefix("linux-image-") for key in cache.list_entries("kernels")}
+    have = {key for key in cache.list_entries("kernels") if key.endswith(f"-{arch}")}
     try:
-        names = Packages(cache, arch).list_names("linux-image-")
+        whole = _list_whole(cache, arch, suites)
     except MachineError:
-        names = [f"linux-image-{release}" for release in have]
-        if not names:
+        if not have:
             raise
-    found = [match for name in names if (match := _PACKAGE.fullmatch(name)) and name.endswith(f"-{arch}")]
-    found.sort(key=lambda match: [int(part) for part in match[2].split(".")])
-    return [KernelChoice(name=match[2], release=match[1], package=match[0], cached=match[1] in have) for match in found]
+        whole = frozenset()
+    found = [match for name in whole | have if (match := _PACKAGE.fullmatch(name))]
+    found.sort(
+        key=lambda match: ([int(part) for part in match["version"].split(".")], re.findall(r"\d+", match["stem"]))
+    )
+    versions = [match["version"] for match in found]
+    return [
+        KernelChoice(
+            name=match["version"] if versions.count(match["version"]) == 1 else match["stem"],
+            release=match["release"],
+            package=match[0],
+            cached=match[0] in have,
+        )
+        for match in found
+    ]
+
+
+def _list_whole(cache: Cache, arch: str, suites: Sequence[str]) -> frozenset[str]:
+    """The image packages whose every part is in the index."""
+    packages = Packages(cache, arch, suites=suites)
+    try:
+        every = set(packages.list_names("linux-"))
+    except MachineError:
+        if tuple(suites) == SUITES:
+            raise
+        return _list_whole(cache, arch, SUITES)  # a mirror need not have every suite
+    named = [name for name in sorted(every) if _PACKAGE.fullmatch(name) and name.endswith(f"-{arch}")]
+    depends = packages.list_depends(named)
+    return frozenset(name for name in named if every.issuperset(_parts(depends.get(name, frozenset()))))
+
+
+def _parts(depends: Iterable[str]) -> list[str]:
+    """The packages that hold what the image package itself does not; none where it holds all (up to 6.18)."""
+    parts = sorted(name for name in depends if _PARTS.match(name))
+    return parts if any(name.startswith("linux-binary-") for name in parts) else []
+
+
+def _is_named(package: str, name: str) -> bool:
+    """Whether ``name`` means this package: ``6.1.0``, ``6.1.0-50``, ``6.1.0-50-cloud``, its release or its own name."""
+    match = _PACKAGE.fullmatch(package)
+    return match is not None and name in (
+        match["version"], match["stem"], f"{match['stem']}-cloud", match["release"], package
+    )  # fmt: skip
 
 
 def fetch_kernel(name: str, arch: str | None = None, *, cache: Cache | None = None) -> KernelImage:
@@ -108,19 +157,15 @@ def fetch_kernel(name: str, arch: str | None = None, *, cache: Cache | None = No
     if ":" in name:
         return read_built(name, arch, cache=cache)
     arch = arch or _arch_in(name) or "arm64"
-    release = _cached_release(cache, name, arch)
+    release: str | None = _cached_release(cache, name, arch)
+    suites: Sequence[str] = KERNEL_SUITES
     if release is None:
-        choices = list_kernels(arch, cache=cache)
-        match = [choice for choice in choices if name in (choice.name, choice.release, choice.package)]
-        if not match:
-            known = ", ".join(choice.name for choice in choices)
-            raise UsageError(f"unknown kernel {name!r} for {arch}: give a path to an image or one of {known}")
-        release = match[-1].release
+        release, suites = _find_release(cache, name, arch)
     package = f"linux-image-{release}"
     entry = cache.read_entry("kernels", package)
     if entry is None:
         with cache.lock(package):
-            entry = cache.read_entry("kernels", package) or _fetch(cache, package, arch)
+            entry = cache.read_entry("kernels", package) or _fetch(Packages(cache, arch, suites=suites), package)
     order: Sequence[str] = entry.meta["modules"]
     return KernelImage(
         name=name,
@@ -207,39 +252,50 @@ def _check_arch(arch: str) -> None:
 
 def _cached_release(cache: Cache, name: str, arch: str) -> str | None:
     for package in cache.list_entries("kernels"):
-        match = _PACKAGE.fullmatch(package)
-        if match and package.endswith(f"-{arch}") and name in (match[1], match[2], package):
-            return match[1]
+        if package.endswith(f"-{arch}") and _is_named(package, name):
+            return package.removeprefix("linux-image-")
     return None
 
 
-def _fetch(cache: Cache, package: str, arch: str) -> Entry:
-    packages = Packages(cache, arch)
+def _find_release(cache: Cache, name: str, arch: str) -> tuple[str, Sequence[str]]:
+    """The newest release of that name, and the suites it is in; the other suites are read only if these lack it."""
+    choices: list[KernelChoice] = []
+    for suites in (SUITES, KERNEL_SUITES):
+        choices = list_kernels(arch, cache=cache, suites=suites)
+        if match := [choice.release for choice in choices if _is_named(choice.package, name)]:
+            return match[-1], suites
+    known = ", ".join(choice.name for choice in choices)
+    raise UsageError(f"unknown kernel {name!r} for {arch}: give a path to an image or one of {known}")
+
+
+def _fetch(packages: Packages, package: str) -> Entry:
     version = packages.read_version(package)
+    specs = [package, *_parts(packages.list_depends([package])[package])]
     image: dict[str, bytes] = {}
     modules: dict[str, bytes] = {}
 
     def take(debs: Sequence[Path]) -> None:
-        for member, content in read_members(debs[0], _is_wanted):
-            kept = Path(member.name).name
-            if kept.startswith(("vmlinuz-", "config-")):
-                image[kept.partition("-")[0]] = content
-            elif match := _MODULE.fullmatch(member.name):
-                modules[match[1]] = lzma.decompress(content) if match[2] else content
+        for deb in debs:
+            for member, content in read_members(deb, _is_wanted):
+                kept = Path(member.name).name
+                if match := _MODULE.fullmatch(member.name):
+                    modules[match[1]] = lzma.decompress(content) if match[2] else content
+                else:
+                    image[kept.partition("-")[0]] = content
 
-    packages.fetch([f"{package}={version}"], take)
+    packages.fetch([f"{name}={version}" for name in specs], take)
     if "vmlinuz" not in image or "config" not in image:
         raise MachineError(f"package {package} holds no kernel image; choose another kernel from kernels list")
     order = sort_modules(modules)
     files = {**image, **{f"{name}.ko": modules[name] for name in order}}
     release = package.removeprefix("linux-image-")
-    return cache.write_entry(
-        "kernels", package, files, {"release": release, "version": version, "arch": arch, "modules": order}
+    return packages.cache.write_entry(
+        "kernels", package, files, {"release": release, "version": version, "arch": packages.arch, "modules": order}
     )
 
 
 def _is_wanted(name: str) -> bool:
-    if name.startswith(("boot/vmlinuz-", "boot/config-")):
+    if _IMAGE.fullmatch(name):
         return True
     # The card's driver and its dependencies all lie in these two folders; unpacking all modules takes seconds.
     return bool(_MODULE.fullmatch(name)) and (

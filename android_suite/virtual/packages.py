@@ -8,6 +8,7 @@ configured with (or ``ANDROID_SUITE_DEBIAN_MIRROR``), and apt checks signatures 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -22,6 +23,8 @@ from android_suite.virtual.cache import Cache, disk_full
 MIRROR_ENV = "ANDROID_SUITE_DEBIAN_MIRROR"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 SUITES = ("trixie", "trixie-backports")
+# Where kernels are looked for, too; nothing else is taken from these.
+KERNEL_SUITES = ("bookworm", "bookworm-backports", *SUITES, "forky", "sid", "experimental")
 # An index older than this is fetched again before a package counts as unknown.
 INDEX_MAX_AGE_S = 24 * 3600
 
@@ -89,12 +92,30 @@ class Packages:
 
     def __init__(self, cache: Cache, arch: str, *, suites: Sequence[str] = SUITES) -> None:
         self.cache, self.arch, self.suites = cache, arch, tuple(suites)
-        self._folder = cache.root / "apt" / arch
+        # an index of its own for each set of suites: they would fetch each other's again and again
+        self._folder = cache.root / "apt" / (arch if self.suites == SUITES else f"{arch}-{'-'.join(self.suites)}")
 
     def list_names(self, prefix: str) -> list[str]:
         """Names in the package index that start with ``prefix``; fetches the index when it is missing or old."""
         self._refresh()
         return sorted(self._run("apt-cache", "pkgnames", prefix).split())
+
+    def list_depends(self, names: Sequence[str]) -> dict[str, frozenset[str]]:
+        """Names that each of the packages depends on, alternatives included; of its newest version."""
+        self._refresh()
+        found: dict[str, frozenset[str]] = {}
+        for at in range(0, len(names), 200):
+            shown = self._run("apt-cache", "show", "--no-all-versions", *names[at : at + 200])
+            for paragraph in shown.split("\n\n"):
+                fields = dict(line.split(": ", 1) for line in paragraph.splitlines() if ": " in line and line[0] != " ")
+                words = [
+                    alternative.split(None, 1)[0]
+                    for alternative in re.split(r"[,|]", fields.get("Depends", ""))
+                    if alternative.strip()
+                ]
+                if name := fields.get("Package"):
+                    found[name] = frozenset(words)
+        return found
 
     def list_closure(self, names: Sequence[str]) -> list[str]:
         """``name=version`` of the packages and all they depend on, as apt would install them on an empty system."""

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from android_suite.errors import MachineError, UsageError
-from android_suite.virtual import packages
+from android_suite.virtual import adb_link, packages
 from android_suite.virtual.cache import Cache
 from android_suite.virtual.kernels import fetch_kernel, list_kernels, read_kernel
+from android_suite.virtual.machine import VirtualDevice
 
 
 @pytest.fixture
@@ -55,6 +56,76 @@ def test_no_network_is_one_sentence_and_soon(tmp_path: Path, no_network: None) -
 
 def test_without_network_the_cached_ones_are_listed(stored: Cache, no_network: None) -> None:
     assert [(choice.name, choice.cached) for choice in list_kernels("arm64", cache=stored)] == [("6.17.13", True)]
+
+
+INDEX = {  # package: what it depends on
+    "linux-image-6.1.0-47-cloud-arm64": ["kmod"],
+    "linux-image-6.1.0-50-cloud-arm64": ["kmod"],
+    "linux-image-6.1.0-50-cloud-arm64-unsigned": ["kmod"],
+    "linux-image-6.1.0-50-arm64": ["kmod"],
+    "linux-image-6.12.90+deb12.1-cloud-arm64": ["kmod"],
+    "linux-image-6.18.15+deb13-cloud-arm64": ["kmod", "linux-base-6.18.15+deb13-cloud-arm64"],
+    "linux-image-6.19.14+deb13-cloud-arm64": [
+        f"linux-{part}-6.19.14+deb13-cloud-arm64" for part in ("base", "binary", "modules")
+    ],
+    "linux-binary-6.19.14+deb13-cloud-arm64": [],
+    "linux-image-7.3-cloud-arm64": [f"linux-{part}-7.3-cloud-arm64" for part in ("base", "binary", "modules")],
+    **{f"linux-{part}-7.3-cloud-arm64": [] for part in ("base", "binary", "modules")},
+    "linux-image-cloud-arm64": ["linux-image-7.3-cloud-arm64"],
+}
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages.Packages, "list_names", lambda self, prefix: sorted(INDEX))
+    monkeypatch.setattr(
+        packages.Packages, "list_depends", lambda self, names: {name: frozenset(INDEX[name]) for name in names}
+    )
+
+
+def test_only_kernels_that_can_be_fetched_whole_are_listed(tmp_path: Path, index: None) -> None:
+    found = [(choice.name, choice.release) for choice in list_kernels("arm64", cache=Cache(tmp_path))]
+    assert found == [
+        ("6.1.0-47", "6.1.0-47-cloud-arm64"),
+        ("6.1.0-50", "6.1.0-50-cloud-arm64"),
+        ("6.12.90", "6.12.90+deb12.1-cloud-arm64"),
+        ("6.18.15", "6.18.15+deb13-cloud-arm64"),  # its image package holds all, whatever it depends on
+        ("7.3", "7.3-cloud-arm64"),  # of 6.19.14 the modules are gone
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [
+        ("6.1.0", "linux-image-6.1.0-50-cloud-arm64"),  # the newest of that version
+        ("6.1.0-47", "linux-image-6.1.0-47-cloud-arm64"),
+        ("6.1.0-50-cloud", "linux-image-6.1.0-50-cloud-arm64"),
+        ("6.12.90+deb12.1", "linux-image-6.12.90+deb12.1-cloud-arm64"),
+        ("7.3-cloud", "linux-image-7.3-cloud-arm64"),
+    ],
+)
+def test_names_of_a_kernel(
+    tmp_path: Path, index: None, monkeypatch: pytest.MonkeyPatch, name: str, package: str
+) -> None:
+    asked: list[str] = []
+
+    def stop(self: packages.Packages, wanted: str) -> str:
+        asked.append(wanted)
+        raise MachineError("not fetched in this test")
+
+    monkeypatch.setattr(packages.Packages, "read_version", stop)
+    with pytest.raises(MachineError, match="not fetched"):
+        fetch_kernel(name, "arm64", cache=Cache(tmp_path))
+    assert asked == [package]
+
+
+@pytest.mark.vdev
+def test_the_newest_kernel_boots() -> None:
+    """Of the new layout: image, configuration and modules in packages of their own."""
+    newest = list_kernels("arm64")[-1]
+    with VirtualDevice(kernel=fetch_kernel(newest.name, "arm64")) as device:
+        device.start()
+        assert adb_link.run_shell(device.serial, "uname -r").strip() == newest.release
 
 
 def test_unknown_kernel_names_the_known(stored: Cache, no_network: None) -> None:

@@ -24,7 +24,7 @@ from android_suite.analysis.madvise import measure_madvise
 from android_suite.analysis.sched import Timeline, measure_thread_states
 from android_suite.analysis.sleeps import measure_sleeps
 from android_suite.analysis.slices import measure_slices
-from android_suite.analysis.threads import measure_threads
+from android_suite.analysis.threads import list_namespaced, list_reused, measure_threads
 from android_suite.tables import events
 from android_suite.tables.derived import (
     COUNTERS,
@@ -210,6 +210,19 @@ def _notes(trace: Trace, threads: pd.DataFrame, locks: MmapLock, process: str | 
         notes.append(f"{trace.source.lost_events} events were lost: numbers they touch are lower bounds or unknown")
     if len(locks.waits) and not len(trace["sched_switch"]):
         notes.append("sched_switch was not recorded: priorities are unknown, so no inversion can be told")
+    if reused := list_reused(trace):
+        notes.append(
+            f"{len(reused)} thread ids were used again by another thread ({_some(reused)}): what is said of them is of both"
+        )
+    if apart := list_namespaced(trace):
+        notes.append(
+            f"markers of {len(apart)} threads name another process than the kernel ({_some(apart)}), as in a pid namespace: "
+            "they were joined by thread"
+        )
     if bool(np.any(threads["inferred"])):
         notes.append("the process of some threads was inferred from markers or from the mm they share")
     return notes
+
+
+def _some(tids: Sequence[int]) -> str:
+    return ", ".join(str(tid) for tid in tids[:4]) + (", ..." if len(tids) > 4 else "")

@@ -12,6 +12,7 @@ from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace
 
 UI, RENDER, GC, BINDER, JIT, OTHER = range(len(ROLES))
+_MARKS = ("B|", "C|", "S|", "F|", "N|", "I|")
 _MARKER = r"^[BCSFNI]\|(\d{1,9})\|"
 _KERNEL_LOCKERS = r"(?:khugepaged|ksmd|kswapd\d*|kcompactd\d*|kworker/.*|oom_reaper|kthreadd|swapper(?:/\d+)?)$"
 _COMM_MAX = 15  # TASK_COMM_LEN - 1: longer names are cut, those of Android processes at the front
@@ -47,7 +48,7 @@ def measure_threads(trace: Trace, process: str | None = None, lockers: pd.DataFr
         if (tgid >= 0).all():
             break
         if source == "marker":
-            guess = _from_markers(trace)
+            guess = _from_markers(trace, tgid)
         else:
             guess = _from_tasks(trace, tgid) if source == "task" else _from_mm(lockers, tgid, comm)
         missing = tgid.index[tgid < 0].intersection(guess.index)
@@ -58,7 +59,7 @@ def measure_threads(trace: Trace, process: str | None = None, lockers: pd.DataFr
         tgid.loc[mains] = mains.astype("int32")
     name = _process_names(tgid, comm, known["process"].reindex(tids, fill_value="").astype("str"))
     if process:
-        name = name.mask(_is_called(name, process), process)
+        name = name.mask(_is_called(name, tgid, comm, process), process)
     role = _roles(trace, tgid, comm, name, process)
     return make_frame(
         THREAD_ROLES,
@@ -69,14 +70,38 @@ def measure_threads(trace: Trace, process: str | None = None, lockers: pd.DataFr
     )  # fmt: skip
 
 
-def _is_called(name: pd.Series, process: str) -> pd.Series:
-    """Which names mean the process: the whole name, what a comm keeps of it, or a binary's name without its folder."""
-    own = process.rpartition("/")[2] or process
+def _is_called(name: pd.Series, tgid: pd.Series, comm: pd.Series, process: str) -> pd.Series:
+    """Which threads are of the process: by its whole name or what a comm keeps of it; else a binary's, by the name without
+    its folder; else by the comm of the main thread.
+    """
     forms = {process, process[-_COMM_MAX:], process[:_COMM_MAX]}
-    if (name.isin(forms)).any():
+    if name.isin(forms).any():
         return name.isin(forms)
-    bare = name.str.rpartition("/")[2]
-    return bare.isin({own, own[-_COMM_MAX:], own[:_COMM_MAX]}) & (name != "")
+    own = process.rpartition("/")[2] or process
+    forms = {own, own[-_COMM_MAX:], own[:_COMM_MAX]}
+    by_binary = name.str.rpartition("/")[2].isin(forms) & (name != "")
+    if by_binary.any():
+        return by_binary
+    mains = comm.index[(comm.index == tgid.to_numpy()) & comm.isin(forms).to_numpy()]
+    return tgid.isin(mains)
+
+
+def list_namespaced(trace: Trace) -> list[int]:
+    """Threads whose markers name another process than the kernel does: they were written in a pid namespace."""
+    tgid = trace["threads"].drop_duplicates("tid").set_index("tid")["tgid"]
+    written = _marked(trace)
+    told = tgid.reindex(written.index, fill_value=-1)
+    return [int(tid) for tid in written.index[(told > 0) & (told != written)]]
+
+
+def list_reused(trace: Trace) -> list[int]:
+    """Thread ids that a second thread got after the first had ended, as far as task events tell."""
+    task = trace["task"]
+    kinds = task["kind"].to_numpy()
+    made = np.isin(kinds, [events.TASK_KINDS.index(kind) for kind in ("fork", "newtask")])
+    ended = task[kinds == events.TASK_KINDS.index("exit")].groupby("target_tid")["seq"].min()
+    again = task.loc[made, ["target_tid", "seq"]]
+    return sorted(again.loc[again["seq"] > again["target_tid"].map(ended), "target_tid"].unique().tolist())
 
 
 def list_processes(threads: pd.DataFrame, most: int = 10) -> str:
@@ -99,9 +124,20 @@ def _seen(trace: Trace) -> np.ndarray:
     return TidIndex.of([c.to_numpy() for c in columns]).tids
 
 
-def _from_markers(trace: Trace) -> pd.Series:
+def _from_markers(trace: Trace, tgid: pd.Series) -> pd.Series:
+    """The process in each thread's first marker; none where that is a number in a pid namespace, as far as it shows."""
+    written = _marked(trace)
+    named = tgid.reindex(written.to_numpy(), fill_value=-1).to_numpy()
+    # init and kthreadd write no markers; nor is another process's thread a main thread.
+    kept: pd.Series = written[(written > 2).to_numpy() & ((named < 0) | (named == written.to_numpy()))]
+    return kept
+
+
+def _marked(trace: Trace) -> pd.Series:
+    """The process that each thread's first marker names, by tid."""
     first = trace["marker"].loc[:, ["tid", "text"]]
-    first = first[first["text"].str.match(_MARKER)].drop_duplicates("tid") if len(first) else first
+    # Markers are many: the first of each thread is found without an expression.
+    first = first[first["text"].str.startswith(_MARKS)].drop_duplicates("tid") if len(first) else first
     written = first["text"].str.extract(_MARKER, expand=False).astype("float64")
     found = pd.Series(written.to_numpy(), index=first["tid"].to_numpy(), name="marker", dtype="float64").dropna()
     return found[found > 0].astype("int64")

@@ -43,6 +43,8 @@ def choose_trace(members: Sequence[Member], file: Path | str) -> Member:
     best = max(weights)
     found = [member for member, weight in zip(members, weights, strict=True) if weight == best]
     if best == _NO_TRACE:
+        if (kind := _name_package([member.name for member in members])) is not None:
+            raise UsageError(f"{file} is {kind}; give {KNOWN}.")
         largest = max(members, key=lambda member: member.size).shown
         if any(_BUG_REPORT.search(member.name) for member in members):
             raise UsageError(
@@ -53,6 +55,17 @@ def choose_trace(members: Sequence[Member], file: Path | str) -> Member:
         listed = ", ".join(member.shown for member in found[:4]) + (", ..." if len(found) > 4 else "")
         raise UsageError(f"{file} holds {len(found)} traces ({listed}); unpack the one you mean and give that.")
     return found[0]
+
+
+def _name_package(names: Sequence[str]) -> str | None:
+    """What the archive is, where it is a document or program of a well-known kind."""
+    if "[Content_Types].xml" in names:
+        return "an Office document"
+    if "mimetype" in names:
+        return "an OpenDocument file or an e-book"
+    if "AndroidManifest.xml" in names:
+        return "an Android app (APK)"
+    return "a Java archive" if "META-INF/MANIFEST.MF" in names else None
 
 
 def _weigh(member: Member) -> int:

@@ -135,6 +135,8 @@ def _open_packed(data: bytes, name: Path) -> Trace:
     _refuse_foreign(head, name)
     if looks_like_perfetto(head, len(data)):
         return _with_notes(_read_perfetto(data, name=str(name)), notes, cut=cut)
+    if cut and not find_utf16(head):
+        data = data[: data.rfind(b"\n") + 1] or data  # half a line may say something else
     return _with_notes(_read_text(data, name=str(name)), notes, cut=cut)
 
 
@@ -181,6 +183,8 @@ def _refuse_foreign(head: bytes, name: Path) -> None:
     if (found := name_binary(head) or name_document(text)) is not None:
         what, step = found
         raise UsageError(f"{name} is {what}; {step}.")
+    if not head.strip(b"\0"):
+        raise UsageError(f"{name} holds zeros only; copy the trace again.")
     if looks_like_perfetto(head, 1 << 62):
         return
     if b"\0" in text.rstrip(b"\0")[:256] and b"# tracer" not in text and b"TRACE:" not in text:

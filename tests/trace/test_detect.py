@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
+import tarfile
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import zstandard
 
+from android_suite.analysis.pipeline import analyze_trace
 from android_suite.errors import TraceError, Unsupported, UsageError
 from android_suite.trace.core.unpack import bound_bytes
 from android_suite.trace.detect import open_trace
@@ -123,3 +128,105 @@ def test_an_unknown_compression_inside_an_archive_names_the_archive(tmp_path: Pa
     file.write_bytes(gzip.compress(data))
     with pytest.raises(Unsupported, match=r"t\.dat\.gz, unpacked, is compressed with 'nine'"):
         open_trace(file)
+
+
+def tarred(data: bytes, mode: str = "w") -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, content in (("a/notes.txt", b"a note"), ("a/deep/trace", data)):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        lzma.compress, bz2.compress, tarred, lambda d: tarred(d, "w:gz"), lambda d: tarred(d, "w:xz"),
+        lambda d: tarred(gzip.compress(d)), lambda d: zipped(tarred(d)), lambda d: d.replace(b"\n", b"\r\n"),
+        lambda d: b"\xef\xbb\xbf" + d, lambda d: d.decode().encode("utf-16-le"), lambda d: d.decode().encode("utf-16-be"),
+        lambda d: d.decode().encode("utf-16"), lambda d: zipped(d.decode().replace("\n", "\r\n").encode("utf-16")),
+    ],
+)  # fmt: skip
+def test_twenty_events_in_more_wrappings(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "trace"
+    path.write_bytes(pack(TWENTY))
+    trace = open_trace(path)
+    assert trace.source.events == 20
+    assert trace["threads"].set_index("tid").loc[3, "comm"] == "x y"
+    assert not trace.source.cut
+
+
+def bug_report(**files: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        log = b"========\n== dumpstate: 2026\n" + b"a line\n" * 9000 + b"# tracer: nop\n" + TWENTY
+        for name, data in {"main_entry.txt": b"bugreport-x.txt", "bugreport-x.txt": log, **files}.items():
+            archive.writestr(name.replace("__", "/"), data)
+    return out.getvalue()
+
+
+def test_bug_reports(tmp_path: Path) -> None:
+    path = tmp_path / "bugreport.zip"
+    path.write_bytes(bug_report(FS__data__local__traces__a=gzip.compress(TWENTY), FS__data__anr__b=b"----- pid 1 at 1"))
+    trace = open_trace(path)
+    assert trace.source.events == 20
+    assert "read FS/data/local/traces/a of the archive" in trace.source.notes
+    path.write_bytes(bug_report(FS__data__misc__a=TWENTY, FS__data__misc__b=TWENTY))
+    with pytest.raises(UsageError, match=r"2 traces \(FS/data/misc/a, FS/data/misc/b\); unpack the one you mean"):
+        open_trace(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("main_entry.txt", "x")
+        archive.writestr("bugreport-x.txt", "no event\n" * 100)
+    with pytest.raises(UsageError, match="bug report without a trace"):
+        open_trace(path)
+
+
+def test_an_unpacked_bug_report(tmp_path: Path) -> None:
+    (tmp_path / "FS/data").mkdir(parents=True)
+    (tmp_path / "FS/data/trace").write_bytes(TWENTY)
+    (tmp_path / "main_entry.txt").write_bytes(b"x")
+    assert open_trace(tmp_path).source.events == 20
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+def test_the_good_part_of_a_cut_file(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    lines = [
+        b"   x-%d [000] d..2.  1.%06d: cpu_idle: state=%d cpu_id=0\n" % (i, i, i * 7919 % 99991) for i in range(5000)
+    ]
+    packed = pack(b"".join(lines))
+    path = tmp_path / "cut"
+    path.write_bytes(packed[: len(packed) * 2 // 3])
+    trace = open_trace(path)
+    assert 1000 < trace.source.events < 5000
+    assert trace.source.cut
+    assert any("it ends too early" in note for note in trace.source.notes)
+    last = trace.decode_event("cpu_idle").iloc[-1]  # type: ignore[misc]
+    assert int(last["state"]) == int(last["seq"]) * 7919 % 99991  # half a line is none
+    assert analyze_trace(trace).blind_ns > 0  # what is counted is a lower bound
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b" \n[\n{", r"JSON"), (b'\n{"a": 1, "traceEvents": [', "Chrome"), (b'[{"ph": "X"}]', "Chrome"),
+        (gzip.compress(b'[{"ph" : "X"}]'), "Chrome"), ('{"traceEvents": []}'.encode("utf-16"), "Chrome"),
+        (b"\xc1\x1f\xfc\xc1" + bytes(99), "CTF"), (b"/* CTF 1.8 */\ntrace {", "CTF"), (b"PERFILE2\0", "perf.data"),
+        (b"SIMPLEPERF\1\0", "simpleperf"), (b"*version\n3\n", "method trace"), (b"JAVA PROFILE 1.0.2\0", "heap dump"),
+        (b"\x09WINTRACE\x12\x05", "Winscope"), (gzip.compress(b"\x0a\x04\x08\1\x10\2\x12\6"), "pprof"),
+        (b"--------- beginning of main\n", "logcat"), (b"[    0.000000] Linux version 6\n", "kernel log"),
+        (b"Attaching 2 probes...\n", "bpftrace"), (b'1 brk(NULL) = 0x5\nopenat(3, "x") = 3\n', "strace"),
+        (b"[12:34:56.123456789] (+0.000000001) host sched_switch: { cpu_id = 0 }\n", "babeltrace"),
+        (b"swapper 0 [000] 12.345678: sched:sched_switch: x\n", "perf script"), (zipped(b"x"), "no trace"),
+        (b"sh 12/13 12.345678:  250000 cycles: ffff x\n", "perf script"), (bytes(64) + "x.etl".encode("utf-16-le"), "ETL"),
+        (b'{"type": "kshark.config.session"}', "KernelShark"), (b'{"meta": {"stackwalk": 1}}', "Firefox"),
+        (bytes(5000), "zeros"), (b"%PDF-1", "PDF"), (b"\0\0\0\x18ftypmp42", "MP4"), (b"\x04\x22\x4d\x18", "lz4 -d"),
+    ],
+)  # fmt: skip
+def test_what_is_no_trace_has_a_name(tmp_path: Path, content: bytes, word: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=word) as caught:
+        open_trace(path)
+    assert str(caught.value).startswith(f"{path} ")

@@ -20,6 +20,7 @@ from android_suite.errors import TraceError
 
 GZIP_MAGIC, ZSTD_MAGIC, XZ_MAGIC, BZIP2_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0", b"BZh"
 _STREAM_FAULTS = (zlib.error, lzma.LZMAError, zstandard.ZstdError, EOFError, OSError, ValueError)
+_CUT = "it ends too early"
 _XZ_MEMORY_BYTES = 1 << 30  # what xz -9 needs is 65 MiB
 _CHUNK_BYTES = 1 << 20
 _SMALLEST_BOUND_BYTES, _LARGEST_BOUND_BYTES, _RATIO = 256 << 20, 8 << 30, 100
@@ -102,12 +103,15 @@ def unpack_stream(data: bytes | memoryview, file: Path | str) -> Unpacked:
             for piece in _pieces(data, step):
                 out.write(piece)
                 check_bound(out.tell(), limit, file)
+        except EOFError:
+            fault = _CUT
+            break
         except _STREAM_FAULTS as error:
-            fault = str(error) or type(error).__name__
+            fault = f"{str(error) or type(error).__name__}: what stands shortly before it may be wrong"
             continue
         return Unpacked(data=out.getvalue())
     if not out.tell():
-        raise TraceError(file, 0, f"whole packed data ({fault})", hint="Copy the file again.")
+        raise TraceError(file, 0, f"whole packed data ({fault.partition(':')[0]})", hint="Copy the file again.")
     return Unpacked(data=out.getvalue(), fault=fault)
 
 
@@ -137,8 +141,8 @@ def _pieces(data: bytes | memoryview, step: int) -> Iterator[bytes]:
             fed = bytes(data[at : at + step]) if inflate.needs_input else b""
             at += len(fed)
             piece = inflate.decompress(fed, step)
-            if not piece and not fed and not inflate.eof:
-                raise EOFError("it ends too early")
+            if not piece and not fed and inflate.needs_input and not inflate.eof:
+                raise EOFError(_CUT)
             yield piece
         at -= len(inflate.unused_data)
 

@@ -26,7 +26,7 @@ FUNCTION, OVERFLOW, CONTEXT_SWITCH, WAKEUP, FIRST_NAME = 0, 1, 2, 3, 4
 
 # Indexes into ScanState.counts.
 UNPARSED, BAD_TIME, IN_BUFFER, WRITTEN, HEADERS, GAPS, NAMES, DIGITS, UNSORTED, LAST_TS = range(10)
-ANNOUNCED_CPUS, SYNCS, LARGEST_TID, LATENCY, STACKS, FLAGS, NEAR = range(10, 17)
+ANNOUNCED_CPUS, SYNCS, LARGEST_TID, LATENCY, STACKS, FLAGS, NEAR, MOVED = range(10, 18)
 # How the event's name ends: "name:", "name(" (a system call entered) or "name ->" (left).
 DELIM_COLON, DELIM_ENTER, DELIM_EXIT = 0, 1, 2
 
@@ -47,7 +47,7 @@ class ScanState:
     Offsets are positions in the whole buffer plus one (0: none), so that untouched pages of these large arrays cost nothing.
     """
 
-    counts: np.ndarray = field(default_factory=lambda: np.zeros(17, np.int64))
+    counts: np.ndarray = field(default_factory=lambda: np.zeros(18, np.int64))
     name_slots: np.ndarray = field(default_factory=lambda: np.zeros(4 * MAX_NAMES, np.int32))
     name_start: np.ndarray = field(default_factory=lambda: np.zeros(MAX_NAMES, np.int64))
     name_size: np.ndarray = field(default_factory=lambda: np.zeros(MAX_NAMES, np.int64))
@@ -170,6 +170,8 @@ def _scan(
         seen[tid] = 1
         counts[LARGEST_TID] = max(counts[LARGEST_TID], tid)
         if tgid >= 0:
+            if tgids[tid] != tgid + 1 and tgids[tid] != 0:
+                counts[MOVED] += 1
             tgids[tid] = tgid + 1
         size = comm_end - start
         if size > 0 and not (size == 5 and buf[start] == 60 and buf[start + 1] == 46):  # <...>

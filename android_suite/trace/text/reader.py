@@ -29,6 +29,7 @@ from android_suite.trace.text.lines import (
     IN_BUFFER,
     LAST_TS,
     LATENCY,
+    MOVED,
     NEAR,
     STACKS,
     UNPARSED,
@@ -167,6 +168,10 @@ def _notes(builder: TextTables) -> list[str]:
         notes.append(f"{int(counts[UNSORTED])} lines stood earlier than the line before them; sorted by time")
     if counts[LATENCY]:
         notes.append("latency format: the kernel cuts names to 8 characters in it")
+    if counts[MOVED]:
+        notes.append(
+            "thread ids were used again by another process: what is said of them is of both, under the last one's name"
+        )
     if counts[STACKS]:
         notes.append(f"{int(counts[STACKS])} lines of stack traces were left out")
     if counts[UNPARSED] + counts[BAD_TIME]:

@@ -273,7 +273,6 @@ _PARSERS: dict[Table, _Parser] = {
     events.TASK: _task,
 }
 _EVENT_OF_NAME: dict[str, Event] = {name: e for e in EVENTS for name in e.text_names or (e.bare_name,)}
-_EVENT_OF_NAME |= {"context_switch": _EVENT_OF_NAME["sched_switch"], "wakeup": _EVENT_OF_NAME["sched_wakeup"]}
 _FORMS = {e.name: _expression(e) for e in EVENTS if e.text_form}
 _GROUPS: tuple[tuple[Table, _Parser | None], ...] = (
     *((table, _PARSERS.get(table)) for table in dict.fromkeys(e.table for e in EVENTS)),

@@ -1,0 +1,190 @@
+"""Layouts of ftrace text beside the usual one: latency format, kernel logs, flags of any number, texts without an event."""
+
+from __future__ import annotations
+
+import pytest
+
+from android_suite.errors import TraceError
+from android_suite.tables.trace import Trace
+from android_suite.trace.text.reader import read_text
+
+HEADER = """# tracer: {tracer}
+#
+# {tracer} latency trace v1.1.5 on 6.6.1
+# --------------------------------------------------------------------
+# latency: 97 us, #{kept}/{written}, CPU#3 | (M:{model} VP:0, KP:0, SP:0 HP:0 #P:8)
+#    -----------------
+#    | task: rt-77 (uid:0 nice:0 policy:1 rt_prio:5)
+#    -----------------
+#  => started at: lock_a
+#  => ended at:   unlock_a
+#
+#  cmd     pid     |||||| time  |   caller
+#     \\   /        ||||||  \\    |    /
+"""
+SWITCH = (
+    "sched_switch: prev_comm=rt prev_pid=77 prev_prio={prio} prev_state=S ==> next_comm=gc next_pid=88 next_prio=120"
+)
+
+
+def read(*lines: str) -> Trace:
+    return read_text("\n".join(lines).encode() + b"\n")
+
+
+@pytest.mark.parametrize(
+    "tracer", ["irqsoff", "preemptoff", "preemptirqsoff", "wakeup", "wakeup_rt", "wakeup_dl", "nop"]
+)
+@pytest.mark.parametrize(
+    "flags", ["d..2.", "d..2", "dNh4.", "D.Zf.1", "dLnh1.2", "b.....2", "Xp..1..", ".....", "dBs3."]
+)
+def test_latency_format_of_every_tracer(tracer: str, flags: str) -> None:
+    trace = read(
+        HEADER.format(tracer=tracer, kept=5, written=5, model="PREEMPT_RT"),
+        f"      rt-77      3{flags}    0us : lock_a <-caller_a",
+        f"      rt-77      3{flags}   10us+: {SWITCH.format(prio=94)}",
+        f"HeapTaskDaemon-88    11{flags} 1234us!: tracing_mark_write: B|88|x",
+        f"    <...>-88     3{flags} 123456us#: print: tracing_mark_write: E|88",
+        f"    <...>-88     3{flags} 1234567us@: <stack trace>",
+        " => unlock_a",
+        " => caller_a",
+    )
+    source = trace.source
+    assert (source.events, source.lost_events, source.cpus, source.end_ns) == (4, 0, 12, 123_456_000)
+    assert trace["sched_switch"][["ts_ns", "cpu", "prev_tid"]].values.tolist() == [[10_000, 3, 77]]
+    assert trace["marker"]["text"].tolist() == ["B|88|x", "E|88"]
+    assert trace["threads"].set_index("tid")["comm"].to_dict() == {77: "rt", 88: "gc"}
+    assert "3 lines of stack traces were left out" in source.notes
+
+
+def test_latency_header_tells_of_losses() -> None:
+    head = HEADER.format(tracer="nop", kept=1, written=11, model="preempt")
+    assert read(head, f"  rt-77  3d..2.  5us : {SWITCH.format(prio=94)}").source.lost_events == 10
+
+
+def test_the_wakeup_tracers_own_lines() -> None:
+    trace = read(
+        HEADER.format(tracer="wakeup_rt", kept=3, written=3, model="preempt"),
+        "  <idle>-0       3d.h4.    0us :      0:120:R   + [003]  2389: 94:R sleep",
+        "  <idle>-0       3d..3.    5us :      0:120:R ==> [003]  2389: 94:R sleep",
+        "   sleep-2389    3d..3.    9us :   2389: 94:D ==> [003]     0:120:R <idle>",
+    )
+    wake, switch = trace["sched_wake"], trace["sched_switch"]
+    assert wake[["tid", "target_tid", "target_prio", "target_cpu"]].values.tolist() == [[0, 2389, 94, 3]]
+    assert switch[["prev_tid", "prev_prio", "prev_state", "next_tid", "next_prio"]].values.tolist() == [
+        [0, 120, 0, 2389, 94], [2389, 94, 3, 0, 120],
+    ]  # fmt: skip
+    assert trace.source.event_counts == {"context_switch": 2, "wakeup": 1}
+    twice = read(
+        "  <idle>-0  3d..3.  5us :  0:120:R ==> [003]  77: 94:R rt",
+        f"  rt-77  3d..3.  6us : {SWITCH.format(prio=94)}",
+    )
+    assert len(twice["sched_switch"]) == 1  # where the event is recorded, the tracer's line says it once more
+
+
+def test_trace_cmd_report_in_latency_format() -> None:
+    trace = read(
+        "version = 7", "cpus=12",
+        "      rt-77      3d..2. 12.000001: sched_switch:         rt:77 [94] S ==> gc:88 [120]",
+        "HeapTask-88     11d..2. 12.500001500: sched_waking:         rt:77 [94] CPU:003",
+    )  # fmt: skip
+    assert trace.source.duration_ns == 500_000_500
+    assert trace["sched_wake"][["tid", "cpu", "target_tid"]].values.tolist() == [[88, 11, 77]]
+
+
+@pytest.mark.parametrize(
+    "prefix", ["[   12.345678] ", "<6>[   12.345678] ", "[   12.345678][ T1234] ", "[   12.345678][    C3]   ",
+               "Nov 28 22:10:11 host kernel: [   12.345678] ", "<4>"]
+)  # fmt: skip
+def test_a_kernel_log_with_a_dump(prefix: str) -> None:
+    trace = read(
+        f"{prefix}BUG: kernel NULL pointer dereference",
+        f"{prefix}Dumping ftrace buffer:",
+        f"{prefix}---------------------------------",
+        f"{prefix}CPU:3 [LOST 45 EVENTS]",
+        f"{prefix}      rt-77      3d..2. 11111111us : {SWITCH.format(prio=94)}",
+        f"{prefix}  <idle>-0       1dNh2. 11112111us+: sched_wakeup: comm=rt pid=77 prio=94 target_cpu=003",
+        f"{prefix}---------------------------------",
+    )
+    assert (trace.source.events, trace.source.duration_ns, trace.source.lost_events) == (2, 1_000_000, 45)
+    assert trace["threads"].set_index("tid")["comm"].to_dict() == {0: "swapper", 77: "rt", 88: "gc"}
+    assert any("latency format" in note for note in trace.source.notes)
+
+
+@pytest.mark.parametrize(
+    ("flags", "header"),
+    [
+        ("....", ""), ("d...", ""), ("dNh.", ""), (".....", ""), ("d..2.", ""), ("d...1..", ""), ("d..h1.1", "|||||||"),
+        ("d..21", "|||||"), ("d..2", "||||"), ("D.Zf.f", ""),
+    ],
+)  # fmt: skip
+def test_flags_without_a_gap(flags: str, header: str) -> None:
+    columns = f"#           TASK-PID     CPU#  {header}  TIMESTAMP  FUNCTION"
+    trace = read(
+        "# tracer: nop", columns if header else "#",
+        f"worker/u16:1-77    (   77) [004] {flags}99.196720: tracing_mark_write: B|77|one",
+        f"worker/u16:1-77    (   77) [004] {flags}100.196730: tracing_mark_write: E|77",
+    )  # fmt: skip
+    assert trace["marker"]["ts_ns"].tolist() == [99_196_720_000, 100_196_730_000]
+
+
+def test_digits_of_flags_by_the_time_around() -> None:
+    trace = read(
+        "   a-77 [004] d..2. 316.196720: tracing_mark_write: B|77|one",
+        "   a-77 [004] d..21316.196730: tracing_mark_write: E|77",
+        "   a-77 [004] d..2316.196740: tracing_mark_write: B|77|two",
+    )
+    assert trace["marker"]["ts_ns"].tolist() == [316_196_720_000, 316_196_730_000, 316_196_740_000]
+
+
+@pytest.mark.parametrize("prio", [-1, -101, 139, 4096, 65535, 2147483647])
+def test_priorities_of_any_size(prio: int) -> None:
+    trace = read(f"  rt-77 [003] d..2. 1.000005: {SWITCH.format(prio=prio)}")
+    assert trace["sched_switch"]["prev_prio"].tolist() == [prio]
+
+
+def test_markers_printed_raw() -> None:
+    trace = read(
+        "   app-55    [001]  1.000000: print:                 ip=0xffffffff81000000 buf=B|55|a buf=b",
+        "   app-55    [001]  1.000001: print:                 ip=0xffffffff81000000 buf=E|55",
+        "   app-55    [001]  1.000002: tracing_mark_write: ip=1 buf=2",
+    )
+    assert trace["marker"]["text"].tolist() == ["B|55|a buf=b", "E|55", "ip=1 buf=2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("# tracer: function_graph\n#\n 0)   0.100 us    |  foo();\n", "function_graph"),
+        (" 1)               |  do_page_fault() {\n 1)   0.200 us    |    down_read();\n", "function_graph"),
+        ("# tracer: nop\n#\n# entries-in-buffer/entries-written: 0/0   #P:8\n", "trace is empty"),
+        ("CPU:1 [LOST 5 EVENTS]\n# tracer: nop\n", "trace is empty"),
+        ("some log\n" * 9 + "# tracer: nop\n", "trace is empty"),
+        ("[    1.000000] Dumping ftrace buffer:\n[    1.000001]    (ftrace buffer empty)\n", "buffer was empty"),
+        (
+            "# tracer: irqsoff\n            bash  1234 1 0 00000000 00000000 [00001234] 0.012ms (+0.003ms): sched_wakeup: x\n",
+            "verbose latency format",
+        ),
+        ("   app-55    [001] d..2. 12345: sched_wakeup: comm=a\n", "times in seconds"),
+    ],
+)  # fmt: skip
+def test_texts_without_an_event_are_refused(text: str, words: str) -> None:
+    with pytest.raises(TraceError, match=words):
+        read_text(text.encode())
+
+
+def test_a_legacy_html_whose_viewer_quotes_the_data() -> None:
+    line = "   app-55    (   55) [001] d..2. 1.000000: tracing_mark_write: E|55"
+    page = (
+        '<html><head><script>if(!b(/^  var linuxPerfData = "\\\\$/))return f;</script></head><body><script>\n'
+        f'  var linuxPerfData = "\\\n# tracer: nop\\n\\\n{line}\\n\\\n";\n</script></body></html>'
+    )
+    trace = read_text(page.encode())
+    assert (trace.source.format, trace.source.events) == ("systrace_html", 1)
+
+
+def test_a_thread_id_of_two_processes() -> None:
+    trace = read(
+        "   a-77 (   77) [004] d..2. 1.000001: tracing_mark_write: E|77",
+        "   b-77 (   12) [004] d..2. 2.000001: tracing_mark_write: E|12",
+    )
+    assert any("used again by another process" in note for note in trace.source.notes)

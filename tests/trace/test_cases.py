@@ -12,6 +12,7 @@ import pytest
 from android_suite.analyze import analyze_file, summarize, write_tables
 from android_suite.cli.main import run
 from android_suite.errors import SuiteError, TraceError, UsageError
+from android_suite.model.document import to_plain
 
 Analyze = Callable[[str], dict[str, Any]]
 
@@ -26,7 +27,11 @@ def cases(shared_root: Path) -> Path:
 
 @pytest.fixture
 def analyze(cases: Path) -> Analyze:
-    return lambda name: summarize(analyze_file(cases / name))
+    def analyzed(name: str) -> dict[str, Any]:
+        plain: dict[str, Any] = to_plain(summarize(analyze_file(cases / name)))
+        return plain
+
+    return analyzed
 
 
 def metric(summary: dict[str, Any], name: str) -> tuple[float | None, str]:
@@ -120,7 +125,7 @@ def test_what_is_inferred_says_so(cases: Path, tmp_path: Path) -> None:
     roles = analysis["thread_roles"].set_index("tid")
     assert roles.loc[[100, 101], ["tgid", "inferred"]].values.tolist() == [[100, True], [100, True]]
     assert any("was inferred" in note for note in analysis.notes)
-    write_tables(analysis, tmp_path / "out")
+    write_tables(analysis, summarize(analysis), tmp_path / "out")
     assert (tmp_path / "out/thread_roles.parquet").is_file()
 
 

@@ -14,6 +14,7 @@ from android_suite.errors import TraceError
 from android_suite.tables import events
 from android_suite.tables.schema import check_frame
 from android_suite.tables.trace import Trace
+from android_suite.trace.detect import open_trace
 from android_suite.trace.perfetto import index as perfetto_index
 from android_suite.trace.perfetto.packets import PACKET_FIELDS, read_packets
 from android_suite.trace.perfetto.reader import read_perfetto
@@ -319,6 +320,19 @@ def test_a_cut_trace_is_read_and_says_so() -> None:
     trace = checked(raw.SerializeToString()[:-2])
     assert len(trace["marker"]) == 1
     assert any("inside a packet" in note for note in trace.source.notes)
+
+
+@pytest.mark.parametrize("padding", [bytes(4096), b"\xff" * 9, b" " * 100])
+def test_padding_is_left_out_and_said(padding: bytes, tmp_path: Path) -> None:
+    raw = protos.Trace()
+    for ts in (10, 20):
+        bundle(raw, 0).event.add(timestamp=ts, pid=1).print.buf = "x"
+    path = tmp_path / "padded"
+    path.write_bytes(raw.SerializeToString() + padding)
+    trace = open_trace(path)
+    assert len(trace["marker"]) == 2
+    assert trace.source.cut
+    assert any("padding" in note for note in trace.source.notes)
 
 
 @pytest.mark.parametrize("data", [b"\x0a", b"\x0a\xff\xff", b"\xff" * 50, b"\x0a\x02\xff\xff", b"\x0a\x02\x0a\x7f"])

@@ -96,6 +96,17 @@ def test_version_7_with_two_buffers(compression: str, big_endian: bool, tmp_path
     assert any("'side'" in note for note in trace.source.notes)
 
 
+@pytest.mark.parametrize("text", [b"10 7\n11 7\n\0", b"10 7\0", b"10 7"])
+def test_tgids_under_the_number_of_the_cpu_count(tmp_path: Path, text: bytes) -> None:
+    layout = make_layout()
+    pages = pages_of(layout, {100: "a"})
+    path = tmp_path / "t.dat"
+    path.write_bytes(make_dat_v7(layout, [DatBuffer(cpus={0: pages})], options=[(8, text)], cmdlines="10 foo\n"))
+    trace = read_trace_dat(path)
+    assert (trace.source.events, trace.source.cpus) == (1, 1)
+    assert trace["threads"].set_index("tid").loc[10, "tgid"] == 7
+
+
 def test_times_are_shifted_and_scaled(tmp_path: Path) -> None:
     layout = make_layout()
     pages = pages_of(layout, {1 << 40: "a", (1 << 40) + 1000: "b"})

@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -37,13 +37,12 @@ from android_suite.model.document import read_document, to_plain
 from android_suite.model.launch import FAILED
 from android_suite.model.run import IterationRecord
 from android_suite.store import layout
-from android_suite.store.run import Run, is_run, open_run, write_atomic, write_json
-from android_suite.tables.events import THREADS
+from android_suite.store.run import Run, open_run, write_atomic, write_json
 from android_suite.tables.evidence import LOCK_MODES
 from android_suite.tables.samples import SAMPLES
 from android_suite.tables.schema import check_frame, make_frame
 from android_suite.tables.trace import Trace, TraceSource, fill_missing
-from android_suite.trace.detect import find_capture, open_trace
+from android_suite.trace.detect import open_trace
 from android_suite.trace.ring.capture_folder import read_raw_capture
 
 _SUMMARY = "analysis.json"
@@ -172,45 +171,6 @@ def write_tables(analysis: Analysis, summary: AnalysisSummary, folder: Path) -> 
     for name in (*analysis.tables, "thread_states"):
         _write_parquet(analysis[name], folder / f"{name}.parquet")
     write_json(folder / _SUMMARY, to_plain(summary))
-
-
-def export_perfetto(path: Path, target: Path, *, iteration: int | None = None, process: str | None = None) -> None:
-    """Writes the trace at ``path`` (a run directory or any trace) as a Perfetto trace with the suite's own tracks.
-
-    Raises:
-        UsageError: there is no trace, or several and none chosen.
-        TraceError: it is damaged.
-    """
-    from android_suite.trace.perfetto.write.writer import write_perfetto
-
-    if is_run(path):
-        run = open_run(path)
-        record = choose_iteration(run, iteration)
-        trace = read_raw_capture(run.raw(record) / layout.FTRACE)
-        analysis = analyze_trace(trace, process=process or record.process or None, evidence=read_evidence(run, record))
-    else:
-        trace = open_trace(path)
-        analysis = analyze_trace(trace, process=process)
-    require_process(analysis, path, process)
-    # The processes as the analysis found them: many a trace has no column for them.
-    threads = analysis["thread_roles"][list(THREADS.dtypes)]
-    write_perfetto(replace(trace, tables={**trace.tables, THREADS.name: threads}), analysis.tables, target)
-
-
-def export_trace_dat(path: Path, target: Path, *, iteration: int | None = None) -> None:
-    """Writes the raw capture of a run directory (or a folder that is one) as trace.dat.
-
-    Raises:
-        UsageError: there is no raw capture, or several and none chosen.
-        TraceError: it is damaged.
-    """
-    from android_suite.trace.dat.writer import write_trace_dat
-
-    if is_run(path):
-        run = open_run(path)
-        write_trace_dat(run.raw(choose_iteration(run, iteration)) / layout.FTRACE, target)
-    else:
-        write_trace_dat(find_capture(path), target)
 
 
 def choose_iteration(run: Run, index: int | None) -> IterationRecord:

@@ -10,7 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from android_suite.analyze import analyze_file, export_perfetto
+from android_suite.analyze import analyze_file
+from android_suite.export import PERFETTO, TEXT, export_trace
 from benchmarks.child import FILES
 from benchmarks.generate import generate
 
@@ -26,7 +27,7 @@ def warm_up(folder: Path) -> None:
     generate(folder, _EVENTS)
     for file in dict.fromkeys(FILES.values()):
         analyze_file(folder / file)
-    export_perfetto(folder / FILES["raw"], folder / "exported.pftrace")
+    export_trace(folder / FILES["raw"], {PERFETTO: folder / "exported.pftrace", TEXT: folder / "exported.txt"})
 
 
 def main() -> None:

@@ -36,6 +36,7 @@ MAY: dict[str, set[str]] = {
     "analysis": {"errors", "model", "jit", "tables"},
     "stats": {"errors"},
     "analyze": GROUND | {"tables", "trace", "evidence", "analysis"},
+    "export": GROUND | {"tables", "trace", "analysis", "analyze"},
     "compare": GROUND | {"tables", "stats", "analyze"},
     "report": {"errors", "model"},
     # doors: know both halves, measure nothing
@@ -53,11 +54,11 @@ MAY: dict[str, set[str]] = {
     },
     "cli": GROUND
     | {"device", "virtual", "boot", "capture", "workload", "record", "campaign"}
-    | {"tables", "trace", "evidence", "analyze", "compare", "report"},
+    | {"tables", "trace", "evidence", "analyze", "export", "compare", "report"},
     "pytest_plugin": GROUND | {"device", "boot", "workload", "record", "analyze"},
 }
 ONLINE = {"device", "virtual", "boot", "capture", "workload", "record"}
-OFFLINE = {"jit", "tables", "trace", "evidence", "analysis", "stats", "analyze", "compare", "report"}
+OFFLINE = {"jit", "tables", "trace", "evidence", "analysis", "stats", "analyze", "export", "compare", "report"}
 # third-party package -> rooms that may know it
 ONLY_IN: dict[str, set[str]] = {
     "adbutils": {"device"},

@@ -8,36 +8,54 @@ import click
 
 from android_suite.cli.output import say
 from android_suite.errors import UsageError
+from android_suite.export import PERFETTO, TEXT, TRACE_DAT, export_trace
 
 _file = click.Path(path_type=Path, dir_okay=False)
+_READ_WITH = {
+    PERFETTO: "open it at ui.perfetto.dev",
+    TRACE_DAT: "read it with trace-cmd report or kernelshark",
+    TEXT: "a line an event",
+}
+_NAMED = 4  # events of which a Perfetto file says that it has them not
 
 
 @click.command("export")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--perfetto", type=_file, help="Write a Perfetto trace: the events and the suite's own tracks.")
-@click.option("--trace-dat", type=_file, help="Write trace.dat, for trace-cmd and KernelShark (from a run directory).")
+@click.option(PERFETTO, type=_file, help="Write a Perfetto trace: the events and the suite's own tracks.")
+@click.option(TRACE_DAT, type=_file, help="Write trace.dat, for trace-cmd and KernelShark (from a run directory).")
+@click.option(
+    TEXT,
+    type=_file,
+    help="Write text, a line an event as trace-cmd report prints it (from a run directory or trace.dat).",
+)
 @click.option(
     "--iteration", type=click.IntRange(0), default=None, help="Which iteration of a run (default: its only one)."
 )
 @click.option("--process", help="The app's process name (default: the run's).")
 def command(
-    path: Path, perfetto: Path | None, trace_dat: Path | None, iteration: int | None, process: str | None
+    path: Path,
+    perfetto: Path | None,
+    trace_dat: Path | None,
+    text: Path | None,
+    iteration: int | None,
+    process: str | None,
 ) -> int:
-    """Write a trace with the suite's own tracks (waits, holds, inversions, late frames) beside the original events.
+    """Write a trace for other tools. Options may be combined.
 
-    PATH is a run directory or any trace that `analyze` reads.
+    PATH is a run directory or any trace that `analyze` reads. Perfetto files have the suite's own tracks (waits, holds,
+    inversions, late frames) beside the events.
     """
-    from android_suite.analyze import export_perfetto, export_trace_dat
-
-    if perfetto is None and trace_dat is None:
-        raise UsageError("say what to write: --perfetto FILE or --trace-dat FILE.")
-    for target in (perfetto, trace_dat):
-        if target is not None and not target.parent.is_dir():
-            raise UsageError(f"{target.parent} is no folder to write {target.name} to; make it or name another.")
-    if perfetto is not None:
-        export_perfetto(path, perfetto, iteration=iteration, process=process)
-        say(f"wrote {perfetto}; open it at ui.perfetto.dev")
-    if trace_dat is not None:
-        export_trace_dat(path, trace_dat, iteration=iteration)
-        say(f"wrote {trace_dat}; read it with trace-cmd report or kernelshark")
+    asked = {PERFETTO: perfetto, TRACE_DAT: trace_dat, TEXT: text}
+    targets = {option: target for option, target in asked.items() if target is not None}
+    if not targets:
+        raise UsageError(f"say what to write: {PERFETTO} FILE, {TRACE_DAT} FILE or {TEXT} FILE.")
+    exported = export_trace(path, targets, iteration=iteration, process=process)
+    for option, target in targets.items():
+        say(f"wrote {target}; {_READ_WITH[option]}")
+    if exported.left_out:
+        most = sorted(exported.left_out, key=lambda name: -exported.left_out[name])
+        listed = ", ".join(f"{exported.left_out[name]} {name}" for name in most[:_NAMED])
+        more = f" and {len(most) - _NAMED} kinds more" if len(most) > _NAMED else ""
+        count = sum(exported.left_out.values())
+        say(f"{count} events of kinds that the suite does not keep are not in {perfetto}: {listed}{more}")
     return 0

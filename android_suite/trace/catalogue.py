@@ -263,6 +263,11 @@ def events_of(table: Table) -> Iterator[Event]:
     return (event for event in EVENTS if event.table is table)
 
 
+def names_of_event() -> frozenset[str]:
+    """What text and Perfetto call the events of the catalogue; named system calls are not among them."""
+    return frozenset(name for event in EVENTS for name in (event.bare_name, *event.text_names))
+
+
 def text_key(name: str, column: str) -> str:
     """What stands in text before the column's value: ``prev_pid=``. ``name`` is the event's ``system:event``."""
     event = _BY_NAME[name]

@@ -1,0 +1,157 @@
+"""A run directory or a trace to files for the field's own viewers: Perfetto, trace-cmd and KernelShark, plain text.
+
+What cannot be written is refused before anything is written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from android_suite.analysis.pipeline import analyze_trace
+from android_suite.analyze import choose_iteration, read_evidence, require_process
+from android_suite.errors import UsageError
+from android_suite.model.run import IterationRecord
+from android_suite.store import layout
+from android_suite.store.run import Run, is_run, open_run
+from android_suite.tables.events import THREADS
+from android_suite.tables.trace import Trace
+from android_suite.trace.catalogue import names_of_event
+from android_suite.trace.dat.reader import MAGIC, open_trace_dat
+from android_suite.trace.dat.writer import write_trace_dat
+from android_suite.trace.detect import find_capture, open_trace
+from android_suite.trace.perfetto.write.writer import write_perfetto
+from android_suite.trace.render.lines import render_text
+from android_suite.trace.ring.capture_folder import open_raw_capture, read_raw_capture
+
+PERFETTO, TRACE_DAT, TEXT = "--perfetto", "--trace-dat", "--text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        left_out: events of the trace that the Perfetto file has not, by name; the other files have every event.
+    """
+
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """What is exported: ``capture`` is the folder of its raw pages, ``dat`` its trace.dat; text and Perfetto have neither."""
+
+    path: Path
+    run: Run | None = None
+    record: IterationRecord | None = None
+    capture: Path | None = None
+    dat: Path | None = None
+
+    def read(self) -> Trace:
+        return read_raw_capture(self.capture) if self.capture else open_trace(self.path)
+
+
+def export_trace(
+    path: Path, targets: Mapping[str, Path], *, iteration: int | None = None, process: str | None = None
+) -> Exported:
+    """Writes the trace at ``path``.
+
+    Args:
+        path: a run directory or any trace.
+        targets: the file to write by kind: PERFETTO (with the suite's own tracks), TRACE_DAT, TEXT (a line an event, as
+            ``trace-cmd report`` prints it).
+        iteration: of a run that has several traced ones.
+        process: the app, where it is not the run's.
+
+    Raises:
+        UsageError: there is no trace, several and none chosen, or a kind of file that it cannot become.
+        TraceError: it is damaged.
+    """
+    source = _find(path, iteration)
+    _check(source, targets)
+    trace = source.read() if {PERFETTO, TEXT} & targets.keys() else None
+    exported = Exported()
+    if PERFETTO in targets and trace is not None:
+        exported = Exported(left_out=_write_perfetto(source, trace, targets[PERFETTO], process))
+    if TRACE_DAT in targets and source.capture is not None:
+        write_trace_dat(source.capture, targets[TRACE_DAT], trace=trace)
+    if TEXT in targets and trace is not None:
+        _write_text(source, trace, targets[TEXT])
+    return exported
+
+
+def _find(path: Path, iteration: int | None) -> _Source:
+    if is_run(path):
+        run = open_run(path)
+        record = choose_iteration(run, iteration)
+        return _Source(path=path, run=run, record=record, capture=run.raw(record) / layout.FTRACE)
+    if path.is_dir() and next(path.glob("**/meta.json"), None) is not None:
+        return _Source(path=path, capture=find_capture(path))
+    try:
+        with path.open("rb") as file:
+            dat = path if file.read(len(MAGIC)) == MAGIC else None
+    except OSError:
+        dat = None  # the reader says what is wrong with it
+    return _Source(path=path, dat=dat)
+
+
+def _check(source: _Source, targets: Mapping[str, Path]) -> None:
+    """Refuses what cannot be written."""
+    for option, target in targets.items():
+        if not target.parent.is_dir():
+            raise UsageError(f"{target.parent} is no folder to write {target.name} to; make it or name another.")
+        if target.exists() and source.path.exists() and target.samefile(source.path):
+            raise UsageError(f"{option} {target} is the trace itself; name another file.")
+    if len({target.absolute() for target in targets.values()}) < len(targets):
+        raise UsageError(f"{' and '.join(targets)} name one file; name one for each.")
+    if TRACE_DAT in targets and source.capture is None:
+        why = "it is one already" if source.dat else "a run directory is needed"
+        raise UsageError(f"no trace.dat can be made of {source.path}, {why}; leave out {TRACE_DAT}.")
+    if TEXT in targets and source.capture is None and source.dat is None:
+        raise UsageError(
+            f"{TEXT} needs a run directory or a trace.dat (unpacked), which have the kernel's print formats; "
+            f"{source.path} is neither. Leave out {TEXT}."
+        )
+
+
+def _write_perfetto(source: _Source, trace: Trace, target: Path, process: str | None) -> dict[str, int]:
+    """Writes the file; the events that it has not, by name."""
+    if source.run is not None and source.record is not None:
+        evidence = read_evidence(source.run, source.record)
+        analysis = analyze_trace(trace, process=process or source.record.process or None, evidence=evidence)
+    else:
+        analysis = analyze_trace(trace, process=process)
+    require_process(analysis, source.path, process)
+    # The processes as the analysis found them: many a trace has no column for them.
+    threads = analysis["thread_roles"][list(THREADS.dtypes)]
+    write_perfetto(replace(trace, tables={**trace.tables, THREADS.name: threads}), analysis.tables, target)
+    known = names_of_event()
+    return {
+        name: count
+        for name, count in trace.source.event_counts.items()
+        if count and (bare := name.rpartition(":")[2]) not in known and not bare.startswith(("sys_enter_", "sys_exit_"))
+    }
+
+
+def _write_text(source: _Source, trace: Trace, target: Path) -> None:
+    """Writes a line an event; the file is whole or not there."""
+    if source.capture is not None:
+        opened = open_raw_capture(source.capture)
+    else:
+        assert source.dat is not None  # checked before
+        opened = open_trace_dat(source.dat)
+    threads = trace[THREADS.name]
+    comms = dict(zip(threads["tid"].tolist(), threads["comm"].tolist(), strict=True))
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with unfinished.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
+            stream.write(f"cpus={trace.source.cpus}\n")
+            stream.writelines(f"{line}\n" for line in render_text(opened, comms))
+        unfinished.replace(target)
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written ({error.strerror}); choose another place with {TEXT}.") from error
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -49,8 +49,8 @@ def render_summary(counts: Counter[str], wrong: int, seconds: float) -> list[str
         lines += [f"{form:<12}" + "".join(f"{counts[f'{form} {shape}']:>9}" for shape in _SHAPES)]
     blamed = counts["direct"] + counts["chained"]
     lines.append(
-        f"checked: {counts['waits']} waits, {counts['holds']} holds, {counts['blockers']} stretches of who waited for whom, "
-        f"{blamed} inversions with who is blamed and for what "
+        f"checked: {counts['waits']} waits for mmap_lock, {counts['vma waits']} for a VMA, {counts['holds']} holds, "
+        f"{counts['blockers']} stretches of who waited for whom, {blamed} inversions with who is blamed and for what "
         f"({counts['direct']} direct, {counts['chained']} chained), {counts['intruders']} intruders, "
         f"{counts['madvise']} madvise calls, {counts['states']} stretches of thread states"
     )

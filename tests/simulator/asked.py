@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from android_suite.analysis.pipeline import Analysis, Evidence, analyze_trace
 from android_suite.tables.trace import Trace
@@ -55,6 +56,7 @@ class Mine:
     def __init__(self) -> None:
         self.waits: dict[int, tuple[int, ...]] = {}
         self.holds: dict[int, tuple[int, ...]] = {}
+        self.vma_waits: dict[int, dict[str, Any]] = {}
         self.blockers: list[dict[str, object]] = []
         self.inversions: list[dict[str, object]] = []
         self.madvise: list[dict[str, object]] = []
@@ -72,6 +74,8 @@ def analyze_worlds(worlds: Sequence[World], trace: Trace, asked: Asked) -> tuple
         columns = ("tid", "mm", "write", "start_ns", "end_ns", last, "quality", extra)
         for row, values in enumerate(zip(*(table[c].tolist() for c in columns), strict=True)):
             getattr(out[values[0] // 1000], name)[row] = values
+    for row, values in enumerate(analysis["vma_waits"].to_dict("records")):
+        out[values["tid"] // 1000].vma_waits[row] = values
     for values in analysis["lock_blockers"].to_dict("records"):
         out[values["waiter_tid"] // 1000].blockers.append(values)
     ran: defaultdict[int, dict[int, int]] = defaultdict(dict)

@@ -6,11 +6,11 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from android_suite.tables.derived import HOW, INVERSION_KINDS, OUTCOMES, PATHS, REASONS, UNKNOWN
+from android_suite.tables.derived import HOW, INVERSION_KINDS, LOCKS, OUTCOMES, PATHS, REASONS, UNKNOWN
 from android_suite.tables.trace import Trace
 from tests.simulator.asked import Asked, Mine, analyze_worlds
-from tests.simulator.check import states_true
-from tests.simulator.kernel import Moment, Wait
+from tests.simulator.check import false_vma_waits, states_true
+from tests.simulator.kernel import Moment, VmaWait, Wait
 from tests.simulator.layout import NUMBERS, Place, place
 from tests.simulator.truth import holders_at, suspects_at, writers_ahead
 from tests.simulator.world import World
@@ -30,7 +30,8 @@ def check_partial(worlds: Sequence[World], trace: Trace, asked: Asked, *, apart:
     for number, (world, mine) in enumerate(zip(worlds, parts, strict=True)):
         at = place(number, apart=apart)
         problems = [
-            *_locks_true(world, mine, at, asked), *_blockers_true(world, mine, at, asked),
+            *_locks_true(world, mine, at, asked), *false_vma_waits(world, mine, at, asked, whole=False),
+            *_blockers_true(world, mine, at, asked),
             *_inversions_true(world, mine, at, asked),
             *_madvise_true(world, mine, at, asked), *states_true(world, analysis, at, asked, whole=False),
         ]  # fmt: skip
@@ -94,22 +95,31 @@ def _moments(world: World, begins: Sequence[int], at: Place, start: int, end: in
         yield moment, low, high
 
 
-def _find_wait(moment: Moment, at: Place, claim: Mapping[str, object]) -> Wait | None:
+def _all_told(world: World) -> set[int]:
+    return {id(w) for w in world.record.vma_waits}
+
+
+def _find_wait(moment: Moment, at: Place, claim: Mapping[str, object]) -> Wait | VmaWait | None:
     """The wait that a row of blockers or inversions is about; None: that thread does not wait for that lock."""
-    return next((w for w in moment.waits if (w.tid + at.tid, w.mm + at.mm) == (claim["waiter_tid"], claim["mm"])), None)
+    waits = moment.vma_waits if LOCKS[claim["lock"]] == "vma_lock" else moment.waits
+    return next((w for w in waits if (w.tid + at.tid, w.mm + at.mm) == (claim["waiter_tid"], claim["mm"])), None)
 
 
 def _blockers_true(world: World, mine: Mine, at: Place, asked: Asked) -> Iterator[str]:
     """Who is said to have stood in front of a wait did so all the time; who is not said may have, too."""
-    begins = [m.start + at.ts for m in world.kernel.diary]
+    begins, told = [m.start + at.ts for m in world.kernel.diary], _all_told(world)
     for r in mine.blockers:
         asked.counts["blockers"] += 1
         start, end = r["start_ns"], min(r["end_ns"], world.end + at.ts)
         for moment, low, _ in _moments(world, begins, at, start, end):
             wait = _find_wait(moment, at, r)
-            true = [s for s in (holders_at(moment, wait) if wait else ()) if s.hold.tid + at.tid == r["holder_tid"]]
+            true = [
+                s for s in (holders_at(moment, wait, told) if wait else ()) if s.hold.tid + at.tid == r["holder_tid"]
+            ]
             # The first writer of the queue may have come before the trace; then the first that shows is named.
-            ahead = {w.tid + at.tid for w in writers_ahead(moment, wait)} if wait else set()
+            across = LOCKS[r["lock"]] != LOCKS[r["holder_lock"]]
+            ahead = {w.tid + at.tid for w in writers_ahead(moment, wait)} if wait and not across else set()
+            ahead |= {s.via + at.tid for s in true if s.kind == "chained" and across}
             via_true = r["via_tid"] in ahead if r["via_tid"] >= 0 else bool(true) and true[0].kind == "direct"
             if not true or not via_true or wait.write != r["waiter_write"]:
                 yield (
@@ -124,16 +134,17 @@ def _blockers_true(world: World, mine: Mine, at: Place, asked: Asked) -> Iterato
 
 
 def _inversions_true(world: World, mine: Mine, at: Place, asked: Asked) -> Iterator[str]:
-    begins = [m.start + at.ts for m in world.kernel.diary]
+    begins, told = [m.start + at.ts for m in world.kernel.diary], _all_told(world)
     for r in mine.inversions:
         asked.counts[INVERSION_KINDS[r["kind"]]] += 1
         asked.counts["intruders"] += len(r["intruders"])
         start, end = r["start_ns"], min(r["end_ns"], world.end + at.ts)
         states, ran = defaultdict(int), defaultdict(int)
-        hold_end = mine.holds[r["hold"]][4]
+        of_vma = LOCKS[r["holder_lock"]] == "vma_lock"
+        hold_end = mine.vma_waits[r["hold"]]["end_ns"] if of_vma else mine.holds[r["hold"]][4]
         for moment, low, high in _moments(world, begins, at, start, end):
             wait = _find_wait(moment, at, r)
-            suspects = suspects_at(moment, wait) if wait else []
+            suspects = suspects_at(moment, wait, told) if wait else []
             blamed = [s for s in suspects if s.hold.tid + at.tid == r["holder_tid"]]
             if not blamed or blamed[0].kind != INVERSION_KINDS[r["kind"]]:
                 yield f"inversion {start}..{end} of {r['waiter_tid']} by {r['holder_tid']} is not true at {low}"
@@ -147,10 +158,10 @@ def _inversions_true(world: World, mine: Mine, at: Place, asked: Asked) -> Itera
             if r["operation"] not in asked.operations(operation, whole=False) | _number_of(operation):
                 yield f"inversion at {start}: claimed {r['operation']}, true {operation}"
                 return
-        told = (r["running_ns"], r["runnable_ns"], r["blocked_ns"])
+        spent = (r["running_ns"], r["runnable_ns"], r["blocked_ns"])
         whole = r["end_ns"] <= world.end + at.ts and hold_end <= world.end + at.ts
-        if whole and told != (states["running"], states["runnable"], states["blocked"]):
-            yield f"inversion at {start}: claimed states {told}, true {dict(states)}"
+        if whole and spent != (states["running"], states["runnable"], states["blocked"]):
+            yield f"inversion at {start}: claimed states {spent}, true {dict(states)}"
         complete = r["intruders"] == ran if r["quality"] == 0 else r["intruders"].items() <= ran.items()
         if whole and not complete:
             yield f"inversion at {start}: claimed intruders {r['intruders']}, true {dict(ran)}"

@@ -12,6 +12,10 @@ import heapq
 import random
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.simulator.vma_lock import Reading
 
 QUIET_NS = 5_000
 Program = Generator[int | tuple[str, int], None, None]
@@ -61,6 +65,20 @@ class Hold:
 
 
 @dataclass(slots=True)
+class VmaWait:
+    """A writer's sleep for the readers of a VMA: from the switch-out to the waking by the last of them (``reading``)."""
+
+    tid: int
+    mm: int
+    start: int
+    hold: Hold
+    end: int = -1
+    order: int = 0
+    reading: Reading | None = None
+    write: bool = True
+
+
+@dataclass(slots=True)
 class Moment:
     """The diary: the visible state of everything between two instants."""
 
@@ -71,6 +89,7 @@ class Moment:
     waits: tuple[Wait, ...]
     holds: tuple[Hold, ...]
     downgraded: frozenset[int]  # id() of holds that are for read by now
+    vma_waits: tuple[VmaWait, ...] = ()
 
 
 class Kernel:
@@ -85,6 +104,7 @@ class Kernel:
         self.diary: list[Moment] = []
         self.waiting: dict[int, Wait] = {}  # by tid
         self.holding: dict[tuple[int, int], Hold] = {}
+        self.vma_waiting: dict[int, VmaWait] = {}  # by tid
         self.downgraded: set[int] = set()
         self.threads_changed = self.locks_changed = True  # since the last entry of the diary
         self.timer_actions = {"wake": self._wake_sleeper, "tick": self._tick, "boost": self._boost}
@@ -114,14 +134,11 @@ class Kernel:
         else:
             threads, on_cpu = last.threads, last.on_cpu
         if last is None or self.locks_changed:
-            waits, holds, down = (
-                tuple(self.waiting.values()),
-                tuple(self.holding.values()),
-                frozenset(self.downgraded),
-            )
+            waits, holds = tuple(self.waiting.values()), tuple(self.holding.values())
+            down, vma_waits = frozenset(self.downgraded), tuple(self.vma_waiting.values())
         else:
-            waits, holds, down = last.waits, last.holds, last.downgraded
-        return Moment(self.now, until, threads, on_cpu, waits, holds, down)
+            waits, holds, down, vma_waits = last.waits, last.holds, last.downgraded, last.vma_waits
+        return Moment(self.now, until, threads, on_cpu, waits, holds, down, vma_waits)
 
     def write(self, table: str, *values: object) -> None:
         """Writes one event; whoever does lets a nanosecond pass, so that the next one is later."""
@@ -235,8 +252,17 @@ class Kernel:
         self.pass_time(until + QUIET_NS)  # the last step may have gone past the end: all worlds stop at one instant
 
     def _wake_sleeper(self, tid: int, epoch: int) -> None:
-        if self.threads[tid].epoch == epoch:
-            self.wake(self.threads[tid], self.rng.randrange(len(self.current)))
+        """From an interrupt: on any CPU for a thread in S. Who is in D is woken by a disk, not by its own process."""
+        thread = self.threads[tid]
+        if thread.epoch != epoch:
+            return
+        cpus = [*range(len(self.current))]
+        if thread.state == "disk":
+            cpus = [c for c in cpus if not self.current[c] or self.threads[self.current[c]].tgid != thread.tgid]
+        if cpus:
+            self.wake(thread, self.rng.choice(cpus))
+        else:
+            self.at(self.now + 777, "wake", tid, epoch)
 
     def _tick(self, *_: int) -> None:
         self.preempt(self.rng.randrange(len(self.current)))

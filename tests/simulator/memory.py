@@ -10,8 +10,8 @@ import pandas as pd
 
 DONTNEED, WILLNEED, FREE, COLD = 4, 3, 8, 20
 ADVICE_NAMES = {DONTNEED: "MADV_DONTNEED", WILLNEED: "MADV_WILLNEED", FREE: "MADV_FREE", COLD: "MADV_COLD"}
-_BASE, _SIZE, _PAGE = 0x1000_0000, 0x10_0000, 4096
-_PLAIN, _ARMED, _COUNT = (0, 1), 2, 4  # mappings that any range may lie in; the one that userfaultfd watches
+_BASE, _SIZE, _PAGE = 0x70_1000_0000, 0x10_0000, 4096
+PLAIN, _ARMED, _COUNT = (0, 1), 2, 4  # mappings that any range may lie in; the one that userfaultfd watches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,11 @@ class Advised:
     advice: int
     obstacle: str
 
+    @property
+    def vma(self) -> int:
+        """Number of the mapping that the range begins in."""
+        return (self.address - _BASE) // _SIZE
+
 
 def pick_range(rng: random.Random, patch: Patch) -> Advised:
     """Mostly an easy range; sometimes one that spans two mappings, is watched, or gets another advice."""
@@ -42,7 +47,7 @@ def pick_range(rng: random.Random, patch: Patch) -> Advised:
     pick = rng.random()
     pages = rng.randint(1, 16)
     if pick < 0.7:
-        start, obstacle = _BASE + _SIZE * rng.choice(_PLAIN) + _PAGE * rng.randint(0, 200), ""
+        start, obstacle = _BASE + _SIZE * rng.choice(PLAIN) + _PAGE * rng.randint(0, 200), ""
     elif pick < 0.85:
         # The last pages of one mapping and the first of the next.
         start, obstacle = _BASE + _SIZE - _PAGE * rng.randint(1, pages), "spans_vmas"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tests.simulator import memory
-from tests.simulator.kernel import Hold, Kernel, Program, Thread, Wait
+from tests.simulator.kernel import Hold, Kernel, Program, Thread, VmaWait, Wait
 from tests.simulator.rwsem import Rwsems
+from tests.simulator.vma_lock import VmaLocks
 
 LOCK_OFFSET = 0x98
-OTHER_CALL = 63  # read: a call that the analysis has no name for
 _MOST_THREADS = 9
 
 
@@ -32,14 +32,24 @@ class Record:
     waits: list[Wait] = field(default_factory=list)
     holds: list[Hold] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
+    vma_waits: list[VmaWait] = field(default_factory=list)
 
 
 class Actions:
     """The system calls of one world, as generators that a thread's program delegates to."""
 
-    def __init__(self, kernel: Kernel, rwsems: Rwsems, patch: memory.Patch, mms: list[int], *, mortal: bool) -> None:
-        self.kernel, self.rwsems, self.patch, self.mms, self.mortal = kernel, rwsems, patch, mms, mortal
-        self.record = Record()
+    def __init__(
+        self, kernel: Kernel, rwsems: Rwsems, vmas: VmaLocks, patch: memory.Patch, mms: list[int], *, mortal: bool
+    ) -> None:
+        self.kernel, self.rwsems, self.vmas, self.patch, self.mms, self.mortal = (
+            kernel,
+            rwsems,
+            vmas,
+            patch,
+            mms,
+            mortal,
+        )
+        self.record = Record(vma_waits=vmas.waits)
         self.in_call: dict[int, Call] = {}
         self.private_mm = 0x7000_0000
 
@@ -108,6 +118,8 @@ class Actions:
         k.locks_changed = True
         k.emit("mmap_lock", t.tid, "mmap_lock_released", mm, hold.write and id(hold) not in k.downgraded, True)
         k.pass_time(k.now + 1)
+        if hold.write:
+            self.vmas.end_write(mm)
         yield k.rng.randint(1, 40)
         self.rwsems.drop(t, mm)
         yield 1  # whoever was woken may have taken the CPU
@@ -119,18 +131,19 @@ class Actions:
         hold.downgrade = k.now
         k.downgraded.add(id(hold))
         k.locks_changed = True
+        self.vmas.end_write(mm)
         self.rwsems.downgrade(t, mm)
         k.pass_time(k.now + 1)
         self.rwsems.hand_over(mm, t.cpu)
 
     # -- what a thread does
 
-    def work(self, *, may_sleep: bool, letters: str = "DS") -> Program:
+    def work(self, *, may_sleep: bool) -> Program:
         """Some CPU time inside a hold, and sometimes a sleep with the lock held."""
         rng = self.kernel.rng
         yield self.cost()
         if may_sleep and rng.random() < 0.12:
-            yield (rng.choice(letters), rng.randint(100, 20_000))
+            yield (rng.choice(("D", "S")), rng.randint(100, 20_000))
             yield self.cost()
 
     def holding(self, t: Thread, mm: int, *, write: bool, downgrade: bool = False) -> Program:
@@ -138,12 +151,20 @@ class Actions:
         if t.killed:
             t.killed = False
             return
-        # In D a writer sleeps for a VMA, which no thread of this world reads (yet).
-        yield from self.work(may_sleep=True, letters="S" if write else "DS")
+        yield from self.work(may_sleep=True)
+        if write and mm == t.mm:
+            yield from self.write_vmas(t)
         if downgrade:
             self.downgrade(t, mm)
             yield from self.work(may_sleep=False)
         yield from self.unlock(t, mm)
+
+    def write_vmas(self, t: Thread) -> Program:
+        """Locks one or both of the plain VMAs for write, one after the other."""
+        rng = self.kernel.rng
+        for vma in rng.sample(memory.PLAIN, rng.choice((1, 1, 2))):
+            yield from self.vmas.start_write(t, t.mm, vma)
+            yield self.cost()
 
     def madvise(self, t: Thread) -> Program:
         """Under the VMA's lock where the kernel can, unless a writer is at work; else under mmap_lock."""
@@ -153,12 +174,15 @@ class Actions:
         made = self.enter(t, "madvise", a.address, a.length, a.advice, operation=operation)
         writer = self.rwsems.of[t.mm].writer
         busy = writer and (writer, t.mm) in self.kernel.holding and rng.random() < 0.7
-        made.reason = a.obstacle or ("vma_lock_busy" if busy else "")
+        easy = not a.obstacle and not busy and self.vmas.try_read(t, a.vma)
+        made.reason = a.obstacle or ("" if easy else "vma_lock_busy")
         yield self.cost()
         if made.reason:
             yield from self.holding(t, t.mm, write=False)
         else:
             yield self.cost()
+            self.vmas.leave(t, a.vma)
+            yield 1  # whoever was woken may have taken the CPU
         yield self.cost()
         self.leave(t, "madvise")
 
@@ -171,7 +195,7 @@ class Actions:
         self.leave(t, "process_madvise", 4096)
 
     def change_map(self, t: Thread, call: str) -> Program:
-        self.enter(t, call, 0x3000_0000, 65536, 3)
+        self.enter(t, call, 0x70_3000_0000, 65536, 3)
         yield self.cost()
         downgrade = call == "munmap" and self.kernel.rng.random() < 0.6
         yield from self.holding(t, t.mm, write=True, downgrade=downgrade)
@@ -181,11 +205,14 @@ class Actions:
     def fault(self, t: Thread) -> Program:
         """Under the VMA's lock, or a trylock first, as lock_mm_and_find_vma does; if that fails, the real thing."""
         k = self.kernel
-        k.emit("page_fault", t.tid, 0x1234_5000, 0x4000, 6)
+        k.emit("page_fault", t.tid, 0x70_1234_5000, 0x55_0000_4000, 6)
         k.pass_time(k.now + 1)
         yield self.cost()
-        if k.rng.random() < 0.3:
+        vma = k.rng.choice(memory.PLAIN)
+        if k.rng.random() < 0.5 and self.vmas.try_read(t, vma):
             yield self.cost()
+            self.vmas.leave(t, vma)
+            yield 1
         elif self.rwsems.try_take(t, t.mm, write=False):
             self._acquired(t, t.mm, True, "trylock", write=False)
             yield from self.work(may_sleep=True)
@@ -199,13 +226,14 @@ class Actions:
         """Takes its own mm and, inside, a new one that nobody else knows; then the child comes to life."""
         self.private_mm += 0x400
         child = self.private_mm
-        self.enter(t, "clone", 0)
+        self.enter(t, "clone", 0x120_0011, 0, 0, 0, 0x70_6000_00D0)
         yield self.cost()
         yield from self.lock(t, t.mm, write=True)
         if t.killed:
             t.killed = False
         else:
             yield from self.holding(t, child, write=True)
+            yield from self.write_vmas(t)
             yield from self.unlock(t, t.mm)
             self.give_birth(t, child, process=True)
             yield 1
@@ -213,7 +241,7 @@ class Actions:
 
     def new_thread(self, t: Thread) -> Program:
         """A thread of the same process: no lock is taken."""
-        self.enter(t, "clone", 0x10000)
+        self.enter(t, "clone", 0x3D_0F00, 0x70_7000_1000)
         yield self.cost()
         self.give_birth(t, t.mm, process=False)
         yield 1
@@ -233,10 +261,10 @@ class Actions:
 
     def read_remote(self, t: Thread, mm: int) -> Program:
         """/proc/PID/maps of another process."""
-        self.enter(t, "other", operation=f"syscall {OTHER_CALL}")
+        self.enter(t, "read", 7, 0x70_5000_0000, 4096)
         yield self.cost()
         yield from self.holding(t, mm, write=False)
-        self.leave(t, "other")
+        self.leave(t, "read", 4096)
 
     def die(self, t: Thread) -> None:
         k = self.kernel

@@ -6,11 +6,12 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from android_suite.tables import events
 from tests.simulator.layout import Row
 
 FORMATS = ("raw", "trace_dat_6", "text", "perfetto", "trace_dat_7")
 _TEXTS = ("kernel", "tgids", "nanoseconds", "plain", "trace_cmd", "trace_cmd_raw")
-_OTHER = 0  # index of the call without a name
+_READ = events.SYSCALLS.index("read")  # recorded by raw_syscalls only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +20,7 @@ class Recording:
 
     Attributes:
         format: of FORMATS.
-        all_calls: raw_syscalls; else entry and exit of each call that has a name here.
+        all_calls: raw_syscalls; else entry and exit of each call that takes mmap_lock of its own mm.
         faults: page_fault_user is on.
         maps: snapshots of the processes' mappings are there.
         loss: how lost events are told, see ``tells_ends`` and docs/simulator.md.
@@ -63,8 +64,8 @@ class Recording:
         """Whether a lock outside all recorded calls is known to be taken outside any call."""
         if not self.all_calls or self.tells_enabled:
             return self.all_calls
-        # Only raw_syscalls record a call that has no name here.
-        return any(table == "syscall" and values[2] == _OTHER for _, _, table, values in rows)
+        # Only raw_syscalls record this call here.
+        return any(table == "syscall" and values[2] == _READ for _, _, table, values in rows)
 
 
 def draw_recording(number: int) -> Recording:
@@ -102,13 +103,13 @@ def keep_recorded(rows: Sequence[Row], recording: Recording) -> list[Row]:
         row
         for row in rows
         if (recording.faults or row[2] != "page_fault")
-        and (recording.all_calls or row[2] != "syscall" or row[3][2] != _OTHER)
+        and (recording.all_calls or row[2] != "syscall" or row[3][2] != _READ)
     ]
 
 
 def operation_as_recorded(operation: str, recording: Recording, *, every_call: bool) -> str:
     """What can be known of an operation by this recording."""
-    if operation.startswith("syscall ") and not recording.all_calls:
+    if operation == "read" and not recording.all_calls:
         return "untraced"
     if operation == "fault" and not (recording.faults or every_call):
         return "untraced"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.simulator.kernel import Hold, Moment, Wait
+from tests.simulator.kernel import Hold, Moment, VmaWait, Wait
+from tests.simulator.vma_lock import Reading
 
 if TYPE_CHECKING:
     from tests.simulator.world import World
@@ -27,8 +28,8 @@ class Stretch(NamedTuple):
 class Inversion:
     """An inverted interval of one wait with one thread to blame."""
 
-    wait: Wait
-    hold: Hold
+    wait: Wait | VmaWait
+    hold: Hold | Reading
     kind: str
     via: int
     start: int
@@ -42,15 +43,24 @@ class Inversion:
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A thread that stands in front at one instant."""
+    """A thread that stands in front at one instant: it holds mmap_lock, or reads the VMA that is waited for."""
 
-    hold: Hold
+    hold: Hold | Reading
     kind: str
     via: int
 
 
-def holders_at(moment: Moment, wait: Wait) -> list[Suspect]:
-    """Everybody who keeps this waiter out at this instant."""
+def holders_at(moment: Moment, wait: Wait | VmaWait, told: Collection[int]) -> list[Suspect]:
+    """Everybody who keeps this waiter out at this instant.
+
+    Args:
+        moment: the instant.
+        wait: the waiter's.
+        told: id() of the waits for a VMA that the form of the trace can tell; the others are left out.
+    """
+    if isinstance(wait, VmaWait):
+        return [Suspect(wait.reading, "direct", -1)] if wait.reading and id(wait) in told else []
+    asleep = {id(w.hold): w.reading for w in moment.vma_waits if w.reading and id(w) in told}
     found = []
     for hold in moment.holds:
         if hold.mm != wait.mm or hold.tid == wait.tid:
@@ -58,6 +68,9 @@ def holders_at(moment: Moment, wait: Wait) -> list[Suspect]:
         writes = hold.write and id(hold) not in moment.downgraded
         if wait.write or writes:
             found.append(Suspect(hold, "direct", -1))
+            reading = asleep.get(id(hold))
+            if reading and reading.tid != wait.tid:
+                found.append(Suspect(reading, "chained", hold.tid))
             continue
         ahead = writers_ahead(moment, wait)
         if ahead:
@@ -71,30 +84,30 @@ def writers_ahead(moment: Moment, wait: Wait) -> list[Wait]:
     return sorted(ahead, key=lambda w: w.start)
 
 
-def suspects_at(moment: Moment, wait: Wait) -> list[Suspect]:
+def suspects_at(moment: Moment, wait: Wait | VmaWait, told: Collection[int]) -> list[Suspect]:
     """Those of them who are weaker."""
     own_prio = moment.threads[wait.tid][2]
-    return [s for s in holders_at(moment, wait) if moment.threads[s.hold.tid][2] > own_prio]
+    return [s for s in holders_at(moment, wait, told) if moment.threads[s.hold.tid][2] > own_prio]
 
 
 @dataclass(slots=True)
 class Blocked:
     """A stretch of a wait with one hold in front of it; ``via`` is the thread of the writer between them, -1 none."""
 
-    wait: Wait
-    hold: Hold
+    wait: Wait | VmaWait
+    hold: Hold | Reading
     via: int
     start: int
     end: int
 
 
-def find_blockers(world: World) -> list[Blocked]:
+def find_blockers(world: World, told: Collection[int]) -> list[Blocked]:
     """Who waited for whom, whatever their priorities."""
     out: list[Blocked] = []
     last: dict[tuple[int, int, int], Blocked] = {}
     for moment in world.kernel.diary:
-        for wait in moment.waits if moment.end > moment.start else ():
-            for s in holders_at(moment, wait):
+        for wait in (*moment.waits, *moment.vma_waits) if moment.end > moment.start else ():
+            for s in holders_at(moment, wait, told):
                 name = id(wait), id(s.hold), s.via
                 known = last.get(name)
                 if known is None or known.end != moment.start:
@@ -104,13 +117,13 @@ def find_blockers(world: World) -> list[Blocked]:
     return out
 
 
-def find_inversions(world: World) -> list[Inversion]:
+def find_inversions(world: World, told: Collection[int]) -> list[Inversion]:
     """All inversions, by wait and time."""
     out: list[Inversion] = []
     last: dict[int, Inversion] = {}
     for moment in world.kernel.diary:
-        for wait in moment.waits:
-            suspects = suspects_at(moment, wait)
+        for wait in (*moment.waits, *moment.vma_waits):
+            suspects = suspects_at(moment, wait, told)
             if not suspects:
                 continue
             blamed = max(suspects, key=lambda s: _blame(moment, world.end, s))
@@ -136,7 +149,7 @@ def find_inversions(world: World) -> list[Inversion]:
             ran = moment.on_cpu[cpu]
             if state == "runnable" and ran not in (0, wait.tid, blamed.hold.tid):
                 known.intruders[ran] += length
-    return sorted(out, key=lambda i: (i.wait.order, i.start))
+    return sorted(out, key=lambda i: (isinstance(i.wait, VmaWait), i.wait.order, i.start))
 
 
 def _blame(moment: Moment, end: int, suspect: Suspect) -> tuple[int, int, int]:

@@ -11,6 +11,7 @@ from tests.simulator.memory import Patch
 from tests.simulator.programs import Actions, Record
 from tests.simulator.rwsem import Manners, Rwsems
 from tests.simulator.truth import Stretch, state_changes
+from tests.simulator.vma_lock import VmaLocks
 
 LENGTH_NS = 220_000
 END_NS = LENGTH_NS + QUIET_NS
@@ -22,6 +23,7 @@ class World:
     seed: int
     kernel: Kernel
     record: Record
+    rwsem_vmas: bool
 
     @property
     def end(self) -> int:
@@ -43,7 +45,8 @@ def make_world(seed: int, patch: Patch) -> World:
     )  # fmt: skip
     rwsems = Rwsems(kernel, manners)
     mms = [0x1_0000, 0x2_0000, 0x3_0000][: rng.choice((1, 2, 2, 3))]
-    actions = Actions(kernel, rwsems, patch, mms, mortal=rng.random() < 0.4)
+    vmas = VmaLocks(kernel, rwsem=rng.random() < 0.4)
+    actions = Actions(kernel, rwsems, vmas, patch, mms, mortal=rng.random() < 0.4)
     for number in range(rng.randint(2, 7)):
         process = number % len(mms)
         comm, prio = _NAMES[min(number // len(mms), 4)], rng.choice((97, 110, 110, 120, 120, 124, 130))
@@ -59,4 +62,4 @@ def make_world(seed: int, patch: Patch) -> World:
     if rng.random() < 0.3:
         kernel.at(30_000, "kill")
     kernel.run(LENGTH_NS)
-    return World(seed=seed, kernel=kernel, record=actions.record)
+    return World(seed=seed, kernel=kernel, record=actions.record, rwsem_vmas=vmas.rwsem)

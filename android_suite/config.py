@@ -21,9 +21,8 @@ The offline half has no settings. A cloned repository may hold a ``suite.toml``;
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -76,28 +75,33 @@ class Config:
 
     Attributes:
         file: the ``suite.toml`` that was read, if there was one.
+        serial: of the attached device.
+        adb_server_host: where the adb server runs.
+        adb_server_port: its port.
+        arch: of virtual devices.
+        cpus: of a virtual device.
+        memory_mb: of a virtual device.
+        debian_mirror: URI that kernels are fetched from; None: apt's own.
+        cache: absolute folder of kernels, images and compiled programs.
     """
 
-    file: Path | None
-    serial: str | None
-    adb_server_host: str
-    adb_server_port: int
-    arch: Literal["arm64", "amd64"] | None
-    cpus: int | None
-    memory_mb: int | None
-    debian_mirror: str | None
-    cache: Path
+    file: Path | None = None
+    serial: str | None = None
+    adb_server_host: str = "127.0.0.1"
+    adb_server_port: int = 5037
+    arch: Literal["arm64", "amd64"] | None = None
+    cpus: int | None = None
+    memory_mb: int | None = None
+    debian_mirror: str | None = None
+    cache: Path = field(default_factory=lambda: Path(platformdirs.user_cache_dir("android-suite")))
 
-    def environment(self) -> dict[str, str]:
-        """The settings that other programs read (adb) and that reach the suite's own child processes, as variables."""
-        values = {
-            "ANDROID_SERIAL": self.serial,
+    def adb_environment(self) -> dict[str, str]:
+        """The environment of an ``adb`` process: this process's own, with the chosen server."""
+        return {
+            **os.environ,
             "ANDROID_ADB_SERVER_HOST": self.adb_server_host,
             "ANDROID_ADB_SERVER_PORT": str(self.adb_server_port),
-            "ANDROID_SUITE_CACHE": str(self.cache),
-            "ANDROID_SUITE_DEBIAN_MIRROR": self.debian_mirror,
         }
-        return {name: value for name, value in values.items() if value}
 
 
 def read_config(
@@ -127,27 +131,11 @@ def read_config(
         cpus=settings.virtual.cpus,
         memory_mb=settings.virtual.memory_mb,
         debian_mirror=env.get("ANDROID_SUITE_DEBIAN_MIRROR") or settings.virtual.debian_mirror,
-        cache=_choose_cache(env, settings, found),
+        cache=_choose_cache(env, folder.absolute(), settings, found),
     )
     known = {each.name for each in fields(Config)}
     given = {name: value for name, value in (flags or {}).items() if value is not None and name in known}
     return replace(config, **given)
-
-
-@contextlib.contextmanager
-def apply_config(config: Config) -> Iterator[None]:
-    """Puts the settings into this process's environment, where adb and the online half look; takes them back at the end."""
-    chosen = config.environment()
-    before = {name: os.environ.get(name) for name in chosen}
-    os.environ.update(chosen)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _read_file(file: Path) -> _File:
@@ -204,9 +192,9 @@ def _read_port(env: Mapping[str, str]) -> int | None:
     return int(text)
 
 
-def _choose_cache(env: Mapping[str, str], settings: _File, file: Path | None) -> Path:
+def _choose_cache(env: Mapping[str, str], folder: Path, settings: _File, file: Path | None) -> Path:
     if named := env.get("ANDROID_SUITE_CACHE"):
-        return Path(named).expanduser()
+        return folder / Path(named).expanduser()
     if settings.cache.folder and file:
-        return file.parent / Path(settings.cache.folder).expanduser()
+        return file.parent.absolute() / Path(settings.cache.folder).expanduser()
     return Path(platformdirs.user_cache_dir("android-suite"))

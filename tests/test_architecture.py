@@ -204,3 +204,11 @@ def test_verbs_that_compare_nothing_load_no_statistics_and_no_charts(verb: str) 
     code = f"import sys, android_suite.cli.{verb}; print(*{{'scipy.stats', 'altair', 'jinja2'}} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
     assert done.stdout == "\n"
+
+
+def test_only_config_reads_settings() -> None:
+    """Everything else is given a Config; a copy of the environment for a child process is no reading."""
+    for file in FILES:
+        if room_of(file) not in ("config", "jit"):  # jit: where numba keeps its own code, before any setting is read
+            text = file.read_text()
+            assert not any(word in text for word in ("environ.get(", "environ[", "getenv(")), file

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -43,14 +44,18 @@ def test_flags_win_over_environment_over_file(tmp_path: Path) -> None:
     assert (config.serial, config.cpus) == ("from-flag", 1)
 
 
-def test_what_children_see_is_what_was_chosen(tmp_path: Path) -> None:
+def test_adb_is_started_with_the_server_that_was_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "suite.toml").write_text(SETTINGS)
-    assert read_config(env={}, folder=tmp_path).environment() == {
-        "ANDROID_SERIAL": "from-file",
-        "ANDROID_ADB_SERVER_HOST": "127.0.0.1",
-        "ANDROID_ADB_SERVER_PORT": "5099",
-        "ANDROID_SUITE_CACHE": str(tmp_path / "cache"),
-    }
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", "1")
+    environment = read_config(env={}, folder=tmp_path).adb_environment()
+    assert environment == {
+        **os.environ, "ANDROID_ADB_SERVER_HOST": "127.0.0.1", "ANDROID_ADB_SERVER_PORT": "5099"
+    }  # fmt: skip
+
+
+def test_a_relative_cache_is_where_the_command_runs(tmp_path: Path) -> None:
+    env = {"ANDROID_SUITE_CACHE": "kept"}
+    assert read_config(env=env, folder=tmp_path).cache == tmp_path / "kept"
 
 
 @pytest.mark.parametrize(

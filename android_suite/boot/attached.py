@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from android_suite.boot.booted import Booted
+from android_suite.config import Config
 from android_suite.device.connect import connect
 from android_suite.device.device import Device
 from android_suite.errors import LabError
@@ -22,19 +23,19 @@ _MAX_CONSOLE_BYTES = 64 << 10
 
 
 @contextmanager
-def attach(serial: str | None = None) -> Iterator[Booted]:
-    """The attached device; None: the only one, or ``ANDROID_SERIAL``.
+def attach(config: Config, serial: str | None = None) -> Iterator[Booted]:
+    """The attached device; None: the configured or the only one.
 
     Raises:
         UsageError: several and none chosen.
         LabError: none is ready.
     """
-    device = Device(connect(serial))
+    device = Device(connect(config, serial))
     boot = device.boot_id()
-    virtual = next((record for record in Registry().list_devices() if record.serial == device.serial), None)
+    virtual = next((record for record in Registry(config).list_devices() if record.serial == device.serial), None)
 
     def probe() -> CrashRecord | None:
-        return probe_console(virtual) if virtual else probe_reboot(device.serial, boot_before=boot)
+        return probe_console(virtual) if virtual else probe_reboot(config, device.serial, boot_before=boot)
 
     yield Booted(device=device, release=None, accel=virtual.accel if virtual else None, crash_probe=probe)
 
@@ -64,10 +65,13 @@ def probe_console(record: DeviceRecord, *, timeout: float = END_TIMEOUT_S) -> Cr
     return CrashRecord(kind="reboot", summary=f"the guest {farewell.replace('_', ' ')}", console=console[-4000:])
 
 
-def probe_reboot(serial: str, *, boot_before: str, timeout: float = RECONNECT_TIMEOUT_S) -> CrashRecord | None:
+def probe_reboot(
+    config: Config, serial: str, *, boot_before: str, timeout: float = RECONNECT_TIMEOUT_S
+) -> CrashRecord | None:
     """Reconnects after a loss and looks: another boot id means that the tested kernel went down.
 
     Args:
+        config: names the adb server.
         serial: of the lost device.
         boot_before: its boot id before.
         timeout: seconds to wait for it to come back.
@@ -77,7 +81,7 @@ def probe_reboot(serial: str, *, boot_before: str, timeout: float = RECONNECT_TI
         it the cable's fault, or if the device does not come back, which proves nothing.
     """
     try:
-        device = Device(connect(serial, timeout=timeout))
+        device = Device(connect(config, serial, timeout=timeout))
         if device.boot_id() == boot_before:
             return None
         properties = device.read_properties()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from android_suite.boot.booted import Booted
+from android_suite.config import Config
 from android_suite.device.connect import connect
 from android_suite.device.device import Device
 from android_suite.errors import LabError, NotReady
@@ -29,19 +30,20 @@ class GuestCrashed(NotReady):
         super().__init__(f"the tested kernel crashed while it booted ({crash.summary}); see its console in the run.")
 
 
-def find_arch(kernel: str, arch: str | None) -> str:
+def find_arch(kernel: str, arch: str | None, *, config: Config) -> str:
     """The architecture that :func:`boot_virtual` would boot.
 
     Raises:
         UsageError: no such kernel.
     """
-    return fetch_kernel(kernel, arch).arch
+    return fetch_kernel(kernel, arch, config=config).arch
 
 
 @contextmanager
 def boot_virtual(
     kernel: str,
     *,
+    config: Config,
     arch: str | None = None,
     cpus: int = 2,
     memory_mb: int = 1024,
@@ -54,6 +56,7 @@ def boot_virtual(
 
     Args:
         kernel: a version, a release, or the path of an image.
+        config: names the cache, the adb server and the Debian mirror.
         arch: ``arm64`` or ``amd64``; None: the image's own for a path, else arm64.
         cpus: of the guest.
         memory_mb: of the guest.
@@ -67,8 +70,9 @@ def boot_virtual(
         GuestCrashed: the tested kernel crashed while it booted: data, for the caller to record.
         MachineError: QEMU or a package is missing or failed.
     """
-    image = fetch_kernel(kernel, arch)
+    image = fetch_kernel(kernel, arch, config=config)
     machine = VirtualDevice(
+        config=config,
         kernel=image,
         cpus=cpus,
         memory_mb=memory_mb,
@@ -86,7 +90,7 @@ def boot_virtual(
             raise
         try:
             yield Booted(
-                device=Device(connect(machine.serial)),
+                device=Device(connect(config, machine.serial)),
                 release=image.release,
                 accel=machine.accel,
                 crash_probe=lambda: describe_end(machine.exit_report(wait_s=_END_TIMEOUT_S), machine.read_console()),

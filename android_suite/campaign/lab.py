@@ -17,13 +17,13 @@ from android_suite.campaign import evaluate
 from android_suite.campaign.plan_file import PlanFile
 from android_suite.campaign.qualify import Collaborators
 from android_suite.campaign.schedule import IMAGE, Job
+from android_suite.config import Config
 from android_suite.errors import UsageError
 from android_suite.model.plan import ATTACHED
 from android_suite.record.live import RecordOptions, record
 from android_suite.record.run import record_run
 from android_suite.record.sealed import record_deterministic
 from android_suite.store.run import RunWriter
-from android_suite.virtual.cache import Cache
 from android_suite.virtual.image import build_base
 from android_suite.virtual.kernels import fetch_kernel
 from android_suite.workload.registry import plan_scenarios
@@ -53,10 +53,12 @@ class LabRecorder:
     """Boots a job's kernel, or attaches to the device, and records its scenarios.
 
     Args:
+        config: the settings.
         serial: of the attached device, where a plan names one.
         cpus: of a virtual device in real time.
     """
 
+    config: Config
     serial: str | None = None
     cpus: int = 2
 
@@ -70,6 +72,7 @@ class LabRecorder:
         with self._boot(job) as booted:
             for scenario in job.scenarios:
                 options = RecordOptions(
+                    cache=self.config.cache,
                     iterations=scenario.iterations,
                     seed=job.seed * _SEEDS_A_BOOT,
                     parameters=scenario.parameters,
@@ -83,15 +86,16 @@ class LabRecorder:
 
     def _boot(self, job: Job) -> AbstractContextManager[Booted]:
         if job.kernel == ATTACHED:
-            return attach(self.serial)
+            return attach(self.config, self.serial)
         overlays = tuple(Path(overlay) for overlay in job.overlay)
-        return boot_virtual(job.kernel, arch=job.arch, cpus=self.cpus, overlays=overlays)
+        return boot_virtual(job.kernel, config=self.config, arch=job.arch, cpus=self.cpus, overlays=overlays)
 
     def _record_deterministic(self, job: Job, say: Callable[[str], None], run: RunWriter) -> None:
         (scenario,) = job.scenarios
         record_deterministic(
             (scenario.name,),
             run,
+            config=self.config,
             kernel=job.kernel,
             arch=job.arch,
             cpus=1,
@@ -103,17 +107,17 @@ class LabRecorder:
         )
 
 
-def make_collaborators(*, serial: str | None = None) -> Collaborators:
+def make_collaborators(config: Config, *, serial: str | None = None) -> Collaborators:
     """The real ones. ``serial`` names the attached device, where a plan has one."""
     return Collaborators(
-        recorder=LabRecorder(serial=serial),
+        recorder=LabRecorder(config=config, serial=serial),
         analyzer=evaluate.analyze_job,
         comparer=evaluate.compare_plan,
         renderer=evaluate.render_plan,
     )
 
 
-def prepare_lab(file: PlanFile, *, say: Callable[[str], None] = lambda _: None) -> PlanFile:
+def prepare_lab(file: PlanFile, config: Config, *, say: Callable[[str], None] = lambda _: None) -> PlanFile:
     """Fetches every kernel and builds the virtual device before the first job; from then on they are known by content.
 
     A campaign that was begun with another kernel package or another guest is then another plan, and refused.
@@ -128,19 +132,19 @@ def prepare_lab(file: PlanFile, *, say: Callable[[str], None] = lambda _: None) 
     digests = dict(file.digests)
     booted = [kernel.kernel for kernel in file.plan.kernels if kernel.kernel != ATTACHED]
     for kernel in booted:
-        digests[kernel] = fetch_kernel(kernel, file.plan.arch).sha256
+        digests[kernel] = fetch_kernel(kernel, file.plan.arch, config=config).sha256
     if booted:
-        parts = sorted(build_base(file.plan.arch, cache=Cache()).digests.items())
+        parts = sorted(build_base(file.plan.arch, config=config).digests.items())
         digests[IMAGE] = hashlib.sha256(repr(parts).encode()).hexdigest()
     if file.plan.mode == "deterministic":
         for kernel in booted:
             if "/" in kernel:
                 say(f"trying to boot {kernel}")
-                _try_boot(kernel, file.plan.arch)
+                _try_boot(kernel, file.plan.arch, config)
     return replace(file, digests=digests)
 
 
-def _try_boot(kernel: str, arch: str) -> None:
+def _try_boot(kernel: str, arch: str, config: Config) -> None:
     """Boots in real time, where a kernel that hangs is known as such in two minutes; in virtual time it takes longer."""
-    with contextlib.suppress(GuestCrashed), boot_virtual(kernel, arch=arch):
+    with contextlib.suppress(GuestCrashed), boot_virtual(kernel, config=config, arch=arch):
         pass  # a crash is a result, for the jobs to record

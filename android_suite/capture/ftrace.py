@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final, Self
 
 from android_suite.capture.demux import FrameDemux
@@ -48,9 +48,15 @@ class FtraceCapture:
     name = "ftrace"
 
     def __init__(
-        self, device: Device, needs: tuple[Need, ...], *, facts: TracefsFacts, options: TraceOptions | None = None
+        self,
+        device: Device,
+        needs: tuple[Need, ...],
+        *,
+        facts: TracefsFacts,
+        cache: Path,
+        options: TraceOptions | None = None,
     ) -> None:
-        self._device, self._facts = device, facts
+        self._device, self._facts, self._cache = device, facts, cache
         self.plan: TracePlan = plan_trace(
             facts.tracefs, choose_events(needs, facts.available, facts.machine), needs, options or TraceOptions()
         )
@@ -69,7 +75,8 @@ class FtraceCapture:
         """See the protocol."""
         if site.tracefs is None:
             return None
-        return cls(site.device, find_needs(request.needs), facts=site.tracefs, options=request.tracing)
+        needs = find_needs(request.needs)
+        return cls(site.device, needs, facts=site.tracefs, cache=request.cache, options=request.tracing)
 
     @classmethod
     def for_guest(cls, request: Request, machine: str) -> GuestSteps | None:
@@ -88,7 +95,7 @@ class FtraceCapture:
                 f"{program} {plan.tracefs} $((kb * 1024)) 1 -o $out < /dev/null 2> $out/drain.txt\n"
                 "echo $? > $out/drain_status.txt"
             ),
-            files={program: build_program("ftrace_drain", machine)},
+            files={program: build_program("ftrace_drain", machine, cache=request.cache)},
             collect=partial(_collect, plan),
         )
 
@@ -97,7 +104,9 @@ class FtraceCapture:
         self._out = out
         device, plan = self._device, self.plan
         out.note(trace_setup=plan.describe())
-        self._program = device.push_program(build_program("ftrace_drain", self._facts.machine), "ftrace_drain")
+        self._program = device.push_program(
+            build_program("ftrace_drain", self._facts.machine, cache=self._cache), "ftrace_drain"
+        )
         self._wait_alone()
         names = state_files(plan.tracefs, plan.choice)
         found = dict(device.read_texts([*names, AS_FOUND, BOOT_ID]))

@@ -12,8 +12,6 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-import platformdirs
-
 from android_suite.errors import LabError, Unsupported
 from android_suite.store.run import write_atomic
 
@@ -22,14 +20,8 @@ _COMPILERS: Final = {"aarch64": "aarch64-linux-gnu-gcc", "x86_64": "x86_64-linux
 _FLAGS: Final = ("-O2", "-static", "-Wall", "-Wextra", "-s")
 
 
-def cache_folder() -> Path:
-    """Where compiled programs are kept: ``ANDROID_SUITE_CACHE``, else the user's cache folder."""
-    root = os.environ.get("ANDROID_SUITE_CACHE") or platformdirs.user_cache_dir("android-suite")
-    return Path(root) / "native"
-
-
-def build_program(name: str, machine: str) -> bytes:
-    """The program ``native/NAME.c`` for ``machine`` (as ``uname -m`` says it).
+def build_program(name: str, machine: str, *, cache: Path) -> bytes:
+    """The program ``native/NAME.c`` for ``machine`` (as ``uname -m`` says it), kept in the suite's cache folder.
 
     Raises:
         Unsupported: no compiler is known for the machine.
@@ -45,7 +37,7 @@ def build_program(name: str, machine: str) -> bytes:
         raise LabError(f"{_COMPILERS[machine]} is missing, which builds {name} for the device; run `make setup`.")
     version = _run([compiler, "-dumpfullversion"])
     key = hashlib.sha256(b"\0".join([source, version, " ".join(_FLAGS).encode(), machine.encode()])).hexdigest()
-    built = cache_folder() / f"{name}-{machine}-{key[:24]}"
+    built = cache / "native" / f"{name}-{machine}-{key[:24]}"
     try:
         return built.read_bytes()
     except FileNotFoundError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Protocol
 
 from android_suite.capture.trace_files import TracefsFacts
@@ -22,6 +23,7 @@ class Request:
         process: name of the process under test; empty: none in particular.
         package: the Android package whose frames are asked for; None: no frames.
         needs: names of the event groups.
+        cache: folder where programs for the device are kept once they are compiled.
         traced: with ftrace, or without (to measure what tracing costs).
         lock_stat: read ``/proc/lock_stat`` where the kernel has it.
         tracing: buffer, clock, period.
@@ -30,6 +32,7 @@ class Request:
     process: str
     package: str | None
     needs: tuple[str, ...]
+    cache: Path
     traced: bool = True
     lock_stat: bool = True
     tracing: TraceOptions = field(default_factory=TraceOptions)

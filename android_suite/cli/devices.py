@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from android_suite.cli.output import print_json, print_table, say
+from android_suite.cli.settings import read_settings
 from android_suite.cli.vdev import sweep_devices
 from android_suite.device.connect import connect, list_devices
 from android_suite.device.device import Device
@@ -16,9 +17,10 @@ from android_suite.errors import LabError
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
     """Attached and virtual devices: serial, state, model, kernel, capabilities."""
+    config = read_settings()
     virtual = {record.serial: record for record in sweep_devices().list_devices() if record.serial}
     rows: list[dict[str, object]] = []
-    found = list_devices()
+    found = list_devices(config)
     serials = [attached.serial for attached in found]
     for attached in found:
         name = attached.serial if serials.count(attached.serial) == 1 else attached.address
@@ -28,7 +30,7 @@ def command(as_json: bool) -> None:
         }  # fmt: skip
         if attached.state == "device":
             try:
-                device = Device(connect(name))
+                device = Device(connect(config, name))
                 identity = read_device_identity(device)
                 row |= {
                     "model": identity.model, "kernel": read_kernel_identity(device).release, "abi": identity.abi,

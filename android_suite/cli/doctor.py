@@ -9,6 +9,7 @@ from functools import partial
 import click
 
 from android_suite.cli.output import print_json, print_table, print_text, say
+from android_suite.cli.settings import read_settings
 from android_suite.config import Config
 from android_suite.device.capabilities import Capability, judge_capabilities, read_device_facts
 from android_suite.device.connect import choose_serial, connect, list_devices
@@ -34,10 +35,10 @@ def command(serial: str | None, as_json: bool) -> int:
 
     Exit code 3: something without which nothing can be recorded is missing.
     """
-    host = list(check_host())
-    device, told = _look_at_device(serial)
-    settings = click.get_current_context().find_object(Config)
-    file = settings.file if settings else None
+    config = read_settings()
+    host = list(check_host(config))
+    device, told = _look_at_device(config, serial)
+    file = config.file
     if as_json:
         print_json(
             {
@@ -60,24 +61,24 @@ def command(serial: str | None, as_json: bool) -> int:
     return 3 if any(c.required and not c.available for c in (*host, *(device or ()))) else 0
 
 
-def check_host() -> Iterator[Capability]:
+def check_host(config: Config) -> Iterator[Capability]:
     """What the host offers for devices of both kinds."""
     for program, package, required, what in _PROGRAMS:
         path = shutil.which(program)
         yield _capability(program, path, required, what, f"run `make setup`, or apt-get install {package}")
     for arch in ("arm64", "amd64"):
         yield _try(f"qemu {arch}", partial(_find_qemu, arch), arch == "arm64")
-    yield _try("debian packages", lambda: f"kernels come from {read_mirror().split('/')[2]}", False)
+    yield _try("debian packages", lambda: f"kernels come from {read_mirror(config.debian_mirror).split('/')[2]}", False)
 
 
 def _find_qemu(arch: str) -> str:
     return f"QEMU {read_qemu_version(arch)}: virtual devices"
 
 
-def _look_at_device(serial: str | None) -> tuple[tuple[Capability, ...] | None, str]:
+def _look_at_device(config: Config, serial: str | None) -> tuple[tuple[Capability, ...] | None, str]:
     try:
-        name = choose_serial(serial, list_devices())
-        device = Device(connect(name))
+        name = choose_serial(serial or config.serial, list_devices(config))
+        device = Device(connect(config, name))
         return judge_capabilities(read_device_facts(device)), f"device {name}"
     except SuiteError as error:
         if serial is not None:

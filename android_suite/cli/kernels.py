@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from android_suite.cli.output import print_json, print_table, say
-from android_suite.cli.settings import setting
+from android_suite.cli.settings import read_settings, setting
 from android_suite.virtual import build
+from android_suite.virtual.cache import Cache
 from android_suite.virtual.kernels import ARCHES, KernelImage, fetch_kernel, list_kernels
 
 _arch = click.option(
@@ -27,11 +28,13 @@ def command() -> None:
 @_json
 def list_command(arch: str, as_json: bool) -> None:
     """Debian's kernels and the pairs built here."""
+    config = read_settings()
     rows = [
-        {"name": k.name, "release": k.release, "from": k.package, "cached": k.cached} for k in list_kernels(arch)
+        {"name": k.name, "release": k.release, "from": k.package, "cached": k.cached}
+        for k in list_kernels(arch, config=config)
     ] + [
         {"name": side.name, "release": side.release, "from": pair.source, "cached": True}
-        for pair in build.list_pairs()
+        for pair in build.list_pairs(cache=Cache(config.cache))
         for side in (pair.baseline, pair.candidate)
         if side.arch == arch
     ]
@@ -53,7 +56,7 @@ def fetch_command(names: tuple[str, ...], arch: str, as_json: bool) -> None:
     fetched = []
     for name in names:
         say(f"fetching {name}")
-        fetched.append(_describe(fetch_kernel(name, arch)))
+        fetched.append(_describe(fetch_kernel(name, arch, config=read_settings())))
     if as_json:
         print_json({"schema": "android-suite/kernels", "version": 1, "arch": arch, "kernels": fetched})
     else:
@@ -74,7 +77,15 @@ def build_command(
 ) -> None:
     """Build a pair of kernels that differ in one patch; boot them as NAME:baseline and NAME:candidate."""
     pair = build.build_pair(
-        name, source=source, patch=patch, arch=arch, revert=revert, lock_stat=lock_stat, jobs=jobs, progress=say
+        name,
+        source=source,
+        patch=patch,
+        arch=arch,
+        revert=revert,
+        lock_stat=lock_stat,
+        jobs=jobs,
+        progress=say,
+        config=read_settings(),
     )
     sides = [_describe(side) for side in (pair.baseline, pair.candidate)]
     if as_json:

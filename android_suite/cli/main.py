@@ -83,10 +83,9 @@ def cli(context: click.Context) -> None:
     4 the lab failed (retry), 5 evidence not to be trusted, 6 not comparable.
     """
     if context.invoked_subcommand in _WITH_SETTINGS:
-        from android_suite.config import apply_config, read_config
+        from android_suite.config import read_config
 
         context.obj = read_config(env=os.environ, folder=Path.cwd())
-        context.with_resource(apply_config(context.obj))
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -9,8 +9,8 @@ import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from android_suite.cli.output import console_for_results, print_json, print_text, say
+from android_suite.cli.settings import read_settings
 from android_suite.errors import LabError
-from android_suite.virtual.cache import cache_dir
 from android_suite.workload.registry import scenario_names
 
 if TYPE_CHECKING:
@@ -54,14 +54,15 @@ def command(
     check_parameters(file)
     for warning in file.plan.warnings:
         say(f"note: {warning}")
-    measured = cache_dir() / "durations.json"
+    config = read_settings()
+    measured = config.cache / "durations.json"
     durations = read_durations(measured)
     if dry_run:
         file, jobs = schedule(file, aa=aa)
         print_text(render_schedule(jobs, estimate(file, jobs, durations, workers=workers)))
         return 0
-    file = prepare_lab(file)
-    collaborators = make_collaborators(serial=serial)
+    file = prepare_lab(file, config)
+    collaborators = make_collaborators(config, serial=serial)
     out = output or default_out(plan)
     try:
         with _Bar() as bar:

@@ -16,7 +16,7 @@ from android_suite.boot.attached import attach
 from android_suite.boot.booted import Booted
 from android_suite.boot.virtual import boot_virtual
 from android_suite.cli.output import print_json, print_text, say
-from android_suite.cli.settings import choose_arch, setting
+from android_suite.cli.settings import choose_arch, read_settings, setting
 from android_suite.errors import UsageError
 from android_suite.record.live import RecordOptions, record
 from android_suite.record.run import record_run
@@ -105,6 +105,7 @@ def command(
         memory_mb=setting("memory_mb", 1024)(),
         overlays=overlays,
     )
+    config = read_settings()
     folder = output or Path(default_name(label or kernel or serial or "run"))
     overlay_digests = guest.measure_overlays()
     if deterministic:
@@ -112,11 +113,20 @@ def command(
 
         def work(writer: RunWriter) -> None:
             record_deterministic(
-                scenarios, writer, seed=seed, parameters=parameters, trace=trace, say=say, **asdict(guest)
+                scenarios,
+                writer,
+                config=config,
+                seed=seed,
+                parameters=parameters,
+                trace=trace,
+                say=say,
+                **asdict(guest),
             )
     else:
-        boot = attach(serial) if kernel is None else boot_virtual(**asdict(guest))
-        options = RecordOptions(iterations=iterations, seed=seed, parameters=parameters, trace=trace)
+        boot = attach(config, serial) if kernel is None else boot_virtual(config=config, **asdict(guest))
+        options = RecordOptions(
+            cache=config.cache, iterations=iterations, seed=seed, parameters=parameters, trace=trace
+        )
 
         def work(writer: RunWriter) -> None:
             _drive(boot, scenarios, writer, options)

@@ -11,6 +11,13 @@ from android_suite.config import Config
 from android_suite.virtual.kernels import tells_arch
 
 
+def read_settings() -> Config:
+    """The settings of the command that runs."""
+    config = click.get_current_context().find_object(Config)
+    assert config is not None, "the group `cli` reads them for every verb that touches a device"
+    return config
+
+
 def setting(name: str, otherwise: Any) -> Callable[[], Any]:
     """A default for click: the setting of that name (a field of `Config`), or ``otherwise`` where nothing sets it."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from android_suite.cli.output import print_json, print_table, print_text, say
-from android_suite.cli.settings import choose_arch, setting
+from android_suite.cli.settings import choose_arch, read_settings, setting
 from android_suite.virtual.console import parse_crash, parse_farewell
 from android_suite.virtual.kernels import ARCHES, fetch_kernel
 from android_suite.virtual.machine import VirtualDevice
@@ -51,8 +51,11 @@ def start_command(
     as_json: bool,
 ) -> None:
     """Boot a device and leave it running; prints its serial."""
-    image = fetch_kernel(kernel, choose_arch(arch, kernel))
-    device = VirtualDevice(kernel=image, cpus=cpus, memory_mb=memory_mb, port=port, overlays=overlays, detached=True)
+    config = read_settings()
+    image = fetch_kernel(kernel, choose_arch(arch, kernel), config=config)
+    device = VirtualDevice(
+        kernel=image, config=config, cpus=cpus, memory_mb=memory_mb, port=port, overlays=overlays, detached=True
+    )
     say(f"booting {image.release or image.name} ({image.arch})")
     device.start()
     seconds = (device.boot_duration_ms or 0) / 1000
@@ -68,7 +71,7 @@ def start_command(
 @click.option("--all", "everything", is_flag=True, help="Stop every virtual device of this user.")
 def stop_command(names: tuple[str, ...], everything: bool) -> None:
     """Stop devices by id or serial."""
-    registry = Registry()
+    registry = Registry(read_settings())
     if not names and not everything:
         raise click.UsageError("name a device or say --all; `vdev list` shows them")
     for name in [r.id for r in registry.list_devices()] if everything else names:
@@ -95,12 +98,12 @@ def list_command(as_json: bool) -> None:
 @click.argument("name", metavar="ID|SERIAL")
 def logs_command(name: str) -> None:
     """The console log of a device."""
-    print_text(Registry().find(name).console.read_text("utf-8", "replace"))
+    print_text(Registry(read_settings()).find(name).console.read_text("utf-8", "replace"))
 
 
 def sweep_devices() -> Registry:
     """The registry without the devices that are gone; says of each why."""
-    registry = Registry()
+    registry = Registry(read_settings())
     registry.sweep(lambda record: say(f"{record.id} is gone ({_find_end(record)}); removed what it left"))
     return registry
 

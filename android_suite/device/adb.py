@@ -1,52 +1,39 @@
 """The real transport: adb's server, spoken to through adbutils' connections.
 
-The server's address comes from ``ANDROID_ADB_SERVER_HOST`` and ``ANDROID_ADB_SERVER_PORT``; a local one that does not
-run is started. Each call opens its own connection, as adb itself does.
+A local server that does not run is started. Each call opens its own connection, as adb itself does.
 """
 
 from __future__ import annotations
 
-import os
 import socket
 import stat
 import struct
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Self
 
 import adbutils
 
+from android_suite.config import Config
 from android_suite.device import shell_protocol as v2
 from android_suite.device.transport import DEFAULT_TIMEOUT_S, Command, Completed, render_command
-from android_suite.errors import AdbError, AdbTimeout, DeviceLost, LabError, UsageError
+from android_suite.errors import AdbError, AdbTimeout, DeviceLost, LabError
 
 _CHUNK_BYTES = 1 << 18
 _STATUS_MARK = b"\nandroid-suite-status:"
 _GONE = ("not found", "offline", "no devices", "closed", "unauthorized", "connection reset", "device still connecting")
 
 
-def server_address() -> tuple[str, int]:
-    """Host and port of the adb server.
-
-    Raises:
-        UsageError: ``ANDROID_ADB_SERVER_PORT`` is not a port.
-    """
-    port = os.environ.get("ANDROID_ADB_SERVER_PORT", "5037")
-    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise UsageError(f"ANDROID_ADB_SERVER_PORT is {port!r}, which is no port; set a number or unset it.")
-    return os.environ.get("ANDROID_ADB_SERVER_HOST", "127.0.0.1"), int(port)
-
-
-def start_server() -> adbutils.AdbClient:
-    """A client of the adb server, which runs afterwards.
+def start_server(config: Config) -> adbutils.AdbClient:
+    """A client of the adb server at the configured address, which runs afterwards.
 
     Raises:
         LabError: no adb here, or no server at the address.
     """
-    host, port = server_address()
+    host, port = config.adb_server_host, config.adb_server_port
     try:
         socket.create_connection((host, port), timeout=3).close()
     except OSError as refused:
@@ -54,14 +41,14 @@ def start_server() -> adbutils.AdbClient:
             raise LabError(
                 f"no adb server answers at {host}:{port}; start it there, or mend ANDROID_ADB_SERVER_HOST or suite.toml."
             ) from refused
-        _run_adb("-P", str(port), "start-server")
+        _run_adb("-P", str(port), "start-server", env=config.adb_environment())
     return adbutils.AdbClient(host=host, port=port)
 
 
-def _run_adb(*arguments: str) -> None:
+def _run_adb(*arguments: str, env: Mapping[str, str]) -> None:
     try:
         # adbutils would do the same with adb's chatter on our stdout, where results go
-        subprocess.run(["adb", *arguments], check=True, capture_output=True, timeout=30)
+        subprocess.run(["adb", *arguments], check=True, capture_output=True, timeout=30, env=env)
     except FileNotFoundError as error:
         raise LabError("there is no `adb` on this machine; run `make setup` or install platform-tools.") from error
     except subprocess.SubprocessError as error:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+from android_suite.config import Config
 from android_suite.device.adb import AdbTransport, query_server, start_server
 from android_suite.device.root import become_root
 from android_suite.device.transport import Transport
@@ -72,17 +72,17 @@ def parse_devices(text: str) -> tuple[AttachedDevice, ...]:
     return tuple(found)
 
 
-def list_devices() -> tuple[AttachedDevice, ...]:
+def list_devices(config: Config) -> tuple[AttachedDevice, ...]:
     """What the adb server sees, in its order.
 
     Raises:
         LabError: no adb, or no server.
     """
-    return parse_devices(query_server(start_server(), "host:devices-l"))
+    return parse_devices(query_server(start_server(config), "host:devices-l"))
 
 
 def choose_serial(wanted: str | None, devices: tuple[AttachedDevice, ...]) -> str:
-    """The device to use: ``wanted``, else ``ANDROID_SERIAL``, else the only device there is.
+    """The device to use: ``wanted``, else the only device there is.
 
     Returns:
         A serial, or a USB path or ``transport_id:N`` where several devices have the same serial.
@@ -91,13 +91,13 @@ def choose_serial(wanted: str | None, devices: tuple[AttachedDevice, ...]) -> st
         UsageError: several and none chosen.
         LabError: none at all.
     """
-    if chosen := wanted or os.environ.get("ANDROID_SERIAL"):
-        twins = [device.address for device in devices if device.serial == chosen]
+    if wanted:
+        twins = [device.address for device in devices if device.serial == wanted]
         if len(twins) > 1:
             raise UsageError(
-                f"several devices have the serial {chosen}; choose one with --serial {' or '.join(twins)}."
+                f"several devices have the serial {wanted}; choose one with --serial {' or '.join(twins)}."
             )
-        return chosen
+        return wanted
     usable = [device for device in devices if device.state == "device"]
     serials = [device.serial for device in devices]
     names = [each.serial if serials.count(each.serial) == 1 else each.address for each in usable]
@@ -111,12 +111,13 @@ def choose_serial(wanted: str | None, devices: tuple[AttachedDevice, ...]) -> st
     )
 
 
-def connect(serial: str | None = None, *, timeout: float = 20.0) -> Transport:
+def connect(config: Config, serial: str | None = None, *, timeout: float = 20.0) -> Transport:
     """A transport to the device, which answers; as root where the device lets its shell become root.
 
     Args:
+        config: names the adb server, and the device where ``serial`` does not.
         serial: as adb names it; ``host:port`` is connected to first; ``usb:PATH`` and ``transport_id:N`` tell devices of
-            one serial apart. None: ``ANDROID_SERIAL`` or the only one.
+            one serial apart. None: the configured or the only one.
         timeout: seconds to wait for a device that is known and not ready.
 
     Raises:
@@ -124,12 +125,12 @@ def connect(serial: str | None = None, *, timeout: float = 20.0) -> Transport:
         NotReady: it is offline or unauthorized, or does not appear.
         LabError: no adb, no server, no device.
     """
-    client = start_server()
-    chosen = choose_serial(serial, list_devices())
+    client = start_server(config)
+    chosen = choose_serial(serial or config.serial, list_devices(config))
     network = _is_network(chosen)
     deadline = time.monotonic() + timeout
     while True:
-        found = next((device for device in list_devices() if device.is_named(chosen)), None)
+        found = next((device for device in list_devices(config) if device.is_named(chosen)), None)
         state = found.state if found else "absent"
         if found and state == "device":
             break
@@ -137,7 +138,7 @@ def connect(serial: str | None = None, *, timeout: float = 20.0) -> Transport:
             raise NotReady(f"{chosen} is {state}; {_remedy(state)}")
         if network and state in ("absent", "offline"):
             if state == "offline":
-                disconnect(chosen)
+                disconnect(config, chosen)
             with suppress(LabError):  # the state tells; the deadline ends the tries
                 query_server(client, f"host:connect:{chosen}", timeout=5)
         time.sleep(_POLL_S)
@@ -157,12 +158,12 @@ def _is_network(name: str) -> bool:
     return ":" in name and not name.startswith(("usb:", "transport_id:"))
 
 
-def disconnect(serial: str) -> None:
+def disconnect(config: Config, serial: str) -> None:
     """Makes the adb server forget a ``host:port``, so that a dead virtual device does not stay listed."""
     if not _is_network(serial):
         return
     with suppress(LabError):  # nothing that a caller could do about it
-        query_server(start_server(), f"host:disconnect:{serial}")
+        query_server(start_server(config), f"host:disconnect:{serial}")
 
 
 def _remedy(state: str) -> str:

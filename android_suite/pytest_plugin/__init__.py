@@ -31,12 +31,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 # The imports stand in the fixtures: this plugin is loaded by every pytest of the environment, the suite only by scenarios.
 @pytest.fixture(scope="session")
-def _booted(request: pytest.FixtureRequest, record_testsuite_property: Callable[[str, object], None]) -> Iterator[Any]:
-    from android_suite.boot.attached import attach
-    from android_suite.config import apply_config, read_config
+def _config(request: pytest.FixtureRequest) -> Any:
+    from android_suite.config import read_config
 
-    settings = read_config(env=os.environ, folder=request.config.invocation_params.dir)
-    with apply_config(settings), attach(request.config.getoption("--serial")) as booted:
+    return read_config(env=os.environ, folder=request.config.invocation_params.dir)
+
+
+@pytest.fixture(scope="session")
+def _booted(
+    request: pytest.FixtureRequest, _config: Any, record_testsuite_property: Callable[[str, object], None]
+) -> Iterator[Any]:
+    from android_suite.boot.attached import attach
+
+    with attach(_config, request.config.getoption("--serial")) as booted:
         record_testsuite_property("serial", booted.device.serial)
         yield booted
 
@@ -48,14 +55,14 @@ def device(_booted: Any) -> Any:
 
 
 @pytest.fixture
-def record(_booted: Any, request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Any]:
+def record(_booted: Any, _config: Any, request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Any]:
     """``record(scenario, **parameters)``: records and analyzes one scenario, returns a `result.Recorded`.
 
     A crash of the tested kernel or app fails the test with its console text.
     """
     from android_suite.pytest_plugin.recording import make_record
 
-    return make_record(_booted, request, tmp_path)
+    return make_record(_booted, _config.cache, request, tmp_path)
 
 
 @pytest.hookimpl(wrapper=True)

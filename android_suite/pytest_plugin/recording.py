@@ -22,7 +22,7 @@ from android_suite.workload.registry import plan_scenarios
 Record = Callable[..., Recorded]
 
 
-def make_record(booted: Booted, request: pytest.FixtureRequest, folder: Path) -> Record:
+def make_record(booted: Booted, cache: Path, request: pytest.FixtureRequest, folder: Path) -> Record:
     """The function behind the fixture ``record``."""
     base: Path = request.config.getoption("--run-dir") or folder
     test = re.sub(r"[^A-Za-z0-9_]+", "-", request.node.name)[:60]
@@ -33,7 +33,7 @@ def make_record(booted: Booted, request: pytest.FixtureRequest, folder: Path) ->
     def run(scenario: str, **parameters: object) -> Recorded:
         plan_scenarios((scenario,), parameters, mode="realtime")
         path = next(p for p in (base / name for name in names) if not p.exists())
-        options = RecordOptions(iterations=iterations, parameters=parameters, accel=booted.accel)
+        options = RecordOptions(cache=cache, iterations=iterations, parameters=parameters, accel=booted.accel)
 
         def work(writer: RunWriter) -> None:
             record_scenarios((scenario,), booted.device, writer, options, crash_probe=booted.crash_probe)

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from android_suite.capture.logcat import LogcatCapture
@@ -30,6 +31,7 @@ class RecordOptions:
     """How to record.
 
     Attributes:
+        cache: folder where programs for the device are kept once they are compiled.
         iterations: of each scenario.
         seed: of the first iteration; each further one gets the next number.
         parameters: given to every scenario that knows them.
@@ -40,6 +42,7 @@ class RecordOptions:
         accel: of a virtual device.
     """
 
+    cache: Path
     iterations: int = 1
     seed: int = 1
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -101,6 +104,7 @@ def record(
                 process=workload.process(parameters),
                 package=workload.package(parameters),
                 needs=workload.needs,
+                cache=options.cache,
                 traced=options.trace,
                 lock_stat=options.lock_stat,
                 tracing=options.tracing,

@@ -16,6 +16,7 @@ from android_suite.boot.booted import Booted
 from android_suite.boot.virtual import boot_virtual, find_arch
 from android_suite.capture.registry import SOURCES
 from android_suite.capture.source import GUEST_FOLDER, GuestSteps, Request, SourceKind
+from android_suite.config import Config
 from android_suite.device.device import WORK_FOLDER, Device
 from android_suite.device.identity import check_release, read_device_identity, read_kernel_identity
 from android_suite.errors import SuiteError
@@ -34,6 +35,7 @@ def record_deterministic(
     scenarios: Sequence[str],
     run: RunWriter,
     *,
+    config: Config,
     kernel: str,
     arch: str | None = None,
     cpus: int = 1,
@@ -50,6 +52,7 @@ def record_deterministic(
     Args:
         scenarios: names.
         run: where to; its mode is ``deterministic``.
+        config: names the cache, the adb server and the Debian mirror.
         kernel: what to boot.
         arch: ``arm64`` or ``amd64``; None: the image's own, or arm64.
         cpus: of the guest; several run in turns.
@@ -68,7 +71,7 @@ def record_deterministic(
         LabError: the lab failed.
     """
     planned = plan_scenarios(scenarios, parameters or {}, mode="deterministic")
-    machine = _MACHINES[find_arch(kernel, arch)]
+    machine = _MACHINES[find_arch(kernel, arch, config=config)]
     records = []
     for workload, complete in planned:
         say(f"{workload.name}, seed {seed}: booting; the scenario runs before adb answers")
@@ -76,11 +79,13 @@ def record_deterministic(
             process=workload.process(complete),
             package=workload.package(complete),
             needs=workload.needs,
+            cache=config.cache,
             traced=trace,
         )
         steps = plan_guest(sources, request, machine)
         boot = boot_virtual(
             kernel,
+            config=config,
             arch=arch,
             cpus=cpus,
             memory_mb=memory_mb,

@@ -1,13 +1,14 @@
 """The QEMU device: kernels, image, machine; guest/ holds the sources that run inside.
 
->>> with VirtualDevice(kernel=fetch_kernel("6.17.13")) as device:  # doctest: +SKIP
+>>> config = read_config(env=os.environ, folder=Path.cwd())  # doctest: +SKIP
+>>> with VirtualDevice(kernel=fetch_kernel("6.17.13", config=config), config=config) as device:  # doctest: +SKIP
 ...     device.start()
 ...     print(device.serial)  # answers adb until the block ends
 """
 
 from __future__ import annotations
 
-from android_suite.virtual.cache import Cache, cache_dir
+from android_suite.virtual.cache import Cache
 from android_suite.virtual.console import GuestCrash, parse_crash
 from android_suite.virtual.kernels import KernelChoice, KernelImage, fetch_kernel, list_kernels
 from android_suite.virtual.machine import ExitReport, VirtualDevice
@@ -22,7 +23,6 @@ __all__ = [
     "KernelImage",
     "Registry",
     "VirtualDevice",
-    "cache_dir",
     "fetch_kernel",
     "list_kernels",
     "parse_crash",

@@ -6,22 +6,23 @@ has booted.
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Callable
 
+from android_suite.config import Config
 from android_suite.errors import AdbError, MachineError, NotReady
 
 RECONNECT_AFTER_S = 1.0
 
 
-def wait_boot_completed(serial: str, *, timeout_s: float, check: Callable[[], None]) -> None:
+def wait_boot_completed(config: Config, serial: str, *, timeout_s: float, check: Callable[[], None]) -> None:
     """Connects the adb server to the device and waits until ``sys.boot_completed`` is 1.
 
     Args:
+        config: names the adb server.
         serial: ``127.0.0.1:PORT``.
         timeout_s: how long at most.
         check: called between tries; raises when waiting has become pointless.
@@ -30,17 +31,17 @@ def wait_boot_completed(serial: str, *, timeout_s: float, check: Callable[[], No
         NotReady: not within ``timeout_s``.
         MachineError: there is no adb.
     """
-    start_server()
+    start_server(config)
     deadline = time.monotonic() + timeout_s
     said = ""
     while time.monotonic() < deadline:
         # QEMU accepts a connection before adbd listens, and the server then holds on to a dead one: begin anew.
-        run_request(f"host:disconnect:{serial}")
-        said = run_request(f"host:connect:{serial}")
+        run_request(config, f"host:disconnect:{serial}")
+        said = run_request(config, f"host:connect:{serial}")
         settled = time.monotonic() + RECONNECT_AFTER_S
         while said.startswith("connected to") and time.monotonic() < settled:
             check()
-            if run_shell(serial, "getprop sys.boot_completed").strip() == "1":
+            if run_shell(config, serial, "getprop sys.boot_completed").strip() == "1":
                 return
             time.sleep(0.05)
         check()
@@ -48,15 +49,15 @@ def wait_boot_completed(serial: str, *, timeout_s: float, check: Callable[[], No
     raise NotReady(f"{serial} did not answer adb within {timeout_s:.0f} s ({said or 'no answer'}); see its console log")
 
 
-def disconnect(serial: str) -> None:
+def disconnect(config: Config, serial: str) -> None:
     """Makes the adb server forget the device; nothing happens where it does not know it."""
-    run_request(f"host:disconnect:{serial}")
+    run_request(config, f"host:disconnect:{serial}")
 
 
-def run_shell(serial: str, command: str) -> str:
+def run_shell(config: Config, serial: str, command: str) -> str:
     """Output of a shell command, or an empty string where the device does not answer."""
     try:
-        with _open() as link:
+        with _open(config) as link:
             _ask(link, f"host:transport:{serial}")
             _ask(link, f"shell:{command}")
             return _read_all(link).decode("utf-8", "replace")
@@ -64,10 +65,10 @@ def run_shell(serial: str, command: str) -> str:
         return ""
 
 
-def run_request(request: str) -> str:
+def run_request(config: Config, request: str) -> str:
     """The server's answer to a host request, or an empty string where there is none."""
     try:
-        with _open() as link:
+        with _open(config) as link:
             _ask(link, request)
             return _read_all(link)[4:].decode("utf-8", "replace")
     except AdbError as error:
@@ -76,20 +77,20 @@ def run_request(request: str) -> str:
         return ""
 
 
-def start_server() -> None:
+def start_server(config: Config) -> None:
     """Starts the adb server where none listens.
 
     Raises:
         MachineError: adb is missing or its server does not start.
     """
     try:
-        _open().close()
+        _open(config).close()
         return
     except OSError:
         pass
     if not shutil.which("adb"):
         raise MachineError("adb not found; run make setup, or install the platform tools")
-    host, port = _address()
+    host, port = config.adb_server_host, config.adb_server_port
     # The server must not hold this process's pipes or die with its terminal.
     done = subprocess.run(
         ["adb", "-H", host, "-P", str(port), "start-server"]
@@ -100,19 +101,15 @@ def start_server() -> None:
         stderr=subprocess.DEVNULL,
         timeout=30,
         check=False,
+        env=config.adb_environment(),
         start_new_session=True,
     )
     if done.returncode:
         raise MachineError(f"the adb server does not start on port {port}; run adb start-server and see what it says")
 
 
-def _address() -> tuple[str, int]:
-    port = os.environ.get("ANDROID_ADB_SERVER_PORT", "")
-    return os.environ.get("ANDROID_ADB_SERVER_HOST") or "127.0.0.1", int(port) if port.isdigit() else 5037
-
-
-def _open() -> socket.socket:
-    return socket.create_connection(_address(), timeout=5)
+def _open(config: Config) -> socket.socket:
+    return socket.create_connection((config.adb_server_host, config.adb_server_port), timeout=5)
 
 
 def _ask(link: socket.socket, request: str) -> None:

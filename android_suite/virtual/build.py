@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from android_suite.config import Config
 from android_suite.errors import MachineError, UsageError
 from android_suite.virtual.cache import Cache, Entry
 from android_suite.virtual.kernels import KernelImage, read_built
@@ -56,7 +57,7 @@ def build_pair(
     revert: bool = False,
     lock_stat: bool = False,
     jobs: int | None = None,
-    cache: Cache | None = None,
+    config: Config,
     progress: Callable[[str], None] = lambda _: None,
 ) -> KernelPair:
     """Builds (or finds in the cache) a pair of kernels.
@@ -69,7 +70,7 @@ def build_pair(
         revert: the source has the patch already; the baseline is without it.
         lock_stat: the variant with LOCK_STAT.
         jobs: parallel compilers; None takes all CPUs.
-        cache: where the pair is kept.
+        config: names the cache, where the pair is kept, and the Debian mirror.
         progress: told one line a step.
 
     Raises:
@@ -85,15 +86,15 @@ def build_pair(
     diff = patch.read_bytes()
     cross, _, _ = _TARGETS[arch]
     _check_tools(cross)
-    cache = cache or Cache()
-    packages = Packages(cache, arch)
+    cache = Cache(config.cache)
+    packages = Packages(config, arch)
     version = packages.read_version(source)
     fragments = [_CONFIGS / "lab.config", _CONFIGS / f"lab.{arch}.config"]
     fragments += [_CONFIGS / "lock_stat.config"] if lock_stat else []
-    config = b"".join(f.read_bytes() for f in fragments)
+    options = b"".join(f.read_bytes() for f in fragments)
     key = hashlib.sha256(
         b"\0".join(
-            [source.encode(), version.encode(), arch.encode(), config, diff, str(revert).encode(), _compiler(cross)]
+            [source.encode(), version.encode(), arch.encode(), options, diff, str(revert).encode(), _compiler(cross)]
         )
     ).hexdigest()[:32]
     with cache.lock(f"build-{key}"):
@@ -101,7 +102,9 @@ def build_pair(
         if entry is None:
             with cache.scratch() as scratch:
                 tree = _unpack(packages, f"{source}={version}", Path(scratch), progress)
-                images = _build_both(tree, config, patch.resolve(), arch, revert, jobs or os.cpu_count() or 1, progress)
+                images = _build_both(
+                    tree, options, patch.resolve(), arch, revert, jobs or os.cpu_count() or 1, progress
+                )
             meta = {"source": f"{source}={version}", "arch": arch, "patch_sha256": hashlib.sha256(diff).hexdigest()}
             entry = cache.write_entry("built", key, images, meta)
         else:
@@ -110,17 +113,15 @@ def build_pair(
     return _pair(name, entry, cache)
 
 
-def read_pair(name: str, *, cache: Cache | None = None) -> KernelPair | None:
+def read_pair(name: str, *, cache: Cache) -> KernelPair | None:
     """The pair of that name, or None if none was built or its images are gone."""
-    cache = cache or Cache()
     named = cache.read_entry("pairs", name) if _NAME.fullmatch(name) else None
     entry = cache.read_entry("built", named.meta["key"]) if named else None
     return _pair(name, entry, cache) if entry else None
 
 
-def list_pairs(*, cache: Cache | None = None) -> list[KernelPair]:
+def list_pairs(*, cache: Cache) -> list[KernelPair]:
     """All pairs that can be booted."""
-    cache = cache or Cache()
     return [pair for name in cache.list_entries("pairs") if (pair := read_pair(name, cache=cache))]
 
 

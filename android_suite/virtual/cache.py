@@ -1,6 +1,6 @@
 """The suite's cache: kernels, packages and images, stored by their content.
 
-Layout under :func:`cache_dir`::
+Layout of its folder::
 
     objects/ab/abcdef...   one file a content, named by its SHA-256
     entries/KIND/KEY.json  a named set of objects with what is known about them
@@ -28,18 +28,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from android_suite.errors import MachineError
 
 ENV = "ANDROID_SUITE_CACHE"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def cache_dir() -> Path:
-    """The cache folder: ``ANDROID_SUITE_CACHE`` if set, else the user's cache folder."""
-    named = os.environ.get(ENV)
-    return Path(named).expanduser().absolute() if named else platformdirs.user_cache_path("android-suite")
 
 
 def measure_digest(path: Path) -> str:
@@ -66,8 +58,8 @@ class Entry:
 class Cache:
     """The content-addressed store in one folder; safe to share between processes."""
 
-    def __init__(self, root: Path | None = None) -> None:
-        self.root = root or cache_dir()
+    def __init__(self, root: Path) -> None:
+        self.root = root
 
     @contextlib.contextmanager
     def writing(self, need_bytes: int) -> Iterator[None]:

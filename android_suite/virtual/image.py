@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from android_suite.config import Config
 from android_suite.errors import MachineError, UsageError
 from android_suite.virtual.cache import Cache, Entry
 from android_suite.virtual.cpio import Node, file_node, folder_node, join_archives, link_node, render_cpio
@@ -37,7 +38,7 @@ _ADBD = "usr/lib/android-sdk/platform-tools/adbd"
 _OVERLAY_MAGIC = (b"070701", b"070702", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 
 
-def build_base(arch: str, *, cache: Cache, guest: Path = GUEST) -> Entry:
+def build_base(arch: str, *, config: Config, guest: Path = GUEST) -> Entry:
     """The base archive (file ``base``) for an architecture; built on first use and when the guest's sources change.
 
     Of older bases the few used last are kept, and whatever was used within a day: one is read soon after this returns.
@@ -45,12 +46,13 @@ def build_base(arch: str, *, cache: Cache, guest: Path = GUEST) -> Entry:
     Raises:
         MachineError: packages cannot be fetched, or the compiler is missing or refuses the guest's sources.
     """
+    cache = Cache(config.cache)
     key = f"{arch}-{measure_guest(guest)[:32]}"
     with cache.lock(f"image-{arch}"):
         if entry := cache.read_entry("images", key):
             cache.mark_used("images", key)
             return entry
-        system = cache.read_entry("systems", f"{arch}-{LAYOUT}") or _build_system(arch, cache)
+        system = cache.read_entry("systems", f"{arch}-{LAYOUT}") or _build_system(arch, config)
         nodes = {name.partition(":")[2]: _stored_node(name, path) for name, path in system.files.items()}
         nodes |= {path: link_node(target) for path, target in system.meta["links"].items()}
         nodes |= {name: folder_node() for name in FOLDERS}
@@ -185,9 +187,9 @@ def _stored_node(name: str, path: Path) -> Node:
     return file_node(path.read_bytes(), executable=name.startswith("x:"))
 
 
-def _build_system(arch: str, cache: Cache) -> Entry:
+def _build_system(arch: str, config: Config) -> Entry:
     """adbd, the libraries it needs and busybox from Debian's packages; links are kept as (path, target)."""
-    packages = Packages(cache, arch)
+    packages = Packages(config, arch)
     specs = packages.list_closure(PACKAGES)
     files: dict[str, tuple[bool, bytes]] = {}
     links: dict[str, str] = {}
@@ -215,7 +217,7 @@ def _build_system(arch: str, cache: Cache) -> Entry:
     links |= {path.removeprefix("usr/"): f"/{path}" for path in needed if "/ld-linux" in path and path.count("/") == 2}
     links["bin/sh"] = "/usr/bin/busybox"
     stored = {f"{'x' if files[path][0] else '-'}:{path}": files[path][1] for path in sorted(needed & files.keys())}
-    return cache.write_entry("systems", f"{arch}-{LAYOUT}", stored, {"packages": specs, "links": links})
+    return packages.cache.write_entry("systems", f"{arch}-{LAYOUT}", stored, {"packages": specs, "links": links})
 
 
 def _needed_files(files: Mapping[str, tuple[bool, bytes]], links: Mapping[str, str]) -> set[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from android_suite.config import Config
 from android_suite.errors import MachineError, UsageError
 from android_suite.virtual.cache import Cache, Entry
 from android_suite.virtual.kernel_image import (
@@ -73,9 +74,7 @@ class KernelChoice:
     cached: bool
 
 
-def list_kernels(
-    arch: str = "arm64", *, cache: Cache | None = None, suites: Sequence[str] = KERNEL_SUITES
-) -> list[KernelChoice]:
+def list_kernels(arch: str = "arm64", *, config: Config, suites: Sequence[str] = KERNEL_SUITES) -> list[KernelChoice]:
     """Debian's kernels for an architecture that can be fetched and booted, oldest first; without a network those in the cache.
 
     A kernel some of whose packages Debian has dropped (6.19 to 7.1 lack their modules) is none of them.
@@ -85,10 +84,10 @@ def list_kernels(
         MachineError: the package index cannot be read and no kernel is cached.
     """
     _check_arch(arch)
-    cache = cache or Cache()
+    cache = Cache(config.cache)
     have = {key for key in cache.list_entries("kernels") if key.endswith(f"-{arch}")}
     try:
-        whole = _list_whole(cache, arch, suites)
+        whole = _list_whole(config, arch, suites)
     except MachineError:
         if not have:
             raise
@@ -109,15 +108,15 @@ def list_kernels(
     ]
 
 
-def _list_whole(cache: Cache, arch: str, suites: Sequence[str]) -> frozenset[str]:
+def _list_whole(config: Config, arch: str, suites: Sequence[str]) -> frozenset[str]:
     """The image packages whose every part is in the index."""
-    packages = Packages(cache, arch, suites=suites)
+    packages = Packages(config, arch, suites=suites)
     try:
         every = set(packages.list_names("linux-"))
     except MachineError:
         if tuple(suites) == SUITES:
             raise
-        return _list_whole(cache, arch, SUITES)  # a mirror need not have every suite
+        return _list_whole(config, arch, SUITES)  # a mirror need not have every suite
     named = [name for name in sorted(every) if _PACKAGE.fullmatch(name) and name.endswith(f"-{arch}")]
     depends = packages.list_depends(named)
     return frozenset(name for name in named if every.issuperset(_parts(depends.get(name, frozenset()))))
@@ -137,13 +136,13 @@ def _is_named(package: str, name: str) -> bool:
     )  # fmt: skip
 
 
-def fetch_kernel(name: str, arch: str | None = None, *, cache: Cache | None = None) -> KernelImage:
+def fetch_kernel(name: str, arch: str | None = None, *, config: Config) -> KernelImage:
     """A kernel by version (``6.17.13``), release (``6.17.13+deb13-cloud-arm64``), path, or side of a built pair.
 
     Args:
         name: which kernel; whatever has a ``/`` in it or is a file's name is a path.
         arch: ``arm64`` or ``amd64``; None takes the image's own for a path and arm64 for a package.
-        cache: where packages are kept.
+        config: names the cache and the Debian mirror.
 
     Raises:
         UsageError: no such kernel, no such file, or an image of another architecture.
@@ -153,19 +152,19 @@ def fetch_kernel(name: str, arch: str | None = None, *, cache: Cache | None = No
         _check_arch(arch)
     if "/" in name or Path(name).is_file():
         return read_kernel(Path(name), arch)
-    cache = cache or Cache()
+    cache = Cache(config.cache)
     if ":" in name:
         return read_built(name, arch, cache=cache)
     arch = arch or _arch_in(name) or "arm64"
     release: str | None = _cached_release(cache, name, arch)
     suites: Sequence[str] = KERNEL_SUITES
     if release is None:
-        release, suites = _find_release(cache, name, arch)
+        release, suites = _find_release(config, name, arch)
     package = f"linux-image-{release}"
     entry = cache.read_entry("kernels", package)
     if entry is None:
         with cache.lock(package):
-            entry = cache.read_entry("kernels", package) or _fetch(Packages(cache, arch, suites=suites), package)
+            entry = cache.read_entry("kernels", package) or _fetch(Packages(config, arch, suites=suites), package)
     order: Sequence[str] = entry.meta["modules"]
     return KernelImage(
         name=name,
@@ -257,11 +256,11 @@ def _cached_release(cache: Cache, name: str, arch: str) -> str | None:
     return None
 
 
-def _find_release(cache: Cache, name: str, arch: str) -> tuple[str, Sequence[str]]:
+def _find_release(config: Config, name: str, arch: str) -> tuple[str, Sequence[str]]:
     """The newest release of that name, and the suites it is in; the other suites are read only if these lack it."""
     choices: list[KernelChoice] = []
     for suites in (SUITES, KERNEL_SUITES):
-        choices = list_kernels(arch, cache=cache, suites=suites)
+        choices = list_kernels(arch, config=config, suites=suites)
         if match := [choice.release for choice in choices if _is_named(choice.package, name)]:
             return match[-1], suites
     known = ", ".join(choice.name for choice in choices)

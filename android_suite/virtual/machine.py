@@ -1,6 +1,6 @@
 """One virtual device: started, watched, stopped.
 
-    with VirtualDevice(kernel=fetch_kernel("6.17.13")) as device:
+    with VirtualDevice(kernel=fetch_kernel("6.17.13", config=config), config=config) as device:
         device.start()
         ...  # device.serial answers adb
 
@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from android_suite.config import Config
 from android_suite.errors import LabError, MachineError, NotReady, UsageError
 from android_suite.virtual import adb_link
 from android_suite.virtual.cache import Cache
@@ -81,7 +82,7 @@ class VirtualDevice:
         accel: str | None = None,
         kernel_args: Sequence[str] = (),
         detached: bool = False,
-        cache: Cache | None = None,
+        config: Config,
     ) -> None:
         """Describes a device; nothing runs before :meth:`start`.
 
@@ -97,7 +98,7 @@ class VirtualDevice:
             accel: ``tcg`` or ``kvm``; None takes KVM where it works.
             kernel_args: further kernel arguments.
             detached: the device outlives this process (``vdev start``).
-            cache: where images are kept.
+            config: names the cache and the adb server.
         """
         self.kernel, self.cpus, self.memory_mb, self.seed = kernel, cpus, memory_mb, seed
         self.overlays, self.run_files = tuple(overlays), dict(run_files or {})
@@ -106,8 +107,8 @@ class VirtualDevice:
         self.serial, self.accel = "", accel or ""
         self.boot_duration_ms: int | None = None
         self._port = port
-        self._cache = cache or Cache()
-        self._registry = Registry(self._cache)
+        self._config, self._cache = config, Cache(config.cache)
+        self._registry = Registry(config)
         self._record: DeviceRecord | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._exited = threading.Event()
@@ -146,7 +147,7 @@ class VirtualDevice:
         if self.deterministic:
             self.accel = "tcg"
         self.accel = self.accel or choose_accel(self.kernel, cache=self._cache, version=version)
-        base = build_base(self.kernel.arch, cache=self._cache)
+        base = build_base(self.kernel.arch, config=self._config)
         initrd = read_initrd(base, self.kernel, overlays=self.overlays, run_files=self.run_files)
         self._record = self._registry.create(
             detached=self.detached,
@@ -167,7 +168,7 @@ class VirtualDevice:
             else:
                 self._learn_port()
             self._wait_console(READY, boot_timeout_s)
-            adb_link.wait_boot_completed(self.serial, timeout_s=boot_timeout_s, check=self._check_alive)
+            adb_link.wait_boot_completed(self._config, self.serial, timeout_s=boot_timeout_s, check=self._check_alive)
             self.boot_duration_ms = round((time.monotonic() - began) * 1000)
             (self.record.folder / "initrd").unlink(missing_ok=True)
         except BaseException:
@@ -208,7 +209,7 @@ class VirtualDevice:
             return report
         self._stopped = True
         if self.serial:
-            adb_link.disconnect(self.serial)
+            adb_link.disconnect(self._config, self.serial)
         if not self._exited.is_set():
             # All state of the guest is in its memory, so there is nothing that a slow shutdown would save.
             with contextlib.suppress(MachineError), Qmp(self._record.folder / "qmp", timeout_s=2) as qmp:

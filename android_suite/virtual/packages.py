@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
+from android_suite.config import Config
 from android_suite.errors import MachineError, UsageError
 from android_suite.virtual.cache import Cache, disk_full
 
@@ -29,14 +30,14 @@ KERNEL_SUITES = ("bookworm", "bookworm-backports", *SUITES, "forky", "sid", "exp
 INDEX_MAX_AGE_S = 24 * 3600
 
 
-def read_mirror() -> str:
-    """URI of the Debian mirror: the option's, else the one this machine's apt reads its own release from.
+def read_mirror(chosen: str | None) -> str:
+    """URI of the Debian mirror: the chosen one, else the one this machine's apt reads its own release from.
 
     Raises:
         MachineError: apt is missing or is configured with no Debian mirror.
     """
-    if named := os.environ.get(MIRROR_ENV):
-        return named
+    if chosen:
+        return chosen
     listing = run_apt(["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"])
     for line in listing.splitlines():
         origin, _, uri = line.partition(" ")
@@ -90,10 +91,11 @@ def _apt_failed(argv: Sequence[str], stderr: str) -> MachineError:
 class Packages:
     """Debian packages of one architecture."""
 
-    def __init__(self, cache: Cache, arch: str, *, suites: Sequence[str] = SUITES) -> None:
-        self.cache, self.arch, self.suites = cache, arch, tuple(suites)
+    def __init__(self, config: Config, arch: str, *, suites: Sequence[str] = SUITES) -> None:
+        self.cache, self.arch, self.suites = Cache(config.cache), arch, tuple(suites)
+        self._mirror = config.debian_mirror
         # an index of its own for each set of suites: they would fetch each other's again and again
-        self._folder = cache.root / "apt" / (arch if self.suites == SUITES else f"{arch}-{'-'.join(self.suites)}")
+        self._folder = self.cache.root / "apt" / (arch if self.suites == SUITES else f"{arch}-{'-'.join(self.suites)}")
 
     def list_names(self, prefix: str) -> list[str]:
         """Names in the package index that start with ``prefix``; fetches the index when it is missing or old."""
@@ -185,7 +187,7 @@ class Packages:
 
     def _sources(self) -> str:
         signed = f" signed-by={KEYRING}" if KEYRING.exists() else ""
-        mirror = read_mirror()
+        mirror = read_mirror(self._mirror)
         return "".join(f"deb [arch={self.arch}{signed}] {mirror} {suite} main\n" for suite in self.suites)
 
     def _run(self, *argv: str, cwd: Path | None = None) -> str:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from android_suite.config import Config
 from android_suite.errors import MachineError, UsageError
 from android_suite.virtual import adb_link
 from android_suite.virtual.cache import Cache
@@ -75,8 +76,8 @@ def read_start(pid: int) -> int | None:
 class Registry:
     """The folders of all virtual devices of this user."""
 
-    def __init__(self, cache: Cache | None = None) -> None:
-        self.cache = cache or Cache()
+    def __init__(self, config: Config) -> None:
+        self.config, self.cache = config, Cache(config.cache)
         self.root = self.cache.root / "machines"
 
     def create(
@@ -149,7 +150,7 @@ class Registry:
                 continue
             kill(record)
             if record.serial:
-                adb_link.disconnect(record.serial)
+                adb_link.disconnect(self.config, record.serial)
             tell(record)
             self.remove(record)
             swept.append(record.id)
@@ -166,17 +167,16 @@ class Registry:
         return found
 
 
-def stop_device(name: str, *, registry: Registry | None = None) -> DeviceRecord:
+def stop_device(name: str, *, registry: Registry) -> DeviceRecord:
     """Stops a device by id or serial, whoever started it, and removes its folder.
 
     Raises:
         UsageError: there is none of that name.
         MachineError: its QEMU does not end.
     """
-    registry = registry or Registry()
     record = registry.find(name)
     if record.serial:
-        adb_link.disconnect(record.serial)
+        adb_link.disconnect(registry.config, record.serial)
     with contextlib.suppress(MachineError), Qmp(record.folder / "qmp", timeout_s=2) as qmp:
         qmp.execute("quit")
     deadline = time.monotonic() + STOP_TIMEOUT_S

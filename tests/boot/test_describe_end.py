@@ -9,6 +9,7 @@ import pytest
 from android_suite.boot import attached
 from android_suite.boot.attached import probe_console, probe_reboot
 from android_suite.boot.virtual import describe_end
+from android_suite.config import Config
 from android_suite.device.device import BOOT_ID
 from android_suite.device.files import render_read_lines_script
 from android_suite.device.scripted import Exchange, ScriptedTransport
@@ -54,7 +55,7 @@ def test_another_boot_id_is_a_reboot(monkeypatch: pytest.MonkeyPatch) -> None:
         ]
     )
     monkeypatch.setattr(attached, "connect", lambda *_, **__: script)
-    found = probe_reboot("scripted", boot_before="old")
+    found = probe_reboot(Config(), "scripted", boot_before="old")
     assert found is not None
     assert "ro.boot.bootreason=kernel_panic" in found.summary
     assert "not syncing" in found.console
@@ -63,7 +64,7 @@ def test_another_boot_id_is_a_reboot(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_same_boot_is_the_cables_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attached, "connect", lambda *_, **__: ScriptedTransport([answer_boot_id("old")]))
-    assert probe_reboot("scripted", boot_before="old") is None
+    assert probe_reboot(Config(), "scripted", boot_before="old") is None
 
 
 def test_a_device_that_stays_away_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +72,7 @@ def test_a_device_that_stays_away_proves_nothing(monkeypatch: pytest.MonkeyPatch
         raise NotReady("absent")
 
     monkeypatch.setattr(attached, "connect", stay_away)
-    assert probe_reboot("scripted", boot_before="old") is None
+    assert probe_reboot(Config(), "scripted", boot_before="old") is None
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from android_suite.virtual.kernels import fetch_kernel
+from tests.settings import CONFIG
 
 # Files that tell when and how it ran. Everything else that is a result must be equal.
 RESULTS = ("comparison.json", "summary.json", "report.html", "report.md", "junit.xml", "plan.toml")
@@ -110,7 +111,7 @@ def test_a_kernel_against_itself_is_equal_to_the_byte(tmp_path: Path) -> None:
 @pytest.mark.vdev
 @pytest.mark.slow
 def test_a_kernel_that_does_not_boot_is_told_before_the_first_job(tmp_path: Path) -> None:
-    image = bytearray(fetch_kernel("6.17.13", "arm64").path.read_bytes())
+    image = bytearray(fetch_kernel("6.17.13", "arm64", config=CONFIG).path.read_bytes())
     third = len(image) // 3
     image[third : third + third // 2] = bytes(third // 2)
     (tmp_path / "Image").write_bytes(image)

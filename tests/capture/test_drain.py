@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
 import platform
 import signal
 import struct
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -70,17 +68,12 @@ def test_what_is_no_stream_is_told(stream: bytes) -> None:
 
 
 @pytest.fixture(scope="module")
-def drain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def drain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("native")
-    before = os.environ.get("ANDROID_SUITE_CACHE")
-    os.environ["ANDROID_SUITE_CACHE"] = str(folder)
     program = folder / "drain"
-    program.write_bytes(build_program("ftrace_drain", platform.machine()))
+    program.write_bytes(build_program("ftrace_drain", platform.machine(), cache=folder))
     program.chmod(0o755)
-    yield program
-    os.environ.pop("ANDROID_SUITE_CACHE")
-    if before is not None:
-        os.environ["ANDROID_SUITE_CACHE"] = before
+    return program
 
 
 def fake_tracefs(folder: Path, contents: list[bytes]) -> Path:
@@ -136,19 +129,17 @@ def test_no_buffers_is_a_fault(drain: Path, tmp_path: Path) -> None:
 
 
 def test_the_program_is_kept_by_content(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("ANDROID_SUITE_CACHE", str(tmp_path))
-    first = build_program("ftrace_drain", "aarch64")
+    first = build_program("ftrace_drain", "aarch64", cache=tmp_path)
     assert first[:4] == b"\x7fELF"
     kept = list((tmp_path / "native").iterdir())
     assert len(kept) == 1
-    assert build_program("ftrace_drain", "aarch64") == first
+    assert build_program("ftrace_drain", "aarch64", cache=tmp_path) == first
     assert list((tmp_path / "native").iterdir()) == kept
 
 
 def test_no_compiler_and_no_such_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("ANDROID_SUITE_CACHE", str(tmp_path))
     monkeypatch.setattr(native_program.shutil, "which", lambda _: None)
     with pytest.raises(LabError, match=r"aarch64-linux-gnu-gcc is missing.*make setup"):
-        build_program("ftrace_drain", "aarch64")
+        build_program("ftrace_drain", "aarch64", cache=tmp_path)
     with pytest.raises(Unsupported, match="mips"):
-        build_program("ftrace_drain", "mips")
+        build_program("ftrace_drain", "mips", cache=tmp_path)

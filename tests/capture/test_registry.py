@@ -51,7 +51,7 @@ class LoadCapture:
     def restore(self) -> None: ...
 
 
-REQUEST = Request(process="", package=None, needs=(), traced=False, lock_stat=False)
+REQUEST = Request(process="", package=None, needs=(), cache=Path("unused"), traced=False, lock_stat=False)
 
 
 def test_a_host_records_it(tmp_path: Path) -> None:

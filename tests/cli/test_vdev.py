@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from android_suite.cli.main import run
-from android_suite.virtual.cache import Cache
+from android_suite.config import Config
 from android_suite.virtual.registry import DeviceRecord, Registry, read_start
 
 
@@ -47,7 +47,7 @@ def test_a_device_that_vanished(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("ANDROID_SUITE_CACHE", str(tmp_path))
-    registry = Registry(Cache(tmp_path))
+    registry = Registry(Config(cache=tmp_path))
     gone, killed = start_detached(registry, console)
     alive, process = start_detached(registry, "")
     try:

@@ -13,11 +13,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from android_suite.device.adb import AdbTransport, server_address, start_server
+from android_suite.config import Config
+from android_suite.device.adb import AdbTransport, start_server
 from android_suite.device.connect import connect, list_devices
 from android_suite.device.shell_protocol import CLOSE_STDIN, EXIT, STDERR, STDIN, STDOUT, PacketReader, encode_packet
 from android_suite.device.transport import Stream
-from android_suite.errors import AdbError, AdbTimeout, DeviceLost, LabError, NotReady, UsageError
+from android_suite.errors import AdbError, AdbTimeout, DeviceLost, LabError, NotReady
 
 FILES: dict[str, bytes] = {}
 
@@ -132,20 +133,21 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server() -> Iterator[Server]:
     FILES.clear()
     with Server(("127.0.0.1", 0), Handler) as running:
         threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(running.server_address[1]))
-        monkeypatch.delenv("ANDROID_ADB_SERVER_HOST", raising=False)
-        monkeypatch.delenv("ANDROID_SERIAL", raising=False)
         yield running
         running.shutdown()
 
 
+def settings_of(server: Server) -> Config:
+    return Config(adb_server_port=server.server_address[1])
+
+
 @pytest.fixture
 def transport(server: Server) -> AdbTransport:
-    return connect("one")
+    return connect(settings_of(server), "one")
 
 
 def test_streams_and_status_are_kept_apart(transport: AdbTransport) -> None:
@@ -156,7 +158,7 @@ def test_streams_and_status_are_kept_apart(transport: AdbTransport) -> None:
 
 def test_a_device_without_shell_v2_still_tells_its_status(server: Server) -> None:
     server.features = "cmd"
-    transport = connect("one")
+    transport = connect(settings_of(server), "one")
     assert transport.run("echo out; exit 7").status == 7
     assert transport.run(["printf", "no newline"]).stdout == b"no newline"
     with pytest.raises(AdbError, match="no shell_v2"):
@@ -183,7 +185,7 @@ def test_a_loss_is_sticky(transport: AdbTransport, line: str) -> None:
 
 def test_an_unknown_device_is_lost(server: Server) -> None:
     with pytest.raises(DeviceLost, match="not found"):
-        AdbTransport(start_server(), "gone", features=frozenset({"shell_v2"})).run("id")
+        AdbTransport(start_server(settings_of(server)), "gone", features=frozenset({"shell_v2"})).run("id")
 
 
 def test_files_of_any_size(transport: AdbTransport) -> None:
@@ -231,35 +233,29 @@ def test_a_command_too_long_for_adb_is_told(transport: AdbTransport) -> None:
 
 
 def test_who_is_there(server: Server) -> None:
-    assert [(device.serial, device.state) for device in list_devices()] == [("one", "device"), ("two", "offline")]
-    assert connect().serial == "one"
+    assert [(device.serial, device.state) for device in list_devices(settings_of(server))] == [
+        ("one", "device"),
+        ("two", "offline"),
+    ]
+    assert connect(settings_of(server)).serial == "one"
     with pytest.raises(NotReady, match=r"two is offline; .*adb reconnect"):
-        connect("two", timeout=0)
+        connect(settings_of(server), "two", timeout=0)
     with pytest.raises(NotReady, match="three is absent"):
-        connect("three")
+        connect(settings_of(server), "three")
 
 
-def test_a_port_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    for port in ("", "x", "0", "70000", "-1"):
-        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", port)
-        with pytest.raises(UsageError, match="ANDROID_ADB_SERVER_PORT"):
-            server_address()
-
-
-def test_a_server_elsewhere_is_not_started_from_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_elsewhere_is_not_started_from_here() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.2", 0))
-        monkeypatch.setenv("ANDROID_ADB_SERVER_HOST", "127.0.0.2")
-        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(closed.getsockname()[1]))
+        config = Config(adb_server_host="127.0.0.2", adb_server_port=closed.getsockname()[1])
         with pytest.raises(LabError, match=r"no adb server answers at 127\.0\.0\.2"):
-            list_devices()
+            list_devices(config)
 
 
 def test_no_adb_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        monkeypatch.delenv("ANDROID_ADB_SERVER_HOST", raising=False)
-        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(closed.getsockname()[1]))
+        config = Config(adb_server_port=closed.getsockname()[1])
         monkeypatch.setenv("PATH", "/nonexistent")
         with pytest.raises(LabError, match="make setup"):
-            list_devices()
+            list_devices(config)

@@ -31,26 +31,20 @@ def test_the_list() -> None:
     assert parse_devices("") == ()
 
 
-def test_the_only_ready_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ANDROID_SERIAL", raising=False)
+def test_the_only_ready_one() -> None:
     assert choose_serial(None, parse_devices(TEXT)) == "127.0.0.1:5555"
 
 
-def test_flag_beats_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANDROID_SERIAL", "B")
-    two = (attached("A"), attached("B"))
-    assert choose_serial(None, two) == "B"
-    assert choose_serial("A", two) == "A"
+def test_the_named_one() -> None:
+    assert choose_serial("B", (attached("A"), attached("B"))) == "B"
 
 
-def test_several_are_a_choice_to_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ANDROID_SERIAL", raising=False)
+def test_several_are_a_choice_to_be_made() -> None:
     with pytest.raises(UsageError, match=r"A, B.*--serial"):
         choose_serial(None, (attached("A"), attached("B"), attached("C", "offline")))
 
 
-def test_none_is_the_labs_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ANDROID_SERIAL", raising=False)
+def test_none_is_the_labs_fault() -> None:
     with pytest.raises(LabError, match="C is unauthorized"):
         choose_serial(None, (attached("C", "unauthorized"),))
     with pytest.raises(LabError, match="adb sees none"):

@@ -11,9 +11,9 @@ import pytest
 from android_suite.analyze import load_run
 from android_suite.cli.main import run
 from android_suite.store.run import open_run
-from android_suite.virtual.cache import Cache
 from android_suite.virtual.image import build_base
 from tests.journeys.conftest import BASELINE, CANDIDATE
+from tests.settings import CONFIG
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_a_run_of_the_first_seed_gives_them(tmp_path: Path, numbers: dict[str, A
         assert run([*command, "-o", str(path)]) == 0
         found[kernel] = path
     digests = {kernel: open_run(path).manifest.iterations[0].trace_digest for kernel, path in found.items()}
-    if build_base("arm64", cache=Cache()).digests["base"] == numbers["image_sha256"]:
+    if build_base("arm64", config=CONFIG).digests["base"] == numbers["image_sha256"]:
         assert digests == {kernel: numbers["digests"][f"{kernel} seed 1"] for kernel in found}
     # On another image (another compiler, another busybox) instructions differ a little; what they say does not.
     metrics = {

@@ -16,20 +16,23 @@ from android_suite.device.connect import connect
 from android_suite.device.device import Device
 from android_suite.store.run import open_run
 from android_suite.virtual.registry import DeviceRecord, Registry
+from tests.settings import CONFIG
 
 pytestmark = [pytest.mark.vdev, pytest.mark.timeout(600)]
 
 
 def record_and_meddle(folder: Path, meddle: Callable[[DeviceRecord], None]) -> int:
     """Records gc_stress and calls ``meddle`` with the device once trace pages have arrived."""
-    before = {record.id for record in Registry().list_devices()}
+    before = {record.id for record in Registry(CONFIG).list_devices()}
     path = folder / "run"
 
     def watch() -> None:
         deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             if any(file.stat().st_size > 8192 for file in path.glob("raw/*/ftrace/cpu*.raw")):
-                [mine] = [r for r in Registry().list_devices() if r.id not in before and r.owner_pid == os.getpid()]
+                [mine] = [
+                    r for r in Registry(CONFIG).list_devices() if r.id not in before and r.owner_pid == os.getpid()
+                ]
                 meddle(mine)
                 return
             time.sleep(0.1)
@@ -57,7 +60,7 @@ def test_a_killed_qemu_is_the_labs_fault_and_the_evidence_is_kept(
 
 def test_a_panic_of_the_tested_kernel_is_a_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def panic(device: DeviceRecord) -> None:
-        Device(connect(device.serial)).transport.run("echo c > /proc/sysrq-trigger &", timeout=5)
+        Device(connect(CONFIG, device.serial)).transport.run("echo c > /proc/sysrq-trigger &", timeout=5)
 
     def try_panic(device: DeviceRecord) -> None:
         try:
@@ -76,7 +79,7 @@ def test_a_panic_of_the_tested_kernel_is_a_result(tmp_path: Path, capsys: pytest
 
 def test_nothing_of_a_device_is_left_behind(tmp_path: Path) -> None:
     assert run(["record", "command", "--run", "true", "--kernel", "6.17.13", "-o", str(tmp_path / "run")]) == 0
-    assert [r for r in Registry().list_devices() if r.owner_pid == os.getpid()] == []
+    assert [r for r in Registry(CONFIG).list_devices() if r.owner_pid == os.getpid()] == []
 
 
 def test_lab_kernels_bring_lock_statistics(lab_kernels: Path, tmp_path: Path) -> None:

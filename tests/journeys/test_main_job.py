@@ -15,6 +15,7 @@ import pytest
 from android_suite.cli.main import run
 from android_suite.store.run import open_run
 from tests.journeys.conftest import BASELINE, CANDIDATE
+from tests.settings import CONFIG
 
 pytestmark = [pytest.mark.vdev, pytest.mark.timeout(900)]
 
@@ -138,7 +139,7 @@ def test_exports_are_read_by_the_fields_tools(recorded: Recorded, tmp_path: Path
 def test_pytest_runs_scenarios_on_the_device(tmp_path: Path, project_root: Path) -> None:
     from android_suite.boot.virtual import boot_virtual
 
-    with boot_virtual(CANDIDATE) as booted:
+    with boot_virtual(CANDIDATE, config=CONFIG) as booted:
         done = subprocess.run(
             [
                 sys.executable, "-m", "pytest", "scenarios/test_app_launch.py", "-q", "-k", "reach",

@@ -14,6 +14,7 @@ from android_suite.capture.source import Request
 from android_suite.record.sealed import OUT_FOLDER, plan_guest, render_run_files
 from android_suite.workload.registry import WORKLOADS, find_workload, plan_scenarios
 from android_suite.workload.workload import complete_parameters
+from tests.settings import CONFIG
 
 AM = """\
 echo "am $*" >> "$LOG"
@@ -132,7 +133,11 @@ def test_the_whole_script_is_a_script() -> None:
         given = {"run": "echo 'it''s' \"$HOME\"; true"} if workload.name == "command" else {}
         ((found, parameters),) = plan_scenarios([workload.name], given, mode="deterministic")
         request = Request(
-            process=found.process(parameters), package=found.package(parameters), needs=found.needs, traced=False
+            process=found.process(parameters),
+            package=found.package(parameters),
+            needs=found.needs,
+            cache=CONFIG.cache,
+            traced=False,
         )
         files = render_run_files(found, parameters, plan_guest(SOURCES, request, "aarch64"), seed=1)
         text = next(iter(files.values()))

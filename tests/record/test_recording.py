@@ -28,6 +28,7 @@ from android_suite.store.run import RunWriter, create_run
 from android_suite.trace.ring.capture_folder import read_raw_capture
 from android_suite.virtual.registry import Registry
 from android_suite.workload.workload import ALL_NEEDS
+from tests.settings import CONFIG
 
 KERNEL = "6.17.13"
 SHORT = {"duration_ms": 2500}
@@ -35,7 +36,7 @@ SHORT = {"duration_ms": 2500}
 
 @pytest.fixture(scope="module")
 def booted() -> Iterator[Booted]:
-    with boot_virtual(KERNEL) as device:
+    with boot_virtual(KERNEL, config=CONFIG) as device:
         yield device
 
 
@@ -60,16 +61,18 @@ def test_faults_of_the_caller_are_told_before_the_device_is_asked(run: RunWriter
 
     device = Device(Untouchable())  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="no scenario"):
-        record(["gcstress"], device, run, RecordOptions())
+        record(["gcstress"], device, run, RecordOptions(cache=CONFIG.cache))
     with pytest.raises(UsageError, match="no parameter"):
-        record(["gc_stress"], device, run, RecordOptions(parameters={"duration": 1}))
+        record(["gc_stress"], device, run, RecordOptions(cache=CONFIG.cache, parameters={"duration": 1}))
     assert run.manifest.iterations == ()
 
 
 @pytest.mark.vdev
 def test_the_trace_agrees_with_the_apps_own_count(booted: Booted, run: RunWriter) -> None:
     before = read_tracefs(booted.device)
-    options = RecordOptions(parameters=SHORT, seed=5, expect_release=booted.release, accel=booted.accel)
+    options = RecordOptions(
+        cache=CONFIG.cache, parameters=SHORT, seed=5, expect_release=booted.release, accel=booted.accel
+    )
     (iteration,) = record(["gc_stress"], booted.device, run, options, crash_probe=booted.crash_probe)
     assert (iteration.status, iteration.reason, iteration.lost_events, iteration.seed) == ("complete", "", 0, 5)
     assert iteration.trace_digest
@@ -95,7 +98,9 @@ def test_the_trace_agrees_with_the_apps_own_count(booted: Booted, run: RunWriter
 
 @pytest.mark.vdev
 def test_launches_get_their_states_and_a_command_its_output(booted: Booted, run: RunWriter) -> None:
-    options = RecordOptions(parameters={"launches": 1, "run": "echo out; echo err >&2; exit 3"}, trace=False)
+    options = RecordOptions(
+        cache=CONFIG.cache, parameters={"launches": 1, "run": "echo out; echo err >&2; exit 3"}, trace=False
+    )
     launch, command = record(["app_launch", "command"], booted.device, run, options)
     opened = run.seal()
     rows = json.loads((opened.raw(launch) / "launches.json").read_text())
@@ -114,10 +119,12 @@ def test_launches_get_their_states_and_a_command_its_output(booted: Booted, run:
 def test_what_a_killed_recording_left_is_put_back_by_the_next(booted: Booted, run: RunWriter) -> None:
     device = booted.device
     before = read_tracefs(device)
-    killed = FtraceCapture(device, find_needs(["SCHED", "MMAP_LOCK"]), facts=read_tracefs_facts(device))
+    killed = FtraceCapture(
+        device, find_needs(["SCHED", "MMAP_LOCK"]), facts=read_tracefs_facts(device), cache=CONFIG.cache
+    )
     killed.prepare(run.begin_iteration("x", seed=1, boot="b", traced=True, parameters={}))
     assert read_tracefs(device) != before
-    (iteration,) = record(["command"], device, run, RecordOptions(parameters={"run": "true"}))
+    (iteration,) = record(["command"], device, run, RecordOptions(cache=CONFIG.cache, parameters={"run": "true"}))
     assert iteration.status == "complete"
     assert read_tracefs(device) == before
 
@@ -126,7 +133,7 @@ def test_what_a_killed_recording_left_is_put_back_by_the_next(booted: Booted, ru
 def test_two_recordings_of_one_device_do_not_mix(booted: Booted, run: RunWriter) -> None:
     device = booted.device
     facts = read_tracefs_facts(device)
-    first, second = (FtraceCapture(device, find_needs(["SCHED"]), facts=facts) for _ in range(2))
+    first, second = (FtraceCapture(device, find_needs(["SCHED"]), facts=facts, cache=CONFIG.cache) for _ in range(2))
     kept = run.begin_iteration("a", seed=1, boot="b", traced=True, parameters={})
     with run_session([first], kept):
         out = run.begin_iteration("b", seed=1, boot="b", traced=True, parameters={})
@@ -139,7 +146,7 @@ def test_two_recordings_of_one_device_do_not_mix(booted: Booted, run: RunWriter)
 @pytest.mark.vdev
 def test_events_that_do_not_fit_are_counted(booted: Booted, run: RunWriter) -> None:
     # 16 KiB a CPU and a drain that comes once: most of it has to be lost, and said to be
-    options = RecordOptions(parameters=SHORT, tracing=TraceOptions(buffer_kb=16, period_ms=60_000))
+    options = RecordOptions(cache=CONFIG.cache, parameters=SHORT, tracing=TraceOptions(buffer_kb=16, period_ms=60_000))
     (iteration,) = record(["gc_stress"], booted.device, run, options)
     assert iteration.lost_events is not None
     assert iteration.lost_events > 100
@@ -148,7 +155,7 @@ def test_events_that_do_not_fit_are_counted(booted: Booted, run: RunWriter) -> N
 
 @pytest.mark.vdev
 def test_another_kernel_than_asked_for_is_refused(booted: Booted, run: RunWriter) -> None:
-    options = RecordOptions(parameters=SHORT, expect_release="6.16.12")
+    options = RecordOptions(cache=CONFIG.cache, parameters=SHORT, expect_release="6.16.12")
     with pytest.raises(LabError, match=r"6\.16\.12 was asked for and the device runs 6\.17\.13"):
         record(["gc_stress"], booted.device, run, options)
     assert run.manifest.iterations == ()
@@ -173,11 +180,11 @@ def strike_in_mid_scenario(run: RunWriter, strike: Callable[[], None]) -> thread
 
 @pytest.mark.vdev
 def test_a_killed_qemu_is_the_labs_fault_and_leaves_its_evidence(run: RunWriter) -> None:
-    with pytest.raises(LabError) as caught, boot_virtual(KERNEL) as booted:  # noqa: PT012 - the fault leaves the block
-        (pid,) = (r.pid for r in Registry().list_devices() if r.serial == booted.device.serial)
+    with pytest.raises(LabError) as caught, boot_virtual(KERNEL, config=CONFIG) as booted:  # noqa: PT012 - the fault leaves the block
+        (pid,) = (r.pid for r in Registry(CONFIG).list_devices() if r.serial == booted.device.serial)
         striker = strike_in_mid_scenario(run, lambda: os.kill(pid, signal.SIGKILL))
         try:
-            record(["gc_stress"], booted.device, run, RecordOptions(), crash_probe=booted.crash_probe)
+            record(["gc_stress"], booted.device, run, RecordOptions(cache=CONFIG.cache), crash_probe=booted.crash_probe)
         finally:
             striker.join()
     assert caught.value.exit_code == 4
@@ -191,14 +198,16 @@ def test_a_killed_qemu_is_the_labs_fault_and_leaves_its_evidence(run: RunWriter)
 
 @pytest.mark.vdev
 def test_a_panic_is_a_result(run: RunWriter) -> None:
-    with boot_virtual(KERNEL) as booted:
+    with boot_virtual(KERNEL, config=CONFIG) as booted:
 
         def panic() -> None:
             with pytest.raises(LabError):
                 booted.device.transport.run("echo c > /proc/sysrq-trigger", timeout=10)
 
         striker = strike_in_mid_scenario(run, panic)
-        (iteration,) = record(["gc_stress"], booted.device, run, RecordOptions(), crash_probe=booted.crash_probe)
+        (iteration,) = record(
+            ["gc_stress"], booted.device, run, RecordOptions(cache=CONFIG.cache), crash_probe=booted.crash_probe
+        )
         striker.join()
     assert iteration.status == "incomplete"
     assert iteration.crash is not None
@@ -210,8 +219,8 @@ def test_a_panic_is_a_result(run: RunWriter) -> None:
 @pytest.mark.vdev
 def test_a_lab_kernel_adds_lock_stat_and_per_vma_counts(lab_kernels: Path, run: RunWriter) -> None:
     image = next(lab_kernels.glob("*per-vma*arm64*"))
-    with boot_virtual(str(image)) as booted:
-        (iteration,) = record(["gc_stress"], booted.device, run, RecordOptions(parameters=SHORT))
+    with boot_virtual(str(image), config=CONFIG) as booted:
+        (iteration,) = record(["gc_stress"], booted.device, run, RecordOptions(cache=CONFIG.cache, parameters=SHORT))
     folder = run.seal().raw(iteration)
     assert iteration.status == "complete"
     assert "&mm->mmap_lock-R" in (folder / "lock_stat.txt").read_text()
@@ -222,7 +231,7 @@ def record_twice(tmp_path: Path, **options: object) -> list[IterationRecord]:
     found: list[IterationRecord] = []
     for name in ("first", "second"):
         run = create_run(tmp_path / name, label=name, mode="deterministic")
-        found += record_deterministic(["gc_stress"], run, kernel=KERNEL, **options)  # type: ignore[arg-type]
+        found += record_deterministic(["gc_stress"], run, config=CONFIG, kernel=KERNEL, **options)  # type: ignore[arg-type]
         run.seal()
     return found
 

@@ -11,14 +11,7 @@ from pathlib import Path
 import pytest
 
 from android_suite.errors import MachineError
-from android_suite.virtual.cache import Cache, cache_dir
-
-
-def test_env_names_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANDROID_SUITE_CACHE", str(tmp_path / "c"))
-    assert cache_dir() == tmp_path / "c"
-    monkeypatch.delenv("ANDROID_SUITE_CACHE")
-    assert cache_dir().name == "android-suite"
+from android_suite.virtual.cache import Cache
 
 
 def test_entry_comes_back(tmp_path: Path) -> None:

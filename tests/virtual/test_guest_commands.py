@@ -19,6 +19,7 @@ from android_suite.virtual import adb_link
 from android_suite.virtual.image import GUEST
 from android_suite.virtual.kernels import fetch_kernel
 from android_suite.virtual.machine import VirtualDevice
+from tests.settings import CONFIG
 
 PACKAGE = "com.androidsuite.workload"
 LAUNCH = f"{PACKAGE}/.LaunchActivity"
@@ -121,7 +122,7 @@ def namespace_guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]
 
 @pytest.fixture(scope="module")
 def device_guest() -> Iterator[Guest]:
-    with VirtualDevice(kernel=fetch_kernel("6.17.13")) as device:
+    with VirtualDevice(kernel=fetch_kernel("6.17.13", config=CONFIG), config=CONFIG) as device:
         device.start()
         yield DeviceGuest(device.serial)
 

@@ -5,15 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from android_suite.config import Config
 from android_suite.errors import MachineError, UsageError
 from android_suite.virtual import adb_link, packages
 from android_suite.virtual.cache import Cache
 from android_suite.virtual.kernels import fetch_kernel, list_kernels, read_kernel
 from android_suite.virtual.machine import VirtualDevice
+from tests.settings import CONFIG
+
+NOWHERE = "http://127.0.0.1:9/none"  # nothing listens there, and apt's retries must not make it hang
 
 
 @pytest.fixture
-def stored(tmp_path: Path) -> Cache:
+def stored(tmp_path: Path) -> Config:
     """A cache with one fetched kernel, and no way to fetch another."""
     cache = Cache(tmp_path)
     files = {"vmlinuz": b"image", "config": b"CONFIG_X=y\n", "virtio_net.ko": b"module"}
@@ -24,20 +28,18 @@ def stored(tmp_path: Path) -> Cache:
         "modules": ["virtio_net"],
     }
     cache.write_entry("kernels", "linux-image-6.17.13+deb13-cloud-arm64", files, meta)
-    return cache
+    return Config(cache=tmp_path, debian_mirror=NOWHERE)
 
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Port 9 of this machine: nothing listens there, and apt's retries must not make it hang.
-    monkeypatch.setenv(packages.MIRROR_ENV, "http://127.0.0.1:9/none")
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.mark.parametrize("name", ["6.17.13", "6.17.13+deb13-cloud-arm64", "linux-image-6.17.13+deb13-cloud-arm64"])
-def test_cached_kernel_needs_no_network(stored: Cache, no_network: None, name: str) -> None:
-    kernel = fetch_kernel(name, cache=stored)
+def test_cached_kernel_needs_no_network(stored: Config, no_network: None, name: str) -> None:
+    kernel = fetch_kernel(name, config=stored)
     assert kernel.release == "6.17.13+deb13-cloud-arm64"
     assert kernel.path.read_bytes() == b"image"
     assert kernel.module_names == ("virtio_net",)
@@ -48,14 +50,14 @@ def test_cached_kernel_needs_no_network(stored: Cache, no_network: None, name: s
 def test_no_network_is_one_sentence_and_soon(tmp_path: Path, no_network: None) -> None:
     began = time.monotonic()
     with pytest.raises(MachineError) as caught:
-        fetch_kernel("6.16.12", cache=Cache(tmp_path))
+        fetch_kernel("6.16.12", config=Config(cache=tmp_path, debian_mirror=NOWHERE))
     assert time.monotonic() - began < 30
     assert "cannot fetch the Debian package index for arm64; check the network" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_without_network_the_cached_ones_are_listed(stored: Cache, no_network: None) -> None:
-    assert [(choice.name, choice.cached) for choice in list_kernels("arm64", cache=stored)] == [("6.17.13", True)]
+def test_without_network_the_cached_ones_are_listed(stored: Config, no_network: None) -> None:
+    assert [(choice.name, choice.cached) for choice in list_kernels("arm64", config=stored)] == [("6.17.13", True)]
 
 
 INDEX = {  # package: what it depends on
@@ -84,7 +86,7 @@ def index(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_only_kernels_that_can_be_fetched_whole_are_listed(tmp_path: Path, index: None) -> None:
-    found = [(choice.name, choice.release) for choice in list_kernels("arm64", cache=Cache(tmp_path))]
+    found = [(choice.name, choice.release) for choice in list_kernels("arm64", config=Config(cache=tmp_path))]
     assert found == [
         ("6.1.0-47", "6.1.0-47-cloud-arm64"),
         ("6.1.0-50", "6.1.0-50-cloud-arm64"),
@@ -115,28 +117,28 @@ def test_names_of_a_kernel(
 
     monkeypatch.setattr(packages.Packages, "read_version", stop)
     with pytest.raises(MachineError, match="not fetched"):
-        fetch_kernel(name, "arm64", cache=Cache(tmp_path))
+        fetch_kernel(name, "arm64", config=Config(cache=tmp_path))
     assert asked == [package]
 
 
 @pytest.mark.vdev
 def test_the_newest_kernel_boots() -> None:
     """Of the new layout: image, configuration and modules in packages of their own."""
-    newest = list_kernels("arm64")[-1]
-    with VirtualDevice(kernel=fetch_kernel(newest.name, "arm64")) as device:
+    newest = list_kernels("arm64", config=CONFIG)[-1]
+    with VirtualDevice(config=CONFIG, kernel=fetch_kernel(newest.name, "arm64", config=CONFIG)) as device:
         device.start()
-        assert adb_link.run_shell(device.serial, "uname -r").strip() == newest.release
+        assert adb_link.run_shell(CONFIG, device.serial, "uname -r").strip() == newest.release
 
 
-def test_unknown_kernel_names_the_known(stored: Cache, no_network: None) -> None:
+def test_unknown_kernel_names_the_known(stored: Config, no_network: None) -> None:
     with pytest.raises(UsageError, match=r"unknown kernel '6\.1\.0' for arm64: .* one of 6\.17\.13$"):
-        fetch_kernel("6.1.0", cache=stored)
+        fetch_kernel("6.1.0", config=stored)
 
 
 @pytest.mark.parametrize("name", ["/no/such/Image", "./Image"])
 def test_path_that_is_not_there(name: str) -> None:
     with pytest.raises(UsageError, match="no kernel image at"):
-        fetch_kernel(name)
+        fetch_kernel(name, config=Config())
 
 
 def test_path_that_is_no_kernel(tmp_path: Path) -> None:
@@ -147,7 +149,7 @@ def test_path_that_is_no_kernel(tmp_path: Path) -> None:
 
 def test_unknown_architecture() -> None:
     with pytest.raises(UsageError, match="unknown architecture 'riscv'; use arm64 or amd64"):
-        fetch_kernel("6.16.12", "riscv")
+        fetch_kernel("6.16.12", "riscv", config=Config())
 
 
 @pytest.mark.parametrize(("side", "arch"), [("arm64.Image.gz", "arm64"), ("amd64.bzImage", "amd64")])
@@ -161,14 +163,12 @@ def test_lab_kernels(lab_kernels: Path, side: str, arch: str) -> None:
 
 
 def test_no_mirror_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(packages.MIRROR_ENV, raising=False)
     monkeypatch.setattr(packages, "run_apt", lambda argv: "Ubuntu http://x.invalid/ubuntu\n")
     with pytest.raises(MachineError, match=r"apt reads from no Debian mirror here, .*: set"):
-        packages.read_mirror()
+        packages.read_mirror(None)
 
 
 def test_security_mirror_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(packages.MIRROR_ENV, raising=False)
     lines = "Debian http://m.invalid/deb-security/\nDebian http://m.invalid/deb/\n"
     monkeypatch.setattr(packages, "run_apt", lambda argv: lines)
-    assert packages.read_mirror() == "http://m.invalid/deb/"
+    assert packages.read_mirror(None) == "http://m.invalid/deb/"

@@ -18,6 +18,7 @@ from android_suite.virtual import Registry, VirtualDevice, fetch_kernel, stop_de
 from android_suite.virtual.adb_link import run_request, run_shell
 from android_suite.virtual.cpio import file_node, render_cpio
 from android_suite.virtual.registry import read_start
+from tests.settings import CONFIG
 
 pytestmark = pytest.mark.vdev
 
@@ -39,7 +40,7 @@ done
 
 
 def shell(device: VirtualDevice, command: str) -> str:
-    return run_shell(device.serial, command).strip()
+    return run_shell(CONFIG, device.serial, command).strip()
 
 
 def wait_dead(pid: int, timeout_s: float = 10) -> bool:
@@ -51,24 +52,26 @@ def wait_dead(pid: int, timeout_s: float = 10) -> bool:
 
 @pytest.mark.parametrize(("name", "arch"), [("6.16.12", "arm64"), ("6.17.13", "arm64"), ("6.17.13", "amd64")])
 def test_debian_kernel_answers_adb(name: str, arch: str) -> None:
-    with VirtualDevice(kernel=fetch_kernel(name, arch)) as device:
+    with VirtualDevice(kernel=fetch_kernel(name, arch, config=CONFIG), config=CONFIG) as device:
         device.start()
         assert shell(device, "uname -r") == f"{name}+deb13-cloud-{arch}" == device.kernel.release
         assert shell(device, "getprop sys.boot_completed") == "1"
         assert "never" in shell(device, "grep -o '\\[never\\]' /sys/kernel/mm/transparent_hugepage/enabled")
-        assert [record.serial for record in Registry().list_devices()].count(device.serial) == 1
+        assert [record.serial for record in Registry(CONFIG).list_devices()].count(device.serial) == 1
         folder, pid = device.record.folder, device.record.pid
         assert device.exit_report().kind == "running"
     assert device.exit_report().kind == "stopped"
     assert read_start(pid) is None
     assert not folder.exists()
-    assert device.serial not in run_request("host:devices")
+    assert device.serial not in run_request(CONFIG, "host:devices")
     assert "android-suite: ready" in device.read_console()
 
 
 @pytest.mark.parametrize("image", ["arm64.Image.gz", "amd64.bzImage"])
 def test_lab_kernel_by_path(lab_kernels: Path, image: str) -> None:
-    with VirtualDevice(kernel=fetch_kernel(str(lab_kernels / f"linux-7.3.4-lab-per-vma.{image}"))) as device:
+    with VirtualDevice(
+        kernel=fetch_kernel(str(lab_kernels / f"linux-7.3.4-lab-per-vma.{image}"), config=CONFIG), config=CONFIG
+    ) as device:
         device.start()
         assert shell(device, "uname -r") == "7.3.4"
         assert shell(device, "head -1 /proc/lock_stat").startswith("lock_stat version")
@@ -78,8 +81,11 @@ def test_two_at_once_with_an_overlay(tmp_path: Path) -> None:
     overlay = tmp_path / "mine.cpio.gz"
     nodes = {"lib/mine": file_node(b"brought along"), "bin/mine": file_node(b"#!/bin/sh\necho ran\n", executable=True)}
     overlay.write_bytes(gzip.compress(render_cpio(nodes)))
-    kernel = fetch_kernel("6.17.13")
-    with VirtualDevice(kernel=kernel, overlays=[overlay]) as first, VirtualDevice(kernel=kernel) as second:
+    kernel = fetch_kernel("6.17.13", config=CONFIG)
+    with (
+        VirtualDevice(config=CONFIG, kernel=kernel, overlays=[overlay]) as first,
+        VirtualDevice(config=CONFIG, kernel=kernel) as second,
+    ):
         first.start()
         second.start()
         assert first.serial != second.serial
@@ -88,7 +94,7 @@ def test_two_at_once_with_an_overlay(tmp_path: Path) -> None:
 
 
 def test_panic_is_data() -> None:
-    with VirtualDevice(kernel=fetch_kernel("6.17.13")) as device:
+    with VirtualDevice(config=CONFIG, kernel=fetch_kernel("6.17.13", config=CONFIG)) as device:
         device.start()
         shell(device, "echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger")
         report = device.exit_report(wait_s=20)
@@ -100,7 +106,7 @@ def test_panic_is_data() -> None:
 
 
 def test_killed_qemu_is_the_labs_fault() -> None:
-    with VirtualDevice(kernel=fetch_kernel("6.17.13")) as device:
+    with VirtualDevice(config=CONFIG, kernel=fetch_kernel("6.17.13", config=CONFIG)) as device:
         device.start()
         os.kill(device.record.pid, signal.SIGKILL)
         report = device.exit_report(wait_s=10)
@@ -110,7 +116,7 @@ def test_killed_qemu_is_the_labs_fault() -> None:
 
 
 def test_power_off_is_neither() -> None:
-    with VirtualDevice(kernel=fetch_kernel("6.17.13")) as device:
+    with VirtualDevice(config=CONFIG, kernel=fetch_kernel("6.17.13", config=CONFIG)) as device:
         device.start()
         shell(device, "poweroff -f")
         assert device.exit_report(wait_s=20).kind == "powered_off"
@@ -118,26 +124,26 @@ def test_power_off_is_neither() -> None:
 
 def test_a_kernel_that_dies_at_boot_says_so(tmp_path: Path) -> None:
     (tmp_path / "o").write_bytes(render_cpio({"init": file_node(b"#!/bin/sh\nexit 3\n", executable=True)}))
-    device = VirtualDevice(kernel=fetch_kernel("6.17.13"), overlays=[tmp_path / "o"])
+    device = VirtualDevice(config=CONFIG, kernel=fetch_kernel("6.17.13", config=CONFIG), overlays=[tmp_path / "o"])
     with pytest.raises(NotReady, match="crashed while it started: Kernel panic - not syncing: Attempted to kill init"):
         device.start()
     report = device.exit_report()
     assert report.kind == "crashed"
-    assert Registry().list_devices() == [] or device.record not in Registry().list_devices()
+    assert Registry(CONFIG).list_devices() == [] or device.record not in Registry(CONFIG).list_devices()
 
 
 def test_a_guest_that_hangs_is_not_ready(tmp_path: Path) -> None:
     (tmp_path / "o").write_bytes(
         render_cpio({"init": file_node(b"#!/bin/sh\n/usr/bin/busybox sleep 1000\n", executable=True)})
     )
-    device = VirtualDevice(kernel=fetch_kernel("6.17.13"), overlays=[tmp_path / "o"])
+    device = VirtualDevice(config=CONFIG, kernel=fetch_kernel("6.17.13", config=CONFIG), overlays=[tmp_path / "o"])
     with pytest.raises(NotReady, match="did not come up within 8 s"):
         device.start(boot_timeout_s=8)
     assert not device.record.folder.exists()
 
 
 def start_elsewhere(*, detached: bool) -> tuple[subprocess.Popen[str], str]:
-    describe = f"VirtualDevice(kernel=fetch_kernel('6.17.13'), detached={detached})"
+    describe = f"VirtualDevice(kernel=fetch_kernel('6.17.13', config=CONFIG), config=CONFIG, detached={detached})"
     say = "device.start(); print(device.record.id, flush=True)"
     # Inside the block before anything is said: a signal may come the moment the name is read.
     body = (
@@ -145,7 +151,7 @@ def start_elsewhere(*, detached: bool) -> tuple[subprocess.Popen[str], str]:
     )
     # A test run in the background of a shell inherits an ignored SIGINT.
     heard = "import signal, time; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    script = f"{heard}\nfrom android_suite.virtual import VirtualDevice, fetch_kernel\n{body}"
+    script = f"{heard}\nfrom android_suite.virtual import VirtualDevice, fetch_kernel\nfrom tests.settings import CONFIG\n{body}"
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
@@ -156,25 +162,25 @@ def start_elsewhere(*, detached: bool) -> tuple[subprocess.Popen[str], str]:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_suite_leaves_nothing(number: signal.Signals) -> None:
     process, name = start_elsewhere(detached=False)
-    record = Registry().find(name)
+    record = Registry(CONFIG).find(name)
     process.send_signal(number)
     process.communicate(timeout=30)
     assert wait_dead(record.pid)
     # What a killed process could not remove goes when the next device starts.
-    assert (name in Registry().sweep()) == (number != signal.SIGINT)
+    assert (name in Registry(CONFIG).sweep()) == (number != signal.SIGINT)
     assert not record.folder.exists()
-    assert record.serial not in run_request("host:devices")
+    assert record.serial not in run_request(CONFIG, "host:devices")
 
 
 def test_detached_device_outlives_its_starter() -> None:
     process, name = start_elsewhere(detached=True)
     process.communicate(timeout=30)
-    record = Registry().find(name)
+    record = Registry(CONFIG).find(name)
     assert record.running
-    assert Registry().sweep() == []
-    assert run_shell(record.serial, "getprop sys.boot_completed").strip() == "1"
+    assert Registry(CONFIG).sweep() == []
+    assert run_shell(CONFIG, record.serial, "getprop sys.boot_completed").strip() == "1"
     assert "android-suite: ready" in record.console.read_text()
-    stop_device(record.serial)
+    stop_device(record.serial, registry=Registry(CONFIG))
     assert wait_dead(record.pid)
     assert not record.folder.exists()
 
@@ -183,7 +189,8 @@ def test_detached_device_outlives_its_starter() -> None:
 def test_deterministic_boots_repeat_to_the_byte(cpus: int) -> None:
     def run(seed: int) -> str:
         with VirtualDevice(
-            kernel=fetch_kernel("6.17.13"),
+            config=CONFIG,
+            kernel=fetch_kernel("6.17.13", config=CONFIG),
             cpus=cpus,
             deterministic=True,
             seed=seed,
@@ -201,11 +208,11 @@ def test_deterministic_boots_repeat_to_the_byte(cpus: int) -> None:
 
 
 def test_deterministic_lab_kernel_without_pci_hotplug(lab_kernels: Path) -> None:
-    kernel = fetch_kernel(str(lab_kernels / "linux-7.3.4-lab-per-vma.arm64.Image.gz"))
+    kernel = fetch_kernel(str(lab_kernels / "linux-7.3.4-lab-per-vma.arm64.Image.gz"), config=CONFIG)
     run_files = {
         "/etc/android-suite/run/run.sh": b"#!/bin/sh\ncat /proc/uptime > /data/uptime\nls /sys/class/net > /data/net\n"
     }
-    with VirtualDevice(kernel=kernel, cpus=1, deterministic=True, run_files=run_files) as device:
+    with VirtualDevice(config=CONFIG, kernel=kernel, cpus=1, deterministic=True, run_files=run_files) as device:
         device.start()
         assert "eth0" not in shell(device, "cat /data/net"), "nothing of the host may be there inside the window"
         assert shell(device, "uname -r") == "7.3.4"

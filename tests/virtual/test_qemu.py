@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from android_suite.config import Config
 from android_suite.errors import MachineError, UsageError
 from android_suite.virtual.cache import Cache
 from android_suite.virtual.kernels import KernelImage
@@ -56,7 +57,7 @@ def test_deterministic_device_has_no_card_and_no_host_clock() -> None:
 def test_no_qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MachineError, match="qemu-system-aarch64 not found; run make setup"):
-        VirtualDevice(kernel=KERNEL, cache=Cache(tmp_path)).start()
+        VirtualDevice(kernel=KERNEL, config=Config(cache=tmp_path)).start()
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_new_qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_port_in_use_is_named(tmp_path: Path, deterministic: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        device = VirtualDevice(kernel=KERNEL, port=port, deterministic=deterministic, cache=Cache(tmp_path))
+        device = VirtualDevice(kernel=KERNEL, port=port, deterministic=deterministic, config=Config(cache=tmp_path))
         with pytest.raises(UsageError, match=f"port {port} is in use; choose another"):
             device.start()
 
@@ -86,7 +87,7 @@ def test_port_in_use_is_named(tmp_path: Path, deterministic: bool) -> None:
 @pytest.mark.parametrize("port", [0, -1, 65536])
 def test_port_out_of_range(tmp_path: Path, port: int) -> None:
     with pytest.raises(UsageError, match=f"port {port} is not between 1 and 65535"):
-        VirtualDevice(kernel=KERNEL, port=port, cache=Cache(tmp_path)).start()
+        VirtualDevice(kernel=KERNEL, port=port, config=Config(cache=tmp_path)).start()
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_port_out_of_range(tmp_path: Path, port: int) -> None:
 )
 def test_impossible_machine(tmp_path: Path, cpus: int, memory_mb: int, match: str) -> None:
     with pytest.raises(UsageError, match=match):
-        VirtualDevice(kernel=KERNEL, cpus=cpus, memory_mb=memory_mb, cache=Cache(tmp_path)).start()
+        VirtualDevice(kernel=KERNEL, cpus=cpus, memory_mb=memory_mb, config=Config(cache=tmp_path)).start()
 
 
 def test_foreign_architecture_is_emulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from android_suite.config import Config
 from android_suite.errors import UsageError
-from android_suite.virtual.cache import Cache
 from android_suite.virtual.registry import DeviceRecord, Registry, kill, read_start, stop_device
 
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
-    return Registry(Cache(tmp_path))
+    return Registry(Config(cache=tmp_path))
 
 
 @pytest.fixture

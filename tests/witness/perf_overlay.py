@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from android_suite.virtual import Cache
 from android_suite.virtual.cpio import file_node, render_cpio
 from android_suite.virtual.packages import Packages, read_members
+from tests.settings import CONFIG
 
 _TRIPLET = "aarch64-linux-gnu"
 _WANTED = re.compile(rf"(?:usr/)?(?:bin/perf|lib/{_TRIPLET}/[^/]+\.so[.\d]*)$")
@@ -23,7 +23,7 @@ def write_perf_overlay(path: Path) -> str:
     Returns:
         The package's version.
     """
-    packages = Packages(Cache(), "arm64")
+    packages = Packages(CONFIG, "arm64")
     files: dict[str, bytes] = {}
     links: dict[str, str] = {}
 

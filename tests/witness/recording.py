@@ -18,6 +18,7 @@ from android_suite.errors import LabError
 from android_suite.record.live import RecordOptions, record
 from android_suite.store.run import Run, create_run
 from android_suite.virtual import VirtualDevice, fetch_kernel
+from tests.settings import CONFIG
 from tests.witness.kernel_counts import KernelCounts, read_counts, start_counting
 from tests.witness.perf_overlay import FOLDER as PERF_FOLDER
 
@@ -76,9 +77,11 @@ def run_witnessed(kernel: str, folder: Path, *, calls: int, seed: int = 1, perf:
         perf: archive of Debian's perf, which then records beside it in the same guest.
     """
     overlays = [perf] if perf else []
-    with VirtualDevice(kernel=fetch_kernel(kernel, "arm64"), memory_mb=2048, overlays=overlays) as machine:
+    with VirtualDevice(
+        config=CONFIG, kernel=fetch_kernel(kernel, "arm64", config=CONFIG), memory_mb=2048, overlays=overlays
+    ) as machine:
         machine.start()
-        device = Device(connect(machine.serial))
+        device = Device(connect(CONFIG, machine.serial))
         program = shlex.join([device.push_program(build_calls(folder), "calls"), str(calls), str(seed)])
         start_counting(device)
         command = (
@@ -88,7 +91,12 @@ def run_witnessed(kernel: str, folder: Path, *, calls: int, seed: int = 1, perf:
         )
         writer = create_run(folder / "run", label=f"witness {kernel}", mode="realtime")
         parameters = {"run": command, "timeout_s": 120.0 + calls / 20, "process": "calls"}
-        record(["command"], device, writer, RecordOptions(parameters=parameters, tracing=TraceOptions(buffer_kb=65536)))
+        record(
+            ["command"],
+            device,
+            writer,
+            RecordOptions(cache=CONFIG.cache, parameters=parameters, tracing=TraceOptions(buffer_kb=65536)),
+        )
         run = writer.seal()
         counts = read_counts(device)
         told = {name: device.transport.run(line, timeout=600) for name, line in _perf_reports().items()} if perf else {}

@@ -7,21 +7,25 @@ import shutil
 import threading
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from android_suite.errors import TraceError
 from android_suite.jit import workers
 from android_suite.jit.workers import CORES_VARIABLE, Workers, count_cores
+from android_suite.trace.core.byte_readers import find_newline, whole_words
 from android_suite.trace.ring import batches
 from android_suite.trace.ring.capture_folder import read_raw_capture
+from android_suite.trace.text import reader
+from android_suite.trace.text.reader import read_text
 from benchmarks.generate import generate
 
 
 @pytest.fixture(scope="module")
 def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cores")
-    generate(folder, 30_000, ("raw",))
+    generate(folder, 30_000, ("raw", "text"))
     return folder / "raw"
 
 
@@ -42,6 +46,33 @@ def test_tables_are_the_same(capture: Path, slot_bytes: int, monkeypatch: pytest
         assert list(trace.tables) == list(whole.tables)
         for name, table in trace.tables.items():
             pd.testing.assert_frame_equal(table, whole.tables[name])
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 5000, 8 << 20])
+def test_text_gives_the_same_tables(capture: Path, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = (capture.parent / "trace.txt").read_bytes().splitlines(keepends=True)
+    data = b"".join(lines[: 300 if chunk_bytes == 1 else None])
+    monkeypatch.setattr(reader, "_CHUNK_BYTES", chunk_bytes)
+    use_cores(1, monkeypatch)
+    whole = read_text(data)
+    for cores in (2, 5):
+        use_cores(cores, monkeypatch)
+        trace = read_text(data)
+        assert trace.source == whole.source
+        for name, table in whole.tables.items():
+            pd.testing.assert_frame_equal(trace.tables[name], table)
+
+
+def test_newlines_are_found_at_every_place() -> None:
+    for start in range(9):
+        memory = np.full(64, 65, np.uint8)[start:]
+        memory[[20, 21, 40]] = 10
+        memory[30] = 138  # a newline but for its top bit
+        words, first = whole_words(memory)
+        for at in range(len(memory)):
+            for end in range(at, len(memory)):
+                found = [n for n in (20, 21, 40) if at <= n < end]
+                assert find_newline(memory, words, first, at, end) == (found[0] if found else end)
 
 
 def test_errors_are_the_same(capture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

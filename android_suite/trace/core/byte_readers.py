@@ -28,6 +28,36 @@ def line_end(buf: np.ndarray, at: int, end: int) -> int:
     return at
 
 
+_ONES, _TOPS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+_NEWLINES = _ONES * np.uint64(10)
+
+
+def whole_words(buf: np.ndarray) -> tuple[np.ndarray, int]:
+    """The 64-bit words of ``buf`` that are aligned in memory, and the position of the first one's first byte."""
+    first = min(int(-buf.ctypes.data % 8), len(buf))
+    return buf[first : first + (len(buf) - first) // 8 * 8].view(np.uint64), first
+
+
+@compiled
+def find_newline(buf: np.ndarray, words: np.ndarray, first_word: int, at: int, end: int) -> int:
+    """Position of the first newline in ``[at, end)``, or ``end``: eight bytes at a time, with ``whole_words`` of ``buf``."""
+    while at < end and (at - first_word) & 7:
+        if buf[at] == 10:
+            return at
+        at += 1
+    word: Any = np.uint64((at - first_word) >> 3)
+    last: Any = np.uint64(min(max(end - first_word, 0) >> 3, len(words)))
+    while word < last:
+        x = words[word] ^ _NEWLINES
+        if (x - _ONES) & ~x & _TOPS:  # some byte of x is zero
+            break
+        word += np.uint64(1)
+    at = max(at, first_word + int(word) * 8)
+    while at < end and buf[at] != 10:
+        at += 1
+    return at
+
+
 @compiled
 def find(buf: np.ndarray, start: int, end: int, wanted: np.ndarray) -> int:
     """Position after the first ``wanted`` in the span, or -1."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from android_suite.trace.core.byte_readers import find, pattern, read_int, skip_spaces
+from android_suite.trace.core.byte_readers import find, find_newline, pattern, read_int, skip_spaces, whole_words
 from android_suite.trace.core.compiled import compiled
 
 MAX_CPUS = 4096
@@ -87,8 +87,9 @@ def scan_chunk(buf: np.ndarray, begin: int, end: int, state: ScanState) -> Lines
     ts, tid, cpu = np.empty(size, np.int64), np.empty(size, np.int32), np.empty(size, np.int32)
     name, delim = np.empty(size, np.int16), np.empty(size, np.int8)
     starts, ends = np.empty(size, np.int64), np.empty(size, np.int64)
+    words, first_word = whole_words(buf)
     n = _scan(
-        buf, begin, end, ts, tid, cpu, name, delim, starts, ends,
+        buf, words, first_word, begin, end, ts, tid, cpu, name, delim, starts, ends,
         state.counts, state.name_slots, state.name_start, state.name_size, state.cpu_first, state.cpu_last, state.cpu_gap,
         state.gaps, state.comm_at, state.comm_size, state.seen, state.tgid,
     )  # fmt: skip
@@ -97,7 +98,7 @@ def scan_chunk(buf: np.ndarray, begin: int, end: int, state: ScanState) -> Lines
 
 @compiled
 def _scan(
-    buf: np.ndarray, begin: int, limit: int,
+    buf: np.ndarray, words: np.ndarray, first_word: int, begin: int, limit: int,
     out_ts: np.ndarray, out_tid: np.ndarray, out_cpu: np.ndarray, out_name: np.ndarray, out_delim: np.ndarray,
     out_start: np.ndarray, out_end: np.ndarray,
     counts: np.ndarray, name_slots: np.ndarray, name_start: np.ndarray, name_size: np.ndarray,
@@ -108,10 +109,8 @@ def _scan(
     at = begin
     while at < limit and n < len(out_ts):
         start = at
-        while at < limit and buf[at] != 10:
-            at += 1
-        end = at
-        at += 1
+        end = find_newline(buf, words, first_word, at, limit)
+        at = end + 1
         while end > start and (buf[end - 1] == 13 or buf[end - 1] == 0):
             end -= 1
         start = skip_spaces(buf, start, end)

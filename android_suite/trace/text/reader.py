@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from android_suite.errors import TraceError, UsageError
+from android_suite.jit.workers import Workers
 from android_suite.tables import events
 from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace, TraceSource
@@ -42,7 +43,7 @@ from android_suite.trace.text.tables import TextTables
 from android_suite.trace.text.threads import apply_process_dump, thread_table
 from android_suite.trace.text.unwrap import unwrap_text
 
-_CHUNK_BYTES = 32 << 20
+_CHUNK_BYTES = 8 << 20  # small beside a trace: the tables of one chunk are made while the next is scanned
 _HEAD_BYTES = 1 << 16
 _FLAGS_IN_HEADER = re.compile(rb"TASK-PID.{0,40}CPU#\s+(\|{3,8})\s+TIMESTAMP")
 _SECONDS = re.compile(rb"\] +[A-Za-z.#]\S{2,7} +([0-9]{1,10})\.[0-9]{1,9}: ")
@@ -82,10 +83,18 @@ def _read(
     buf = np.frombuffer(parts.text, dtype=np.uint8)
     builder = TextTables(buf=buf)
     _learn_layout(buf, builder.state)
-    for begin, end in _chunks(buf):
-        builder.add(scan_chunk(buf, begin, end, builder.state))
-        builder.state.counts[LAST_TS] = max(builder.state.counts[LAST_TS], 0)
-        release_pages(mapped, begin, end)
+    done = 0
+    with Workers() as workers:
+        for begin, end in _chunks(buf):
+            lines = scan_chunk(buf, begin, end, builder.state)
+            builder.state.counts[LAST_TS] = max(builder.state.counts[LAST_TS], 0)
+            workers.finish()
+            release_pages(mapped, done, begin)
+            done = begin
+            builder.learn_names()
+            builder.begin(lines, workers)
+        workers.finish()
+        release_pages(mapped, done, len(buf))
     _check_found(builder, buf, name)
     return _finish(builder, parts.format, name, process_dump or parts.process_dump, path)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from android_suite.jit.workers import Workers
 from android_suite.model.syscalls import call_of_name
 from android_suite.tables import events
 from android_suite.tables.schema import Table
@@ -80,19 +82,23 @@ class TextTables:
     malformed: dict[str, int] = field(default_factory=dict)
     events: int = 0
 
-    def add(self, lines: Lines) -> None:
-        """Adds the events of one chunk."""
-        self.learn_names()
-        n = len(lines.ts_ns)
+    def begin(self, lines: Lines, workers: Workers) -> None:
+        """Begins to add the events of one chunk, whose names are learnt; the next one may be scanned meanwhile."""
         tally = np.bincount(lines.name, minlength=len(self.names))
         for number in np.flatnonzero(tally):
             self.counts[self.names[number]] = self.counts.get(self.names[number], 0) + int(tally[number])
         groups = np.array([_group_of(name) for name in self.names], dtype=np.int8)
         if "sched_switch" in self.counts:  # the tracer's own lines say the same once more
             groups[CONTEXT_SWITCH] = groups[WAKEUP] = 0
-        codes = groups[lines.name]
-        row = np.arange(self.events, self.events + n, dtype=np.int64)
-        for code, (table, parse) in enumerate(_GROUPS, start=1):
+        codes, first = groups[lines.name], self.events
+        self.events += len(lines.ts_ns)
+        tasks = [partial(self._add, lines, codes, chosen, first) for chosen in _TASKS]
+        workers.begin([*tasks, partial(self.times.extend, lines.ts_ns)])
+
+    def _add(self, lines: Lines, codes: np.ndarray, chosen: Sequence[int], first: int) -> None:
+        """Adds the events of some groups; ``first``: the row of the chunk's first event."""
+        for code in chosen:
+            table, parse = _GROUPS[code - 1]
             index = np.flatnonzero(codes == code)
             if len(index):
                 picked = Lines(
@@ -101,12 +107,10 @@ class TextTables:
                 )  # fmt: skip
                 columns, good = parse(self, picked) if parse else ({}, np.ones(len(index), np.bool_))
                 self._complete(table, picked, columns, good)
-                head = {"seq": row[index], "ts_ns": picked.ts_ns, "cpu": picked.cpu}
+                head = {"seq": index + first, "ts_ns": picked.ts_ns, "cpu": picked.cpu}
                 if "tid" in table.dtypes:
                     head["tid"] = picked.tid
                 self._keep(table, {**head, **columns}, good, picked.name)
-        self.times.extend(lines.ts_ns)
-        self.events += n
 
     def finish(self, table: Table, rank: np.ndarray | None) -> pd.DataFrame:
         """The whole table, sorted by seq; ``rank`` maps the position in the file to seq (None: the same)."""
@@ -278,6 +282,11 @@ _GROUPS: tuple[tuple[Table, _Parser | None], ...] = (
     *((table, _PARSERS.get(table)) for table in dict.fromkeys(e.table for e in EVENTS)),
     (events.SYSCALL, _named_syscall),
 )
+_BY_TABLE = {t: [code for code, (other, _) in enumerate(_GROUPS, 1) if other is t] for t, _ in _GROUPS}
+# What is done in one go: both kinds of scheduling events note names of threads, in this order.
+_TASKS = (
+    _BY_TABLE.pop(events.SCHED_SWITCH) + _BY_TABLE.pop(events.SCHED_WAKE), *_BY_TABLE.values()
+)  # fmt: skip
 _GROUP_OF_TABLE = {table.name: number for number, (table, _) in enumerate(_GROUPS[:-1], start=1)}
 
 

@@ -8,21 +8,20 @@ import click
 
 from android_suite.cli.output import say
 from android_suite.errors import UsageError
-from android_suite.export import PERFETTO, TEXT, TRACE_DAT, export_trace
 
 _file = click.Path(path_type=Path, dir_okay=False)
 _READ_WITH = {
-    PERFETTO: "open it at ui.perfetto.dev",
-    TRACE_DAT: "read it with trace-cmd report or kernelshark",
-    TEXT: "a line an event",
+    "--perfetto": "open it at ui.perfetto.dev",
+    "--trace-dat": "read it with trace-cmd report or kernelshark",
+    "--text": "a line an event",
 }
 _NAMED = 4  # events of which a Perfetto file says that it has them not
 
 
 @click.command("export")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option(PERFETTO, type=_file, help="Write a Perfetto trace: the events and the suite's own tracks.")
-@click.option(TRACE_DAT, type=_file, help="Write trace.dat, for trace-cmd and KernelShark (from a run directory).")
+@click.option("--perfetto", type=_file, help="Write a Perfetto trace: the events and the suite's own tracks.")
+@click.option("--trace-dat", type=_file, help="Write trace.dat, for trace-cmd and KernelShark (from a run directory).")
 @click.option(
     TEXT,
     type=_file,
@@ -45,6 +44,8 @@ def command(
     PATH is a run directory or any trace that `analyze` reads. Perfetto files have the suite's own tracks (waits, holds,
     inversions, late frames) beside the events.
     """
+    from android_suite.export import PERFETTO, TEXT, TRACE_DAT, export_trace
+
     asked = {PERFETTO: perfetto, TRACE_DAT: trace_dat, TEXT: text}
     targets = {option: target for option, target in asked.items() if target is not None}
     if not targets:

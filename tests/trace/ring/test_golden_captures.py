@@ -10,7 +10,7 @@ from android_suite.tables import events
 from android_suite.trace.render.lines import render_text
 from android_suite.trace.ring.capture_folder import open_raw_capture, read_raw_capture
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent.parent / "golden"
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in GOLDEN.iterdir()))

@@ -23,7 +23,7 @@ _NAMED = 4  # events of which a Perfetto file says that it has them not
 @click.option("--perfetto", type=_file, help="Write a Perfetto trace: the events and the suite's own tracks.")
 @click.option("--trace-dat", type=_file, help="Write trace.dat, for trace-cmd and KernelShark (from a run directory).")
 @click.option(
-    TEXT,
+    "--text",
     type=_file,
     help="Write text, a line an event as trace-cmd report prints it (from a run directory or trace.dat).",
 )

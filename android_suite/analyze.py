@@ -77,7 +77,8 @@ class RunAnalysis:
 
     def describe(self, side: str = "") -> tuple[AnalyzedRun, ...]:
         """Its iterations as a report shows them; ``side`` is ``baseline``, ``candidate`` or empty."""
-        name = self.run.manifest.label or self.run.path.name
+        manifest = self.run.manifest
+        name = manifest.label or self.run.path.name
         return tuple(
             AnalyzedRun(
                 name=f"{name} {i.record.scenario} {i.record.index}",
@@ -86,6 +87,8 @@ class RunAnalysis:
                 scenario=i.record.scenario,
                 boot=i.record.boot,
                 seed=i.record.seed,
+                mode=manifest.mode,
+                virtual=manifest.device is not None and manifest.device.virtual,
                 counters=i.counters,
             )
             for i in self.iterations

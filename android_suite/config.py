@@ -28,19 +28,17 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import platformdirs
-from pydantic import ConfigDict
 
 from android_suite.errors import UsageError
-from android_suite.model.toml_source import TomlSource, parse_toml, validate_source
+from android_suite.model.toml_source import STRICT, TomlSource, parse_toml, validate_source
 
 FILE = "suite.toml"
-_STRICT = ConfigDict(extra="forbid")
 _PORTS = range(1, 65536)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Adb:
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
     serial: str | None = None
     server_host: str = "127.0.0.1"
     server_port: int = 5037
@@ -48,7 +46,7 @@ class _Adb:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Virtual:
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
     arch: Literal["arm64", "amd64"] | None = None
     cpus: int | None = None
     memory_mb: int | None = None
@@ -57,13 +55,13 @@ class _Virtual:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Cache:
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
     folder: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _File:
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
     adb: _Adb = field(default_factory=_Adb)
     virtual: _Virtual = field(default_factory=_Virtual)
     cache: _Cache = field(default_factory=_Cache)

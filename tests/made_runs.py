@@ -73,6 +73,12 @@ APP_LAUNCH = {
     "frameOverrunMs_p95": (6.1, 1.0, 1.1),
     "mmapLockWaitMs_ui": (18.0, 2.5, 2.0),
 }
+# with a kernel whose VMAs have locks of their own; drawn apart, so that the other numbers stay
+VMA_LOCKS = {
+    "invertedMs_mmapLock": (94.0, 12.0, 9.0),
+    "invertedMs_vmaLock": (0.6, 0.1, 0.1),
+}
+MOVED = {"invertedMs_mmapLock": 0.03, "invertedMs_vmaLock": 60.0}
 # what the patch does: metric -> factor on the baseline's level
 PATCHED = {
     "jankyFramesPct": 0.28,
@@ -104,6 +110,7 @@ class World:
     crash: CrashRecord | None = None
     device: DeviceIdentity = DEVICE
     mode: str = "realtime"
+    vma_locks: bool = False
 
 
 def made_side(label: str, kernel: KernelIdentity, world: World, *, draw: int, effects: dict[str, float]) -> RunSet:
@@ -114,7 +121,8 @@ def made_side(label: str, kernel: KernelIdentity, world: World, *, draw: int, ef
     for boot in range(world.boots):
         seed = boot + 1 if world.seeded else -1
         shift = {name: rng.normal() for name in GC_STRESS}
-        for scenario, levels in (("app_launch", APP_LAUNCH), ("gc_stress", GC_STRESS)):
+        stress = GC_STRESS | VMA_LOCKS if world.vma_locks else GC_STRESS
+        for scenario, levels in (("app_launch", APP_LAUNCH), ("gc_stress", stress)):
             for repeat in range(world.iterations * (1 + world.untraced)):
                 traced = repeat < world.iterations
                 index = len(records)

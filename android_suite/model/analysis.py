@@ -287,7 +287,11 @@ class Counters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalyzedRun:
-    """One analysis and where it came from. ``side`` is ``baseline``, ``candidate``, or empty for a lone trace."""
+    """One analysis and where it came from.
+
+    ``side`` is ``baseline``, ``candidate``, or empty for a lone trace; ``mode`` and ``virtual`` are of the recording, where
+    the suite made it.
+    """
 
     name: str
     analysis: AnalysisSummary
@@ -295,6 +299,8 @@ class AnalyzedRun:
     scenario: str = ""
     boot: str = ""
     seed: int | None = None
+    mode: str = ""
+    virtual: bool = False
     counters: Counters = field(default_factory=Counters)
 
 

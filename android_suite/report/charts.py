@@ -1,156 +1,110 @@
-"""Charts as inline SVG: Altair specifications rendered by vl-convert. No script reaches the reader."""
+"""The pictures of a metric and of the madvise paths."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any
-from zlib import crc32
-
-import altair as alt
-import vl_convert
+from collections.abc import Sequence
 
 from android_suite.model.comparison import BootValues, MetricComparison
-from android_suite.report.phrases import show_foreign
+from android_suite.report.phrases import format_number, show_foreign
+from android_suite.report.plot import FAINT, INK, Plot
+from android_suite.report.summary import PathRow
 
-WIDTH = 245  # of the plot area: with its axis it fits a phone as it is, and three stand side by side on a screen
-BASELINE, CANDIDATE, MARGIN, INK, FAINT = "#8a5a00", "#005f9e", "#e7ecef", "#1c2430", "#9aa5b1"
-SIDES = ("baseline", "candidate")
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'DejaVu Sans', sans-serif"
-_CONFIG: dict[str, Any] = {
-    "font": FONT,
-    "background": None,
-    "view": {"stroke": None},
-    "axis": {
-        "labelColor": INK,
-        "titleColor": "#4a5563",
-        "titleFontWeight": "normal",
-        "labelFontSize": 11,
-        "titleFontSize": 11,
-        "domainColor": FAINT,
-        "tickColor": FAINT,
-        "gridColor": "#eef1f4",
-        "labelLimit": 130,
-        "labelOverlap": True,
-    },
-    "legend": {"labelFontSize": 11, "titleFontSize": 11, "orient": "bottom", "title": None, "labelLimit": 200},
-}
-_TICKS = alt.Axis(tickCount=5)
-_SIDE_COLOR = alt.Color("side:N", scale=alt.Scale(domain=list(SIDES), range=[BASELINE, CANDIDATE]), legend=None)
+BASELINE, CANDIDATE, MARGIN = "#8a5a00", "#005f9e", "#dfe5ea"
+PATH_COLORS = (("per-VMA", "#1a7f4b"), ("mmap_lock", "#c2571a"), ("unknown", "#9aa5b1"))
+_SIDES = (("baseline", BASELINE, "circle"), ("candidate", CANDIDATE, "diamond"))
 
 
-def render_svg(chart: Any, label: str) -> str:
-    """The chart as an SVG element with an accessible name, its ids made unique within the page."""
-    svg: str = vl_convert.vegalite_to_svg(chart.to_dict(validate=False), config=_CONFIG)
-    prefix = f"c{crc32(svg.encode()):08x}-"  # the same report is the same bytes
-    svg = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}\1"', svg)
-    svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}\1)", svg)
-    svg = re.sub(r'\b(xlink:)?href="#([^"]+)"', rf'href="#{prefix}\2"', svg)
-    name = show_foreign(label).replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{name}" ', 1)
-
-
-def chart_boots(metric: MetricComparison) -> str:
-    """Every sample as a tick and every boot's median as a dot, the kernels one above the other."""
-    samples, medians = [], []
-    for side, boots in zip(SIDES, (metric.baseline.distribution, metric.candidate.distribution), strict=True):
+def chart_boots(metric: MetricComparison, *, side_height: float = 72) -> str:
+    """Every sample as a tick and every boot's median as a dot, the kernels one above the other, ``side_height`` px each."""
+    sides = [metric.baseline.distribution, metric.candidate.distribution]
+    plot = _plot([value for boots in sides for boot in boots for value in (*boot.values, boot.median)])
+    rows = max(len(boots) for boots in sides) or 1
+    step = max(3.0, min(9.0, side_height / rows))
+    bottom = 8 + 2 * rows * step + 10
+    plot.grid(2, bottom)
+    for number, (boots, (name, color, shape)) in enumerate(zip(sides, _SIDES, strict=True)):
+        top = 6 + number * (rows * step + 8)
+        plot.name(name, top + rows * step / 2)
         for row, boot in enumerate(boots):
-            samples += [{"side": side, "row": row, "value": value} for value in boot.values]
-            medians.append({"side": side, "row": row, "value": boot.median})
-    rows = max(len(metric.baseline.distribution), len(metric.candidate.distribution), 1)
-    step = max(3, min(9, 72 // rows))
-    x = alt.X("value:Q", title=_axis(metric), scale=alt.Scale(zero=False), axis=_TICKS)
-    y = alt.Y("side:N", title=None, sort=list(SIDES), scale=alt.Scale(paddingInner=0.25))
-    offset = alt.YOffset("row:O", scale=alt.Scale(domain=list(range(rows))))
-    ticks = (
-        alt.Chart(alt.Data(values=samples))
-        .mark_tick(opacity=0.45, thickness=1.2, size=step + 1)
-        .encode(x=x, y=y, yOffset=offset, color=_SIDE_COLOR)
+            middle = top + (row + 0.5) * step
+            for value in boot.values:
+                plot.line(value, middle - step / 2, value, middle + step / 2, color, 1.2, 0.45)
+            plot.dot(boot.median, middle, color, size=min(3.2, step / 2), shape=shape)
+    return plot.finish(
+        bottom, _axis(metric), f"{metric.scenario} {metric.name}: samples and boot medians of both kernels"
     )
-    dots = (
-        alt.Chart(alt.Data(values=medians))
-        .mark_point(filled=True, size=min(45, step * 6), opacity=1)
-        .encode(
-            x=x, y=y, yOffset=offset, color=_SIDE_COLOR,
-            shape=alt.Shape("side:N", scale=alt.Scale(domain=list(SIDES), range=["circle", "diamond"]), legend=None),
-        )
-    )  # fmt: skip
-    chart = (ticks + dots).properties(width=WIDTH, height={"step": step, "for": "offset"})
-    return render_svg(chart, f"{metric.scenario} {metric.name}: samples and boot medians of both kernels")
 
 
 def chart_differences(metric: MetricComparison) -> str:
     """Differences of pairs of boots, and under them the effect with its interval; the margin is shaded."""
-    rows: list[dict[str, Any]] = []
+    rows: list[tuple[str, float]] = []
     if metric.paired:
         pairs = zip(metric.baseline.distribution, metric.candidate.distribution, strict=False)
-        rows = [{"pair": _pair_name(b, i), "value": c.median - b.median} for i, (b, c) in enumerate(pairs)]
-    order = [*(row["pair"] for row in rows), "effect"]
-    layers: list[Any] = []
-    title = "candidate minus baseline" + (" (pp)" if metric.unit == "%" else _unit(metric))
-    x, low_x = (alt.X(f"{field}:Q", title=title, axis=_TICKS) for field in ("value", "low"))
-    y = alt.Y("pair:N", title=None, sort=order, axis=alt.Axis(labelOverlap=True))
+        rows = [(_pair_name(b, i), c.median - b.median) for i, (b, c) in enumerate(pairs)]
+    shown = [value for _, value in rows] + [0.0, -(metric.margin or 0.0), metric.margin or 0.0]
+    shown += [*(metric.effect_ci or ()), *([metric.effect] if metric.effect is not None else [])]
+    plot = _plot(shown)
+    step = max(6.0, min(14.0, 180 / max(len(rows), 1)))
+    below = 8 + len(rows) * step
+    bottom = below + 24
     if metric.margin is not None:
-        band = {"low": -metric.margin, "high": metric.margin}
-        layers.append(alt.Chart(alt.Data(values=[band])).mark_rect(color=MARGIN).encode(x=low_x, x2="high:Q"))
-    layers.append(alt.Chart(alt.Data(values=[{"value": 0}])).mark_rule(color=INK, strokeWidth=1).encode(x=x))
-    if rows:
-        data = alt.Data(values=[{**row, "zero": 0} for row in rows])
-        layers.append(alt.Chart(data).mark_rule(color=FAINT).encode(x=x, x2="zero:Q", y=y))
-        layers.append(alt.Chart(data).mark_point(filled=True, size=36, color=CANDIDATE, opacity=1).encode(x=x, y=y))
+        plot.bar(-metric.margin, metric.margin, 2, bottom - 2, MARGIN)
+    plot.line(0, 2, 0, bottom, INK)
+    for row, (name, value) in enumerate(rows):
+        middle = 8 + (row + 0.5) * step
+        if step >= 10 or row % 2 == 0:
+            plot.name(name, middle)
+        plot.line(0, middle, value, middle, FAINT)
+        plot.dot(value, middle, CANDIDATE)
     if metric.effect is not None:
-        effect = {"pair": "effect", "value": metric.effect}
-        if metric.effect_ci:
-            low, high = metric.effect_ci
-            bar = alt.Chart(alt.Data(values=[{**effect, "low": low, "high": high}]))
-            layers.append(bar.mark_rule(strokeWidth=3, color=INK).encode(x=low_x, x2="high:Q", y=y))
-        point = alt.Chart(alt.Data(values=[effect]))
-        layers.append(point.mark_point(filled=True, shape="square", size=70, color=INK, opacity=1).encode(x=x, y=y))
-    step = max(6, min(14, 180 // max(len(rows), 1)))
-    chart = alt.layer(*layers).properties(width=WIDTH, height={"step": step if rows else 30})
+        plot.name("effect", below + 12)
+        if metric.effect_ci is not None:
+            plot.line(metric.effect_ci[0], below + 12, metric.effect_ci[1], below + 12, INK, 3)
+        plot.dot(metric.effect, below + 12, INK, size=4, shape="square")
+    title = "candidate minus baseline" + (" (pp)" if metric.unit == "%" else _unit(metric))
     what = "paired differences and effect" if rows else "effect and its interval"
-    return render_svg(chart, f"{metric.scenario} {metric.name}: {what}")
+    return plot.finish(bottom, title, f"{metric.scenario} {metric.name}: {what}")
 
 
 def chart_ecdf(metric: MetricComparison) -> str:
-    """Cumulative distribution of all samples of both kernels."""
-    rows: list[dict[str, Any]] = []
-    for side, boots in zip(SIDES, (metric.baseline.distribution, metric.candidate.distribution), strict=True):
-        values = sorted(value for boot in boots for value in boot.values)
-        rows += [{"side": side, "value": value, "share": (i + 1) / len(values)} for i, value in enumerate(values)]
-    chart = (
-        alt.Chart(alt.Data(values=rows))
-        .mark_line(interpolate="step-after", strokeWidth=1.8)
-        .encode(
-            x=alt.X("value:Q", title=_axis(metric), scale=alt.Scale(zero=False), axis=_TICKS),
-            y=alt.Y("share:Q", title="share of samples", axis=alt.Axis(format="%", tickCount=5)),
-            color=_SIDE_COLOR,
-            strokeDash=alt.StrokeDash(
-                "side:N", scale=alt.Scale(domain=list(SIDES), range=[[4, 3], [1, 0]]), legend=None
-            ),
-        )
-        .properties(width=WIDTH, height=120)
-    )
-    return render_svg(chart, f"{metric.scenario} {metric.name}: cumulative distribution of samples")
+    """Cumulative distribution of all samples of both kernels; the baseline's is dashed."""
+    sides = [
+        sorted(value for boot in boots for value in boot.values)
+        for boots in (metric.baseline.distribution, metric.candidate.distribution)
+    ]
+    plot = _plot([value for side in sides for value in side])
+    top, height = 8.0, 120.0
+    bottom = top + height
+    plot.grid(top, bottom)
+    for share in (0.0, 0.5, 1.0):
+        plot.name(f"{share:.0%}", bottom - share * height)
+    for values, (name, color, _) in zip(sides, _SIDES, strict=True):
+        points = [(value, bottom - (i + 1) / len(values) * height) for i, value in enumerate(values)]
+        plot.steps([(values[0], bottom), *points] if values else [], color, dashed=name == "baseline")
+    return plot.finish(bottom, _axis(metric), f"{metric.scenario} {metric.name}: cumulative distribution of samples")
 
 
-def chart_paths(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Shares of the madvise paths, one bar a kernel. Rows: ``kernel``, ``path``, ``calls``."""
-    order = ["per-VMA", "mmap_lock", "unknown"]
-    chart = (
-        alt.Chart(alt.Data(values=list(rows)))
-        .mark_bar(size=16)
-        .encode(
-            x=alt.X("calls:Q", stack="normalize", title="share of calls", axis=alt.Axis(format="%", tickCount=5)),
-            y=alt.Y("kernel:N", title=None, sort=[row["kernel"] for row in rows]),
-            color=alt.Color(
-                "path:N", scale=alt.Scale(domain=order, range=["#1a7f4b", "#c2571a", "#9aa5b1"]), sort=order
-            ),
-            order=alt.Order("rank:Q"),
-        )
-        .properties(width=WIDTH, height={"step": 26})
-    )
-    return render_svg(chart, "HeapTaskDaemon's madvise calls by path")
+def chart_paths(rows: Sequence[PathRow]) -> str:
+    """Shares of the madvise paths, one bar a kernel."""
+    plot = Plot(0.0, 1.0)
+    bottom = 8 + 26.0 * len(rows)
+    plot.grid(2, bottom)
+    for number, row in enumerate(rows):
+        top, at = 10 + 26.0 * number, 0.0
+        plot.name(row.side or row.kernel, top + 8)
+        counts = (row.paths.per_vma, row.paths.mmap_lock, row.paths.unknown)
+        for count, (_, color) in zip(counts, PATH_COLORS, strict=True):
+            if count:
+                plot.bar(at, at + count / row.paths.calls, top, 16, color)
+                at += count / row.paths.calls
+    told = ", ".join(f"{row.side or row.kernel} {format_number(row.paths.calls)} calls" for row in rows)
+    label = f"HeapTaskDaemon's madvise calls by path: {told}"
+    return plot.finish(bottom, "share of calls", label, percent=True, legend=PATH_COLORS)
+
+
+def _plot(values: Sequence[float]) -> Plot:
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    return Plot(low - (high - low) * 0.04, high + (high - low) * 0.04)
 
 
 def _axis(metric: MetricComparison) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -12,10 +12,11 @@ import jinja2
 from markupsafe import Markup
 
 from android_suite.model.analysis import AnalyzedRun, FrameSummary
-from android_suite.model.comparison import MadvisePaths, MetricComparison
+from android_suite.model.comparison import Comparison, MadvisePaths, MetricComparison
 from android_suite.model.verdict import Verdict
 from android_suite.report import charts, phrases
 from android_suite.report.chains import Chain, list_chains, name_thread
+from android_suite.report.digest import digest_comparison, explain_p, find_common_reason, measured, rank_metrics
 from android_suite.report.interval import draw_interval
 from android_suite.report.model import ReportModel
 from android_suite.report.summary import (
@@ -23,15 +24,13 @@ from android_suite.report.summary import (
     PathRow,
     collect_crashes,
     collect_paths,
-    conclude,
     describe_metric,
-    find_common_reason,
     name_kernel,
-    rank_metrics,
 )
 from android_suite.report.timeline import draw_chain
 
-CHAINS = 4  # of each side
+CHAINS = 4  # of each side, of which the first is not folded
+STRIP = 30  # px of one kernel in the pictures of the first screen
 ECDF_SAMPLES = 20  # a side: below, a cumulative distribution shows nothing that the ticks do not
 SYMBOLS = {Verdict.BETTER: "✓", Verdict.WORSE: "✕", Verdict.SAME: "=", Verdict.UNDECIDED: "?"}
 
@@ -43,14 +42,18 @@ class MetricView:
     metric: MetricComparison
     texts: MetricTexts
     interval: Markup
+    doubt: str  # why p is large although the interval is away from zero
+    strip: Markup | None
     boots: Markup | None
     ecdf: Markup | None
     differences: Markup | None
 
     @property
-    def main(self) -> bool:
-        """Stands in the first table: a headline, or something got worse."""
-        return self.metric.headline or self.metric.verdict is Verdict.WORSE
+    def loud(self) -> bool:
+        """Stands in the first table: a headline that is not the same, or something that got worse."""
+        return self.metric.verdict is Verdict.WORSE or (
+            self.metric.headline and self.metric.verdict is not Verdict.SAME
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,25 +84,61 @@ def render_html(model: ReportModel) -> str:
         "style": Markup(_read("report.css")),
     }
     if comparison is not None:
-        verdict, sentence = conclude(comparison)
-        known = [m for m in comparison.metrics if m.baseline.samples or m.candidate.samples]
-        views = [_view(metric) for metric in rank_metrics(known)]
+        digest = digest_comparison(comparison)
+        ranked = rank_metrics(measured(comparison.metrics))
+        views = [_view(metric, comparison.confidence) for metric in ranked]
         paths = collect_paths(comparison)
         context |= {
-            "verdict": verdict,
-            "sentence": sentence,
+            "digest": digest,
+            "p_note": phrases.P_NOTE if any(view.doubt for view in views) else "",
             "common_reason": find_common_reason(comparison),
+            "highlights": [view for metric in digest.highlights for view in views if view.metric is metric],
             "views": views,
-            "unmeasured": [f"{m.scenario} {m.name}" for m in comparison.metrics if m not in known],
-            "scenarios": _by_scenario(views),
+            "unmeasured": [f"{m.scenario} {m.name}" for m in comparison.metrics if m not in ranked],
+            "loud": _by_scenario([view for view in views if view.loud]),
+            "same": _by_scenario([view for view in views if view.metric.verdict is Verdict.SAME]),
+            "others": _by_scenario(
+                [view for view in views if not view.loud and view.metric.verdict is not Verdict.SAME]
+            ),
+            "drawn": _by_scenario([view for view in views if view.boots is not None]),
             "paths": paths,
             "paths_chart": _paths_chart(paths),
             "kernels": {"baseline": comparison.baseline, "candidate": comparison.candidate},
         }
     else:
         paths = _lone_paths(model.runs)
-        context |= {"paths": paths, "paths_chart": _paths_chart(paths), "kernels": model.kernels, "views": []}
+        context |= {"paths": paths, "paths_chart": _paths_chart(paths), "kernels": model.kernels}
+    context["sections"] = list(_list_sections(context))
     return _environment().get_template("report.html.j2").render(context)
+
+
+def _list_sections(context: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The index: id and title of every section that the page will have, in its order."""
+    comparison: Comparison | None = context["comparison"]
+    if context["crashes"]:
+        yield "crashes", "Crashes"
+    if comparison is not None:
+        yield "verdicts", "Verdicts"
+        if comparison.gates:
+            yield "gates", "Gates"
+    if context["paths"]:
+        yield "paths", "Madvise paths"
+    if context.get("drawn"):
+        yield "distributions", "Distributions"
+    if context["chains"]:
+        yield "chains", "Worst inversions"
+    if context["frames"]:
+        yield "frames", "Frames"
+    if comparison is None:
+        yield from ((f"run-{number}", context["names"][id(run)]) for number, run in enumerate(context["runs"]))
+    if context["counters"] or any(run.counters.lock_stat for run in context["runs"]):
+        yield "kernel-counters", "Kernel counters"
+    if comparison is not None:
+        yield from (("overhead", "Tracing overhead"), ("evidence", "Evidence"))
+    if context["kernels"]:
+        yield "identity", "Kernels"
+    if comparison is not None or context["model"].commands:
+        yield "repeat", "To repeat it"
 
 
 def collect_frames(runs: Sequence[AnalyzedRun]) -> list[FrameRow]:
@@ -154,27 +193,29 @@ def _name_run(run: AnalyzedRun) -> str:
     return phrases.show_foreign(run.name, longest=80) + seed
 
 
-def _view(metric: MetricComparison) -> MetricView:
+def _view(metric: MetricComparison, confidence: float) -> MetricView:
     values = {v for side in (metric.baseline, metric.candidate) for boot in side.distribution for v in boot.values}
     drawn = bool(metric.baseline.samples and metric.candidate.samples) and len(values) > 1
-    loud = drawn and (metric.headline or metric.verdict is Verdict.WORSE)
+    shown = drawn and (metric.headline or metric.verdict is Verdict.WORSE)
     enough = min(metric.baseline.samples, metric.candidate.samples) >= ECDF_SAMPLES
     return MetricView(
         metric=metric,
         texts=describe_metric(metric),
         interval=draw_interval(metric),
-        boots=Markup(charts.chart_boots(metric)) if loud else None,
-        ecdf=Markup(charts.chart_ecdf(metric)) if loud and enough else None,
-        differences=Markup(charts.chart_differences(metric)) if loud else None,
+        doubt=explain_p(metric, confidence),
+        strip=Markup(charts.chart_boots(metric, side_height=STRIP)) if drawn else None,
+        boots=Markup(charts.chart_boots(metric)) if shown else None,
+        ecdf=Markup(charts.chart_ecdf(metric)) if shown and enough else None,
+        differences=Markup(charts.chart_differences(metric)) if shown else None,
     )
 
 
 def _by_scenario(views: Sequence[MetricView]) -> dict[str, list[MetricView]]:
+    """In the order given: the weightiest scenario first."""
     grouped: dict[str, list[MetricView]] = {}
     for view in views:
-        if view.boots is not None:
-            grouped.setdefault(view.metric.scenario, []).append(view)
-    return dict(sorted(grouped.items()))
+        grouped.setdefault(view.metric.scenario, []).append(view)
+    return grouped
 
 
 def _lone_paths(runs: Sequence[AnalyzedRun]) -> list[PathRow]:
@@ -186,14 +227,7 @@ def _lone_paths(runs: Sequence[AnalyzedRun]) -> list[PathRow]:
 
 
 def _paths_chart(rows: Sequence[PathRow]) -> Markup | None:
-    bars = [
-        {"kernel": row.side or row.kernel, "path": path, "calls": calls, "rank": rank}
-        for row in rows
-        for rank, (path, calls) in enumerate(
-            (("per-VMA", row.paths.per_vma), ("mmap_lock", row.paths.mmap_lock), ("unknown", row.paths.unknown))
-        )
-    ]
-    return Markup(charts.chart_paths(bars)) if any(bar["calls"] for bar in bars) else None
+    return Markup(charts.chart_paths(rows)) if any(row.paths.calls for row in rows) else None
 
 
 def _chains(runs: Sequence[AnalyzedRun]) -> list[tuple[str, list[Chain]]]:
@@ -203,6 +237,10 @@ def _chains(runs: Sequence[AnalyzedRun]) -> list[tuple[str, list[Chain]]]:
         if chosen:
             found.append((side, list_chains(chosen, most=CHAINS)))
     return found
+
+
+def _explain_times(run: AnalyzedRun) -> str:
+    return phrases.explain_times(run.mode, virtual=run.virtual)
 
 
 def _read(name: str) -> str:
@@ -243,6 +281,7 @@ def _environment() -> jinja2.Environment:
         "identity": id,
         "thread": name_thread,
         "picture": draw_chain,
+        "times": _explain_times,
     }
     environment.filters.update(filters)
     return environment

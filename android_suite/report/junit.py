@@ -9,6 +9,7 @@ from xml.etree import ElementTree as Xml
 
 from android_suite.model.comparison import Comparison, GateResult, MetricComparison
 from android_suite.model.verdict import GateOutcome, Verdict
+from android_suite.report.digest import digest_comparison
 from android_suite.report.model import ReportModel
 from android_suite.report.phrases import show_foreign, show_foreign_lines
 from android_suite.report.summary import collect_crashes
@@ -52,6 +53,13 @@ def _suite_properties(comparison: Comparison) -> Iterator[tuple[str, object]]:
     for side, identity in sides:
         for key in ("label", "release", "version", "build_id", "config_sha256"):
             yield f"{side}.{key}", identity.get(key)
+    digest = digest_comparison(comparison)
+    yield "verdict", digest.verdict.value
+    yield "sentence", digest.sentence
+    if digest.caveat:
+        yield "caveat", digest.caveat
+    for moved in comparison.moved:
+        yield f"{moved.scenario}.moved", moved.sentence
     for side, paths in comparison.paths.items():
         for key in ("per_vma", "mmap_lock", "unknown"):
             yield f"{side}.madvise.gc.{key}", getattr(paths, key)

@@ -9,8 +9,11 @@ from android_suite.model.analysis import AnalysisSummary, BlockerSummary
 from android_suite.model.comparison import Comparison, MadvisePaths, MetricComparison
 from android_suite.model.verdict import GateOutcome, Verdict
 from android_suite.report.chains import name_thread
+from android_suite.report.digest import digest_comparison, explain_p, rank_metrics
 from android_suite.report.model import ReportModel
 from android_suite.report.phrases import (
+    P_NOTE,
+    explain_times,
     format_bytes,
     format_ms,
     format_number,
@@ -21,10 +24,8 @@ from android_suite.report.phrases import (
 from android_suite.report.summary import (
     collect_crashes,
     collect_paths,
-    conclude,
     describe_metric,
     name_kernel,
-    rank_metrics,
 )
 
 BLOCKERS = 8  # pairs of threads; the HTML report has more
@@ -40,7 +41,9 @@ def render_markdown(model: ReportModel) -> str:
         lines += _comparison(model, model.comparison)
     else:
         for run in model.runs:
-            lines += [f"### {escape(run.name)}", "", *_analysis(run.analysis), ""]
+            caveat = explain_times(run.mode, virtual=run.virtual)
+            lines += [f"### {escape(run.name)}", "", *([f"> {caveat}", ""] if caveat else [])]
+            lines += [*_analysis(run.analysis), ""]
     if model.notes:
         lines += ["", *(f"> {escape(note)}" for note in model.notes)]
     text = "\n".join(lines).rstrip() + "\n"
@@ -59,9 +62,16 @@ def escape(text: object) -> str:
 
 
 def _comparison(model: ReportModel, comparison: Comparison) -> Iterator[str]:
-    verdict, sentence = conclude(comparison)
-    yield f"**{SIGNS[verdict]} {sentence}**"
+    digest = digest_comparison(comparison)
+    moved = "🔀 Moved. " if comparison.moved else ""
+    yield f"**{SIGNS[digest.verdict]} {moved}{escape(digest.sentence)}**"
     yield ""
+    if digest.caveat:
+        yield f"> {digest.caveat}"
+        yield ""
+    if digest.lines:
+        yield from (f"- **{label}:** {escape(text)}" for label, text in digest.lines)
+        yield ""
     yield f"baseline {escape(name_kernel(comparison.baseline, 'baseline'))} · "
     yield f"candidate {escape(name_kernel(comparison.candidate, 'candidate'))} · "
     yield escape(comparison.conditions.get("mode", "mode unknown"))
@@ -88,9 +98,12 @@ def _comparison(model: ReportModel, comparison: Comparison) -> Iterator[str]:
                 f"{mark} {gate.outcome} | {escape(gate.message)} |"
             )
     ranked = rank_metrics(comparison.metrics)
-    loud = [m for m in ranked if m.headline or m.verdict is Verdict.WORSE]
+    loud = [m for m in ranked if (m.headline and m.verdict is not Verdict.SAME) or m.verdict is Verdict.WORSE]
     yield ""
     yield from _metrics(loud)
+    if any(explain_p(metric, comparison.confidence) for metric in loud):
+        yield ""
+        yield P_NOTE
     quiet = [m for m in ranked if m not in loud]
     if quiet:
         yield ""

@@ -4,11 +4,37 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Iterable
 
 UNKNOWN = "unknown"
 LONGEST = 240  # characters of foreign text that a report shows in one place
+P_NOTE = (
+    "p is of an effect beyond the margin, not of any difference: a p near 1 beside an interval away from zero means that there "
+    "is a difference, and that it is not shown to be larger than what does not matter."
+)
 _MINUS = "\N{MINUS SIGN}"
 _THIN = "\N{NARROW NO-BREAK SPACE}"
+
+
+def join_words(words: Iterable[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    *first, last = list(words) or [""]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def explain_times(mode: str, *, virtual: bool) -> str:
+    """What the times of a recording are not; empty for a device of its own."""
+    if mode == "deterministic":
+        return (
+            "Deterministic runs: time is virtual, one instruction is one nanosecond. It repeats to the bit and shows what "
+            "waits for what; caches and memory latency are not in it, and it is not a phone's time."
+        )
+    if mode == "realtime" and virtual:
+        return (
+            "Real time on an emulated device: who waits for whom is real, how long depends on the host and its load. "
+            "These times are not a phone's."
+        )
+    return ""
 
 
 def find_decimals(*values: float | None) -> int:

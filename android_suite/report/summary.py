@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from android_suite.model.comparison import Comparison, MadvisePaths, MetricComparison
-from android_suite.model.verdict import GateOutcome, Verdict
 from android_suite.report.model import ReportModel
 from android_suite.report.phrases import (
     find_decimals,
@@ -17,9 +16,6 @@ from android_suite.report.phrases import (
     format_value,
     show_foreign,
 )
-
-WORDS = {Verdict.WORSE: "worse", Verdict.BETTER: "better", Verdict.SAME: "the same", Verdict.UNDECIDED: "undecided"}
-ORDER = (Verdict.WORSE, Verdict.BETTER, Verdict.UNDECIDED, Verdict.SAME)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,44 +59,6 @@ def collect_paths(comparison: Comparison) -> list[PathRow]:
     ]
 
 
-def conclude(comparison: Comparison) -> tuple[Verdict, str]:
-    """The one verdict and the one sentence that a reader takes away."""
-    worse, better = comparison.count(Verdict.WORSE), comparison.count(Verdict.BETTER)
-    counts = ", ".join(
-        f"{comparison.count(verdict)} {WORDS[verdict]}" for verdict in ORDER if comparison.count(verdict)
-    )
-    total = len(comparison.metrics)
-    failed = [gate for gate in comparison.gates if gate.outcome in (GateOutcome.FAILED, GateOutcome.ERROR)]
-    gates = ""
-    if comparison.gates:
-        passed = len(comparison.gates) - len(failed)
-        gates = f" Gates: {passed} of {len(comparison.gates)} passed."
-    of_what = "metric" if total == 1 else "metrics"
-    sentence = f"{total} {of_what}: {counts or 'nothing was measured'}.{gates}"
-    if comparison.same_kernel:
-        sentence = f"A/A: both sides are the same kernel. {sentence}"
-    if comparison.crashes("candidate"):
-        return Verdict.WORSE, f"The candidate crashed. {sentence}"
-    if worse:
-        return Verdict.WORSE, f"The candidate is worse. {sentence}"
-    if failed:
-        return Verdict.UNDECIDED, f"Not shown to be good enough. {sentence}"
-    headline = [metric for metric in comparison.metrics if metric.headline]
-    if better:
-        return Verdict.BETTER, f"The candidate is better, and nothing got worse. {sentence}"
-    if headline and all(metric.verdict is Verdict.SAME for metric in headline):
-        return Verdict.SAME, f"No difference that matters. {sentence}"
-    why = find_common_reason(comparison)
-    return Verdict.UNDECIDED, f"Not decided{f': {why}' if why else ''}. {sentence}"
-
-
-def find_common_reason(comparison: Comparison) -> str:
-    """The reason that every metric is undecided for (too few boots, say), or nothing."""
-    reasons = {metric.reason for metric in comparison.metrics}
-    undecided = comparison.count(Verdict.UNDECIDED) == len(comparison.metrics)
-    return reasons.pop() if undecided and len(reasons) == 1 else ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricTexts:
     """The numbers of one metric as they stand in a row: all with the same decimals."""
@@ -124,11 +82,6 @@ def describe_metric(metric: MetricComparison) -> MetricTexts:
         relative="" if relative is None else format_percent(relative, signed=True),
         interval=format_interval(metric.effect_ci, metric.unit, decimals=places),
     )
-
-
-def rank_metrics(metrics: Sequence[MetricComparison]) -> list[MetricComparison]:
-    """Worse first, then headlines, then the rest, in the catalogue's order."""
-    return sorted(metrics, key=lambda m: (m.verdict is not Verdict.WORSE, not m.headline))
 
 
 def collect_crashes(model: ReportModel) -> list[tuple[str, Mapping[str, Any]]]:

@@ -7,8 +7,10 @@ from rich.text import Text
 
 from android_suite.model.comparison import Comparison, MetricComparison
 from android_suite.model.verdict import GateOutcome, Verdict
+from android_suite.report.digest import digest_comparison, explain_p, rank_metrics, rank_scenarios
 from android_suite.report.model import ReportModel
 from android_suite.report.phrases import (
+    P_NOTE,
     format_p,
     format_percent,
     show_foreign,
@@ -16,14 +18,13 @@ from android_suite.report.phrases import (
 from android_suite.report.summary import (
     collect_crashes,
     collect_paths,
-    conclude,
     describe_metric,
     name_kernel,
-    rank_metrics,
 )
 from android_suite.report.terminal_analysis import print_analysis
 from android_suite.report.terminal_tables import make_table, print_paths
 
+LOUD = ("Gate failed", "Worse", "Moved")
 WIDE = 128  # columns from which intervals, p and boots fit beside the effect
 STYLES = {Verdict.BETTER: "green", Verdict.WORSE: "bold red", Verdict.SAME: "cyan", Verdict.UNDECIDED: "yellow"}
 
@@ -53,8 +54,16 @@ def _print_comparison(model: ReportModel, comparison: Comparison, console: Conso
         text = f"{crash.get('kind')} on the {side or 'device'}: {crash.get('summary')}"
         console.print(Text(show_foreign(text), style="bold red"))
     print_paths(collect_paths(comparison), console)
-    verdict, sentence = conclude(comparison)
-    console.print(Text(f"{verdict}  ", style=STYLES[verdict]).append(sentence, style="default"))
+    digest = digest_comparison(comparison)
+    if any(explain_p(metric, comparison.confidence) for metric in comparison.metrics):
+        console.print(Text(P_NOTE, style="dim"))
+    if digest.caveat:
+        console.print(Text(f"note: {digest.caveat}", style="yellow"))
+    for label, text in digest.lines:
+        style = "bold red" if label in LOUD else "bold"
+        console.print(Text(f"{label}: ", style=style).append(text, style="default"))
+    chip = f"{digest.verdict}, MOVED" if comparison.moved else digest.verdict
+    console.print(Text(f"{chip}  ", style=STYLES[digest.verdict]).append(digest.sentence, style="default"))
 
 
 def _print_metrics(comparison: Comparison, console: Console) -> None:
@@ -66,7 +75,7 @@ def _print_metrics(comparison: Comparison, console: Console) -> None:
     console.print(Text(f"baseline {baseline}, candidate {candidate}"))
     ranked = rank_metrics(comparison.metrics)
     wide = console.width >= WIDE
-    for scenario in sorted({metric.scenario for metric in ranked}):
+    for scenario in rank_scenarios(ranked):
         table = make_table(
             show_foreign(scenario),
             ("verdict", "left"),

@@ -19,7 +19,14 @@ from android_suite.model.analysis import (
 )
 from android_suite.model.comparison import MadvisePaths
 from android_suite.report.chains import list_chains, name_thread
-from android_suite.report.phrases import format_bytes, format_ms, format_number, format_value, show_foreign
+from android_suite.report.phrases import (
+    explain_times,
+    format_bytes,
+    format_ms,
+    format_number,
+    format_value,
+    show_foreign,
+)
 from android_suite.report.summary import PathRow
 from android_suite.report.terminal_tables import make_table, print_paths
 
@@ -38,7 +45,8 @@ def print_analysis(run: AnalyzedRun, console: Console) -> None:
         *([f"kernel {source.kernel}"] if source.kernel else []),
     ]
     console.print(Text(show_foreign(f"{run.name}: {', '.join(said)}")))
-    for note in source.notes:
+    caveat = explain_times(run.mode, virtual=run.virtual)
+    for note in (*source.notes, *([caveat] if caveat else [])):
         console.print(Text(f"note: {show_foreign(note)}", style="dim"))
     _print_madvise(analysis, console)
     _print_blockers(analysis.blockers, source.recorded, console)

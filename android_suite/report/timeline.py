@@ -1,17 +1,45 @@
-"""One inversion chain as a small timeline: who waited, who held the lock, who ran instead."""
+"""One inversion as a small timeline: who waited, who held the lock, who ran instead."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import altair as alt
-
-from android_suite.model.analysis import ChainSummary
+from android_suite.model.analysis import ChainSummary, ThreadSummary
 from android_suite.report.chains import list_intruders, name_thread
-from android_suite.report.charts import WIDTH, render_svg
+from android_suite.report.plot import Plot
 
-KINDS = ("waits", "runs", "runnable", "blocked", "runs instead")
-_COLORS = ("#b3261e", "#1a7f4b", "#e0a100", "#7c8794", "#5b5fc7")
+COLORS = {
+    "waits": "#b3261e",
+    "runs": "#1a7f4b",
+    "runnable": "#e0a100",
+    "blocked": "#7c8794",
+    "runs instead": "#5b5fc7",
+}
+INTRUDERS = 4
+_Bar = tuple[str, float, float, str]  # row, start and end in ns since the inversion began, kind
+
+
+def draw_chain(chain: ChainSummary) -> str:
+    """The picture of an inversion, as SVG."""
+    bars = [bar for bar in (*_wait_bars(chain), *_holder_bars(chain), *_intruder_bars(chain)) if bar[2] > bar[1]]
+    rows = list(dict.fromkeys(bar[0] for bar in bars))
+    plot = Plot(0.0, chain.duration_ns / 1e6)
+    bottom = 6 + 20.0 * len(rows)
+    plot.grid(2, bottom)
+    for row, name in enumerate(rows):
+        plot.name(name, 6 + 20 * row + 8)
+    for name, start, end, kind in bars:
+        plot.bar(start / 1e6, end / 1e6, 7 + 20 * rows.index(name), 13, COLORS[kind])
+    used = [(kind, color) for kind, color in COLORS.items() if any(bar[3] == kind for bar in bars)]
+    label = "timeline of an inversion: who waited, who held the lock, who ran instead"
+    return plot.finish(bottom, "ms since the inversion began", label, legend=used)
+
+
+def _wait_bars(chain: ChainSummary) -> list[_Bar]:
+    waiting = [chain.waiter, *([chain.via] if chain.via else [])]
+    return [(_short(thread), 0, chain.duration_ns, "waits") for thread in waiting]
+
+
+def _holder_bars(chain: ChainSummary) -> list[_Bar]:
+    return [(_short(chain.holder), start, end, kind) for start, end, kind in _holder_pieces(chain)]
 
 
 def _holder_pieces(chain: ChainSummary) -> list[tuple[int, int, str]]:
@@ -30,52 +58,24 @@ def _holder_pieces(chain: ChainSummary) -> list[tuple[int, int, str]]:
     return pieces
 
 
-def draw_chain(chain: ChainSummary) -> str:
-    """The picture of an inversion, as SVG."""
-    duration = chain.duration_ns
-    rows: list[dict[str, Any]] = []
-
-    def bar(who: str, start: float, end: float, kind: str) -> None:
-        if end > start:
-            rows.append({"who": _short(who), "start": start / 1e6, "end": end / 1e6, "kind": kind})
-
-    bar(name_thread(chain.waiter), 0, duration, "waits")
-    if chain.via:
-        bar(name_thread(chain.via), 0, duration, "waits")
-    pieces = _holder_pieces(chain)
-    for start, end, kind in pieces:
-        bar(name_thread(chain.holder), start, end, kind)
-    # intruders ran while the holder was runnable; of each only the total is known, so they fill those gaps in turn
-    gaps = [(start, end) for start, end, kind in pieces if kind == "runnable"]
-    for name, ran in list_intruders(chain)[:4]:
-        if ran is not None and ran < duration / 100:
+def _intruder_bars(chain: ChainSummary) -> list[_Bar]:
+    """Intruders ran while the holder was runnable; of each only the total is known, so they fill those gaps in turn."""
+    gaps = [(float(start), float(end)) for start, end, kind in _holder_pieces(chain) if kind == "runnable"]
+    bars: list[_Bar] = []
+    for name, ran in list_intruders(chain)[:INTRUDERS]:
+        if ran is not None and ran < chain.duration_ns / 100:
             continue
-        left = ran if ran is not None else sum(end - start for start, end in gaps)
+        left = float(ran) if ran is not None else sum(end - start for start, end in gaps)
         while left > 0 and gaps:
             start, end = gaps.pop(0)
             taken = min(left, end - start)
-            bar(name, start, start + taken, "runs instead")
+            bars.append((name.rsplit(" (", 1)[0], start, start + taken, "runs instead"))
             left -= taken
             if start + taken < end:
                 gaps.insert(0, (start + taken, end))
-    order = list(dict.fromkeys(row["who"] for row in rows))
-    used = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]
-    colors = alt.Scale(domain=used, range=[_COLORS[KINDS.index(kind)] for kind in used])
-    chart = (
-        alt.Chart(alt.Data(values=rows))
-        .mark_bar(height=13)
-        .encode(
-            x=alt.X("start:Q", title="ms since the inversion began", scale=alt.Scale(domain=[0, duration / 1e6])),
-            x2="end:Q",
-            y=alt.Y("who:N", sort=order, title=None),
-            color=alt.Color("kind:N", scale=colors),
-        )
-        .properties(width=WIDTH, height={"step": 20})
-    )
-    return render_svg(chart, "timeline of an inversion: who waited, who held the lock, who ran instead")
+    return bars
 
 
-def _short(name: str) -> str:
+def _short(thread: ThreadSummary) -> str:
     """Without role and priority, which the sentence tells."""
-    comm = name.rsplit(" (", 1)[0]
-    return comm if len(comm) <= 20 else comm[:19] + "\N{HORIZONTAL ELLIPSIS}"
+    return name_thread(thread).rsplit(" (", 1)[0]

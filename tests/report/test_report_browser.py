@@ -20,7 +20,7 @@ from android_suite.model.identity import CrashRecord
 from android_suite.report.html import render_html
 from android_suite.report.model import ReportModel
 from tests.made_analyses import made_analyses
-from tests.made_runs import PATCHED, World, made_pair
+from tests.made_runs import MOVED, PATCHED, World, made_pair
 
 pytestmark = pytest.mark.browser
 
@@ -43,6 +43,7 @@ WORLDS = {
         WORSE,
     ),
     "undecided": (World(boots=2, iterations=1, seeded=False), {}),
+    "moved": (World(boots=6, iterations=2, vma_locks=True), PATCHED | MOVED),
 }
 
 

@@ -209,7 +209,12 @@ def test_html_from_saved_json_is_the_same_to_the_byte(good: Comparison, good_htm
 def test_html_of_a_lone_analysis_tells_what_was_found() -> None:
     runs = made_analyses()[:1]
     text = render_html(ReportModel(title="trace.dat", runs=runs, notes=("read from a file",)))
-    for words in ("Launches", "Garbage collections", "Waits for mmap_lock", "What the threads of late frames spent"):
+    for words in (
+        "Launches",
+        "Garbage collections",
+        "Waits for and holds of the locks",
+        "What the threads of late frames spent",
+    ):
         assert words in text
     assert "Verdicts" not in text
     assert "read from a file" in text

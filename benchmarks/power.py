@@ -10,8 +10,13 @@ Everything runs through ``android_suite.stats.decision``, the code that judges r
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +26,9 @@ from numpy.typing import NDArray
 from android_suite.compare.cases import HEADLINE_WEIGHT
 from android_suite.model.metrics import CATALOGUE, Margin, Metric, find_metric
 from android_suite.stats.decision import Question, judge_family, measure_family
-from android_suite.stats.resampling import Boots, measure_effect_interval, measure_level
+from android_suite.stats.noninferiority import judge_noninferiority
+from android_suite.stats.resampling import Boots, measure_effect_interval, measure_level, measure_tail_interval
+from android_suite.stats.testing import measure_p_student
 
 Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Array]
@@ -29,6 +36,13 @@ CONFIDENCE = 0.95
 SAMPLES = 3  # of a metric in a boot
 BOOTS = (4, 5, 10, 20)
 LEVEL = 100.0
+AT_ONCE = 2
+SCREEN = 0.2
+TAIL, TAIL_SAMPLES = 0.9, 10  # quantile of all samples, and samples a boot
+GATES = 5
+
+NOISES = {"quiet": 0.3, "noisy": 1.0}
+SLOWDOWNS = (0.02, 0.05, 0.10)
 
 # Deviations of a boot, as a factor on the level. Real metrics are of all these kinds.
 SHAPES: dict[str, Draw] = {
@@ -95,8 +109,23 @@ def draw_family(
     return questions
 
 
+def screen(questions: Sequence[Question], *, keep: int = 0) -> list[Question]:
+    """The same family, without the permutation tests that cannot matter.
+
+    Where Student's p is above 0.2, the candidate is set equal to the baseline, so that p is 1 at once: no such metric
+    comes near the corrected level (below 0.01). The first ``keep`` questions stay as they are.
+    """
+    return [
+        q
+        if i < keep or measure_p_student(q.baseline, q.candidate, q.margin, paired=q.paired) <= SCREEN
+        else replace(q, candidate=q.baseline)
+        for i, q in enumerate(questions)
+    ]
+
+
 def count_alarms(questions: Sequence[Question], seed: int) -> int:
     """BETTER and WORSE verdicts of one experiment. Intervals are only drawn where the tests do not rule them out."""
+    questions = screen(questions)
     _, adjusted, _ = measure_family(questions, confidence=CONFIDENCE, seed=seed)
     suspects = {name for name, p in adjusted.items() if p <= 1 - CONFIDENCE}
     if not suspects:
@@ -105,13 +134,12 @@ def count_alarms(questions: Sequence[Question], seed: int) -> int:
     return sum(answer.verdict in ("BETTER", "WORSE") for answer in answers)
 
 
-def measure_alarms(experiments: int) -> Iterator[tuple[str, int, bool, float]]:
-    """Share of A/A experiments with any false verdict, for every number of boots."""
-    for boots in BOOTS:
-        for paired in (False, True):
-            rng = np.random.default_rng([boots, paired])
-            hits = sum(count_alarms(draw_family(rng, boots, paired=paired), seed=0) > 0 for _ in range(experiments))
-            yield "simulated", boots, paired, hits / experiments
+def measure_alarms(experiments: int, boots: int, paired: bool) -> float:
+    """Share of A/A experiments with any false verdict."""
+    rng = np.random.default_rng([boots, paired])
+    return (
+        sum(count_alarms(draw_family(rng, boots, paired=paired), seed=0) > 0 for _ in range(experiments)) / experiments
+    )
 
 
 def pose_question(
@@ -151,108 +179,224 @@ def measure_recorded_alarms(samples: pd.DataFrame, experiments: int) -> Iterator
         yield f"recorded ({available} boots of {label})", boots, False, hits / experiments
 
 
-def measure_coverage(experiments: int) -> Iterator[tuple[str, int, bool, float]]:
-    """How often the interval holds the true effect, zero, by shape."""
-    for name, shape in SHAPES.items():
-        for boots in BOOTS:
-            for paired in (False, True):
-                rng = np.random.default_rng([boots, paired])
-                hits = 0
-                for _ in range(experiments):
-                    sides = [
-                        list(shape(rng, (boots, 1)) * (1.0 + 0.02 * rng.normal(size=(boots, SAMPLES)))) for _ in "ab"
-                    ]
-                    low, high = measure_effect_interval(
-                        sides[0], sides[1], paired=paired, confidence=CONFIDENCE, rng=rng
-                    )
-                    hits += low <= 0 <= high
-                yield name, boots, paired, hits / experiments
+def measure_coverage(experiments: int, shape: str, boots: int, paired: bool) -> float:
+    """How often the interval holds the true effect, zero."""
+    rng = np.random.default_rng([boots, paired])
+    hits = 0
+    for _ in range(experiments):
+        sides = [list(SHAPES[shape](rng, (boots, 1)) * (1.0 + 0.02 * rng.normal(size=(boots, SAMPLES)))) for _ in "ab"]
+        low, high = measure_effect_interval(sides[0], sides[1], paired=paired, confidence=CONFIDENCE, rng=rng)
+        hits += low <= 0 <= high
+    return hits / experiments
 
 
-def measure_power(experiments: int) -> Iterator[tuple[str, float, int, bool, float]]:
-    """Share of experiments that find a planted slowdown of one metric, the others being null."""
-    for noise_name, noise in (("quiet", 0.3), ("noisy", 1.0)):
-        for slowdown in (0.02, 0.05, 0.10):
-            for boots in (5, 10, 20):
-                for paired in (False, True):
-                    rng = np.random.default_rng([boots, paired, int(slowdown * 100), int(noise * 10)])
-                    found = 0
-                    for _ in range(experiments):
-                        questions = draw_family(rng, boots, paired=paired, slowdown=slowdown, noise=noise)
-                        (answer,) = judge_family(questions, confidence=CONFIDENCE, seed=0, only={questions[0].name})
-                        found += answer.verdict == "WORSE"
-                    yield noise_name, slowdown, boots, paired, found / experiments
+def measure_tail_coverage(experiments: int, shape: str, boots: int) -> float:
+    """The same of the interval of a tail quantile, unpaired."""
+    rng = np.random.default_rng(boots)
+    hits = 0
+    for _ in range(experiments):
+        sides = [
+            list(SHAPES[shape](rng, (boots, 1)) * (1.0 + 0.2 * rng.normal(size=(boots, TAIL_SAMPLES)))) for _ in "ab"
+        ]
+        _, (low, high) = measure_tail_interval(sides[0], sides[1], TAIL, paired=False, confidence=CONFIDENCE, rng=rng)
+        hits += low <= 0 <= high
+    return hits / experiments
 
 
-def render(experiments: int, recorded: Path | None) -> Iterator[str]:
-    """The document, line by line."""
-    began = time.monotonic()
-    metrics = len(_family())
-    yield "# What the statistics can see, and how often they cry wolf"
-    yield ""
-    yield "Made by `python -m benchmarks.power --write docs/power.md`; every number went through the code that judges real runs."
-    yield "What is found of slowdowns planted into recorded boots is on [a page of its own](power-planted.md)."
-    yield ""
-    yield "## False alarms"
-    yield ""
-    yield f"A/A experiments: one kernel against itself, {metrics} metrics each (normal, log-normal, heavy-tailed, rare events"
-    yield f"and small counts, correlated within a boot), {SAMPLES} samples a boot, {experiments} experiments a row. An alarm is"
-    yield "any BETTER or WORSE among all metrics; the stated rate is 5 %. Behind ± stands the standard error of the simulation."
-    yield ""
-    yield "| boots | boots a kernel | pairing | experiments with a false alarm |"
-    yield "| :-- | --: | :-- | --: |"
-    rows = list(measure_alarms(experiments))
+def measure_gates(experiments: int, boots: int, effect: float) -> float:
+    """Share of experiments in which a gate holds whose metric is worse by ``effect`` margins, among gates that hold.
+
+    With an effect of 1 the gates are as bad as their margins allow, all of them, and the share is that of experiments in
+    which any holds: what the confidence promises to keep at 5 %.
+    """
+    rng = np.random.default_rng([boots, int(10 * effect)])
+    hits = 0
+    for _ in range(experiments):
+        questions = []
+        for number, shape in zip(range(GATES), SHAPES.values(), strict=False):
+            base, cand = (
+                list(LEVEL * (shape(rng, (boots, 1)) + 0.02 * rng.normal(size=(boots, SAMPLES)))) for _ in "ab"
+            )
+            margin = LEVEL * 0.1
+            shifted = [boot + (effect if number == 0 or effect == 1 else 0.0) * margin for boot in cand]
+            questions.append(
+                Question(
+                    name=str(number), baseline=base, candidate=shifted, paired=False, better="lower", margin=margin
+                )
+            )
+        bounds = judge_noninferiority(questions, confidence=CONFIDENCE, seed=0)
+        hits += any(b.standing == "held" for b in bounds) if effect == 1 else bounds[0].standing == "held"
+    return hits / experiments
+
+
+def measure_power(experiments: int, noise: float, slowdown: float, boots: int, paired: bool) -> float:
+    """Share of experiments that end in WORSE for a planted slowdown of one metric, the others being null."""
+    rng = np.random.default_rng([boots, paired, int(slowdown * 1000), int(noise * 10)])
+    found = 0
+    for _ in range(experiments):
+        questions = screen(draw_family(rng, boots, paired=paired, slowdown=slowdown, noise=noise), keep=1)
+        (answer,) = judge_family(questions, confidence=CONFIDENCE, seed=0, only={questions[0].name})
+        found += answer.verdict == "WORSE"
+    return found / experiments
+
+
+def measure_meaning(experiments: int, boots: int, effect: float) -> float:
+    """Share of WORSE for one metric, alone, whose true effect is ``effect`` margins; spread half a margin, unpaired."""
+    rng = np.random.default_rng([boots, int(10 * effect)])
+    found = 0
+    for _ in range(experiments):
+        base, cand = (list(level + 0.5 * rng.normal(size=(boots, 1))) for level in (LEVEL, LEVEL + effect))
+        asked = Question(name="m", baseline=base, candidate=cand, paired=False, better="lower", margin=1.0)
+        (answer,) = judge_family([asked], confidence=CONFIDENCE, seed=0)
+        found += answer.verdict == "WORSE"
+    return found / experiments
+
+
+PAGE = """\
+# What the statistics can see, and how often they cry wolf
+
+Made by `python -m benchmarks.power --write docs/power.md`; every number went through the code that judges real runs.
+What is found of slowdowns planted into recorded boots is on [a page of its own](power-planted.md).
+
+## False alarms
+
+A/A experiments: one kernel against itself, {metrics} metrics each (normal, log-normal, heavy-tailed, rare events and small
+counts, correlated within a boot), {samples} samples a boot, {experiments} experiments a row. An alarm is any BETTER or
+WORSE among all metrics; the stated rate is 5 %. Behind ± stands the standard error of the simulation.
+
+| boots | boots a kernel | pairing | experiments with a false alarm |
+| :-- | --: | :-- | --: |
+{alarms}
+
+## One meaning of WORSE
+
+One metric alone, unpaired, whose boots spread by half a margin; {few} experiments a cell. Share of WORSE by the true
+effect. An effect within the margin is no regression at any number of boots: the two-sided level of 5 % leaves it 2.5 %.
+
+| true effect, in margins | {heads} |
+| --: |{rule}
+{meaning}
+
+## Coverage of the 95 % interval
+
+{half} experiments a cell.
+
+| shape of the boots | pairing | {heads} |
+| :-- | :-- |{rule}
+{coverage}
+
+Of the interval of the p90 of all samples, {tail_samples} a boot, unpaired:
+
+| shape of the boots | {heads} |
+| :-- |{rule}
+{tails}
+
+Plain percentile intervals over 4 boots cover 80 %: so they are expanded and, below 12 boots, widened to Student's.
+
+## Gates
+
+{gates} gates judged together, one of each shape above, margin 10 % of the level, unpaired; {half} experiments a cell.
+
+| share of experiments | {heads} |
+| :-- |{rule}
+| in which any gate holds though all are worse by their margin (stated: 5 %) | {false_holds} |
+| in which the gate on the normal metric holds, nothing being worse | {true_holds} |
+| in which it holds, being worse by half its margin | {half_holds} |
+
+## Power
+
+One of {metrics} metrics, a headline, is dearer on the candidate, the others are not; margin 1 %, Holm over all (headlines
+weigh {weight:g} times as much). Boots of the noisy kind vary by 2 % and their seeds by 3 %, which pairing removes; quiet is
+three tenths of that. Share of {few} experiments that end in WORSE:
+
+| spread | slowdown | 5 boots | 5, paired | 10 boots | 10, paired | 20 boots | 20, paired |
+| :-- | --: | --: | --: | --: | --: | --: | --: |
+{power}
+
+With few boots (5; 10 pairs) no permutation test can reach the corrected level; there Student's t decides. Both test an
+effect beyond the margin (see `android_suite/stats/testing.py`). Fewer than 4 boots decide nothing.
+"""
+
+
+def render(experiments: int, recorded: Path | None) -> str:
+    """The document."""
+    half, few = max(20, experiments // 2), max(20, experiments // 4)
+    pairings = (False, True)
+    with ProcessPoolExecutor(AT_ONCE) as pool:
+
+        def ask(function: Callable[..., float], size: int, *rows: Sequence[object]) -> dict[tuple[object, ...], float]:
+            keys = list(product(*rows))
+            return dict(zip(keys, pool.map(partial(_call, function, size), keys), strict=True))
+
+        alarms = ask(measure_alarms, experiments, BOOTS, pairings)
+        meaning = ask(measure_meaning, few, BOOTS, (0.9, 2.0, 3.0))
+        coverage = ask(measure_coverage, half, list(SHAPES), BOOTS, pairings)
+        tails = ask(measure_tail_coverage, half, list(SHAPES), BOOTS)
+        gates = ask(measure_gates, half, BOOTS, (1.0, 0.0, 0.5))
+        power = ask(measure_power, few, list(NOISES.values()), SLOWDOWNS, (5, 10, 20), pairings)
+    rows = [("simulated", boots, paired, alarms[boots, paired]) for boots in BOOTS for paired in pairings]
     if recorded is not None:
         rows += measure_recorded_alarms(pd.read_parquet(recorded), experiments)
-    for source, boots, paired, share in rows:
-        error = (share * (1 - share) / experiments) ** 0.5
-        yield f"| {source} | {boots} | {'paired' if paired else 'unpaired'} | {share:.1%} ± {error:.1%} |"
-    yield ""
-    yield "## Coverage of the 95 % interval"
-    yield ""
-    yield "| shape of the boots | pairing | " + " | ".join(f"{boots} boots" for boots in BOOTS) + " |"
-    yield "| :-- | :-- |" + " --: |" * len(BOOTS)
-    coverage = {
-        (name, boots, paired): share for name, boots, paired, share in measure_coverage(max(20, experiments // 8))
-    }
-    for name in SHAPES:
-        for paired in (False, True):
-            cells = " | ".join(f"{coverage[name, boots, paired]:.1%}" for boots in BOOTS)
-            yield f"| {name} | {'paired' if paired else 'unpaired'} | {cells} |"
-    yield ""
-    yield "Plain percentile intervals over 4 boots cover 80 %: so they are expanded and, below 12 boots, widened to Student's."
-    yield ""
-    yield "## Power"
-    yield ""
-    yield f"One of {metrics} metrics, a headline, is dearer on the candidate, the others are not; margin 1 %, Holm over all"
-    yield f"(headlines weigh {HEADLINE_WEIGHT:g} times as much). Boots of the"
-    yield "noisy kind vary by 2 % and their seeds by 3 %, which pairing removes; quiet is three tenths of that. Share of"
-    yield "experiments that end in WORSE:"
-    yield ""
-    yield "| spread | slowdown | 5 boots | 5, paired | 10 boots | 10, paired | 20 boots | 20, paired |"
-    yield "| :-- | --: | --: | --: | --: | --: | --: | --: |"
-    few = max(20, experiments // 20)
-    power = {key[:4]: key[4] for key in measure_power(few)}
-    for noise in ("quiet", "noisy"):
-        for slowdown in (0.02, 0.05, 0.10):
-            cells = " | ".join(f"{power[noise, slowdown, n, p]:.0%}" for n in (5, 10, 20) for p in (False, True))
-            yield f"| {noise} | {slowdown:.0%} | {cells} |"
-    yield ""
-    yield (
-        f"{few} experiments a cell. With few boots (5; 10 pairs) no permutation test can reach the corrected level; there\n"
-        "Student's t beyond the margin decides (see `android_suite/stats/testing.py`). Fewer than 4 boots decide nothing."
+
+    def line(*cells: str) -> str:
+        return f"| {' | '.join(cells)} |"
+
+    def name(paired: bool) -> str:
+        return "paired" if paired else "unpaired"
+
+    return PAGE.format(
+        metrics=len(_family()),
+        samples=SAMPLES,
+        experiments=experiments,
+        half=half,
+        few=few,
+        heads=" | ".join(f"{boots} boots" for boots in BOOTS),
+        rule=" --: |" * len(BOOTS),
+        tail_samples=TAIL_SAMPLES,
+        gates=GATES,
+        weight=HEADLINE_WEIGHT,
+        alarms="\n".join(
+            line(source, str(boots), name(paired), f"{share:.1%} ± {(share * (1 - share) / experiments) ** 0.5:.1%}")
+            for source, boots, paired, share in rows
+        ),
+        meaning="\n".join(
+            line(f"{effect:g}", *(f"{meaning[boots, effect]:.0%}" for boots in BOOTS)) for effect in (0.9, 2.0, 3.0)
+        ),
+        coverage="\n".join(
+            line(shape, name(paired), *(f"{coverage[shape, boots, paired]:.1%}" for boots in BOOTS))
+            for shape in SHAPES
+            for paired in pairings
+        ),
+        tails="\n".join(line(shape, *(f"{tails[shape, boots]:.1%}" for boots in BOOTS)) for shape in SHAPES),
+        false_holds=" | ".join(f"{gates[boots, 1.0]:.1%}" for boots in BOOTS),
+        true_holds=" | ".join(f"{gates[boots, 0.0]:.0%}" for boots in BOOTS),
+        half_holds=" | ".join(f"{gates[boots, 0.5]:.0%}" for boots in BOOTS),
+        power="\n".join(
+            line(
+                label,
+                f"{slowdown:.0%}",
+                *(f"{power[noise, slowdown, boots, paired]:.0%}" for boots in (5, 10, 20) for paired in pairings),
+            )
+            for label, noise in NOISES.items()
+            for slowdown in SLOWDOWNS
+        ),
     )
-    print(f"took {time.monotonic() - began:.0f} s")
+
+
+def _call(function: Callable[..., float], size: int, key: tuple[object, ...]) -> float:
+    return function(size, *key)
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.power", description=__doc__.split("\n")[0])
-    parser.add_argument("--experiments", type=int, default=4000, help="A/A experiments a row")
+    parser.add_argument("--experiments", type=int, default=200, help="A/A experiments a row")
     parser.add_argument("--samples", type=Path, help="a recorded samples table (Parquet) for A/A by resampling")
     parser.add_argument("--write", type=Path, help="file to write; the terminal otherwise")
     options = parser.parse_args()
-    text = "\n".join(render(options.experiments, options.samples)) + "\n"
+    began = time.monotonic()
+    text = render(options.experiments, options.samples)
+    print(f"took {time.monotonic() - began:.0f} s", file=sys.stderr)
     if options.write:
         options.write.write_text(text, encoding="utf-8")
     else:

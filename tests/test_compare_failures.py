@@ -10,8 +10,10 @@ import pytest
 
 from android_suite.compare import RunSet, compare_runs
 from android_suite.compare.pairs import pair_boots
+from android_suite.errors import EvidenceError
 from android_suite.model.comparison import Comparison, MetricComparison
 from android_suite.model.gate import Gate
+from android_suite.model.identity import CrashRecord
 from android_suite.model.metrics import find_metric
 from android_suite.model.verdict import GateOutcome, Verdict
 from tests.made_runs import PATCHED, World, made_pair
@@ -239,3 +241,36 @@ def test_unknown_on_one_side_is_said() -> None:
     metric = find(result, "invertedMs")
     assert (metric.verdict, metric.candidate.unknown, metric.candidate.boots) == (Verdict.UNDECIDED, 5, 0)
     assert metric.reason == "unknown on the candidate: no sample can be trusted"
+
+
+def cut_short(side: RunSet, scenario: str | None, crash: CrashRecord | None) -> RunSet:
+    """Every iteration (of a scenario) incomplete, and without samples."""
+    (manifest,) = side.manifests
+    records = tuple(
+        replace(item, status="incomplete", reason="no end", crash=crash) if scenario in (None, item.scenario) else item
+        for item in manifest.iterations
+    )
+    samples = side.samples if scenario is None else side.samples[side.samples["scenario"] != scenario]
+    return RunSet(
+        manifests=(replace(manifest, iterations=records),), samples=samples.iloc[:0] if scenario is None else samples
+    )
+
+
+def test_a_kernel_that_crashes_in_every_iteration_is_a_result() -> None:
+    crash = CrashRecord(kind="panic", summary="Kernel panic", console="")
+    baseline, candidate = made_pair(World(boots=5, iterations=1))
+    for scenario in ("app_launch", None):
+        result = compare_runs(baseline, cut_short(candidate, scenario, crash))
+        assert result.exit_code == 1
+        metric = find(result, COLD, "app_launch")
+        assert (metric.verdict, metric.reason) == (
+            Verdict.UNDECIDED, "unknown on the candidate: no sample can be trusted",
+        )  # fmt: skip
+
+
+def test_a_side_without_any_whole_iteration_is_no_evidence() -> None:
+    baseline, candidate = made_pair(World(boots=5, iterations=1))
+    with pytest.raises(EvidenceError, match="no iteration of the candidate is complete") as caught:
+        compare_runs(baseline, cut_short(candidate, None, None))
+    assert caught.value.exit_code == 5
+    assert find(compare_runs(baseline, cut_short(candidate, "app_launch", None)), COLD, "app_launch").effect is None

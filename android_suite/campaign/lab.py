@@ -74,7 +74,7 @@ class LabRecorder:
                 options = RecordOptions(
                     cache=self.config.cache,
                     iterations=scenario.iterations,
-                    seed=job.seed * _SEEDS_A_BOOT,
+                    seed=job.seed * _SEEDS_A_BOOT + scenario.first,
                     parameters=scenario.parameters,
                     trace=scenario.traced,
                     expect_release=booted.release,

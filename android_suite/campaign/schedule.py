@@ -6,13 +6,13 @@ import hashlib
 import heapq
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePath
 from statistics import median
 from typing import Any
 
-from android_suite.model.plan import KernelEntry, Parameter, Plan
+from android_suite.model.plan import KernelEntry, Parameter, Plan, ScenarioEntry
 from android_suite.model.run import Mode
 
 IMAGE = "virtual device"  # its key among the digests
@@ -26,12 +26,13 @@ _SLOWDOWN = {"realtime": 1.0, "deterministic": 2.5}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobScenario:
-    """One scenario within a boot."""
+    """One scenario within a boot. ``first`` is the number of its first iteration, from which seeds are counted."""
 
     name: str
     iterations: int
     traced: bool
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,11 +100,7 @@ def plan_jobs(plan: Plan, digests: Mapping[str, str]) -> tuple[Job, ...]:
 
 
 def _boot(plan: Plan, kernel: KernelEntry, block: int, seed: int, digests: Mapping[str, str]) -> list[Job]:
-    scenarios = tuple(
-        JobScenario(name=item.name, iterations=item.iterations, traced=traced, parameters=dict(item.parameters))
-        for item in plan.scenarios
-        for traced in item.tracings
-    )
+    scenarios = tuple(part for item in plan.scenarios for part in _split_scenario(plan, item, block))
     job = Job(
         block=block,
         label=kernel.label,
@@ -120,6 +117,24 @@ def _boot(plan: Plan, kernel: KernelEntry, block: int, seed: int, digests: Mappi
     if plan.mode == "deterministic":
         return [replace(job, scenarios=(scenario,)) for scenario in scenarios]
     return [job]
+
+
+def _split_scenario(plan: Plan, item: ScenarioEntry, block: int) -> Iterator[JobScenario]:
+    """One part a tracing. In real time traced and untraced iterations alternate, in random order within each pair.
+
+    Whatever drifts within a boot then drifts over both alike; all kernels of a block have the same order.
+    """
+    alternates = plan.mode == "realtime" and len(item.tracings) > 1
+    draw = random.Random(f"{plan.random_seed} {block} {item.name}")
+    for first in range(item.iterations if alternates else 1):
+        order = list(item.tracings)
+        if alternates:
+            draw.shuffle(order)
+        for traced in order:
+            iterations = 1 if alternates else item.iterations
+            yield JobScenario(
+                name=item.name, iterations=iterations, traced=traced, parameters=dict(item.parameters), first=first
+            )
 
 
 def plan_against_itself(plan: Plan) -> Plan:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from android_suite.errors import NotComparable
+from android_suite.errors import EvidenceError, NotComparable
 from android_suite.model.run import Manifest
 
 # What belongs to the kernel, or to one boot of a virtual device, and so may differ.
@@ -19,11 +19,12 @@ _SHOWN = 8  # differences named in the message; the rest is counted
 def check_comparable(baseline: Sequence[Manifest], candidate: Sequence[Manifest]) -> None:
     """Returns if both sides differ in nothing but the kernel, and each side is of one kernel.
 
-    Compared are mode, device, build, overlays and refresh rate, and per scenario the app's process, the parameters and the trace
-    set-up of every complete iteration.
+    Compared are mode, device, build, overlays, refresh rate and scenarios, and of each scenario that both completed the
+    app's process, the parameters and the trace set-up of every complete iteration.
 
     Raises:
         NotComparable: with every difference, both values.
+        EvidenceError: a side has nothing that could be compared.
     """
     for name, side in (("baseline", baseline), ("candidate", candidate)):
         kernels = sorted({_kernel_name(manifest) for manifest in side})
@@ -31,7 +32,15 @@ def check_comparable(baseline: Sequence[Manifest], candidate: Sequence[Manifest]
             raise NotComparable(
                 f"the {name} holds runs of {len(kernels)} kernels: {'; '.join(kernels)}; separate them."
             )
-    differences = list(_differences(_facts(baseline), _facts(candidate)))
+    for name, side in (("baseline", baseline), ("candidate", candidate)):
+        if (
+            not _completed(side)
+            and not any(i.crash for m in side for i in m.iterations)
+            and not any(m.crash for m in side)
+        ):
+            raise EvidenceError(f"no iteration of the {name} is complete, and nothing crashed; record it again.")
+    both = _completed(baseline) & _completed(candidate)
+    differences = list(_differences(_facts(baseline, both), _facts(candidate, both)))
     if differences:
         more = f"; and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
         error = NotComparable(
@@ -107,8 +116,15 @@ def _kernel_name(manifest: Manifest) -> str:
     return " ".join(part for part in (kernel.release, kernel.version, proof[:16]) if part)
 
 
-def _facts(side: Sequence[Manifest]) -> dict[str, set[str]]:
-    """Every fact that has to agree, with all values found for it."""
+def _completed(side: Sequence[Manifest]) -> set[str]:
+    return {item.scenario for manifest in side for item in manifest.iterations if item.status == "complete"}
+
+
+def _facts(side: Sequence[Manifest], scenarios: Collection[str]) -> dict[str, set[str]]:
+    """Every fact that has to agree, with all values found for it; of the settings of ``scenarios`` alone.
+
+    A scenario that came to its end on one side only was asked of both: a kernel that crashes in it has a verdict.
+    """
     facts: dict[str, set[str]] = {}
 
     def note(key: str, value: object) -> None:
@@ -124,10 +140,10 @@ def _facts(side: Sequence[Manifest]) -> dict[str, set[str]]:
             for key in device.keys() - free:
                 note(f"device.{key}", device[key])
         for iteration in manifest.iterations:
-            if iteration.status != "complete":
-                continue
             name = iteration.scenario
             note("scenarios", name)
+            if iteration.status != "complete" or name not in scenarios:
+                continue
             note(f"{name}.process", iteration.process)
             for key, value in _flatten(iteration.parameters):
                 if key.split(".")[0] not in _FREE_PARAMETERS:

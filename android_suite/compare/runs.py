@@ -67,6 +67,7 @@ def compare_runs(
 
     Raises:
         NotComparable: the sets differ in more than the kernel.
+        EvidenceError: no iteration of a side is complete.
         UsageError: a side is empty.
     """
     for name, side in (("baseline", baseline), ("candidate", candidate)):

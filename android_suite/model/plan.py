@@ -32,7 +32,6 @@ import difflib
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from math import comb
 from typing import Any, ClassVar, Literal
 
 from android_suite.model.gate import Gate, GateTable, read_gates, read_margin
@@ -144,18 +143,6 @@ def parse_duration_s(text: str) -> float | None:
     """Seconds of ``"90 min"``, ``"1.5 h"``, ``"40 s"``, ``"2 d"``; None for anything else, a bare number included."""
     found = _DURATION.fullmatch(text.strip())
     return float(found[1]) * _SECONDS[found[2]] if found else None
-
-
-def boots_for_confidence(confidence: float, *, paired: bool) -> int:
-    """Fewest boots a kernel with which any two-sided permutation test can reach ``confidence``.
-
-    With n pairs there are 2**n sign flips, with n boots a side ``comb(2 n, n)`` ways to deal them; the most extreme
-    result and its mirror image are two of them.
-    """
-    boots = 2
-    while 2 / (2**boots if paired else comb(2 * boots, boots)) > 1 - confidence + 1e-12:
-        boots += 1
-    return boots
 
 
 def parse_plan(source: TomlSource, *, scenarios: Collection[str]) -> Plan:
@@ -283,8 +270,7 @@ def _margins(source: TomlSource, document: PlanDocument) -> dict[str, Margin]:
 
 
 def _check_power(source: TomlSource, document: PlanDocument, gates: tuple[Gate, ...], boots: int) -> tuple[str, ...]:
-    """Refuses boots with which no gate can ever pass; warns where verdicts rest on an assumption."""
-    paired = document.plan.mode == "deterministic"
+    """Refuses boots with which no gate can ever pass; warns of boots that decide nothing."""
     key = ("plan", "seeds" if document.plan.seeds is not None else "boots")
     if boots < MIN_BOOTS and any(gate.undecided == "fail" for gate in gates):
         expected = f"at least {MIN_BOOTS} boots a kernel: with fewer every verdict is UNDECIDED and every gate fails"
@@ -292,12 +278,4 @@ def _check_power(source: TomlSource, document: PlanDocument, gates: tuple[Gate, 
     where = f"{source.file.name}:{source.line(key)}"  # the folder must not enter a result
     if boots < MIN_BOOTS:
         return (f"{where}: with {boots} boots a kernel every verdict will be UNDECIDED; {MIN_BOOTS} are needed.",)
-    asked = max((gate.confidence for gate in gates), default=0.95)
-    needed = boots_for_confidence(asked, paired=paired)
-    if boots >= needed:
-        return ()
-    warning = (
-        f"{where}: with {boots} boots a kernel no permutation test can reach a confidence of {asked:g} (that takes "
-        f"{needed}, and more after correction for many metrics); verdicts will rest on Student's t beyond the margin."
-    )
-    return (warning,)
+    return ()

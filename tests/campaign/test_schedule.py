@@ -39,9 +39,22 @@ def test_every_block_has_every_kernel_once_in_random_order(make_plan: MakePlan) 
 def test_a_realtime_boot_is_one_job(make_plan: MakePlan) -> None:
     file = make_plan(*REALTIME, PAIRS, TWO)
     job = plan_jobs(file.plan, file.digests)[0]
-    assert [(item.name, item.traced) for item in job.scenarios] == [
-        ("gc_stress", True), ("gc_stress", False), ("app_launch", True)
+    assert sorted((item.name, item.traced) for item in job.scenarios) == [
+        ("app_launch", True), ("gc_stress", False), ("gc_stress", True)
     ]  # fmt: skip
+
+
+def test_in_real_time_traced_and_untraced_iterations_alternate_in_random_order(make_plan: MakePlan) -> None:
+    file = make_plan(*REALTIME, ("parameters", 'iterations = 6\ntraced = "pairs"\nparameters'))
+    jobs = plan_jobs(file.plan, file.digests)
+    orders = set()
+    for job in jobs:
+        assert [(item.first, item.iterations) for item in job.scenarios] == [(i // 2, 1) for i in range(12)]
+        traced = [item.traced for item in job.scenarios]
+        assert all(sorted(traced[i : i + 2]) == [False, True] for i in range(0, 12, 2))
+        orders.add((job.block, *traced))
+    assert len(orders) == 40  # the same for both kernels of a block
+    assert 8 <= sum(order[1] for order in orders) <= 32  # p < 0.001 for a fair draw
 
 
 def test_a_deterministic_job_runs_one_scenario(make_plan: MakePlan) -> None:

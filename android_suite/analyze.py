@@ -281,7 +281,12 @@ def read_evidence(run: Run, record: IterationRecord) -> Evidence:
         am_starts=parse_launches(launches) if launches or record.scenario != "command" else None,
         maps=maps,
         refresh_hz=device.refresh_rate_hz if device else None,
-        notes=(*_frame_notes(frame_text, record.process, gaps), *_lock_stat_notes(raw), *_log_notes(raw)),
+        notes=(
+            *_frame_notes(frame_text, record.process, gaps),
+            *_lock_stat_notes(raw),
+            *_log_notes(raw),
+            *_read(raw / "capture_notes.txt").splitlines(),
+        ),
     )
 
 

@@ -48,11 +48,16 @@ class AtraceCapture:
         wanted = {TAGS: hex(WANTED_TAGS | _parse_flags(properties[TAGS]))}
         if self._package:
             wanted |= {_APP_COUNT: "1", _APP: self._package}
-        self._set(wanted)
+        if refused := self._set(wanted):
+            said = "".join(
+                f"the device refused the property {name} ({why}): slices may be missing\n" for name, why in refused
+            )
+            out.write("capture_notes.txt", said)
 
-    def _set(self, properties: Mapping[str, str]) -> None:
-        for name, value in properties.items():
-            self._device.run(["setprop", name, value])
+    def _set(self, properties: Mapping[str, str]) -> list[tuple[str, str]]:
+        """Sets what the device lets itself be set; returns what it refused and what it said."""
+        done = [(name, self._device.transport.run(["setprop", name, value])) for name, value in properties.items()]
+        return [(name, completed.complaint) for name, completed in done if completed.status]
 
     def start(self) -> None:
         """Done before."""

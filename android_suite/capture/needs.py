@@ -11,33 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from android_suite.errors import Unsupported, UsageError
+from android_suite.model.syscalls import COMPAT, call_of_name, find_abi, numbers_of
 
 # Every syscall that takes mmap_lock and that the analysis can name as what a holder was doing.
 MM_SYSCALLS: Final = ("madvise", "process_madvise", "mmap", "munmap", "mprotect", "mremap", "brk", "prctl")
-
-# raw_syscalls carries numbers, which belong to an architecture (the native one: 32-bit apps use others).
-SYSCALL_NUMBERS: Final[Mapping[str, Mapping[str, int]]] = {
-    "aarch64": {
-        "madvise": 233,
-        "process_madvise": 440,
-        "mmap": 222,
-        "munmap": 215,
-        "mprotect": 226,
-        "mremap": 216,
-        "brk": 214,
-        "prctl": 167,
-    },
-    "x86_64": {
-        "madvise": 28,
-        "process_madvise": 440,
-        "mmap": 9,
-        "munmap": 11,
-        "mprotect": 10,
-        "mremap": 25,
-        "brk": 12,
-        "prctl": 157,
-    },
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,8 +139,16 @@ def choose_syscall_events(
     raw = ("raw_syscalls:sys_enter", "raw_syscalls:sys_exit")
     if not all(event in available for event in raw):
         raise Unsupported(f"this kernel traces no system calls (neither syscalls nor raw_syscalls); {MADVISE.remedy}.")
-    if machine not in SYSCALL_NUMBERS:
-        known = ", ".join(SYSCALL_NUMBERS)
-        raise Unsupported(f"no system call numbers are known for {machine} (known: {known}); {MADVISE.remedy}.")
-    expression = " || ".join(f"id == {number}" for number in sorted(SYSCALL_NUMBERS[machine].values()))
-    return raw, dict.fromkeys(raw, expression), ()
+    numbers = list_syscall_numbers(machine)
+    if not numbers:
+        raise Unsupported(f"no system call numbers are known for {machine}; {MADVISE.remedy}.")
+    return raw, dict.fromkeys(raw, " || ".join(f"id == {number}" for number in numbers)), ()
+
+
+def list_syscall_numbers(machine: str) -> tuple[int, ...]:
+    """The numbers of MM_SYSCALLS on a machine (``uname -m``), ascending; those of its 32-bit apps, too: raw_syscalls has both."""
+    if (abi := find_abi(machine)) is None:
+        return ()
+    wanted = {call_of_name(name) for name in MM_SYSCALLS}
+    abis = (abi, COMPAT[abi]) if abi in COMPAT else (abi,)
+    return tuple(sorted({number for each in abis for number, call in numbers_of(each).items() if call in wanted}))

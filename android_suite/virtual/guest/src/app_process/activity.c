@@ -35,8 +35,8 @@ void activity_post(const struct request *request) {
     if (write(wake_fd, &one, sizeof one) < 0) abort();
 }
 
-/* Pages of the app's own files: read them as class loading does, write some as relocation does. */
-static void load_file(const char *path, bool relocate) {
+/* Pages of the app's own files: read some percent of them as class loading does, write some as relocation does. */
+static void load_file(const char *path, bool relocate, uint64_t percent) {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st)) return;
@@ -44,7 +44,7 @@ static void load_file(const char *path, bool relocate) {
     close(fd);
     if (image == MAP_FAILED) return;
     uint64_t sum = 0;
-    for (off_t i = 0; i < st.st_size; i += (off_t)PAGE) sum += (unsigned char)image[i];
+    for (off_t i = 0; i < st.st_size * (off_t)percent / 100; i += (off_t)PAGE) sum += (unsigned char)image[i];
     if (relocate) mem_touch(image, (size_t)st.st_size / 2, (char)sum);
 }
 
@@ -66,9 +66,9 @@ static void bind_application(uint64_t *rng) {
     unsigned first = varied(0, 2, rng); /* which file is read first: the page cache and the addresses differ after it */
     atrace_begin("bindApplication");
     if (*rng) mem_map(ROLE_OTHER, varied(1, 64, rng) * PAGE, PROT_NONE, NULL); /* what is mapped later lies elsewhere */
-    for (unsigned i = 0; i < 3; i++) load_file(files[(first + i) % 3], (first + i) % 3 < 2);
+    for (unsigned i = 0; i < 3; i++) load_file(files[(first + i) % 3], (first + i) % 3 < 2, *rng ? varied(70, 100, rng) : 100);
     frames_start_threads();
-    spin(varied(2000000, 2200000, rng));
+    spin(varied(2000000, 2800000, rng));
     allocate_objects(2 * MIB, rng);
     atrace_end();
 }
@@ -120,9 +120,9 @@ static void start_stress(void) {
 
 static int64_t next_vsync(void) { return (now_ns() / VSYNC_NS + 1) * VSYNC_NS; }
 
-static void draw_first_frame(const char *launch_state) {
+static void draw_first_frame(const char *launch_state, uint64_t *rng) {
     struct parameters heavy = current;
-    heavy.ui_spin = strcmp(launch_state, "HOT") ? FIRST_FRAME_SPIN : current.ui_spin;
+    heavy.ui_spin = strcmp(launch_state, "HOT") ? varied(FIRST_FRAME_SPIN, FIRST_FRAME_SPIN * 4 / 3, rng) : current.ui_spin;
     heavy.ui_alloc_bytes = strcmp(launch_state, "HOT") ? 1 * MIB : 0;
     frames_draw(now_ns() / VSYNC_NS * VSYNC_NS, &heavy);
     frames_wait_idle();
@@ -174,17 +174,17 @@ static void start_activity(const struct request *request) {
         atrace_begin("activityStart");
         gc_request(); /* start-up garbage */
         atrace_begin("performCreate:%s%s", PACKAGE, request->activity);
-        spin(varied(3000000, 3300000, &rng)); /* inflating the layout */
-        allocate_objects(varied(16, 18, &rng) * MIB / 4, &rng);
+        spin(varied(3000000, 4200000, &rng)); /* inflating the layout */
+        allocate_objects(varied(16, 24, &rng) * MIB / 4, &rng);
         atrace_end();
         atrace_end();
     }
     atrace_begin("activityResume");
-    spin(varied(300000, 330000, &rng));
+    spin(varied(300000, 700000, &rng));
     atrace_end();
     bool warned = state == RESUMED;
     state = RESUMED;
-    draw_first_frame(launch_state);
+    draw_first_frame(launch_state, &rng);
     int64_t first = frames_last_completed_ns();
     format_duration(first - launched_ns, shown, sizeof shown);
     if (!warned) log_write("system", 'I', "ActivityTaskManager", "Displayed %s for user 0: %s", component, shown);

@@ -110,8 +110,8 @@ bool parse_parameters(const char *activity, const char *extras, struct parameter
         out->binder_phase_us = random_next(&rng) % 300;
     }
     if (!stress && out->seed) { /* a launch's frames, too, differ from seed to seed; without one they do not */
-        out->ui_spin = vary(out->ui_spin, 10, &rng);
-        out->render_spin = vary(out->render_spin, 10, &rng);
+        out->ui_spin = vary(out->ui_spin, 25, &rng);
+        out->render_spin = vary(out->render_spin, 25, &rng);
         out->ui_map_bytes = vary(out->ui_map_bytes, 50, &rng) & ~(PAGE - 1);
     }
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) { /* without the extra the profile's value stays */

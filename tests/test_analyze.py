@@ -97,7 +97,7 @@ def test_evidence_that_is_not_to_be_trusted_is_noted(tmp_path: Path, shared_root
     }
     run = untraced(tmp_path / "run", "com.ex.app", files)
     (found,) = analyze_run(run).iterations
-    assert not found.lock_stat
+    assert not found.counters.lock_stat
     notes = found.summary.source.notes
     assert any(
         "lock_stat is not to be trusted: the kernel says that lock debugging is disabled" in note for note in notes

@@ -79,7 +79,7 @@ def _is_called(name: pd.Series, tgid: pd.Series, comm: pd.Series, process: str) 
         return name.isin(forms)
     own = process.rpartition("/")[2] or process
     forms = {own, own[-_COMM_MAX:], own[:_COMM_MAX]}
-    by_binary = name.str.rpartition("/")[2].isin(forms) & (name != "")
+    by_binary = name.str.split("/").str[-1].astype("str").isin(forms) & (name != "")
     if by_binary.any():
         return by_binary
     mains = comm.index[(comm.index == tgid.to_numpy()) & comm.isin(forms).to_numpy()]

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
 from android_suite.tables.events import FRAME_TIMELINE
 from android_suite.tables.schema import make_frame
 from android_suite.trace.core.string_columns import string_column
+from android_suite.trace.perfetto.numbers import numbers_of
 from android_suite.trace.perfetto.scan import Array, read_columns
 
-# FrameTimelineEvent: which field holds what, and the fields of each message (ABI).
-_EXPECTED_DISPLAY, _ACTUAL_DISPLAY, _EXPECTED_SURFACE, _ACTUAL_SURFACE, _END = 1, 2, 3, 4, 5
-_SURFACE = (
-    "cookie",
-    "token",
-    "display_token",
-    "tgid",
-    "layer",
-    "present",
-    "on_time",
-    "gpu",
-    "jank",
-    "prediction",
-    "severity",
-)
-_SURFACE_FIELDS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12)
-_DISPLAY = ("cookie", "token", "tgid", "present", "on_time", "gpu", "jank", "prediction", "severity")
-_DISPLAY_FIELDS = (1, 2, 3, 4, 5, 6, 7, 8, 9)
+KINDS = (
+    "expected_display_frame_start", "actual_display_frame_start", "expected_surface_frame_start",
+    "actual_surface_frame_start", "frame_end",
+)  # fmt: skip
+_EXPECTED_DISPLAY, _ACTUAL_DISPLAY, _EXPECTED_SURFACE, _ACTUAL_SURFACE, _END = range(5)  # of KINDS
+SURFACE, DISPLAY, END = (f"FrameTimelineEvent.{message}" for message in ("SurfaceFrame", "DisplayFrame", "FrameEnd"))
+# What a frame says of itself when it is shown: our name of it and Perfetto's, the same in both messages.
+VERDICT = {
+    "present": "present_type", "on_time": "on_time_finish", "gpu": "gpu_composition", "jank": "jank_type",
+    "prediction": "prediction_type", "severity": "jank_severity_type",
+}  # fmt: skip
+_EXPECTED_SURFACE_FIELDS = {
+    "cookie": "cookie", "token": "token", "display_token": "display_frame_token", "tgid": "pid", "layer": "layer_name",
+}  # fmt: skip
+_EXPECTED_DISPLAY_FIELDS = {"cookie": "cookie", "token": "token", "tgid": "pid"}
 
 PRESENT = ("Unspecified", "On-time", "Late", "Early", "Dropped", "Unknown")
 PREDICTION = ("Unspecified", "Valid", "Expired", "Unknown")
@@ -57,24 +57,24 @@ def decode_frame_timeline(buf: Array, starts: Array, ends: Array, ts_ns: Array) 
     """
     if not len(starts):
         return make_frame(FRAME_TIMELINE)
-    outer = read_columns(buf, starts, ends, (1, 2, 3, 4, 5))
+    outer = read_columns(buf, starts, ends, numbers_of("FrameTimelineEvent", *KINDS))
     order = np.argsort(ts_ns, kind="stable")
 
-    def part(k: int, names: tuple[str, ...], fields: tuple[int, ...]) -> pd.DataFrame:
-        rows = order[outer.has(k - 1)[order] & outer.good[order]]
-        start, end = outer.span(k - 1)
-        found = read_columns(buf, start[rows], end[rows], fields)
-        frame = pd.DataFrame({name: found.number(i) for i, name in enumerate(names)})
+    def part(kind: int, message: str, fields: Mapping[str, str]) -> pd.DataFrame:
+        rows = order[outer.has(kind)[order] & outer.good[order]]
+        start, end = outer.span(kind)
+        found = read_columns(buf, start[rows], end[rows], numbers_of(message, *fields.values()))
+        frame = pd.DataFrame({name: found.number(i) for i, name in enumerate(fields)})
         if "layer" in frame:
-            frame["layer"] = string_column(buf, *found.span(names.index("layer")))
+            frame["layer"] = string_column(buf, *found.span(list(fields).index("layer")))
         frame["start_ns"] = ts_ns[rows]
         return frame[found.good].reset_index(drop=True)
 
-    surface = part(_ACTUAL_SURFACE, _SURFACE, _SURFACE_FIELDS)
-    display = part(_ACTUAL_DISPLAY, _DISPLAY, _DISPLAY_FIELDS)
-    ends_of = part(_END, ("cookie",), (1,)).rename(columns={"start_ns": "end_ns"})
-    expected_surface = _closed(part(_EXPECTED_SURFACE, _SURFACE[:5], _SURFACE_FIELDS[:5]), ends_of)
-    expected_display = _closed(part(_EXPECTED_DISPLAY, _DISPLAY[:3], _DISPLAY_FIELDS[:3]), ends_of)
+    surface = part(_ACTUAL_SURFACE, SURFACE, _EXPECTED_SURFACE_FIELDS | VERDICT)
+    display = part(_ACTUAL_DISPLAY, DISPLAY, _EXPECTED_DISPLAY_FIELDS | VERDICT)
+    ends_of = part(_END, END, {"cookie": "cookie"}).rename(columns={"start_ns": "end_ns"})
+    expected_surface = _closed(part(_EXPECTED_SURFACE, SURFACE, _EXPECTED_SURFACE_FIELDS), ends_of)
+    expected_display = _closed(part(_EXPECTED_DISPLAY, DISPLAY, _EXPECTED_DISPLAY_FIELDS), ends_of)
     surface = _expect(_closed(surface, ends_of), expected_surface)
     display = _expect(_closed(display, ends_of), expected_display)
     display["display_token"], display["token"], display["layer"] = display["token"], -1, ""

@@ -9,9 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from android_suite.trace.core.compiled import compiled
+from android_suite.trace.perfetto.numbers import number_of, numbers_of
 
 Array = npt.NDArray[Any]
 NUMBERS, TEXTS = 8, 2  # fields an event may have
+_EVENT = number_of("FtraceEventBundle", "event")
+_TIMESTAMP, _PID = numbers_of("FtraceEvent", "timestamp", "pid")  # below 16: their tags are one byte
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +87,10 @@ def _encode(
         if not write:
             offsets[i + 1] = 1 + _size(inner) + inner
             continue
-        at = _put(out, offsets[i], 2 << 3 | 2)
+        at = _put(out, offsets[i], _EVENT << 3 | 2)
         at = _put(out, at, inner)
-        at = _put(out, _put(out, at, 1 << 3), ts[i])
-        at = _put(out, _put(out, at, 2 << 3), tid[i])
+        at = _put(out, _put(out, at, _TIMESTAMP << 3), ts[i])
+        at = _put(out, _put(out, at, _PID << 3), tid[i])
         at = _put(out, _put(out, at, kinds[k] << 3 | 2), body)
         for j in range(number_fields.shape[1]):
             if number_fields[k, j] > 0:

@@ -13,7 +13,8 @@ from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 from android_suite.errors import UsageError
 from android_suite.tables.trace import Trace
 from android_suite.trace.core.calls import find_machine
-from android_suite.trace.perfetto.wire import write_varint
+from android_suite.trace.perfetto.numbers import number_of
+from android_suite.trace.perfetto.wire import LENGTH, VARINT, write_varint
 from android_suite.trace.perfetto.write.encode import encode_events
 from android_suite.trace.perfetto.write.events import EventWriter, collect_events
 from android_suite.trace.perfetto.write.frames import encode_frames
@@ -21,6 +22,9 @@ from android_suite.trace.perfetto.write.tracks import encode_tracks, make_tracks
 
 _SEQUENCE_ID = 1
 _EVENTS_A_BUNDLE = 4096
+_PACKET_TAG = write_varint(number_of("Trace", "packet") << 3 | LENGTH)
+_BUNDLE_TAG = write_varint(number_of("TracePacket", "ftrace_events") << 3 | LENGTH)
+_SEQUENCE_TAG = write_varint(number_of("TracePacket", "trusted_packet_sequence_id") << 3 | VARINT)
 
 
 def write_perfetto(trace: Trace, derived: Mapping[str, pd.DataFrame], path: Path) -> None:
@@ -91,8 +95,8 @@ def _encode_bundles(trace: Trace, events: EventWriter) -> Iterator[bytes]:
     for start, end in zip(cuts, [*cuts[1:], len(cpu)], strict=True):
         head = protos.FtraceEventBundle(cpu=int(cpu[start]), lost_events=int(start) in flagged).SerializeToString()
         body = head + data[offsets[start] : offsets[end]].tobytes()
-        packet = b"\x0a" + write_varint(len(body)) + body + b"\x50" + write_varint(_SEQUENCE_ID)
-        yield b"\x0a" + write_varint(len(packet)) + packet
+        packet = _BUNDLE_TAG + write_varint(len(body)) + body + _SEQUENCE_TAG + write_varint(_SEQUENCE_ID)
+        yield _PACKET_TAG + write_varint(len(packet)) + packet
 
 
 def _encode_first(events: EventWriter, cpu: int) -> bytes:

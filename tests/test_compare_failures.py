@@ -268,6 +268,16 @@ def test_a_kernel_that_crashes_in_every_iteration_is_a_result() -> None:
         )  # fmt: skip
 
 
+def test_what_came_after_the_crash_was_never_begun() -> None:
+    crash = CrashRecord(kind="panic", summary="Kernel panic", console="")
+    baseline, candidate = made_pair(World(boots=5, iterations=1))
+    first = cut_short(candidate, "app_launch", crash)
+    (manifest,) = first.manifests
+    begun = tuple(item for item in manifest.iterations if item.scenario == "app_launch")
+    alone = RunSet(manifests=(replace(manifest, iterations=begun),), samples=first.samples.iloc[:0])
+    assert compare_runs(baseline, alone).exit_code == 1
+
+
 def test_a_side_without_any_whole_iteration_is_no_evidence() -> None:
     baseline, candidate = made_pair(World(boots=5, iterations=1))
     with pytest.raises(EvidenceError, match="no iteration of the candidate is complete") as caught:

@@ -33,14 +33,14 @@ def check_comparable(baseline: Sequence[Manifest], candidate: Sequence[Manifest]
                 f"the {name} holds runs of {len(kernels)} kernels: {'; '.join(kernels)}; separate them."
             )
     for name, side in (("baseline", baseline), ("candidate", candidate)):
-        if (
-            not _completed(side)
-            and not any(i.crash for m in side for i in m.iterations)
-            and not any(m.crash for m in side)
-        ):
+        if not _completed(side) and not _crashed(side):
             raise EvidenceError(f"no iteration of the {name} is complete, and nothing crashed; record it again.")
     both = _completed(baseline) & _completed(candidate)
-    differences = list(_differences(_facts(baseline, both), _facts(candidate, both)))
+    facts = _facts(baseline, both), _facts(candidate, both)
+    if _crashed(baseline) or _crashed(candidate):
+        for of in facts:
+            of.pop("scenarios", None)  # what came after the crash was never begun
+    differences = list(_differences(*facts))
     if differences:
         more = f"; and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
         error = NotComparable(
@@ -118,6 +118,10 @@ def _kernel_name(manifest: Manifest) -> str:
 
 def _completed(side: Sequence[Manifest]) -> set[str]:
     return {item.scenario for manifest in side for item in manifest.iterations if item.status == "complete"}
+
+
+def _crashed(side: Sequence[Manifest]) -> bool:
+    return any(manifest.crash or any(item.crash for item in manifest.iterations) for manifest in side)
 
 
 def _facts(side: Sequence[Manifest], scenarios: Collection[str]) -> dict[str, set[str]]:

@@ -32,7 +32,7 @@ from android_suite.workload.workload import (
 PACKAGE = "com.androidsuite.workload"
 ACTIVITY = ".GcStressActivity"
 PLANTED = ("spans_vmas", "userfaultfd", "process_madvise", "remote", "process_madvise_self", "tagged")
-PROFILES = ("steady", "inversion")
+PROFILES = ("steady", "inversion", "vma")
 LONG_EXTRAS = frozenset({"seed"})
 _START_SHARE = 3  # the guest of a busy host is slow: the time of the scenario counts that many times
 _START_SLACK_S = 60.0
@@ -54,9 +54,14 @@ def render_stress_extras(parameters: Parameters, *, seed: int, token: str) -> li
 
 @dataclass(frozen=True, slots=True)
 class GcStress:
-    """See the module. A parameter of -1 or an empty one leaves the choice to the app's profile."""
+    """See the module; ``profile`` is what the app does where nothing is said, ``guest_profile`` in a deterministic run.
+
+    A parameter of -1 or an empty one leaves the choice to the app's profile.
+    """
 
     name: str = "gc_stress"
+    profile: str = "steady"
+    guest_profile: str = "inversion"
     needs: tuple[str, ...] = ALL_NEEDS
 
     @property
@@ -67,6 +72,7 @@ class GcStress:
             "ui_maps",
             "ui_map_bytes",
             "ui_alloc_bytes",
+            "ui_protects",
             "render_spin",
             "binder_spin",
             "binder_phase_us",
@@ -80,7 +86,7 @@ class GcStress:
             "ui_slowdown_pct",
             "gc_hold_pct",
         )
-        return {"duration_ms": 10_000, "profile": "steady", "planted": "", **dict.fromkeys(numbers, -1)}
+        return {"duration_ms": 10_000, "profile": self.profile, "planted": "", **dict.fromkeys(numbers, -1)}
 
     def check(self, parameters: Parameters) -> None:
         """See the protocol."""
@@ -137,7 +143,7 @@ class GcStress:
     @property
     def guest_defaults(self) -> Parameters:
         """See the protocol."""
-        return {"duration_ms": 6000, "profile": "inversion"}
+        return {"duration_ms": 6000, "profile": self.guest_profile}
 
     def guest_prepare(self, parameters: Parameters) -> str:
         """The guest has just booted: no process of the app is there."""

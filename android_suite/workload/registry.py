@@ -13,7 +13,12 @@ from android_suite.workload.command import Command
 from android_suite.workload.gc_stress import GcStress
 from android_suite.workload.workload import Parameters, Workload, complete_parameters
 
-WORKLOADS: Final[tuple[Workload, ...]] = (AppLaunch(), GcStress(), Command())
+WORKLOADS: Final[tuple[Workload, ...]] = (
+    AppLaunch(),
+    GcStress(),
+    GcStress(name="vma_stress", profile="vma", guest_profile="vma"),
+    Command(),
+)
 
 
 def scenario_names() -> tuple[str, ...]:

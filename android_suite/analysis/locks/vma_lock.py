@@ -15,7 +15,7 @@ from android_suite.analysis.jit import Bools
 from android_suite.analysis.locks.mmap_lock import MmapLock
 from android_suite.analysis.locks.mmap_scan import CALL_UNKNOWN
 from android_suite.analysis.loss import Losses
-from android_suite.analysis.operations import FAULT, name_operations
+from android_suite.analysis.operations import FAULT, UNTRACED, name_operations
 from android_suite.analysis.sched import Timeline
 from android_suite.analysis.sleeps import Sleeps, last_sleep
 from android_suite.tables.derived import EVIDENCE, EXACT, LOWER_BOUND, PATHS, UNKNOWN, VMA_EVIDENCE, VMA_WAITS
@@ -85,7 +85,10 @@ def measure_vma_waits(
     operation[woken] = name_operations(
         trace, calls, holder_call[woken].astype(np.int32), sleeps.waker[woken], sleeps.wake_seq[woken]
     )
-    reads = _in_per_vma_section(calls, madvise, holder_call, operation, sleeps) & _same_process(threads, sleeps)
+    # Where faults have no event of their own (arm64), a thread outside every recorded call is in one, or in a call that
+    # takes no mmap_lock; and those wake nobody who is in D and not in the contention events.
+    faulting = np.isin(operation, (FAULT,) if len(trace["page_fault"]) else (FAULT, UNTRACED))
+    reads = _in_per_vma_section(calls, madvise, holder_call, faulting, sleeps) & _same_process(threads, sleeps)
     # A gap may have hidden the waking itself, or that the reader left and came again.
     reads &= ~losses.any_cpu.touch(sleeps.start_ns, sleeps.end_ns)
     sure_hold = (hold < 0) | (locks.holds["quality"].to_numpy()[np.maximum(hold, 0)] != UNKNOWN)
@@ -173,7 +176,7 @@ def _not_a_vma_lock(others: pd.DataFrame) -> Bools:
 
 
 def _in_per_vma_section(
-    calls: pd.DataFrame, madvise: pd.DataFrame, call: np.ndarray, operation: np.ndarray, sleeps: Sleeps
+    calls: pd.DataFrame, madvise: pd.DataFrame, call: np.ndarray, faulting: np.ndarray, sleeps: Sleeps
 ) -> Bools:
     """Whether each waker was, since before the sleep, in a madvise call on the per-VMA path, or in a page fault.
 
@@ -182,7 +185,7 @@ def _in_per_vma_section(
     per_vma = np.zeros(len(calls) + 1, np.bool_)
     per_vma[madvise["call"].to_numpy()[madvise["path"].to_numpy() == _PER_VMA]] = True
     before = np.append(calls["start_ns"].to_numpy(), _NEVER)[call] <= sleeps.start_ns
-    return np.asarray((call >= 0) & per_vma[call] & before | (call < 0) & (operation == FAULT), np.bool_)
+    return np.asarray((call >= 0) & per_vma[call] & before | (call < 0) & faulting, np.bool_)
 
 
 def _same_process(threads: pd.DataFrame, sleeps: Sleeps) -> Bools:

@@ -109,6 +109,13 @@ def test_a_madvise_under_mmap_lock_holds_no_vma() -> None:
     assert waits(analyze_trace(writer(b, 100, 150).trace()))[0][-1] == "unknown"
 
 
+def test_where_faults_have_no_event_a_thread_outside_all_recorded_calls_may_be_in_one() -> None:
+    b = awake(TraceBuilder(), (APP, 110), (GC, 124))
+    assert waits(analyze_trace(writer(b, 100, 150).trace())) == [(APP, 107, 150, GC, "untraced", "inferred")]
+    b = awake(TraceBuilder(), (APP, 110), (GC, 124)).fault(5, BINDER)  # faults were recorded, and this is none
+    assert waits(analyze_trace(writer(b, 100, 150).trace()))[0][-1] == "unknown"
+
+
 def test_another_process_reads_other_vmas() -> None:
     b = awake(TraceBuilder().thread(900, 900, "HeapTaskDaemon", "other"), (APP, 110), (900, 124))
     assert waits(analyze_trace(reader(writer(b, 100, 150, waker=900), 90, 152, tid=900).trace()))[0][-1] == "unknown"

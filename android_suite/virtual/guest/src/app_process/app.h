@@ -57,7 +57,7 @@ struct parameters {
     uint64_t seed;
     int64_t duration_ms;
     bool planted[PLANTS];
-    uint64_t ui_spin, ui_maps, ui_map_bytes, ui_alloc_bytes, render_spin;
+    uint64_t ui_spin, ui_maps, ui_map_bytes, ui_alloc_bytes, ui_protects, render_spin;
     uint64_t gpu_us;                                   /* from the last command to the frame's end: RenderThread sleeps */
     uint64_t binder_spin, binder_phase_us, binder_every; /* every so many vsyncs */
     uint64_t gc_trigger_bytes, gc_calls, gc_copy_bytes, gc_continuous;
@@ -76,6 +76,8 @@ extern struct space spaces[SPACES];
 extern struct space jit_cache;
 extern pthread_mutex_t mutator_lock; /* held by the collector during its pauses */
 void heap_create(void);
+#define HEAP_TAIL MIB /* end of the main space that the collector leaves alone when the UI thread writes to its VMA */
+void heap_protect_tail(void); /* on the UI thread */
 void heap_set_trigger(size_t bytes);
 void heap_collected(void);
 void heap_allocate(size_t bytes); /* touches the pages; may ask for a collection; waits out a pause */

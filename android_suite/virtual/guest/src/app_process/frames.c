@@ -102,6 +102,7 @@ static void build_frame(const struct parameters *p) {
         spin(p->ui_spin / parts);
         if (buffer) mem_unmap(ROLE_UI, buffer, p->ui_map_bytes);
     }
+    for (uint64_t i = 0; i < p->ui_protects; i++) heap_protect_tail();
     if (p->ui_alloc_bytes) heap_allocate(p->ui_alloc_bytes);
 }
 

@@ -59,11 +59,11 @@ static void copy_survivors(size_t bytes) {
 /* The inversion bench: ranges of about 16 MiB, fully populated and freed at once, all the time. */
 static void free_large_ranges(const struct parameters *p) {
     struct space *space = &spaces[SPACE_MAIN];
-    size_t offset = 0;
+    size_t offset = 0, room = space->bytes - (p->ui_protects ? HEAP_TAIL : 0);
     for (uint64_t i = 0; i < p->gc_calls; i++) {
         size_t bytes = (p->gc_copy_bytes + random_next(&rng) % (p->gc_copy_bytes / 2) - p->gc_copy_bytes / 4) & ~(PAGE - 1);
-        if (bytes > space->bytes) bytes = space->bytes;
-        if (offset + bytes > space->bytes) offset = 0;
+        if (bytes > room) bytes = room;
+        if (offset + bytes > room) offset = 0;
         mem_touch(space->start + offset, bytes, 1);
         mem_advise(ROLE_GC, space->start + offset, bytes, MADV_DONTNEED);
         offset += bytes;

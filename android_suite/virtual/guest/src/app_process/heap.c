@@ -27,6 +27,16 @@ void heap_create(void) {
     create_space(&jit_cache);
 }
 
+/* Takes one page of the main space away from writing and gives it back, as ART and libc do with code and thread stacks: each call
+ * splits or merges the VMA, so it has to lock the very VMA that the collector frees from. */
+void heap_protect_tail(void) {
+    struct space *space = &spaces[SPACE_MAIN];
+    char *page = space->start + space->bytes - HEAP_TAIL / 2;
+    mem_touch(page, PAGE, 5);
+    mem_protect(ROLE_UI, page, PAGE, PROT_READ);
+    mem_protect(ROLE_UI, page, PAGE, PROT_READ | PROT_WRITE);
+}
+
 void heap_set_trigger(size_t bytes) {
     pthread_mutex_lock(&mutator_lock);
     trigger = bytes;

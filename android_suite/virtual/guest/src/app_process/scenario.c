@@ -19,6 +19,18 @@ static const struct parameters inversion = {
     .binder_every = 1, .gc_trigger_bytes = 24 * MIB, .gc_calls = 2, .gc_copy_bytes = 16 * MIB, .gc_continuous = 1,
     .planted_per_cycle = 1};
 
+/* The same bench with a UI thread that writes to the VMA which the collector frees from. With per-VMA madvise it waits, holding
+ * mmap_lock, until the collector has left that VMA; without, for mmap_lock itself. */
+static const struct parameters vma = {
+    .ui_spin = 300000, .ui_protects = 2, .render_spin = 20000, .gpu_us = 7500, .binder_spin = 600000,
+    .binder_every = 1, .gc_trigger_bytes = 24 * MIB, .gc_calls = 2, .gc_copy_bytes = 16 * MIB, .gc_continuous = 1,
+    .planted_per_cycle = 1};
+
+static const struct {
+    const char *name;
+    const struct parameters *parameters;
+} profiles[] = {{"steady", &steady}, {"inversion", &inversion}, {"vma", &vma}};
+
 static uint64_t vary(uint64_t value, uint64_t percent, uint64_t *rng) {
     return value * (100 - percent + random_next(rng) % (2 * percent + 1)) / 100;
 }
@@ -49,7 +61,8 @@ struct setting {
 static const struct setting settings[] = {
     SETTING(duration_ms, 1, 86400000),          SETTING(ui_spin, 0, 1000000000),
     SETTING(ui_maps, 0, 1000),                  SETTING(ui_map_bytes, PAGE, 16 * MIB),
-    SETTING(ui_alloc_bytes, 0, 64 * MIB),       SETTING(render_spin, 0, 1000000000),
+    SETTING(ui_alloc_bytes, 0, 64 * MIB),       SETTING(ui_protects, 0, 1000),
+    SETTING(render_spin, 0, 1000000000),
     SETTING(binder_spin, 0, 1000000000),        SETTING(binder_phase_us, 0, 16000),
     SETTING(binder_every, 1, 3600),             SETTING(gpu_us, 0, 16000),
     SETTING(gc_trigger_bytes, PAGE, 256 * MIB), SETTING(gc_calls, 1, 100000),
@@ -91,11 +104,14 @@ bool parse_parameters(const char *activity, const char *extras, struct parameter
     *out = idle_work;
     if (stress) {
         const char *profile = extra(extras, "profile", value, sizeof value);
-        if (profile && strcmp(profile, "steady") && strcmp(profile, "inversion")) {
+        const struct parameters *chosen = profile ? NULL : &steady;
+        for (size_t i = 0; profile && i < sizeof profiles / sizeof *profiles; i++)
+            if (strcmp(profile, profiles[i].name) == 0) chosen = profiles[i].parameters;
+        if (!chosen) {
             snprintf(error, error_bytes, "unknown profile '%s'", profile);
             return false;
         }
-        *out = profile && strcmp(profile, "inversion") == 0 ? inversion : steady;
+        *out = *chosen;
     }
     out->scenario = stress ? SCENARIO_GC_STRESS : SCENARIO_LAUNCH;
     out->duration_ms = stress ? 10000 : 1000;

@@ -11,7 +11,7 @@ from android_suite.workload.workload import complete_parameters
 
 
 def test_names_are_found() -> None:
-    assert scenario_names() == ("app_launch", "gc_stress", "command")
+    assert scenario_names() == ("app_launch", "gc_stress", "vma_stress", "command")
     assert [workload.name for workload in find_workloads(["command", "gc_stress"])] == ["command", "gc_stress"]
 
 

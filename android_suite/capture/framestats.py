@@ -90,5 +90,7 @@ class FramestatsCapture:
         """All is here already."""
 
     def restore(self) -> None:
-        """Ends the thread, if a failure kept :meth:`stop` from doing it."""
+        """Ends the thread and keeps the replies so far, if a failure kept :meth:`stop` from doing it."""
         self._end.set()
+        if self._replies and self._out and not (self._out.folder / "framestats.txt").exists():
+            self._out.write("framestats.txt", b"\n".join(self._replies))

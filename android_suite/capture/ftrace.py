@@ -6,6 +6,7 @@ Written into ``ftrace/`` of the iteration: ``cpuN.raw``, ``meta.json``, event fo
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -16,10 +17,17 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final, Self
 
 from android_suite.capture.demux import FrameDemux
+from android_suite.capture.disturbance import find_changes, find_gaps, find_owner
 from android_suite.capture.native_program import build_program
 from android_suite.capture.needs import MM_SYSCALLS, NEEDS, EventChoice, Need, choose_events, find_needs
 from android_suite.capture.source import GUEST_FOLDER, GuestSteps, Request, Site
-from android_suite.capture.trace_files import TracefsFacts, pull_trace_files, read_tracefs_facts
+from android_suite.capture.trace_files import (
+    TracefsFacts,
+    pull_trace_counts,
+    pull_trace_formats,
+    read_tracefs_facts,
+    write_meta,
+)
 from android_suite.capture.trace_plan import (
     TraceOptions,
     TracePlan,
@@ -55,8 +63,11 @@ class FtraceCapture:
         facts: TracefsFacts,
         cache: Path,
         options: TraceOptions | None = None,
+        take: bool = False,
     ) -> None:
-        self._device, self._facts, self._cache = device, facts, cache
+        self._device, self._facts, self._cache, self._take = device, facts, cache, take
+        self._token = secrets.token_hex(8)
+        self._set_up: Mapping[str, str | None] = {}
         self.plan: TracePlan = plan_trace(
             facts.tracefs, choose_events(needs, facts.available, facts.machine), needs, options or TraceOptions()
         )
@@ -76,7 +87,14 @@ class FtraceCapture:
         if site.tracefs is None:
             return None
         needs = find_needs(request.needs)
-        return cls(site.device, needs, facts=site.tracefs, cache=request.cache, options=request.tracing)
+        return cls(
+            site.device,
+            needs,
+            facts=site.tracefs,
+            cache=request.cache,
+            options=request.tracing,
+            take=request.take_tracing,
+        )
 
     @classmethod
     def for_guest(cls, request: Request, machine: str) -> GuestSteps | None:
@@ -111,10 +129,20 @@ class FtraceCapture:
         names = state_files(plan.tracefs, plan.choice)
         found = dict(device.read_texts([*names, AS_FOUND, BOOT_ID]))
         left, boot = found.pop(AS_FOUND), (found.pop(BOOT_ID) or "").strip()
-        self._found = self._merge_left(found, left, boot)
+        merged = self._merge_left(found, left, boot)
+        if merged is found and not self._take and (owner := find_owner(plan.tracefs, found)):
+            raise LabError(
+                f"{device.serial}: somebody else records a trace there ({owner}); wait for its end, or take it over with "
+                "--take-tracing."
+            )
+        self._found = merged
         device.transport.push(json.dumps({"boot": boot, "files": dict(self._found)}).encode(), AS_FOUND)
         refused = device.write_files(plan.writes)
         self._notes += [f"{write.path} refused {write.value!r}" for write in refused]
+        pull_trace_formats(device, plan, self._facts, out, about=self._about())
+
+    def _about(self) -> dict[str, object]:
+        return {"clock_sync": self._clock_sync, "notes": self._notes}
 
     def _wait_alone(self) -> None:
         """Refuses a device that is being recorded: there is one top-level buffer, and the other's drain empties it."""
@@ -145,7 +173,7 @@ class FtraceCapture:
         """Starts the drain, waits until it holds every buffer, switches tracing on."""
         options = self.plan.options
         self._stream = self._device.transport.stream(
-            [self._program, self.plan.tracefs, str(self._facts.page_bytes), str(options.period_ms)]
+            [self._program, self.plan.tracefs, str(self._facts.page_bytes), str(options.period_ms), "-m", self._token]
         )
         self._reader = threading.Thread(target=self._read_stream, name="ftrace-drain", daemon=True)
         self._reader.start()
@@ -154,7 +182,11 @@ class FtraceCapture:
                 f"{self._device.serial}: the trace drain did not start; run `android-suite doctor`."
             )
         self._device.write_files([self._to("tracing_on", "1")])
+        self._set_up = self._read_set_up()
         self._mark_clock("start")
+
+    def _read_set_up(self) -> Mapping[str, str | None]:
+        return self._device.read_texts(state_files(self.plan.tracefs, self.plan.choice))
 
     def _read_stream(self) -> None:
         assert self._stream is not None
@@ -187,7 +219,12 @@ class FtraceCapture:
         except OSError as error:
             self._fault = LabError(f"cannot write the trace ({error.strerror}); free space or choose another folder.")
         finally:
-            demux.close()
+            try:
+                demux.close()
+            except OSError as error:  # what was still to be written finds the disk full
+                self._fault = self._fault or LabError(
+                    f"cannot write the trace ({error.strerror}); free space or choose another folder."
+                )
             self._ready.set()
 
     def _mark_clock(self, when: str) -> None:
@@ -195,6 +232,7 @@ class FtraceCapture:
         script = (
             f"r=$(date +%s%N); case $r in *N) r=$(date +%s)000000000;; esac; "
             f"echo trace_event_clock_sync: realtime_ts=${{r%??????}} > {self.plan.tracefs}/trace_marker; "
+            f"echo android_suite: {when} {self._token} > {self.plan.tracefs}/trace_marker; "
             "echo $r; cat /proc/uptime"
         )
         told = self._device.transport.run(script).text.split()
@@ -207,7 +245,11 @@ class FtraceCapture:
             raise self._fault
 
     def stop(self) -> None:
-        """Switches tracing off and waits until the drain has sent the rest."""
+        """Looks whether the trace was left alone, switches it off and waits until the drain has sent the rest."""
+        self._mark_clock("end")
+        changed = find_changes(self._set_up, self._read_set_up())
+        if changed and self._out:
+            self._out.doubts.append(f"the trace was disturbed: {', '.join(changed)} changed while it was recorded")
         self._device.write_files([self._to("tracing_on", "0")])
         self._end_stream()
         self.check()
@@ -225,11 +267,12 @@ class FtraceCapture:
         self._stream = None
 
     def pull(self) -> None:
-        """Fetches formats, comms and counts."""
+        """Fetches comms and counts, and looks whether our marks are all in the trace."""
         assert self._out is not None
-        about = {"clock_sync": self._clock_sync, "notes": self._notes}
-        lost = pull_trace_files(self._device, self.plan, self._facts, self._out, about=about)
+        lost = pull_trace_counts(self._device, self.plan.tracefs, self._out)
         self._out.note(lost_events=lost)
+        write_meta(self.plan, self._facts, self._out, about=self._about())
+        self._out.doubts += find_gaps(self._out.folder / "ftrace", self._token, lost=lost > 0)
 
     def restore(self) -> None:
         """Puts tracefs back as it was found."""
@@ -283,7 +326,8 @@ def _collect(plan: TracePlan, device: Device, left: Mapping[str, bytes], out: It
         for index in refused
         if not any(place in plan.writes[index].path for place in places)
     ]
-    out.note(lost_events=pull_trace_files(device, seen, facts, out, about={"notes": notes}))
+    pull_trace_formats(device, seen, facts, out, about={"notes": notes})
+    out.note(lost_events=pull_trace_counts(device, seen.tracefs, out))
 
 
 def _check_choice(plan: TracePlan, seen: EventChoice) -> EventChoice:

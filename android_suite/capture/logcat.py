@@ -6,17 +6,21 @@ import re
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import BinaryIO, Self
 
 from android_suite.capture.source import GuestSteps, Request, Site
 from android_suite.device.android import read_log, stream_log
 from android_suite.device.device import Device
 from android_suite.device.transport import Stream
-from android_suite.errors import AdbTimeout, NotReady, SuiteError
+from android_suite.errors import AdbTimeout, LabError, NotReady, SuiteError
 from android_suite.store.run import IterationWriter
 
 _READ_TIMEOUT_S = 5.0
 _FIRST_LINE_S = 3.0
+_RESTARTS = 5
+_RESTART_AFTER_S = 0.2
+_STAMP = re.compile(r"\s*\d+\.\d+\s")
 
 
 class LogcatCapture:
@@ -63,30 +67,55 @@ class LogcatCapture:
             return len(self._lines)
 
     def _follow(self) -> None:
-        assert self._stream is not None
         assert self._file is not None
-        rest = b""
         try:
-            while not self._ended:
-                try:
-                    data = self._stream.read(timeout=_READ_TIMEOUT_S)
-                except AdbTimeout:
-                    continue
-                if not data:
-                    break
-                self._file.write(data)
-                *whole, rest = (rest + data).split(b"\n")
-                with self._grown:
-                    self._lines += [line.decode(errors="replace") for line in whole]
-                    self._grown.notify_all()
+            for _ in range(_RESTARTS):
+                self._follow_once()
+                if self._ended:
+                    return
+                self._restart()
+            self._follow_once()
         except SuiteError as error:
             if not self._ended:
                 self._fault = error
+        except OSError as error:
+            self._fault = LabError(f"cannot write the log ({error.strerror}); free space or choose another folder.")
         finally:
-            self._file.close()
+            with suppress(OSError):  # of a full disk, which was told above
+                self._file.close()
             with self._grown:
                 self._ended = True
                 self._grown.notify_all()
+
+    def _follow_once(self) -> None:
+        """Takes lines until the stream ends."""
+        assert self._stream is not None
+        assert self._file is not None
+        rest = b""
+        while not self._ended:
+            try:
+                data = self._stream.read(timeout=_READ_TIMEOUT_S)
+            except AdbTimeout:
+                continue
+            if not data:
+                return
+            self._file.write(data)
+            *whole, rest = (rest + data).split(b"\n")
+            with self._grown:
+                self._lines += [line.decode(errors="replace") for line in whole]
+                self._grown.notify_all()
+
+    def _restart(self) -> None:
+        """Notes in the log that logcat ended (it does when its buffer overruns it) and follows on from the last line."""
+        assert self._stream is not None
+        assert self._file is not None
+        said = " ".join(self._stream.stderr.decode(errors="replace").split()) or "no message"
+        self._file.write(f"--------- android-suite: logcat ended ({said}) and was started again\n".encode())
+        with self._grown:
+            stamps = [line.split()[0] for line in self._lines[-20:] if _STAMP.match(line)]
+        self._stream.close()
+        time.sleep(_RESTART_AFTER_S)
+        self._stream = stream_log(self._device, since=stamps[-1] if stamps else "1")
 
     def wait_line(self, pattern: re.Pattern[str], *, timeout: float, what: str, since: int = 1) -> re.Match[str]:
         """The first line in which ``pattern`` is found, from line ``since`` on (see :meth:`mark`).
@@ -118,6 +147,8 @@ class LogcatCapture:
             self._stream.close()
         if self._thread:
             self._thread.join(2 * _READ_TIMEOUT_S)
+        elif self._file:
+            self._file.close()
 
     def pull(self) -> None:
         """All is here already."""

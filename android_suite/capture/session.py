@@ -19,6 +19,7 @@ def run_session(sources: Sequence[Source], out: IterationWriter) -> Iterator[Non
     """
     prepared: list[Source] = []
     started: list[Source] = []
+    ended = False
     try:
         for source in sources:
             prepared.append(source)  # first: a prepare that fails half-way has something to restore, too
@@ -27,32 +28,42 @@ def run_session(sources: Sequence[Source], out: IterationWriter) -> Iterator[Non
             started.append(source)
             source.start()
         yield
-        for source in reversed(sources):
-            source.stop()
-            started.remove(source)
-        for source in sources:
-            source.pull()
+        ended = True
+        _collect(started, None)
     except BaseException as error:
-        _salvage(started, sources, error)
+        if not ended and not isinstance(error, DeviceLost):
+            _collect(started, error)
         _restore(prepared, error)
         raise
     _restore(prepared, None)
 
 
-def _salvage(started: Sequence[Source], sources: Sequence[Source], error: BaseException) -> None:
-    """Stops what runs and fetches what there is, after a failure."""
-    if isinstance(error, DeviceLost):
-        return
-    if not isinstance(error, SuiteError):
-        sources = ()  # an interrupt: stop at once, fetch nothing
-    steps = [source.stop for source in reversed(started)] + [source.pull for source in sources if source in started]
+def _collect(started: Sequence[Source], error: BaseException | None) -> None:
+    """Stops what runs and fetches what there is; a source that fails costs no other its evidence.
+
+    Args:
+        started: in the order in which they started.
+        error: the failure behind it, which gets what fails here as notes; after an interrupt nothing is fetched.
+
+    Raises:
+        SuiteError: the first failure, where there was none before.
+    """
+    first: SuiteError | None = None
+    steps = [source.stop for source in reversed(started)]
+    if error is None or isinstance(error, SuiteError):
+        steps += [source.pull for source in started]
     for step in steps:
         try:
             step()
-        except SuiteError as further:
-            error.add_note(f"while saving evidence: {further}")
-            if isinstance(further, DeviceLost):
-                return
+        except SuiteError as failure:
+            if error is None and first is None:
+                first = failure
+            else:
+                (error or first or failure).add_note(f"while saving evidence: {failure}")
+            if isinstance(failure, DeviceLost):
+                break
+    if first is not None:
+        raise first
 
 
 def _restore(prepared: Sequence[Source], error: BaseException | None) -> None:

@@ -26,6 +26,7 @@ class Request:
         cache: folder where programs for the device are kept once they are compiled.
         traced: with ftrace, or without (to measure what tracing costs).
         lock_stat: read ``/proc/lock_stat`` where the kernel has it.
+        take_tracing: take over a trace that somebody else records.
         tracing: buffer, clock, period.
     """
 
@@ -35,6 +36,7 @@ class Request:
     cache: Path
     traced: bool = True
     lock_stat: bool = True
+    take_tracing: bool = False
     tracing: TraceOptions = field(default_factory=TraceOptions)
 
 

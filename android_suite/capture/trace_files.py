@@ -13,7 +13,7 @@ from android_suite.errors import Unsupported
 from android_suite.store.run import IterationWriter
 
 _LOST = re.compile(r"^(overrun|commit overrun|dropped events):\s*(\d+)", re.MULTILINE)
-_SIDE_FILES = ("saved_cmdlines", "saved_tgids", "printk_formats")
+_SIDE_FILES = ("saved_cmdlines", "saved_tgids")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,42 +63,40 @@ def parse_lost(stats: str) -> int:
     return sum(int(count) for _, count in _LOST.findall(stats))
 
 
-def pull_trace_files(
+def pull_trace_formats(
     device: Device, plan: TracePlan, facts: TracefsFacts, out: IterationWriter, *, about: Mapping[str, object]
-) -> int:
-    """Fetches event formats, header layouts, comms and per-CPU counts, and writes ``ftrace/meta.json``.
+) -> None:
+    """Fetches what the pages cannot be read without: event formats and header layouts; writes ``ftrace/meta.json``.
+
+    Called before the work, so that the trace of a device that is lost in the middle can be read.
 
     Args:
-        device: with tracing off and its buffers drained.
+        device: with its events enabled.
         plan: what was enabled.
         facts: of its tracefs.
         out: the iteration.
         about: further entries of the description: clock sync, notes.
-
-    Returns:
-        How many events the kernel says it lost.
     """
     tracefs = plan.tracefs
-    listed = device.run(f"cd {tracefs} && echo per_cpu/cpu*/stats events/ftrace/*/format").text.split()
-    stats = [name for name in listed if name.startswith("per_cpu/")]
+    listed = device.run(f"cd {tracefs} && echo events/ftrace/*/format").text.split()
     formats = [f"events/{event.replace(':', '/')}/format" for event in plan.choice.events]
-    formats += [name for name in listed if name.startswith("events/")]
-    wanted = ["events/header_page", "events/header_event", *_SIDE_FILES, *formats, *stats]
+    wanted = ["events/header_page", "events/header_event", "printk_formats", *formats, *listed]
     if "sched:sched_blocked_reason" in plan.choice.events and (symbols := device.read_file("/proc/kallsyms")):
         out.write("ftrace/kallsyms", symbols)
     found = device.read_texts([f"{tracefs}/{name}" for name in wanted])
-    lost = 0
     for name in wanted:
         data = found[f"{tracefs}/{name}"]
         if data is None:
             continue
-        if name.startswith("per_cpu/"):
-            lost += parse_lost(data)
-            out.write(f"ftrace/stats/{name.split('/')[1]}.txt", data)
-        elif name.endswith("/format"):
+        if name.endswith("/format"):
             out.write(f"ftrace/formats/{name.removeprefix('events/').removesuffix('/format')}", data)
         else:
             out.write(f"ftrace/{name.rsplit('/', 1)[-1]}", data)
+    write_meta(plan, facts, out, about=about)
+
+
+def write_meta(plan: TracePlan, facts: TracefsFacts, out: IterationWriter, *, about: Mapping[str, object]) -> None:
+    """Writes ``ftrace/meta.json``, what the pages themselves do not say."""
     meta = {
         "page_size": facts.page_bytes,
         "clock": plan.options.clock,
@@ -111,4 +109,24 @@ def pull_trace_files(
         **about,
     }
     out.write("ftrace/meta.json", json.dumps(meta, indent=1) + "\n")
+
+
+def pull_trace_counts(device: Device, tracefs: str, out: IterationWriter) -> int:
+    """Fetches comms and per-CPU counts from a device with tracing off and its buffers drained.
+
+    Returns:
+        How many events the kernel says it lost.
+    """
+    listed = device.run(f"cd {tracefs} && echo per_cpu/cpu*/stats").text.split()
+    found = device.read_texts([f"{tracefs}/{name}" for name in (*_SIDE_FILES, *listed)])
+    lost = 0
+    for name in (*_SIDE_FILES, *listed):
+        data = found[f"{tracefs}/{name}"]
+        if data is None:
+            continue
+        if name.startswith("per_cpu/"):
+            lost += parse_lost(data)
+            out.write(f"ftrace/stats/{name.split('/')[1]}.txt", data)
+        else:
+            out.write(f"ftrace/{name}", data)
     return lost

@@ -17,9 +17,10 @@ from android_suite.boot.booted import Booted
 from android_suite.boot.virtual import boot_virtual
 from android_suite.cli.output import print_json, print_text, say
 from android_suite.cli.settings import choose_arch, read_settings, setting
-from android_suite.errors import UsageError
+from android_suite.errors import EvidenceError, UsageError
 from android_suite.record.live import RecordOptions, record
 from android_suite.record.run import record_run
+from android_suite.report.phrases import show_foreign
 from android_suite.store.run import RunWriter
 from android_suite.virtual.image import read_overlay
 from android_suite.virtual.kernels import ARCHES
@@ -62,6 +63,7 @@ class Guest:
 @click.option("--run", "run_command", metavar="COMMAND", help="What the scenario `command` runs.")
 @click.option("--process", help="Whose threads are the app's, for the scenario `command`.")
 @click.option("--trace/--no-trace", default=True, help="Without a trace: to measure what tracing costs.")
+@click.option("--take-tracing", is_flag=True, help="Take over a trace that somebody else records on the device.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run directory to make.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest.")
 def command(
@@ -79,6 +81,7 @@ def command(
     run_command: str | None,
     process: str | None,
     trace: bool,
+    take_tracing: bool,
     output: Path | None,
     as_json: bool,
 ) -> int:
@@ -125,7 +128,12 @@ def command(
     else:
         boot = attach(config, serial) if kernel is None else boot_virtual(config=config, **asdict(guest))
         options = RecordOptions(
-            cache=config.cache, iterations=iterations, seed=seed, parameters=parameters, trace=trace
+            cache=config.cache,
+            iterations=iterations,
+            seed=seed,
+            parameters=parameters,
+            trace=trace,
+            take_tracing=take_tracing,
         )
 
         def work(writer: RunWriter) -> None:
@@ -146,7 +154,12 @@ def command(
     crashed = run.manifest.crash or next((i.crash for i in run.manifest.iterations if i.crash), None)
     if crashed:
         say(f"android-suite: the tested kernel or app crashed ({crashed.kind}: {crashed.summary}); see {run.path}")
-    return 1 if crashed else 0
+    if crashed:
+        return 1
+    doubtful = [each for each in run.manifest.iterations if each.status != "complete"]
+    for each in doubtful:
+        say(f"android-suite: {each.directory} is {each.status}: {show_foreign(each.reason, longest=2000)}")
+    return EvidenceError.exit_code if doubtful else 0
 
 
 def _drive(

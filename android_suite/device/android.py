@@ -105,9 +105,14 @@ def reset_framestats(device: Device, package: str) -> None:
     device.transport.run(["dumpsys", "gfxinfo", check_package(package), "reset"])
 
 
-def stream_log(device: Device) -> Stream:
-    """The log from now on, with epoch time stamps (no time zone to guess)."""
-    return device.transport.stream(["logcat", "-v", "epoch", "-T", "1"])
+def stream_log(device: Device, *, since: str = "1") -> Stream:
+    """The log from now on, with epoch time stamps (no time zone to guess).
+
+    Args:
+        device: whose log.
+        since: how many lines of before come first, or a time stamp to begin at.
+    """
+    return device.transport.stream(["logcat", "-v", "epoch", "-T", since])
 
 
 def read_log(device: Device) -> bytes:

@@ -37,6 +37,7 @@ class RecordOptions:
         parameters: given to every scenario that knows them.
         trace: with ftrace, or without (to measure what tracing costs).
         lock_stat: read ``/proc/lock_stat`` where the kernel has it.
+        take_tracing: take over a trace that somebody else records.
         tracing: buffer, clock, period.
         expect_release: the kernel that was asked for; another one is refused.
         accel: of a virtual device.
@@ -48,6 +49,7 @@ class RecordOptions:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     trace: bool = True
     lock_stat: bool = True
+    take_tracing: bool = False
     tracing: TraceOptions = field(default_factory=TraceOptions)
     expect_release: str | None = None
     accel: str | None = None
@@ -108,6 +110,7 @@ def record(
                 traced=options.trace,
                 lock_stat=options.lock_stat,
                 tracing=options.tracing,
+                take_tracing=options.take_tracing,
             )
             out = run.begin_iteration(
                 workload.name,

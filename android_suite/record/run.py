@@ -85,7 +85,7 @@ def record_iteration(
         The sealed iteration, also after a crash of what is tested.
 
     Raises:
-        SuiteError: the work raised it; the iteration is sealed as incomplete.
+        SuiteError: the work raised it, or its outcome holds it; the iteration is sealed as incomplete.
     """
     try:
         outcome = work()
@@ -99,9 +99,16 @@ def record_iteration(
     except BaseException:
         out.seal("incomplete", "interrupted")
         raise
-    if outcome.incomplete or outcome.crash:
-        return out.seal("incomplete", outcome.incomplete, crash=outcome.crash)
-    return out.seal("discarded", outcome.discarded) if outcome.discarded else out.seal("complete")
+    doubts = "; ".join(filter(None, [outcome.incomplete, *out.doubts]))
+    if doubts or outcome.crash:
+        record = out.seal("incomplete", doubts, crash=outcome.crash)
+    elif outcome.discarded:
+        record = out.seal("discarded", outcome.discarded)
+    else:
+        record = out.seal("complete")
+    if outcome.fault is not None:
+        raise outcome.fault
+    return record
 
 
 def _find_crash(error: SuiteError, crash_probe: CrashProbe | None) -> CrashRecord | None:

@@ -81,6 +81,7 @@ class IterationWriter:
     def __init__(self, run: RunWriter, record: IterationRecord) -> None:
         self._run = run
         self.record = record
+        self.doubts: list[str] = []  # what sources found that makes the evidence incomplete
         self.folder = run.path / layout.RAW / record.directory
         self.folder.mkdir(parents=True)
 

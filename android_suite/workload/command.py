@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from android_suite.errors import UsageError
 from android_suite.workload.workload import ALL_NEEDS, Context, Left, Outcome, Parameters, decode_left
 
+_LAST_SIGNAL = 64  # a shell's status is 128 and the signal; larger ones are a program's own
 _CANNOT_RUN = {126: "it is no program", 127: "there is no such command"}
 
 
@@ -110,5 +112,16 @@ def judge_status(status: int | None, complaint: str) -> Outcome:
     if status is None:
         return Outcome(incomplete="the command did not end before the guest did")
     if why := _CANNOT_RUN.get(status):
-        return Outcome(incomplete=f"the command ended with status {status} ({why}): {complaint}")
+        said = f": {complaint}" if complaint else ""
+        reason = f"the command could not be run ({why}, status {status}){said}"
+        return Outcome(incomplete=reason, fault=UsageError(f"{reason}; check --run."))
+    if 128 < status <= 128 + _LAST_SIGNAL:
+        return Outcome(incomplete=f"the command ended by signal {_name_signal(status - 128)} (status {status})")
     return Outcome()
+
+
+def _name_signal(number: int) -> str:
+    try:
+        return f"{number}, {signal.Signals(number).name}"
+    except ValueError:
+        return str(number)

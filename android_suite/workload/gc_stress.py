@@ -164,7 +164,8 @@ class GcStress:
         started = parse_am_start(text)
         if started.error or started.status != "ok":
             why = started.error or started.status or "am said nothing"
-            return evidence, Outcome(incomplete=f"the app did not start ({why})")
+            reason = f"the app did not start ({why})"
+            return evidence, Outcome(incomplete=reason, fault=LabError(f"{reason}; look at the log of the run."))
         found = result_pattern(token).search(decode_left(left, "result.txt"))
         if found is None:
             return evidence, Outcome(incomplete="the app did not report in time")

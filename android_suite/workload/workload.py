@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from android_suite.device.device import Device
-from android_suite.errors import UsageError
+from android_suite.errors import SuiteError, UsageError
 from android_suite.model.identity import CrashRecord
 from android_suite.store.run import IterationWriter
 
@@ -57,6 +57,7 @@ class Outcome:
     incomplete: str = ""  # why the evidence is not whole; empty: it is
     discarded: str = ""  # why no number may come from it; empty: numbers may
     crash: CrashRecord | None = None
+    fault: SuiteError | None = None  # raised once the iteration is sealed: trying the next one would be no use
 
 
 class Workload(Protocol):

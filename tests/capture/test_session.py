@@ -106,3 +106,24 @@ def test_an_interrupt_leaves_the_device_as_it_was(out: IterationWriter) -> None:
     with pytest.raises(KeyboardInterrupt), run_session([Noted("a", done)], out):
         raise KeyboardInterrupt
     assert done == ["a.prepare", "a.start", "a.stop", "a.restore"]
+
+
+@pytest.mark.parametrize("step", ["stop", "pull"])
+def test_a_source_that_fails_costs_no_other_its_evidence(out: IterationWriter, step: str) -> None:
+    done: list[str] = []
+    first, second = AdbError("first"), AdbError("second")
+    sources = [Noted("a", done, {step: first}), Noted("b", done), Noted("c", done, {"stop": second})]
+    with pytest.raises(AdbError) as caught, run_session(sources, out):
+        pass
+    assert [name for name in done if name.endswith((".stop", ".pull"))] == [
+        *("c.stop", "b.stop", "a.stop", "a.pull", "b.pull", "c.pull")
+    ]
+    assert caught.value is second
+    assert caught.value.__notes__ == ["while saving evidence: first"]
+
+
+def test_a_device_lost_at_the_end_is_not_asked_again(out: IterationWriter) -> None:
+    done: list[str] = []
+    with pytest.raises(DeviceLost), run_session([Noted("a", done), Noted("b", done, {"stop": DeviceLost("x")})], out):
+        pass
+    assert done[-3:] == ["b.stop", "b.restore", "a.restore"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from android_suite.capture import logcat
 from android_suite.capture.framestats import FramestatsCapture, choose_period_s
 from android_suite.capture.lock_stat import LockStatCapture
 from android_suite.capture.logcat import LogcatCapture
@@ -27,21 +28,34 @@ def out(tmp_path: Path) -> Iterator[IterationWriter]:
     return run.begin_iteration("s", seed=1, boot="b", traced=False, parameters={})
 
 
-def follow(out: IterationWriter, *pieces: bytes | AdbTimeout | DeviceLost) -> LogcatCapture:
-    log = LogcatCapture(Device(ScriptedTransport([Exchange(command=LOGCAT, pieces=pieces)])))
+def follow(
+    out: IterationWriter, *pieces: bytes | AdbTimeout | DeviceLost, again: tuple[Exchange, ...] = ()
+) -> LogcatCapture:
+    log = LogcatCapture(Device(ScriptedTransport([Exchange(command=LOGCAT, pieces=pieces), *again])))
     log.prepare(out)
     log.start()
     return log
 
 
-def test_a_line_is_found_across_pieces(out: IterationWriter) -> None:
+def test_a_line_is_found_across_pieces(out: IterationWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logcat, "_RESTARTS", 0)
     log = follow(out, b"before result 0\n", b"one res", AdbTimeout("idle"), b"ult 42\nlast\n")
     assert log.wait_line(re.compile(r"result (\d+)"), timeout=5, what="result").group(1) == "42"
     log.stop()
     assert (out.folder / "logcat.txt").read_bytes() == b"before result 0\none result 42\nlast\n"
 
 
-def test_a_log_that_ends_without_the_line(out: IterationWriter) -> None:
+def test_a_log_that_ends_is_noted_and_followed_on_from_its_last_line(out: IterationWriter) -> None:
+    again = Exchange(command="logcat -v epoch -T 12.500", pieces=(b"12.500 1 1 I a: one\n12.700 1 1 I a: two\n",))
+    ends = [Exchange(command="logcat -v epoch -T 12.700", pieces=(b"",)) for _ in range(4)]
+    log = follow(out, b"12.500 1 1 I a: one\n", again=(again, *ends))
+    assert log.wait_line(re.compile("a: two"), timeout=5, what="line")
+    log.stop()
+    assert b"--------- android-suite: logcat ended (" in (out.folder / "logcat.txt").read_bytes()
+
+
+def test_a_log_that_ends_without_the_line(out: IterationWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logcat, "_RESTARTS", 0)
     log = follow(out, b"x\n")
     with pytest.raises(NotReady, match=r"no result line in the log \(the log ended\)"):
         log.wait_line(re.compile("result"), timeout=5, what="result line")
@@ -55,7 +69,8 @@ def test_a_loss_is_told_to_whoever_waits(out: IterationWriter) -> None:
     log.stop()
 
 
-def test_only_what_comes_after_a_mark(out: IterationWriter) -> None:
+def test_only_what_comes_after_a_mark(out: IterationWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logcat, "_RESTARTS", 0)
     log = follow(out, b"stale\n", b"drawn 1\ndrawn 2\n")
     log.wait_line(re.compile("drawn 2"), timeout=5, what="drawn")
     assert log.mark() == 3

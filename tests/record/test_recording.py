@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,13 @@ from android_suite.capture.needs import choose_events, find_needs
 from android_suite.capture.session import run_session
 from android_suite.capture.trace_files import read_tracefs_facts
 from android_suite.capture.trace_plan import TraceOptions, state_files
+from android_suite.cli import main as cli
 from android_suite.device.device import Device
 from android_suite.errors import DeviceLost, LabError, UsageError
 from android_suite.model.run import IterationRecord
 from android_suite.record.live import RecordOptions, record
 from android_suite.record.sealed import record_deterministic
-from android_suite.store.run import RunWriter, create_run
+from android_suite.store.run import RunWriter, create_run, open_run
 from android_suite.trace.ring.capture_folder import read_raw_capture
 from android_suite.virtual.registry import Registry
 from android_suite.workload.workload import ALL_NEEDS
@@ -144,6 +146,64 @@ def test_two_recordings_of_one_device_do_not_mix(booted: Booted, run: RunWriter)
 
 
 @pytest.mark.vdev
+@pytest.mark.parametrize(
+    ("meddling", "says"),
+    [
+        ("echo 0 > tracing_on; sleep 2; echo 1 > tracing_on", "heartbeats"),
+        ("echo > trace; sleep 1", "heartbeats"),
+        ("echo 0 > events/sched/sched_waking/enable", "events: 1 off (sched:sched_waking)"),
+        ("echo global > trace_clock", "trace_clock from mono to global"),
+        ("echo 0 > tracing_on", "tracing_on from 1 to 0"),
+    ],
+)
+def test_a_disturbed_trace_is_incomplete_and_says_why(booted: Booted, run: RunWriter, meddling: str, says: str) -> None:
+    before = read_tracefs(booted.device)
+    parameters = {"run": f"cd /sys/kernel/tracing && sleep 1; {meddling}"}
+    (iteration,) = record(["command"], booted.device, run, RecordOptions(cache=CONFIG.cache, parameters=parameters))
+    assert iteration.status == "incomplete"
+    assert "the trace was disturbed" in iteration.reason
+    assert says in iteration.reason
+    assert read_tracefs(booted.device) == before
+
+
+@pytest.mark.vdev
+def test_a_trace_of_somebody_elses_is_not_taken_over(booted: Booted, run: RunWriter) -> None:
+    device = booted.device
+    device.run("echo 1 > /sys/kernel/tracing/events/irq/enable")
+    options = RecordOptions(cache=CONFIG.cache, parameters={"run": "true"})
+    try:
+        before = read_tracefs(device)
+        with pytest.raises(LabError, match=r"somebody else records a trace there \(event irq:.*--take-tracing"):
+            record(["command"], device, run, options)
+        assert read_tracefs(device) == before, "nothing was touched"
+        (iteration,) = record(["command"], device, run, replace(options, take_tracing=True))
+        assert iteration.status == "complete"
+        assert read_tracefs(device) == before, "and it is put back"
+    finally:
+        device.run("echo 0 > /sys/kernel/tracing/events/irq/enable")
+
+
+@pytest.mark.vdev
+@pytest.mark.parametrize(
+    ("command", "code", "says"),
+    [
+        ("kill -SEGV $$", 5, "ended by signal 11, SIGSEGV (status 139)"),
+        ("no-such-program", 2, "could not be run (there is no such command, status 127)"),
+        ("/system/build.prop", 2, "could not be run (it is no program, status 126)"),
+        ("exit 3", 0, "ended with status 3"),
+    ],
+)
+def test_record_ends_with_0_only_when_all_is_complete(
+    booted: Booted, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, code: int, says: str
+) -> None:
+    words = ["record", "command", "--run", command, "--serial", booted.device.serial, "-o", str(tmp_path / "out")]
+    assert cli.run(words) == code
+    assert says in capsys.readouterr().err
+    [iteration] = open_run(tmp_path / "out").manifest.iterations
+    assert (iteration.status == "complete") == (code == 0)
+
+
+@pytest.mark.vdev
 def test_events_that_do_not_fit_are_counted(booted: Booted, run: RunWriter) -> None:
     # 16 KiB a CPU and a drain that comes once: most of it has to be lost, and said to be
     options = RecordOptions(cache=CONFIG.cache, parameters=SHORT, tracing=TraceOptions(buffer_kb=16, period_ms=60_000))
@@ -194,6 +254,10 @@ def test_a_killed_qemu_is_the_labs_fault_and_leaves_its_evidence(run: RunWriter)
     assert (iteration.status, iteration.crash) == ("incomplete", None)
     assert "went away" in iteration.reason
     assert iteration.trace_digest is not None, "what had arrived is kept"
+    trace = read_raw_capture(run.path / "raw" / iteration.directory)
+    assert trace.source.event_counts["sched:sched_switch"] > 100, "and can be read"
+    assert trace.source.event_counts["mmap_lock:mmap_lock_acquire_returned"] > 100
+    assert (trace["threads"].comm == "adbd").any(), "with the names of the threads there were before"
 
 
 @pytest.mark.vdev

@@ -2,6 +2,8 @@
 // Drains the kernel's per-CPU trace buffers while a scenario runs.
 //
 //   ftrace_drain TRACEFS PAGE_BYTES PERIOD_MS           frames [u32 cpu][u32 length][bytes] on standard output
+//   ftrace_drain TRACEFS PAGE_BYTES PERIOD_MS -m TOKEN  the same; after each pass a numbered mark in the trace, so that
+//                                                       its reader finds out if somebody switched it off meanwhile
 //   ftrace_drain TRACEFS PAGE_BYTES PERIOD_MS -o DIR    DIR/cpuN.raw instead
 //
 // The first frame is [u32 0xffffffff][u32 cpus]: every buffer is open. Byte order is the device's.
@@ -92,20 +94,31 @@ static void drain_cpu(int in, int out, int framed, uint32_t cpu)
 		emit(out, framed, cpu, filled);
 }
 
+// Marks the trace and returns the number of the next mark. A write fails while tracing is off: before the recording,
+// where counting has not begun, and in its midst, where the number is then missing.
+static unsigned int mark(int marker, const char *token, unsigned int number)
+{
+	char text[128];
+	int length = snprintf(text, sizeof(text), "android_suite: beat %u %s\n", number, token);
+
+	return write(marker, text, (size_t)length) > 0 || number > 0 ? number + 1 : 0;
+}
+
 int main(int argc, char **argv)
 {
 	static int in[MAX_CPUS], out[MAX_CPUS];
 	uint32_t cpus = 0;
-	int framed, period_ms;
+	int framed, period_ms, marker = -1;
+	unsigned int beats = 0;
 	char path[4096];
 
-	if (argc != 4 && !(argc == 6 && strcmp(argv[4], "-o") == 0)) {
-		fprintf(stderr, "usage: ftrace_drain TRACEFS PAGE_BYTES PERIOD_MS [-o DIR]\n");
+	if (argc != 4 && !(argc == 6 && (strcmp(argv[4], "-o") == 0 || strcmp(argv[4], "-m") == 0))) {
+		fprintf(stderr, "usage: ftrace_drain TRACEFS PAGE_BYTES PERIOD_MS [-o DIR | -m TOKEN]\n");
 		return 2;
 	}
 	page_bytes = strtoul(argv[2], NULL, 10);
 	period_ms = atoi(argv[3]);
-	framed = argc == 4;
+	framed = argc == 4 || strcmp(argv[4], "-m") == 0;
 	if (page_bytes < 4096 || page_bytes > 1 << 20 || period_ms < 1) {
 		fprintf(stderr, "ftrace_drain: page size or period out of range\n");
 		return 2;
@@ -133,6 +146,10 @@ int main(int argc, char **argv)
 	}
 	if (cpus == 0)
 		die(path);
+	if (framed && argc == 6) {
+		snprintf(path, sizeof(path), "%s/trace_marker", argv[1]);
+		marker = open(path, O_WRONLY | O_CLOEXEC);
+	}
 	if (framed) { // tells the host that every buffer is open, and how many there are
 		uint32_t ready[2] = {UINT32_MAX, cpus};
 		write_all(STDOUT_FILENO, (const char *)ready, sizeof(ready));
@@ -146,6 +163,9 @@ int main(int argc, char **argv)
 			stopping = 1;
 		for (uint32_t cpu = 0; cpu < cpus; cpu++)
 			drain_cpu(in[cpu], out[cpu], framed, cpu);
+		// After the pass: the mark lies in the buffer until the next one, and whoever empties the buffer takes it.
+		if (marker >= 0 && !stopping)
+			beats = mark(marker, argv[5], beats);
 	}
 	for (uint32_t cpu = 0; cpu < cpus; cpu++)
 		drain_cpu(in[cpu], out[cpu], framed, cpu);

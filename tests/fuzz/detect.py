@@ -22,7 +22,7 @@ from tests.fuzz.engine import Case, Reader
 from tests.fuzz.mutate import mutate, mutate_text
 from tests.fuzz.perfetto import mutate_packets
 from tests.fuzz.ring_buffer import Dat6Reader, Dat7Reader
-from tests.fuzz.text import PACKERS, TEXTS, pack
+from tests.fuzz.text import LAYERS, PACKERS, TEXTS, pack
 from tests.trace.samples import make_perfetto
 
 TABLES_SHARE = 0.1  # the others end when the reader behind the door has framed and unpacked its input
@@ -107,7 +107,7 @@ class DetectReader(Reader):
             case "layers":
                 data = self._any(case)
                 for _ in range(rng.choice((2, 2, 3, 4, 9))):
-                    data = pack(rng.choice(PACKERS[:4]), data)
+                    data = pack(rng.choice(LAYERS), data)
                 return mutate(case, data) if rng.random() < 0.5 else data, True
             case "magic":
                 return rng.choice(_MAGICS) + mutate(case, self._any(case)), True

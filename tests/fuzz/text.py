@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import functools
 import gzip
 import io
+import lzma
+import tarfile
 import zipfile
 import zlib
 from collections import Counter
@@ -20,10 +23,11 @@ from android_suite.trace.text.unwrap import unwrap_text
 from tests.fuzz.checks import check_analysis, check_kept, check_trace, rows_of
 from tests.fuzz.engine import Case, Reader, check_refusal
 from tests.fuzz.mutate import first_difference, mutate, mutate_text
-from tests.trace.samples import SYSTRACE_HTML, TRACE_CMD_TEXT, TRACE_TEXT
+from tests.trace.samples import LATENCY_TEXT, SYSTRACE_HTML, TRACE_CMD_TEXT, TRACE_TEXT
 
-TEXTS = (TRACE_TEXT, TRACE_CMD_TEXT)
-PACKERS = ("atrace -z", "gzip", "zstd", "zip", "html", "old html")
+TEXTS = (TRACE_TEXT, TRACE_CMD_TEXT, LATENCY_TEXT)
+PACKERS = ("atrace -z", "gzip", "zstd", "zip", "xz", "bzip2", "tar", "utf-16", "html", "old html")
+LAYERS = PACKERS[:7]  # that other files are packed with, too
 ALONE_SHARE = 0.04  # of the batches are read one by one, and compared with the whole text
 
 
@@ -42,6 +46,20 @@ def pack(how: str, data: bytes) -> bytes:
                 archive.writestr("notes.txt", "x")
                 archive.writestr("t", data)
             return out.getvalue()
+        case "xz":
+            return lzma.compress(data, preset=0)
+        case "bzip2":
+            return bz2.compress(data, 1)
+        case "tar":
+            out = io.BytesIO()
+            with tarfile.open(fileobj=out, mode="w") as tar:
+                for name, content in (("notes.txt", b"x"), ("t", data)):
+                    member = tarfile.TarInfo(name)
+                    member.size = len(content)
+                    tar.addfile(member, io.BytesIO(content))
+            return out.getvalue()
+        case "utf-16":
+            return data.decode("utf-8", "replace").encode("utf-16")
         case "html":
             return SYSTRACE_HTML.replace(b"@", data)
         case _:

@@ -203,3 +203,31 @@ def _add_bundles(trace: protos.Trace, variant: int) -> None:
         compact.waking_target_cpu.extend([1, 0])
         compact.waking_prio.extend([110, 124])
         compact.waking_comm_index.extend([1, 0])
+
+
+# A latency tracer's snapshot, with what it writes besides events; and the same in a kernel log.
+LATENCY_TEXT = b"""# tracer: wakeup_rt
+#
+# wakeup_rt latency trace v1.1.5 on 6.6.1
+# latency: 97 us, #19/19, CPU#3 | (M:preempt VP:0, KP:0, SP:0 HP:0 #P:8)
+#  cmd     pid     |||||| time  |   caller
+  <idle>-0       3d.h4.    0us :      0:120:R   + [003]    77: 94:R rt
+  <idle>-0       3d.h4.    1us+: ttwu_do_activate <-try_to_wake_up
+  <idle>-0       3d..3.    5us!:      0:120:R ==> [003]    77: 94:R rt
+      rt-77      3.....   10us : sys_madvise(start: 7f3854356000, len_in: 7fc000, behavior: 4)
+      rt-77      3.....   11us : mmap_lock_start_locking: mm=00000000454f4691 memcg_path=/ write=true
+      rt-77      3d..1.   12us : contention_begin: 00000000144d9cf3 (flags=WRITE)
+      gc-88     11d..2.   14us : sched_waking: comm=rt pid=77 prio=94 target_cpu=003
+CPU:3 [LOST 4 EVENTS]
+      rt-77      3d..1.   20us#: contention_end: 00000000144d9cf3 (ret=0)
+      rt-77      3.....   21us : mmap_lock_acquire_returned: mm=00000000454f4691 memcg_path=/ write=true success=true
+      rt-77      3.....   22us : print: tracing_mark_write: B|77|doFrame
+      rt-77      3.....   23us : print: tracing_mark_write: E|77
+      rt-77      3.....   24us : mmap_lock_released: mm=00000000454f4691 memcg_path=/ write=true
+      rt-77      3.....   25us : sys_madvise -> 0x0
+      rt-77      3d..3.   30us : <stack trace>
+ => __schedule
+[   12.345678] ---------------------------------
+<6>[   12.345681][ T1234]     bash-1234    1d..2. 11111us : sched_pi_setprio: comm=bash pid=1234 oldprio=120 newprio=98
+[   12.345682]   <idle>-0       1dNh2. 11112us+: sched_wakeup: comm=bash pid=1234 prio=98 target_cpu=001
+"""

@@ -64,8 +64,8 @@ def _frame_dat(path: Path) -> Trace:
 @contextlib.contextmanager
 def _framing_only() -> Iterator[None]:
     with (
-        mock.patch.object(detect, "read_text", _frame_text),
-        mock.patch.object(detect, "read_perfetto", _frame_perfetto),
+        mock.patch.object(detect, "_read_text", _frame_text),
+        mock.patch.object(detect, "_read_perfetto", _frame_perfetto),
         mock.patch.object(detect, "read_trace_dat", _frame_dat),
         contextlib.suppress(_FramedError),
     ):

@@ -263,6 +263,7 @@ What is found of slowdowns planted into recorded boots is on [a page of its own]
 A/A experiments: one kernel against itself, {metrics} metrics each (normal, log-normal, heavy-tailed, rare events and small
 counts, correlated within a boot), {samples} samples a boot, {experiments} experiments a row. An alarm is any BETTER or
 WORSE among all metrics; the stated rate is 5 %. Behind ± stands the standard error of the simulation.
+Null metrics whose Student's p is above 0.2 are spared their permutation test, which could not matter.
 
 | boots | boots a kernel | pairing | experiments with a false alarm |
 | :-- | --: | :-- | --: |

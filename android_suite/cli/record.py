@@ -58,7 +58,9 @@ class Guest:
 @click.option("--iterations", type=click.IntRange(1, 100_000), default=1, show_default=True, help="Of each scenario.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the first iteration.")
 @click.option("--label", default="", help="What to call this side in comparisons.")
-@click.option("--deterministic", is_flag=True, help="One bit-exact iteration on a virtual device, in virtual time.")
+@click.option(
+    "--deterministic", is_flag=True, help="Bit-exact on a virtual device, in virtual time; each iteration has its seed."
+)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter of the scenarios.")
 @click.option("--run", "run_command", metavar="COMMAND", help="What the scenario `command` runs.")
 @click.option("--process", help="Whose threads are the app's, for the scenario `command`.")
@@ -120,6 +122,7 @@ def command(
                 writer,
                 config=config,
                 seed=seed,
+                iterations=iterations,
                 parameters=parameters,
                 trace=trace,
                 say=say,

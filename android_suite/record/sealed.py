@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,12 +43,13 @@ def record_deterministic(
     memory_mb: int = 1024,
     overlays: Sequence[Path] = (),
     seed: int = 1,
+    iterations: int = 1,
     parameters: Mapping[str, Any] | None = None,
     trace: bool = True,
     say: Say = silent,
     sources: Sequence[SourceKind] = SOURCES,
 ) -> tuple[IterationRecord, ...]:
-    """Records one iteration of each scenario, each in a boot of its own; the caller seals the run.
+    """Records iterations of each scenario, each in a boot of its own; the caller seals the run.
 
     Args:
         scenarios: names.
@@ -58,7 +60,9 @@ def record_deterministic(
         cpus: of the guest; several run in turns.
         memory_mb: of the guest.
         overlays: initramfs archives of the user's.
-        seed: of the scenario and of everything random that the machine gives the guest.
+        seed: of the scenario and of everything random that the machine gives the guest; each further iteration gets
+            the next number.
+        iterations: of each scenario.
         parameters: of the scenarios.
         trace: with ftrace or without.
         say: takes a few words on what is going on.
@@ -73,8 +77,8 @@ def record_deterministic(
     planned = plan_scenarios(scenarios, parameters or {}, mode="deterministic")
     machine = _MACHINES[find_arch(kernel, arch, config=config)]
     records = []
-    for workload, complete in planned:
-        say(f"{workload.name}, seed {seed}: booting; the scenario runs before adb answers")
+    for own_seed, (workload, complete) in product(range(seed, seed + iterations), planned):
+        say(f"{workload.name}, seed {own_seed}: booting; the scenario runs before adb answers")
         request = Request(
             process=workload.process(complete),
             package=workload.package(complete),
@@ -90,17 +94,17 @@ def record_deterministic(
             cpus=cpus,
             memory_mb=memory_mb,
             overlays=overlays,
-            run_files=render_run_files(workload, complete, steps, seed=seed),
+            run_files=render_run_files(workload, complete, steps, seed=own_seed),
             deterministic=True,
-            seed=seed,
+            seed=own_seed,
         )
         with boot as booted:
             say(f"{workload.name}: fetching the results")
             _identify(booted, run)
             out = run.begin_iteration(
                 workload.name,
-                seed=seed,
-                boot=f"seed-{seed}",
+                seed=own_seed,
+                boot=f"seed-{own_seed}",
                 traced=trace,
                 parameters=complete,
                 process=request.process,

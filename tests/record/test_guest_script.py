@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from android_suite.capture.registry import SOURCES
 from android_suite.capture.source import Request
+from android_suite.errors import UsageError
+from android_suite.record import sealed
 from android_suite.record.sealed import OUT_FOLDER, plan_guest, render_run_files
+from android_suite.store.run import create_run
 from android_suite.workload.registry import WORKLOADS, find_workload, plan_scenarios
 from android_suite.workload.workload import complete_parameters
 from tests.settings import CONFIG
@@ -143,3 +149,23 @@ def test_the_whole_script_is_a_script() -> None:
         text = next(iter(files.values()))
         assert OUT_FOLDER.encode() in text
         subprocess.run(["sh", "-n"], input=text, check=True)
+
+
+def test_each_deterministic_iteration_has_the_next_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[int] = []
+
+    @contextmanager
+    def boot(kernel: str, *, seed: int, **described: object) -> Iterator[SimpleNamespace]:
+        seeds.append(seed)
+        if len(seeds) == 3:
+            raise UsageError("enough")
+        yield SimpleNamespace(device=None)
+
+    monkeypatch.setattr(sealed, "boot_virtual", boot)
+    monkeypatch.setattr(sealed, "find_arch", lambda *_, **__: "arm64")
+    monkeypatch.setattr(sealed, "_identify", lambda *_: None)
+    monkeypatch.setattr(sealed, "record_iteration", lambda *_: None)
+    run = create_run(tmp_path / "run", label="x", mode="deterministic")
+    with pytest.raises(UsageError, match="enough"):
+        sealed.record_deterministic(["gc_stress"], run, config=CONFIG, kernel="6.17.13", seed=5, iterations=3)
+    assert seeds == [5, 6, 7]

@@ -58,6 +58,8 @@ def _mmap_lock(analysis: Analysis) -> Iterator[_Value]:
         there = recorded and len(tids) > 0
         yield f"mmapLockWaitMs_{role}", float(length.sum()) if there else None, quality
         if role == "ui":
+            # The rest of it is the scheduler's, or the thread's own: no holder was in front.
+            yield "mmapLockBehindMs_ui", int(own["behind_ns"].sum()) / 1e6 if there else None, quality
             yield "mmapLockWaitMaxMs_ui", float(length.max(initial=0.0)) if there else None, quality
 
 

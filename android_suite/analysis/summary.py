@@ -47,6 +47,7 @@ from android_suite.tables.derived import (
     STATES,
     UNKNOWN,
     VMA_EVIDENCE,
+    WAIT_PARTS,
 )
 
 _MOST_CHAINS = 50
@@ -163,6 +164,7 @@ def _mmap_locks(analysis: Analysis) -> list[LockSummary]:
     length = (trusted["end_ns"] - trusted["start_ns"]).rename("ns")
     wait = length.groupby([trusted["tid"], trusted["write"]]).agg(["size", "sum", "max"])
     hold = _hold_times(holds[holds["quality"] != UNKNOWN])
+    parts = trusted[[f"{part}_ns" for part in WAIT_PARTS]].groupby([trusted["tid"], trusted["write"]]).sum()
     doubt = waits["quality"].groupby([waits["tid"], waits["write"]]).max()
     unsure = holds["how"].eq(2).groupby([holds["tid"], holds["write"]]).any()
     who, rows = _threads(analysis), []
@@ -178,6 +180,7 @@ def _mmap_locks(analysis: Analysis) -> list[LockSummary]:
                 waits=count,
                 wait_total_ns=total,
                 wait_max_ns=longest,
+                wait_split_ns=_wait_split(parts, key, total),
                 holds=holds_of,
                 hold_total_ns=held,
                 hold_max_ns=held_longest,
@@ -185,6 +188,14 @@ def _mmap_locks(analysis: Analysis) -> list[LockSummary]:
             )
         )
     return sorted(rows, key=lambda row: -(row.wait_total_ns or 0))
+
+
+def _wait_split(parts: pd.DataFrame, key: tuple[int, bool], total: int) -> dict[str, int]:
+    """What the waits of a thread in one mode consist of; what no state is known of is ``unknown``."""
+    told = dict.fromkeys(WAIT_PARTS, 0)
+    if key in parts.index:
+        told = dict(zip(WAIT_PARTS, (int(ns) for ns in parts.loc[key].to_numpy()), strict=True))
+    return {**told, "unknown": total - sum(told.values())}
 
 
 def _vma_locks(analysis: Analysis) -> list[LockSummary]:

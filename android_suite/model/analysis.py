@@ -75,6 +75,9 @@ class LockSummary(ThreadSummary):
     waits: int | None = None
     wait_total_ns: int | None = None
     wait_max_ns: int | None = None
+    wait_split_ns: Mapping[str, int] | None = (
+        None  # mmap_lock: behind a holder; the rest: running, runnable, asleep, unknown
+    )
     holds: int | None = None
     hold_total_ns: int | None = None
     hold_max_ns: int | None = None

@@ -142,6 +142,13 @@ CATALOGUE: tuple[Metric, ...] = (
         doc="longest single wait of the main thread for mmap_lock",
         margin=_percent(5.0, 0.5),
     ),
+    Metric(
+        name="mmapLockBehindMs_ui",
+        unit="ms",
+        better="lower",
+        doc="of that, time in which another thread held mmap_lock in front of it; the rest is the scheduler's or its own",
+        margin=_percent(5.0, 0.5),
+    ),
     _lock("render", "time RenderThread waited for mmap_lock, in total"),
     _lock("gc", "time HeapTaskDaemon waited for mmap_lock, in total"),
     Metric(

@@ -25,6 +25,7 @@ REASONS = (
 EVIDENCE = ("mmap_lock", "contention", "blocked_reason")
 LOCKS: tuple[Lock, ...] = ("mmap_lock", "vma_lock")
 MMAP_LOCK, VMA_LOCK = range(2)
+WAIT_PARTS = ("behind", "running", "runnable", "asleep")  # of a wait for mmap_lock, columns of lock_waits
 VMA_EVIDENCE = ("exact", "inferred", "unknown")
 INVERSION_KINDS = ("direct", "chained")
 
@@ -79,6 +80,10 @@ LOCK_WAITS = Table(
         _QUALITY,
         Column("call", "int32", "", "row of syscall_calls it was made in; -1 none, -2 not known"),
         Column("contended", "int8", "", "1 a contention event lies inside, 0 none does, -1 contention events are not there"),
+        Column("behind_ns", "int64", "ns", "a hold of another thread stood in front of it"),
+        Column("running_ns", "int64", "ns", "the rest: the thread ran (it spun, or paid for the trace)"),
+        Column("runnable_ns", "int64", "ns", "the rest: runnable after the release, or preempted"),
+        Column("asleep_ns", "int64", "ns", "the rest: asleep, and nothing shows behind whom"),
     ),
 )  # fmt: skip
 LOCK_HOLDS = Table(

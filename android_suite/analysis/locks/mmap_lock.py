@@ -12,6 +12,7 @@ from android_suite.analysis.ids import TidIndex, count_lockers, number_mms
 from android_suite.analysis.jit import Array, frozen
 from android_suite.analysis.locks import mmap_rows, mmap_scan
 from android_suite.analysis.locks.mmap_edges import list_edge_segments
+from android_suite.analysis.locks.wait_split import split_waits
 from android_suite.analysis.loss import Losses
 from android_suite.analysis.sched import Timeline, ran_through
 from android_suite.tables import events
@@ -67,11 +68,14 @@ def measure_mmap_lock(trace: Trace, timeline: Timeline, losses: Losses) -> MmapL
     good_wait, good_hold = (f["quality"].to_numpy() != UNKNOWN for f in (wait_frame, hold_frame))
     via = segments[:, 4]
     trusted = good_wait[segments[:, 0]] & good_hold[segments[:, 1]] & ((via < 0) | good_wait[via])
+    segments = segments[trusted & (segments[:, 3] > segments[:, 2])]
+    tid, start, end = (wait_frame[c].to_numpy() for c in ("tid", "start_ns", "end_ns"))
+    wait_frame = wait_frame.assign(**split_waits(timeline, tid, start, end, segments))
     return MmapLock(
         waits=wait_frame,
         holds=hold_frame,
         calls=calls,
-        segments=segments[trusted & (segments[:, 3] > segments[:, 2])],
+        segments=segments,
         contention_wait=con_wait,
         lock_offset=_lock_offset(con, con_wait, wait_frame),
         lockers=lockers,
@@ -115,7 +119,10 @@ def _scan(
 
 def _frame(table: Table, columns: mmap_rows.Waits | mmap_rows.Holds | mmap_rows.Calls, rows: int) -> pd.DataFrame:
     """The first rows of the room, without a copy."""
-    return make_frame(table, {c: getattr(columns, c)[:rows] for c in table.dtypes})
+    found = {c: getattr(columns, c)[:rows] for c in columns._fields if c in table.dtypes}
+    # What waits consist of is told later (analysis.locks.wait_split), over what is 0 here and takes no room.
+    later = {c: np.broadcast_to(np.int64(0), rows) for c in table.dtypes if c not in found}
+    return make_frame(table, {**found, **later})
 
 
 def _born(trace: Trace, index: TidIndex) -> I64:

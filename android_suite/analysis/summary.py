@@ -164,7 +164,7 @@ def _mmap_locks(analysis: Analysis) -> list[LockSummary]:
     length = (trusted["end_ns"] - trusted["start_ns"]).rename("ns")
     wait = length.groupby([trusted["tid"], trusted["write"]]).agg(["size", "sum", "max"])
     hold = _hold_times(holds[holds["quality"] != UNKNOWN])
-    parts = trusted[[f"{part}_ns" for part in WAIT_PARTS]].groupby([trusted["tid"], trusted["write"]]).sum()
+    split = {key: _wait_split(own) for key, own in _groups(trusted, ["tid", "write"])}
     doubt = waits["quality"].groupby([waits["tid"], waits["write"]]).max()
     unsure = holds["how"].eq(2).groupby([holds["tid"], holds["write"]]).any()
     who, rows = _threads(analysis), []
@@ -180,7 +180,7 @@ def _mmap_locks(analysis: Analysis) -> list[LockSummary]:
                 waits=count,
                 wait_total_ns=total,
                 wait_max_ns=longest,
-                wait_split_ns=_wait_split(parts, key, total),
+                wait_split_ns=split.get(key) or _wait_split(trusted[:0]),
                 holds=holds_of,
                 hold_total_ns=held,
                 hold_max_ns=held_longest,
@@ -190,12 +190,10 @@ def _mmap_locks(analysis: Analysis) -> list[LockSummary]:
     return sorted(rows, key=lambda row: -(row.wait_total_ns or 0))
 
 
-def _wait_split(parts: pd.DataFrame, key: tuple[int, bool], total: int) -> dict[str, int]:
-    """What the waits of a thread in one mode consist of; what no state is known of is ``unknown``."""
-    told = dict.fromkeys(WAIT_PARTS, 0)
-    if key in parts.index:
-        told = dict(zip(WAIT_PARTS, (int(ns) for ns in parts.loc[key].to_numpy()), strict=True))
-    return {**told, "unknown": total - sum(told.values())}
+def _wait_split(waits: pd.DataFrame) -> dict[str, int]:
+    """What waits for mmap_lock consist of; what no state is known of is ``unknown``."""
+    told = {part: int(waits[f"{part}_ns"].sum()) for part in WAIT_PARTS}
+    return {**told, "unknown": int((waits["end_ns"] - waits["start_ns"]).sum()) - sum(told.values())}
 
 
 def _vma_locks(analysis: Analysis) -> list[LockSummary]:

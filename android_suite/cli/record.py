@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from contextlib import AbstractContextManager
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -142,14 +145,15 @@ def command(
         def work(writer: RunWriter) -> None:
             _drive(boot, scenarios, writer, options)
 
-    run = record_run(
-        folder,
-        work,
-        label=label,
-        mode="deterministic" if deterministic else "realtime",
-        overlays=overlay_digests,
-        say=say,
-    )
+    with _end_as_interrupted():
+        run = record_run(
+            folder,
+            work,
+            label=label,
+            mode="deterministic" if deterministic else "realtime",
+            overlays=overlay_digests,
+            say=say,
+        )
     if as_json:
         print_json({"path": str(run.path), "iterations": [i.status for i in run.manifest.iterations]})
     else:
@@ -163,6 +167,19 @@ def command(
     for each in doubtful:
         say(f"android-suite: {each.directory} is {each.status}: {show_foreign(each.reason, longest=2000)}")
     return EvidenceError.exit_code if doubtful else 0
+
+
+@contextmanager
+def _end_as_interrupted() -> Iterator[None]:
+    """SIGTERM, with which CI ends a job, cleans up as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _drive(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -136,3 +137,14 @@ def test_a_fault_in_it_is_named(words: str, capsys: pytest.CaptureFixture[str], 
 def test_the_offline_half_does_not_care(tmp_path: Path, small_trace: Path) -> None:
     (tmp_path / "suite.toml").write_text("what is this")
     assert run(["analyze", str(small_trace), "--json"]) == 0
+
+
+def test_sigterm_ends_a_recording_as_an_interrupt_does(
+    lab_kernels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(boot, "VirtualDevice", lambda **_: os.kill(os.getpid(), signal.SIGTERM))
+    kernel = lab_kernels / "linux-7.3.4-lab-per-vma.arm64.Image.gz"
+    assert run(["record", "gc_stress", "--kernel", str(kernel), "-o", str(tmp_path / "out")]) == 130
+    assert not (tmp_path / "out").exists(), "nothing was recorded"
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -142,6 +142,15 @@ def _task(
     )
 
 
+def _vma_start_write(name: str, kind: str) -> Event:
+    """``p:kprobes/vma_start_write __vma_start_write`` and ``r:kprobes/vma_start_write_return __vma_start_write``."""
+    return Event(
+        name=f"kprobes:{name}",
+        table=events.VMA_START_WRITE,
+        constants={"kind": events.VMA_START_WRITE_KINDS.index(kind)},
+    )
+
+
 # In the order in which the Perfetto writer describes them. Of events that are alike in table and constants, the first is
 # the one that rows are written as.
 EVENTS: tuple[Event, ...] = (
@@ -227,6 +236,8 @@ EVENTS: tuple[Event, ...] = (
     ),
     _raw_syscall("enter", arrays={"args": "arg"}),
     _raw_syscall("exit", ret=_at("ret")),
+    _vma_start_write("vma_start_write", "enter"),
+    _vma_start_write("vma_start_write_return", "exit"),
     Event(
         name="ftrace:print",
         table=events.MARKER,

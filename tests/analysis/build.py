@@ -69,6 +69,9 @@ class TraceBuilder:
     def fault(self, ts: int, tid: int, *, cpu: int = 0) -> TraceBuilder:
         return self._add("page_fault", ts, cpu, tid, 0x7000, 0x4000, 6)
 
+    def probe(self, ts: int, tid: int, kind: str) -> TraceBuilder:
+        return self._add("vma_start_write", ts, 0, tid, events.VMA_START_WRITE_KINDS.index(kind))
+
     def contend(self, ts: int, tid: int, addr: int, flags: int | None, ret: int = 0) -> TraceBuilder:
         kind = 1 if flags is None else 0
         return self._add("contention", ts, 0, tid, kind, addr, flags or 0, ret)

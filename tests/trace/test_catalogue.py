@@ -12,7 +12,7 @@ from android_suite.trace.perfetto.numbers import has_field, message_of_event, nu
 
 HEAD = {"seq", "ts_ns", "cpu", "tid"}
 # Perfetto writes these as generic events; every other event of the catalogue has a message of its own.
-GENERIC = {"mmap_lock", "lock", "exceptions"}
+GENERIC = {"mmap_lock", "lock", "exceptions", "kprobes"}
 every_event = pytest.mark.parametrize("event", EVENTS, ids=lambda e: e.name)
 
 

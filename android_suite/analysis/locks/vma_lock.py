@@ -91,15 +91,15 @@ def measure_vma_waits(
     reads = _in_per_vma_section(calls, madvise, holder_call, faulting, sleeps) & _same_process(threads, sleeps)
     # A gap may have hidden the waking itself, or that the reader left and came again.
     reads &= ~losses.any_cpu.touch(sleeps.start_ns, sleeps.end_ns)
-    sure_hold = (hold < 0) | (locks.holds["quality"].to_numpy()[np.maximum(hold, 0)] != UNKNOWN)
+    sure_hold = np.append(locks.holds["quality"].to_numpy(), EXACT)[hold] != UNKNOWN
     evidence = np.select([named, reads & woken & sure_hold], [TOLD, INFERRED], UNTOLD)
     holder = np.where((evidence != UNTOLD) & (sleeps.waker > 0), sleeps.waker, -1)
     quality = np.select([evidence == UNTOLD, ~woken], [UNKNOWN, LOWER_BOUND], EXACT)
-    mm = np.where(hold >= 0, locks.holds["mm"].to_numpy()[np.maximum(hold, 0)], 0) if len(locks.holds) else 0
+    mm = np.append(locks.holds["mm"].to_numpy(), np.uint64(0))[hold]
     return make_frame(
         VMA_WAITS,
         {
-            "tid": sleeps.tid, "mm": np.broadcast_to(mm, len(sleeps)).astype(np.uint64), "start_ns": sleeps.start_ns,
+            "tid": sleeps.tid, "mm": mm, "start_ns": sleeps.start_ns,
             "end_ns": sleeps.end_ns, "runnable_ns": sleeps.runnable_ns, "hold": hold, "call": own_call.astype(np.int32),
             "holder_tid": holder.astype(np.int32),
             "holder_call": np.where(holder >= 0, np.maximum(holder_call, -1), -1).astype(np.int32),
@@ -184,8 +184,8 @@ def _in_per_vma_section(
     """
     per_vma = np.zeros(len(calls) + 1, np.bool_)
     per_vma[madvise["call"].to_numpy()[madvise["path"].to_numpy() == _PER_VMA]] = True
-    before = np.append(calls["start_ns"].to_numpy(), _NEVER)[call] <= sleeps.start_ns
-    return np.asarray((call >= 0) & per_vma[call] & before | (call < 0) & faulting, np.bool_)
+    before = np.append(calls["start_ns"].to_numpy(), _NEVER)[np.maximum(call, -1)] <= sleeps.start_ns
+    return np.asarray((call >= 0) & per_vma[np.maximum(call, -1)] & before | (call < 0) & faulting, np.bool_)
 
 
 def _same_process(threads: pd.DataFrame, sleeps: Sleeps) -> Bools:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 from android_suite.analysis.pipeline import Analysis, analyze_trace
 from android_suite.analysis.summary import summarize_analysis
 from android_suite.tables.derived import EXACT, INVERSION_KINDS, LOCKS, UNKNOWN, VMA_EVIDENCE
+from android_suite.trace.detect import open_trace
 from tests.analysis.build import APP, BINDER, GC, TraceBuilder
 
 RENDER = 103
@@ -149,6 +152,30 @@ def test_a_blocked_reason_of_another_kind_takes_it_out(caller: str, *, io: bool)
     analysis = analyze_trace(reader(b, 90, 152).trace())
     assert waits(analysis) == []
     assert metric(analysis, "invertedMs") == (0.0, "exact")
+
+
+def test_a_probe_around_it_makes_it_exact_and_one_elsewhere_does_not() -> None:
+    for begin, end, evidence in ((103, 154, "exact"), (20, 30, "unknown")):
+        b = awake(TraceBuilder(), (APP, 110), (GC, 124)).enter(60, GC, "ioctl").leave(200, GC, "ioctl")
+        b = writer(b, 100, 150).probe(begin, APP, "enter").probe(end, APP, "exit")
+        assert waits(analyze_trace(b.trace()))[0][-1] == evidence
+
+
+def test_probes_are_read_from_text(tmp_path: Path) -> None:
+    file = tmp_path / "trace.txt"
+    file.write_text(
+        "# tracer: nop\n"
+        " app-1000 ( 1000) [000] ..... 1.000010: vma_start_write: (__vma_start_write+0x0/0x160)\n"
+        " app-1000 ( 1000) [000] d.... 1.000020: sched_switch: prev_comm=app prev_pid=1000 prev_prio=110 prev_state=D ==> "
+        "next_comm=swapper/0 next_pid=0 next_prio=120\n"
+        " gc-1010 ( 1000) [001] d.... 1.000070: sched_waking: comm=app pid=1000 prio=110 target_cpu=000\n"
+        " <idle>-0 (-----) [000] d.... 1.000080: sched_switch: prev_comm=swapper/0 prev_pid=0 prev_prio=120 prev_state=R ==> "
+        "next_comm=app next_pid=1000 next_prio=110\n"
+        " app-1000 ( 1000) [000] ..... 1.000090: vma_start_write_return: (mprotect_fixup+0x1/0x3 <- __vma_start_write)\n"
+    )
+    # mmap_lock events were not recorded, and still it is known what this sleep was for.
+    analysis = analyze_trace(open_trace(file))
+    assert waits(analysis) == [(1000, 1_000_020_000, 1_000_070_000, 1010, "untraced", "exact")]
 
 
 def test_a_mutex_that_is_contended_in_the_hold_is_another_lock() -> None:

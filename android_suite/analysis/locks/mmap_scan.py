@@ -44,6 +44,49 @@ def _lose(waits: Waits, holds: Holds, slot: Any, ts: int) -> None:
 
 
 @compiled
+def _begin_wait(waits: Waits, n: int, tid: int, mm: int, write: bool, ts: int, seq: int, end_ns: int) -> None:
+    """Writes wait ``n`` as it is while its end is not seen."""
+    waits.tid[n], waits.mm[n], waits.write[n] = tid, mm, write
+    waits.start_ns[n], waits.start_seq[n], waits.end_ns[n], waits.end_seq[n] = ts, seq, end_ns, -1
+    waits.outcome[n], waits.quality[n] = CUT, LOWER_BOUND
+
+
+@compiled
+def _put_hold(holds: Holds, n: int, tid: int, mm: int, write: bool, how: int, call: int, wait: int) -> None:
+    """Writes what hold ``n`` is; its times and quality are the caller's."""
+    holds.tid[n], holds.mm[n], holds.write[n], holds.downgrade_ns[n] = tid, mm, write, -1
+    holds.how[n], holds.call[n], holds.wait[n] = how, call, wait
+
+
+@compiled
+def _take_call(
+    calls_in: CallEvents, j: int, thread: Any, tid: int, calls: Calls, n: int, start_ns: int, end_ns: int
+) -> int:
+    """Begins or ends a call by event ``j``; returns how many calls there are then."""
+    c, enters, ts, call = thread.call, calls_in.kind[j] == 0, calls_in.ts[j], calls_in.call[j]
+    if c >= 0 and (enters or calls.call[c] != call):  # the exit of this one was not seen
+        calls.quality[c] = UNKNOWN
+        c = -1
+    if c >= 0:
+        calls.end_ns[c], calls.end_seq[c], calls.ret[c], calls.quality[c] = ts, calls_in.seq[j], calls_in.ret[j], EXACT
+    else:
+        calls.tid[n], calls.call[n], calls.nr[n] = tid, call, calls_in.nr[j]
+        calls.quality[n], calls.lock_mm[n], calls.lock_wait_ns[n] = LOWER_BOUND, 0, 0
+        if enters:
+            calls.start_ns[n], calls.start_seq[n] = ts, calls_in.seq[j]
+            calls.end_ns[n], calls.end_seq[n], calls.ret[n] = end_ns, -1, 0
+            calls.arg0[n], calls.arg1[n] = calls_in.arg0[j], calls_in.arg1[j]
+            calls.arg2[n], calls.arg3[n] = calls_in.arg2[j], calls_in.arg3[j]
+        else:
+            calls.start_ns[n], calls.start_seq[n] = start_ns, -1
+            calls.end_ns[n], calls.end_seq[n], calls.ret[n] = ts, calls_in.seq[j], calls_in.ret[j]
+            calls.arg0[n] = calls.arg1[n] = calls.arg2[n] = calls.arg3[n] = 0
+        n += 1
+    thread.call, thread.locked, thread.tried = n - 1 if enters else -1, False, -1
+    return n
+
+
+@compiled
 def scan(
     locks: LockEvents,
     calls_in: CallEvents,
@@ -94,29 +137,9 @@ def scan(
         call_seq = calls_in.seq[j] if j < calls_in.seq.shape[0] else top
         con_seq = cons.seq[k] if k < cons.seq.shape[0] else top
         if call_seq < lock_seq and call_seq <= con_seq:
-            t, ts, call = calls_in.tidx[j], calls_in.ts[j], calls_in.call[j]
-            thread = threads[t]
-            c, enters = thread.call, calls_in.kind[j] == 0
-            if c >= 0 and (enters or calls.call[c] != call):  # the exit of this one was not seen
-                calls.quality[c] = UNKNOWN
-                c = -1
-            if enters or c < 0:
-                calls.tid[n_call], calls.call[n_call], calls.nr[n_call] = tids[t], call, calls_in.nr[j]
-                calls.quality[n_call], calls.lock_mm[n_call], calls.lock_wait_ns[n_call] = LOWER_BOUND, 0, 0
-                if enters:
-                    calls.start_ns[n_call], calls.start_seq[n_call] = ts, call_seq
-                    calls.end_ns[n_call], calls.end_seq[n_call], calls.ret[n_call] = end_ns, -1, 0
-                    calls.arg0[n_call], calls.arg1[n_call] = calls_in.arg0[j], calls_in.arg1[j]
-                    calls.arg2[n_call], calls.arg3[n_call] = calls_in.arg2[j], calls_in.arg3[j]
-                else:
-                    calls.start_ns[n_call], calls.start_seq[n_call] = start_ns, -1
-                    calls.end_ns[n_call], calls.end_seq[n_call], calls.ret[n_call] = ts, call_seq, calls_in.ret[j]
-                    calls.arg0[n_call] = calls.arg1[n_call] = calls.arg2[n_call] = calls.arg3[n_call] = 0
-                n_call += 1
-            else:
-                calls.end_ns[c], calls.end_seq[c], calls.ret[c], calls.quality[c] = ts, call_seq, calls_in.ret[j], EXACT
-            thread.call, thread.locked, thread.tried = n_call - 1 if enters else -1, False, -1
-            thread.seen = thread.called = gap  # the gap of the last lock event: never later than the true one
+            t = calls_in.tidx[j]
+            n_call = _take_call(calls_in, j, threads[t], tids[t], calls, n_call, start_ns, end_ns)
+            threads[t].seen = threads[t].called = gap  # the gap of the last lock event: never later than the true one
             j += 1
             continue
         if con_seq < lock_seq:
@@ -164,10 +187,7 @@ def scan(
                 free = at
             if in_call >= 0 and not thread.locked and thread.tried != m:
                 calls.lock_mm[in_call], thread.locked = mms[m], True
-            waits.tid[n_wait], waits.mm[n_wait], waits.write[n_wait] = tids[t], mms[m], write
-            waits.start_ns[n_wait], waits.start_seq[n_wait] = ts, lock_seq
-            waits.end_ns[n_wait], waits.end_seq[n_wait] = end_ns, -1
-            waits.outcome[n_wait], waits.quality[n_wait] = CUT, LOWER_BOUND
+            _begin_wait(waits, n_wait, tids[t], mms[m], write, ts, lock_seq, end_ns)
             waits.call[n_wait], waits.contended[n_wait] = in_call, uncontended
             slot = slots[free]
             slot.state, slot.mm, slot.write, slot.row, slot.segment = WAITING, m, write, n_wait, -1
@@ -201,11 +221,9 @@ def scan(
             else:
                 how = BY_TRYLOCK if known else BY_UNKNOWN
             if take:
-                holds.tid[n_hold], holds.mm[n_hold], holds.write[n_hold] = tids[t], mms[m], write
+                _put_hold(holds, n_hold, tids[t], mms[m], write, how, in_call, wait)
                 holds.start_ns[n_hold], holds.start_seq[n_hold] = ts, lock_seq
-                holds.end_ns[n_hold], holds.end_seq[n_hold], holds.downgrade_ns[n_hold] = end_ns, -1, -1
-                holds.how[n_hold], holds.quality[n_hold] = how, LOWER_BOUND
-                holds.call[n_hold], holds.wait[n_hold] = in_call, wait
+                holds.end_ns[n_hold], holds.end_seq[n_hold], holds.quality[n_hold] = end_ns, -1, LOWER_BOUND
                 slot = slots[free]
                 slot.state, slot.mm, slot.write, slot.row = HOLDING, m, write, n_hold
                 if gap % 2 == 0:
@@ -220,12 +238,10 @@ def scan(
             if state == WAITING:
                 _lose(waits, holds, slots[at], ts)
                 queue.leave(slots, lists, at)
-            holds.tid[n_hold], holds.mm[n_hold], holds.write[n_hold] = tids[t], mms[m], write
+            _put_hold(holds, n_hold, tids[t], mms[m], write, BY_CUT, CALL_UNKNOWN, -1)
             holds.start_ns[n_hold], holds.start_seq[n_hold] = start_ns, -1
-            holds.end_ns[n_hold], holds.end_seq[n_hold], holds.downgrade_ns[n_hold] = ts, lock_seq, -1
-            holds.how[n_hold] = BY_CUT
+            holds.end_ns[n_hold], holds.end_seq[n_hold] = ts, lock_seq
             holds.quality[n_hold] = UNKNOWN if thread.seen >= 0 or state == WAITING else LOWER_BOUND
-            holds.call[n_hold], holds.wait[n_hold] = CALL_UNKNOWN, -1
             n_hold += 1
         thread.tried = m if kind == _ACQUIRE and not locks.success[i] and state != WAITING else -1
         thread.seen = gap

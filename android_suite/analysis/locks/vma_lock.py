@@ -88,14 +88,16 @@ def measure_vma_waits(
     # Where faults have no event of their own (arm64), a thread outside every recorded call is in one, or in a call that
     # takes no mmap_lock; and those wake nobody who is in D and not in the contention events.
     faulting = np.isin(operation, (FAULT,) if len(trace["page_fault"]) else (FAULT, UNTRACED))
-    reads = _in_per_vma_section(calls, madvise, holder_call, faulting, sleeps) & _same_process(threads, sleeps)
+    mm = np.append(locks.holds["mm"].to_numpy(), np.uint64(0))[hold]
+    reads = _in_per_vma_section(calls, madvise, holder_call, faulting, sleeps) & _same_process(
+        threads, sleeps, locks.lockers, mm
+    )
     # A gap may have hidden the waking itself, or that the reader left and came again.
     reads &= ~losses.any_cpu.touch(sleeps.start_ns, sleeps.end_ns)
     sure_hold = np.append(locks.holds["quality"].to_numpy(), EXACT)[hold] != UNKNOWN
     evidence = np.select([named, reads & woken & sure_hold], [TOLD, INFERRED], UNTOLD)
     holder = np.where((evidence != UNTOLD) & (sleeps.waker > 0), sleeps.waker, -1)
     quality = np.select([evidence == UNTOLD, ~woken], [UNKNOWN, LOWER_BOUND], EXACT)
-    mm = np.append(locks.holds["mm"].to_numpy(), np.uint64(0))[hold]
     return make_frame(
         VMA_WAITS,
         {
@@ -188,11 +190,24 @@ def _in_per_vma_section(
     return np.asarray((call >= 0) & per_vma[np.maximum(call, -1)] & before | (call < 0) & faulting, np.bool_)
 
 
-def _same_process(threads: pd.DataFrame, sleeps: Sleeps) -> Bools:
-    """Whether the waker shares the sleeper's address space, as threads of one process do."""
-    tgid = threads.set_index("tid")["tgid"]
+def _same_process(threads: pd.DataFrame, sleeps: Sleeps, lockers: pd.DataFrame, mm: np.ndarray) -> Bools:
+    """Whether the waker shares the sleeper's address space, as threads of one process do.
+
+    Where the process of either was inferred, the mm that is held also has to be the one that the waker locks most.
+    """
+    tgid, inferred = (threads.set_index("tid")[name] for name in ("tgid", "inferred"))
     waiter, waker = (tgid.reindex(t, fill_value=-1).to_numpy() for t in (sleeps.tid, sleeps.waker))
-    return np.asarray((waiter > 0) & (waiter == waker), np.bool_)
+    guessed = (
+        inferred.reindex(sleeps.tid, fill_value=True).to_numpy()
+        | inferred.reindex(sleeps.waker, fill_value=True).to_numpy()
+    )
+    most = (
+        lockers.drop_duplicates("tid", keep="last")
+        .set_index("tid")["mm"]
+        .reindex(sleeps.waker, fill_value=0)
+        .to_numpy()
+    )
+    return np.asarray((waiter > 0) & (waiter == waker) & (~guessed | (most == mm)), np.bool_)
 
 
 def _calls_of_wakers(calls: pd.DataFrame, sleeps: Sleeps, losses: Losses) -> np.ndarray:

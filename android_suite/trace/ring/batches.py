@@ -1,9 +1,9 @@
 """Streams of pages to batches of merged events: the engine under every binary ftrace reader.
 
 Memory is bounded whatever the size of the trace: each CPU has two slots of a shared arena, filled in turns; a batch is
-what can be merged before a slot has to be filled again, and not more than stays in the processor's cache. Positions in a
-batch are words of the arena. A batch holds until the second one after it is asked for, so that its rows can be written
-while the next is merged. The merged order does not depend on the size of slots and batches.
+what can be merged before a slot has to be filled again. Positions in a batch are words of the arena. A batch holds until
+the second one after it is asked for, so that its rows can be written while the next is merged. The merged order does not
+depend on the size of slots and batches.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from android_suite.trace.ring.page_stream import PageReader, PageStream
 
 Array = npt.NDArray[Any]
 
-SLOT_BYTES = 1 << 20  # measured: smaller costs calls, larger leaves the processor's cache
-BATCH_EVENTS = 1 << 16
+SLOT_BYTES = 4 << 20  # measured: smaller costs calls, which threads have to take turns for; larger gains nothing
+BATCH_EVENTS = 1 << 18
 ARENA_BYTES = 64 << 20
 MAX_ARENA_BYTES = 128 << 20  # one page of each CPU at least; kernels make pages of up to 512 KiB
 MAX_STREAMS = 4096

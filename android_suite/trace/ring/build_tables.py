@@ -108,9 +108,8 @@ class RingTables:
             batch.kind, batch.where, batch.size, self._table_of, self._needed, start, order, row, where, rows
         ):
             self._refuse_short_record(batch)
-        self.threads.note(batch)
         workers.finish()
-        tasks = []
+        tasks: list[Callable[[], None]] = [partial(self.threads.note, batch)]
         for number, store in enumerate(self._stores):
             count = int(rows[number])
             if count:

@@ -86,6 +86,10 @@ def open_page(browser: webdriver.Chrome, file: Path, width: int) -> None:
     browser.get(file.as_uri())
 
 
+def unfold(browser: webdriver.Chrome) -> None:
+    browser.execute_script("document.querySelectorAll('details').forEach(e => e.open = true)")
+
+
 def requests_of(browser: webdriver.Chrome) -> list[str]:
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     sent = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
@@ -109,13 +113,15 @@ def test_tables_and_charts_are_there(browser: webdriver.Chrome, page: tuple[str,
     name, file = page
     open_page(browser, file, 1200)
     rows = browser.find_elements(
-        By.CSS_SELECTOR, "#verdict-table tbody tr:not(.group), #other-table tbody tr:not(.group)"
+        By.CSS_SELECTOR,
+        "#verdict-table tbody tr:not(.group), #other-table tbody tr:not(.group), #same-table tbody tr:not(.group)",
     )
-    assert len(rows) == 23
-    word = {"good": "BETTER", "bad": "WORSE", "undecided": "UNDECIDED"}[name]
-    assert any(word in row.text for row in rows)
+    assert len(rows) == (24 if name == "moved" else 22)
+    word = {"good": "BETTER", "bad": "WORSE", "undecided": "UNDECIDED", "moved": "MOVED"}[name]
+    assert any(word in row.text for row in rows) or name == "moved"
     assert word in browser.find_element(By.CSS_SELECTOR, ".result").text or name == "good"
     assert len(browser.find_elements(By.CSS_SELECTOR, "#paths-table tbody tr")) == 2
+    unfold(browser)
     charts = browser.find_elements(By.CSS_SELECTOR, "figure svg[role=img]")
     assert len(charts) >= 12
     assert all(chart.size["height"] > 40 and chart.size["width"] > 200 for chart in charts)
@@ -126,6 +132,7 @@ def test_tables_and_charts_are_there(browser: webdriver.Chrome, page: tuple[str,
 def test_a_phone_needs_no_sideways_scrolling(browser: webdriver.Chrome, page: tuple[str, Path]) -> None:
     _, file = page
     open_page(browser, file, 360)
+    unfold(browser)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
     wide: list[str] = browser.execute_script(
         "return [...document.querySelectorAll('main *')].filter(e => !e.closest('svg, thead') && "
@@ -137,6 +144,24 @@ def test_a_phone_needs_no_sideways_scrolling(browser: webdriver.Chrome, page: tu
         "s.viewBox.baseVal.width)"
     )
     assert min(scales) > 0.85  # labels of 11 px stay above 9
+
+
+def test_the_first_screen_holds_verdict_and_pictures(browser: webdriver.Chrome, page: tuple[str, Path]) -> None:
+    _, file = page
+    open_page(browser, file, 1160)
+    places: list[float] = browser.execute_script(
+        "return ['.result', '#highlights .card:last-child', 'nav'].map("
+        "s => document.querySelector(s).getBoundingClientRect().bottom)"
+    )
+    assert places == sorted(places)
+    assert places[-1] < 1200
+    assert 3 <= len(browser.find_elements(By.CSS_SELECTOR, "#highlights .card")) <= 5
+    length: float = browser.execute_script("return document.documentElement.scrollHeight")
+    assert length < 6500, "the report was 12,500 px long, and that was too long"
+    wide: list[str] = browser.execute_script(
+        "return [...document.querySelectorAll('table')].filter(e => e.getBoundingClientRect().right > 1160).map(e => e.id)"
+    )
+    assert wide == []
 
 
 def test_it_prints(browser: webdriver.Chrome, page: tuple[str, Path]) -> None:

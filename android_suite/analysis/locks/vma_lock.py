@@ -190,24 +190,24 @@ def _in_per_vma_section(
     return np.asarray((call >= 0) & per_vma[np.maximum(call, -1)] & before | (call < 0) & faulting, np.bool_)
 
 
-def _same_process(threads: pd.DataFrame, sleeps: Sleeps, lockers: pd.DataFrame, mm: np.ndarray) -> Bools:
+def _same_process(
+    threads: pd.DataFrame, sleeps: Sleeps, lockers: pd.DataFrame, mm: np.ndarray, in_call: Bools
+) -> Bools:
     """Whether the waker shares the sleeper's address space, as threads of one process do.
 
-    Where the process of either was inferred, the mm that is held also has to be the one that the waker locks most.
+    Where the process of either was inferred, the mm that is held also has to be the one that the waker locks most, and the
+    waker has to be in a call: an interrupt may have come to any thread that is in none.
     """
     tgid, inferred = (threads.set_index("tid")[name] for name in ("tgid", "inferred"))
     waiter, waker = (tgid.reindex(t, fill_value=-1).to_numpy() for t in (sleeps.tid, sleeps.waker))
-    guessed = (
-        inferred.reindex(sleeps.tid, fill_value=True).to_numpy()
-        | inferred.reindex(sleeps.waker, fill_value=True).to_numpy()
-    )
+    guessed = np.isin(sleeps.tid, inferred.index[inferred]) | np.isin(sleeps.waker, inferred.index[inferred])
     most = (
         lockers.drop_duplicates("tid", keep="last")
         .set_index("tid")["mm"]
         .reindex(sleeps.waker, fill_value=0)
         .to_numpy()
     )
-    return np.asarray((waiter > 0) & (waiter == waker) & (~guessed | (most == mm)), np.bool_)
+    return np.asarray((waiter > 0) & (waiter == waker) & (~guessed | (in_call & (most == mm))), np.bool_)
 
 
 def _calls_of_wakers(calls: pd.DataFrame, sleeps: Sleeps, losses: Losses) -> np.ndarray:

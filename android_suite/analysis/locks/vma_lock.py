@@ -89,9 +89,8 @@ def measure_vma_waits(
     # takes no mmap_lock; and those wake nobody who is in D and not in the contention events.
     faulting = np.isin(operation, (FAULT,) if len(trace["page_fault"]) else (FAULT, UNTRACED))
     mm = np.append(locks.holds["mm"].to_numpy(), np.uint64(0))[hold]
-    reads = _in_per_vma_section(calls, madvise, holder_call, faulting, sleeps) & _same_process(
-        threads, sleeps, locks.lockers, mm
-    )
+    reads = _in_per_vma_section(calls, madvise, holder_call, faulting, sleeps)
+    reads &= _same_process(threads, sleeps, locks.lockers, mm, np.asarray(holder_call >= 0, np.bool_))
     # A gap may have hidden the waking itself, or that the reader left and came again.
     reads &= ~losses.any_cpu.touch(sleeps.start_ns, sleeps.end_ns)
     sure_hold = np.append(locks.holds["quality"].to_numpy(), EXACT)[hold] != UNKNOWN

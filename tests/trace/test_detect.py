@@ -37,7 +37,7 @@ def zipped(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     "pack",
     [
-        bytes, gzip.compress, zipped, zstandard.ZstdCompressor().compress, lambda d: zipped(gzip.compress(d)),
+        bytes, gzip.compress, zipped, zstandard.ZstdCompressor().compress, lambda d: zipped(gzip.compress(d, mtime=0)),
         lambda d: b"capturing trace... done\nTRACE:\n" + zlib.compress(d),
         lambda d: b'<!DOCTYPE html><script class="trace-data" type="application/text">\n' + d + b"</script>",
     ],
@@ -59,10 +59,10 @@ def test_twenty_events_in_any_wrapping(tmp_path: Path, pack: object) -> None:
         (b"\x7fELF\2\1\1", UsageError, "ELF"),
         (b"\0\1\2\3" * 100, UsageError, "binary"),
         (b"just words\n" * 50, TraceError, "ftrace text"),
-        (gzip.compress(b""), TraceError, "empty"),
+        (gzip.compress(b"", mtime=0), TraceError, "empty"),
         (b"PK\x03\x04" + b"junk" * 20, TraceError, "zip"),
         (b"\x28\xb5\x2f\xfd" + b"junk" * 20, TraceError, "zstd"),
-        (gzip.compress(gzip.compress(gzip.compress(gzip.compress(TWENTY)))), TraceError, "layers"),
+        (gzip.compress(gzip.compress(gzip.compress(gzip.compress(TWENTY), mtime=0))), TraceError, "layers"),
         (b"\x17\x08\x44tracing6\0", TraceError, "expected"),
     ],
 )
@@ -125,7 +125,7 @@ def test_a_large_first_packet_of_packed_packets_is_perfetto() -> None:
 def test_an_unknown_compression_inside_an_archive_names_the_archive(tmp_path: Path) -> None:
     data = make_dat_v7(make_layout(), [DatBuffer(cpus={0: b""})]).replace(b"none\0001\0", b"nine\0001\0")
     file = tmp_path / "t.dat.gz"
-    file.write_bytes(gzip.compress(data))
+    file.write_bytes(gzip.compress(data, mtime=0))
     with pytest.raises(Unsupported, match=r"t\.dat\.gz, unpacked, is compressed with 'nine'"):
         open_trace(file)
 
@@ -144,7 +144,7 @@ def tarred(data: bytes, mode: str = "w") -> bytes:
     "pack",
     [
         lzma.compress, bz2.compress, tarred, lambda d: tarred(d, "w:gz"), lambda d: tarred(d, "w:xz"),
-        lambda d: tarred(gzip.compress(d)), lambda d: zipped(tarred(d)), lambda d: d.replace(b"\n", b"\r\n"),
+        lambda d: tarred(gzip.compress(d, mtime=0)), lambda d: zipped(tarred(d)), lambda d: d.replace(b"\n", b"\r\n"),
         lambda d: b"\xef\xbb\xbf" + d, lambda d: d.decode().encode("utf-16-le"), lambda d: d.decode().encode("utf-16-be"),
         lambda d: d.decode().encode("utf-16"), lambda d: zipped(d.decode().replace("\n", "\r\n").encode("utf-16")),
     ],
@@ -169,7 +169,9 @@ def bug_report(**files: bytes) -> bytes:
 
 def test_bug_reports(tmp_path: Path) -> None:
     path = tmp_path / "bugreport.zip"
-    path.write_bytes(bug_report(FS__data__local__traces__a=gzip.compress(TWENTY), FS__data__anr__b=b"----- pid 1 at 1"))
+    path.write_bytes(
+        bug_report(FS__data__local__traces__a=gzip.compress(TWENTY, mtime=0), FS__data__anr__b=b"----- pid 1 at 1")
+    )
     trace = open_trace(path)
     assert trace.source.events == 20
     assert "read FS/data/local/traces/a of the archive" in trace.source.notes
@@ -211,10 +213,10 @@ def test_the_good_part_of_a_cut_file(tmp_path: Path, pack: Callable[[bytes], byt
     ("content", "word"),
     [
         (b" \n[\n{", r"JSON"), (b'\n{"a": 1, "traceEvents": [', "Chrome"), (b'[{"ph": "X"}]', "Chrome"),
-        (gzip.compress(b'[{"ph" : "X"}]'), "Chrome"), ('{"traceEvents": []}'.encode("utf-16"), "Chrome"),
+        (gzip.compress(b'[{"ph" : "X"}]', mtime=0), "Chrome"), ('{"traceEvents": []}'.encode("utf-16"), "Chrome"),
         (b"\xc1\x1f\xfc\xc1" + bytes(99), "CTF"), (b"/* CTF 1.8 */\ntrace {", "CTF"), (b"PERFILE2\0", "perf.data"),
         (b"SIMPLEPERF\1\0", "simpleperf"), (b"*version\n3\n", "method trace"), (b"JAVA PROFILE 1.0.2\0", "heap dump"),
-        (b"\x09WINTRACE\x12\x05", "Winscope"), (gzip.compress(b"\x0a\x04\x08\1\x10\2\x12\6"), "pprof"),
+        (b"\x09WINTRACE\x12\x05", "Winscope"), (gzip.compress(b"\x0a\x04\x08\1\x10\2\x12\6", mtime=0), "pprof"),
         (b"--------- beginning of main\n", "logcat"), (b"[    0.000000] Linux version 6\n", "kernel log"),
         (b"Attaching 2 probes...\n", "bpftrace"), (b'1 brk(NULL) = 0x5\nopenat(3, "x") = 3\n', "strace"),
         (b"[12:34:56.123456789] (+0.000000001) host sched_switch: { cpu_id = 0 }\n", "babeltrace"),

@@ -7,6 +7,8 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+import adbutils
+
 from android_suite.config import Config
 from android_suite.device.adb import AdbTransport, query_server, start_server
 from android_suite.device.root import become_root
@@ -127,21 +129,7 @@ def connect(config: Config, serial: str | None = None, *, timeout: float = 20.0)
     """
     client = start_server(config)
     chosen = choose_serial(serial or config.serial, list_devices(config))
-    network = _is_network(chosen)
-    deadline = time.monotonic() + timeout
-    while True:
-        found = next((device for device in list_devices(config) if device.is_named(chosen)), None)
-        state = found.state if found else "absent"
-        if found and state == "device":
-            break
-        if time.monotonic() >= deadline or (state == "absent" and not network):
-            raise NotReady(f"{chosen} is {state}; {_remedy(state)}")
-        if network and state in ("absent", "offline"):
-            if state == "offline":
-                disconnect(config, chosen)
-            with suppress(LabError):  # the state tells; the deadline ends the tries
-                query_server(client, f"host:connect:{chosen}", timeout=5)
-        time.sleep(_POLL_S)
+    found = _wait_ready(config, client, chosen, timeout)
     # A USB path outlives a reconnection, a transport id does not; adb takes either where it takes a serial.
     target = found.serial if chosen == found.serial else found.usb
     via = f"host:transport:{target}" if target else f"host:transport-id:{found.transport_id}"
@@ -151,6 +139,39 @@ def connect(config: Config, serial: str | None = None, *, timeout: float = 20.0)
     except LabError as error:
         raise NotReady(f"{chosen} does not tell its features ({error}); unplug it and try again.") from error
     return become_root(AdbTransport(client, chosen, features=features, via=via))
+
+
+def _wait_ready(config: Config, client: adbutils.AdbClient, chosen: str, timeout: float) -> AttachedDevice:
+    """The device as adb lists it once it is ready; a `host:port` is connected to, and forgotten again in vain.
+
+    Raises:
+        NotReady: it is not in ``timeout`` seconds.
+    """
+    network = _is_network(chosen)
+    deadline = time.monotonic() + timeout
+    found = _find(config, chosen)
+    ours = network and found is None
+    try:
+        while found is None or found.state != "device":
+            state = found.state if found else "absent"
+            if time.monotonic() >= deadline or (state == "absent" and not network):
+                raise NotReady(f"{chosen} is {state}; {_remedy(state, network=network)}")
+            if network and state in ("absent", "offline"):
+                if state == "offline":
+                    disconnect(config, chosen)
+                with suppress(LabError):  # the state tells; the deadline ends the tries
+                    query_server(client, f"host:connect:{chosen}", timeout=5)
+            time.sleep(_POLL_S)
+            found = _find(config, chosen)
+    except BaseException:
+        if ours:  # adb would list it as offline from now on
+            disconnect(config, chosen)
+        raise
+    return found
+
+
+def _find(config: Config, chosen: str) -> AttachedDevice | None:
+    return next((device for device in list_devices(config) if device.is_named(chosen)), None)
 
 
 def _is_network(name: str) -> bool:
@@ -166,7 +187,7 @@ def disconnect(config: Config, serial: str) -> None:
         query_server(start_server(config), f"host:disconnect:{serial}")
 
 
-def _remedy(state: str) -> str:
+def _remedy(state: str, *, network: bool) -> str:
     match state:
         case "unauthorized":
             return "accept this machine's key on the device's screen."
@@ -177,6 +198,10 @@ def _remedy(state: str) -> str:
             )
         case "authorizing" | "connecting":
             return "wait a moment and try again."
+        case "offline" | "absent" if network:
+            return (
+                "check address and port, and that the device runs and lets adb in over the network (`adb tcpip 5555`)."
+            )
         case "offline":
             return "unplug it or run `adb reconnect`, then try again."
         case "absent":

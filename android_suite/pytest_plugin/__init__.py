@@ -7,13 +7,17 @@ fault an error, and a kernel that cannot do what was asked a skip.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from android_suite.errors import LabError, Unsupported
+
+WAIT_S = 600.0  # for the tests of another worker, or another recording
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,20 +53,34 @@ def _booted(
 
 
 @pytest.fixture
-def device(_booted: Any) -> Any:
-    """The device under test, ready."""
-    return _booted.device
+def _claimed(request: pytest.FixtureRequest, _booted: Any, _config: Any) -> Iterator[Any]:
+    """Keeps the device for one test, so that the workers of ``pytest -n`` take turns on it."""
+    from android_suite.device.claim import claim_device
+
+    def say(text: str) -> None:
+        capture = request.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            sys.stderr.write(f"\nandroid-suite: {text}\n")
+
+    with claim_device(_booted.device, _config.cache, wait_s=WAIT_S, say=say):
+        yield _booted
 
 
 @pytest.fixture
-def record(_booted: Any, _config: Any, request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Any]:
+def device(_claimed: Any) -> Any:
+    """The device under test, ready; no other recording runs on it during the test."""
+    return _claimed.device
+
+
+@pytest.fixture
+def record(_claimed: Any, _config: Any, request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Any]:
     """``record(scenario, **parameters)``: records and analyzes one scenario, returns a `result.Recorded`.
 
     A crash of the tested kernel or app fails the test with its console text.
     """
     from android_suite.pytest_plugin.recording import make_record
 
-    return make_record(_booted, _config.cache, request, tmp_path)
+    return make_record(_claimed, _config.cache, request, tmp_path)
 
 
 @pytest.hookimpl(wrapper=True)

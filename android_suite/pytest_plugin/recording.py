@@ -33,7 +33,9 @@ def make_record(booted: Booted, cache: Path, request: pytest.FixtureRequest, fol
     def run(scenario: str, **parameters: object) -> Recorded:
         plan_scenarios((scenario,), parameters, mode="realtime")
         path = next(p for p in (base / name for name in names) if not p.exists())
-        options = RecordOptions(cache=cache, iterations=iterations, parameters=parameters, accel=booted.accel)
+        options = RecordOptions(
+            cache=cache, iterations=iterations, parameters=parameters, accel=booted.accel, claimed=True
+        )
 
         def work(writer: RunWriter) -> None:
             record_scenarios((scenario,), booted.device, writer, options, crash_probe=booted.crash_probe)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from android_suite.capture.session import run_session
 from android_suite.capture.source import Request, Site, Source, SourceKind
 from android_suite.capture.trace_files import read_tracefs_facts
 from android_suite.capture.trace_plan import TraceOptions
+from android_suite.device.claim import claim_device
 from android_suite.device.device import Device
 from android_suite.device.identity import check_release, read_device_identity, read_kernel_identity
 from android_suite.errors import DeviceLost, SuiteError
@@ -41,6 +43,7 @@ class RecordOptions:
         tracing: buffer, clock, period.
         expect_release: the kernel that was asked for; another one is refused.
         accel: of a virtual device.
+        claimed: the caller holds the device already (:func:`~android_suite.device.claim.claim_device`).
     """
 
     cache: Path
@@ -53,6 +56,7 @@ class RecordOptions:
     tracing: TraceOptions = field(default_factory=TraceOptions)
     expect_release: str | None = None
     accel: str | None = None
+    claimed: bool = False
 
 
 def record(
@@ -82,9 +86,24 @@ def record(
     Raises:
         UsageError: an unknown scenario or parameter.
         Unsupported: the kernel lacks a required event.
-        LabError: the lab failed; the iteration it happened in is sealed as incomplete.
+        LabError: another recording runs on the device, which is left alone; or the lab failed, and the iteration it
+            happened in is sealed as incomplete.
     """
     planned = plan_scenarios(scenarios, options.parameters, mode="realtime")
+    with nullcontext() if options.claimed else claim_device(device, options.cache):
+        return _record(planned, device, run, options, crash_probe, say, sources)
+
+
+def _record(
+    planned: Sequence[tuple[Workload, Parameters]],
+    device: Device,
+    run: RunWriter,
+    options: RecordOptions,
+    crash_probe: CrashProbe | None,
+    say: Say,
+    sources: Sequence[SourceKind],
+) -> tuple[IterationRecord, ...]:
+    """See :func:`record`; the device is ours."""
     kernel = read_kernel_identity(device)
     if options.expect_release is not None:
         check_release(kernel, options.expect_release)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
-from android_suite.device.connect import AttachedDevice, choose_serial, parse_devices
-from android_suite.errors import LabError, UsageError
+from android_suite.device.connect import AttachedDevice, choose_serial, connect, list_devices, parse_devices
+from android_suite.errors import LabError, NotReady, UsageError
+from tests.settings import CONFIG
 
 TEXT = """\
 127.0.0.1:5555         device product:vdev model:virtual device:vdev transport_id:3
@@ -49,6 +51,18 @@ def test_none_is_the_labs_fault() -> None:
         choose_serial(None, (attached("C", "unauthorized"),))
     with pytest.raises(LabError, match="adb sees none"):
         choose_serial(None, ())
+
+
+@pytest.mark.parametrize("listening", [True, False])
+def test_adb_does_not_go_on_listing_an_address_where_no_device_answers(listening: bool) -> None:
+    with socket.socket() as port:
+        port.bind(("127.0.0.1", 0))
+        if listening:  # and says nothing: adb lists it as offline
+            port.listen()
+        serial = f"127.0.0.1:{port.getsockname()[1]}"
+        with pytest.raises(NotReady, match=rf"{serial} is (absent|offline|connecting); (check address and port|wait)"):
+            connect(CONFIG, serial, timeout=2)
+        assert serial not in [device.serial for device in list_devices(CONFIG)]
 
 
 def test_the_list_of_a_lab(shared_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

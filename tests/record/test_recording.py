@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +23,7 @@ from android_suite.capture.session import run_session
 from android_suite.capture.trace_files import read_tracefs_facts
 from android_suite.capture.trace_plan import TraceOptions, state_files
 from android_suite.cli import main as cli
+from android_suite.device.claim import CLAIM
 from android_suite.device.device import Device
 from android_suite.errors import DeviceLost, LabError, UsageError
 from android_suite.model.run import IterationRecord
@@ -143,6 +146,33 @@ def test_two_recordings_of_one_device_do_not_mix(booted: Booted, run: RunWriter)
             pass
         first.check()
     assert kept.record.lost_events == 0
+
+
+@pytest.mark.vdev
+def test_a_second_recording_is_refused_and_does_the_first_no_harm(
+    booted: Booted, run: RunWriter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serial = booted.device.serial
+    ends: dict[str, tuple[int, str]] = {}
+
+    def strike() -> None:
+        for host in ("same", "other"):  # the other has a cache, and so a lock, of its own
+            words = [sys.executable, "-m", "android_suite.cli.main", "record", "app_launch", "--serial", serial]
+            env = {**os.environ} | ({"ANDROID_SUITE_CACHE": str(tmp_path / "cache")} if host == "other" else {})
+            done = subprocess.run(
+                [*words, "-o", str(tmp_path / host)], env=env, capture_output=True, text=True, check=False
+            )
+            ends[host] = (done.returncode, done.stderr)
+
+    striker = strike_in_mid_scenario(run, strike)
+    options = RecordOptions(cache=CONFIG.cache, parameters={"launches": 4})
+    (iteration,) = record(["app_launch"], booted.device, run, options, crash_probe=booted.crash_probe)
+    striker.join()
+    assert (iteration.status, iteration.reason, iteration.crash) == ("complete", "", None)
+    assert [code for code, _ in ends.values()] == [4, 4], ends
+    assert all(f"another recording runs there (process {os.getpid()} on " in said for _, said in ends.values()), ends
+    assert not any((tmp_path / host).exists() for host in ends)
+    assert booted.device.run(f"readlink {CLAIM} || true").text == "", "the device is free again"
 
 
 @pytest.mark.vdev

@@ -1,4 +1,4 @@
-"""Settings: flags win over the environment, that over ``suite.toml``, that over the defaults. One frozen result.
+"""Settings, read once into one frozen object. Flags override the environment, which overrides ``suite.toml``.
 
 ::
 
@@ -7,16 +7,16 @@
     server_host = "127.0.0.1"
     server_port = 5037
 
-    [virtual]                           # a plan of `qualify` says these itself
-    arch = "arm64"                      # where the kernel's name does not say it
+    [virtual]                           # `qualify` takes these from its plan instead
+    arch = "arm64"                      # used if the kernel's name does not tell
     cpus = 2
     memory_mb = 1024
-    debian_mirror = "..."               # where apt's own configuration does not say
+    debian_mirror = "..."               # used if apt is not configured with one
 
     [cache]
-    folder = "~/.cache/android-suite"   # relative: to the folder of suite.toml
+    folder = "~/.cache/android-suite"   # a relative path starts at the folder of suite.toml
 
-The offline half has no settings. A cloned repository may hold a ``suite.toml``; nothing in it is ever run.
+Analysis has no settings. A cloned repository may contain a ``suite.toml``: no setting can run a command.
 """
 
 from __future__ import annotations
@@ -69,18 +69,18 @@ class _File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Every setting of the suite; None where nothing says it and the command has its own default.
+    """Every setting of the suite. None means that it is not set and the command uses its default.
 
     Attributes:
-        file: the ``suite.toml`` that was read, if there was one.
-        serial: of the attached device.
-        adb_server_host: where the adb server runs.
-        adb_server_port: its port.
-        arch: of virtual devices.
-        cpus: of a virtual device.
-        memory_mb: of a virtual device.
-        debian_mirror: URI that kernels are fetched from; None: apt's own.
-        cache: absolute folder of kernels, images and compiled programs.
+        file: the ``suite.toml`` that was read, if any.
+        serial: serial of the attached device.
+        adb_server_host: host of the adb server.
+        adb_server_port: port of the adb server.
+        arch: architecture of virtual devices.
+        cpus: number of CPUs of a virtual device.
+        memory_mb: memory of a virtual device, in MB.
+        debian_mirror: URI to fetch kernels from; None uses apt's mirror.
+        cache: absolute path of the folder for kernels, images and compiled programs.
     """
 
     file: Path | None = None
@@ -94,7 +94,7 @@ class Config:
     cache: Path = field(default_factory=lambda: Path(platformdirs.user_cache_dir("android-suite")))
 
     def adb_environment(self) -> dict[str, str]:
-        """The environment of an ``adb`` process: this process's own, with the chosen server."""
+        """The environment for an ``adb`` process: that of this process, with the chosen server."""
         return {
             **os.environ,
             "ANDROID_ADB_SERVER_HOST": self.adb_server_host,
@@ -109,13 +109,13 @@ def read_config(
 
     Args:
         env: the environment.
-        folder: where the command runs; the nearest ``suite.toml`` in it or above it is read.
+        folder: the current folder. The nearest ``suite.toml`` in it or above it is read.
         file: a settings file to read instead.
-        flags: fields of `Config` by name, as the command line gave them; None means not given.
+        flags: fields of `Config` by name, from the command line. None means not given.
 
     Raises:
-        ConfigError: the file is not as it should be; names line, key, what was expected and found.
-        UsageError: a variable of the environment is not as it should be, or ``file`` cannot be read.
+        ConfigError: the file is invalid; names the line, the key, and what was expected and found.
+        UsageError: an environment variable is invalid, or ``file`` cannot be read.
     """
     found = file or next((path for at in (folder, *folder.parents) if (path := at / FILE).is_file()), None)
     settings = _read_file(found) if found else _File()
@@ -141,7 +141,7 @@ def _read_file(file: Path) -> _File:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"cannot read the settings {file}: {reason}; mend or remove it.") from error
+        raise UsageError(f"cannot read the settings {file}: {reason}; fix or remove it.") from error
     source = parse_toml(text, file)
     settings = validate_source(source, _File)
     _check(source, ("adb", "server_port"), settings.adb.server_port, "a port, 1 to 65535", lambda port: port in _PORTS)
@@ -158,13 +158,13 @@ def _check(
 
 
 def _read_adb_server(env: Mapping[str, str]) -> tuple[str | None, int | None]:
-    """Host and port of the adb server as the environment says them, None for what it does not say.
+    """Host and port of the adb server from the environment; None for each that is not set.
 
-    ``ADB_SERVER_SOCKET`` goes before the others, as in adb itself. ``ANDROID_ADB_SERVER_ADDRESS`` is adb's own name for the
-    host, ``ANDROID_ADB_SERVER_HOST`` the one of adbutils, which goes first.
+    ``ADB_SERVER_SOCKET`` overrides the others, as in adb itself. For the host, ``ANDROID_ADB_SERVER_HOST`` (used by
+    adbutils) overrides ``ANDROID_ADB_SERVER_ADDRESS`` (used by adb).
 
     Raises:
-        UsageError: a variable is not as it should be, or names a socket that is not TCP.
+        UsageError: a variable is invalid, or names a socket that is not TCP.
     """
     if not (text := env.get("ADB_SERVER_SOCKET", "").strip()):
         return env.get("ANDROID_ADB_SERVER_HOST") or env.get("ANDROID_ADB_SERVER_ADDRESS") or None, _read_port(env)
@@ -172,7 +172,7 @@ def _read_adb_server(env: Mapping[str, str]) -> tuple[str | None, int | None]:
     host, _, port = rest.rpartition(":")
     if kind != "tcp" or not _is_port(port):
         raise UsageError(
-            f"ADB_SERVER_SOCKET is {text!r}; the suite speaks TCP to the adb server: set it to tcp:PORT or tcp:HOST:PORT."
+            f"ADB_SERVER_SOCKET is {text!r}; the suite connects over TCP: set it to tcp:PORT or tcp:HOST:PORT."
         )
     return host.strip("[]") or "127.0.0.1", int(port)
 

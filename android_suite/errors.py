@@ -1,25 +1,25 @@
-"""Every exception of the suite, with the exit code it ends a command with.
+"""Every exception of the suite and the exit code that it gives a command.
 
-The type says who must act::
+The type tells who must act::
 
     SuiteError                1  something in the suite is wrong
     |-- UsageError            2  you can fix it; raised before any device is touched
     |   `-- ConfigError          a settings or plan file: file, line, key, what was expected, what was found
-    |-- Unsupported           3  this kernel or device cannot do that; names the missing feature
-    |-- LabError              4  the lab failed (adb, QEMU, cable): retry
+    |-- Unsupported           3  this kernel or device lacks a feature; names the feature
+    |-- LabError              4  the test setup failed (adb, QEMU, cable): retry
     |   |-- AdbError             one adb call failed: argv, serial, output
-    |   |   `-- AdbTimeout       ... by not answering in time
-    |   |-- DeviceLost           the device is gone; sticky for its transport
-    |   |-- NotReady             the device is there and never became ready
-    |   `-- MachineError         QEMU, its image or a kernel package
-    |-- EvidenceError         5  do not trust this
+    |   |   `-- AdbTimeout       ... it did not answer in time
+    |   |-- DeviceLost           the device disconnected; every later call on its transport raises this too
+    |   |-- NotReady             the device is connected but did not become ready
+    |   `-- MachineError         QEMU, its image or a kernel package failed
+    |-- EvidenceError         5  the evidence cannot be trusted
     |   |-- TraceError           a trace that cannot be decoded: file, offset, what was expected
     |   |-- EventsLost           events are missing where a number needs them
-    |   `-- SchemaError          a table or a JSON file is not of its declared form
+    |   `-- SchemaError          a table or a JSON file does not match its schema
     `-- NotComparable         6  the runs differ in more than the kernel
 
-``str()`` of each is one sentence that ends with the next step. What the tested kernel or app does wrong (a crash, an
-ANR, an oops) is data and never one of these.
+``str()`` of each is one sentence that ends with the next step. A fault of the tested kernel or app (a crash, an ANR,
+an oops) is a result, not an exception.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import ClassVar
 
 
 class SuiteError(Exception):
-    """Base of all; a command that ends with it exits with ``exit_code``."""
+    """The root of the tree. A command that raises it exits with ``exit_code``."""
 
     exit_code: ClassVar[int] = 1
 
@@ -41,7 +41,7 @@ class UsageError(SuiteError):
 
 
 class ConfigError(UsageError):
-    """A settings or plan file is not as it should be."""
+    """A settings or plan file is invalid."""
 
     def __init__(self, file: Path | str, key: str, expected: str, found: object, *, line: int | None = None) -> None:
         self.file, self.key, self.expected, self.found, self.line = Path(file), key, expected, found, line
@@ -56,7 +56,7 @@ class Unsupported(SuiteError):  # noqa: N818 - the name is the verdict that user
 
 
 class LabError(SuiteError):
-    """The lab failed, not what is tested; trying again makes sense."""
+    """The test setup failed, not the kernel under test. A retry may succeed."""
 
     exit_code = 4
 
@@ -82,11 +82,11 @@ class AdbTimeout(AdbError):  # noqa: N818
 
 
 class DeviceLost(LabError):  # noqa: N818
-    """The device is gone; every later call on the same transport raises this too."""
+    """The device disconnected. Every later call on the same transport raises this too."""
 
 
 class NotReady(LabError):  # noqa: N818
-    """The device answers and did not become ready in time."""
+    """The device answers but did not become ready in time."""
 
 
 class MachineError(LabError):
@@ -94,7 +94,7 @@ class MachineError(LabError):
 
 
 class EvidenceError(SuiteError):
-    """What was recorded cannot be trusted for the number that was asked for."""
+    """The recorded evidence cannot be trusted for the requested number."""
 
     exit_code = 5
 
@@ -104,9 +104,9 @@ class TraceError(EvidenceError):
 
     Args:
         file: the trace, or a name for it when it came from a stream.
-        offset: byte offset of the fault (text formats: offset of the line), or None where none can be named.
-        expected: what should have stood there.
-        hint: the next step, a sentence of its own.
+        offset: byte offset of the fault (in text formats, of its line), or None if it has no place in the file.
+        expected: what the reader expected there.
+        hint: the next step, as a sentence.
     """
 
     def __init__(
@@ -118,11 +118,11 @@ class TraceError(EvidenceError):
 
 
 class EventsLost(EvidenceError):  # noqa: N818
-    """Events were lost where a number needs all of them."""
+    """Events were lost and the number needs all of them."""
 
 
 class SchemaError(EvidenceError):
-    """A table or a JSON file is not of its declared form."""
+    """A table or a JSON file does not match its schema."""
 
 
 class NotComparable(SuiteError):  # noqa: N818

@@ -1,7 +1,7 @@
-"""What was found in one trace, as `analyze --json` writes it and reports read it; docs/schema/analysis.json.
+"""The result of analyzing one trace. `analyze --json` writes it, reports read it; see docs/schema/analysis.json.
 
-None is unknown, everywhere: not recorded, or nothing there to measure. Every list is sorted, the largest first; where a list
-is cut, the tables have the rest.
+None always means unknown: not recorded, or nothing to measure. Every list is sorted with the largest first. A list may
+be cut; the tables hold all rows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Lock = Literal["mmap_lock", "vma_lock"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSummary:
-    """The trace. ``recorded`` names the groups of events that it was recorded with; ``process`` is the app asked for."""
+    """The trace. ``recorded`` names the groups of events that were enabled; ``process`` is the requested app."""
 
     format: str = ""
     events: int | None = None
@@ -30,7 +30,7 @@ class SourceSummary:
     kernel: str | None = None
     clock: str | None = None
     cpus: int | None = None
-    blind_ns: int | None = None  # in how much of it something may be missing
+    blind_ns: int | None = None  # time in which events may be missing
     recorded: tuple[str, ...] | None = None
     process: str | None = None
     notes: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ class SourceSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThreadSummary:
-    """Who. ``thread`` is its comm."""
+    """A thread: its process, role, comm (``thread``) and tid."""
 
     process: str | None = None
     role: str = "other"
@@ -48,14 +48,14 @@ class ThreadSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankedThread(ThreadSummary):
-    """Who, with the kernel's priority: 0 to 139, lower runs first."""
+    """A thread with its kernel priority: 0 to 139, lower runs first."""
 
     prio: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadviseSummary(ThreadSummary):
-    """The madvise calls of one thread, by the path that each took."""
+    """The madvise calls of one thread, counted by the path that each took."""
 
     calls: int | None = None
     per_vma: int = 0
@@ -63,12 +63,12 @@ class MadviseSummary(ThreadSummary):
     unknown: int = 0
     bytes: int | None = None
     lock_wait_ns: int | None = None
-    reasons: Mapping[str, int] = field(default_factory=dict)  # of the calls on mmap_lock
+    reasons: Mapping[str, int] = field(default_factory=dict)  # why calls took mmap_lock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockSummary(ThreadSummary):
-    """Waits for and holds of one kind of lock by one thread, in one mode."""
+    """Waits and holds of one thread for one kind of lock in one mode."""
 
     lock: Lock = "mmap_lock"
     mode: str = "read"
@@ -81,17 +81,17 @@ class LockSummary(ThreadSummary):
     holds: int | None = None
     hold_total_ns: int | None = None
     hold_max_ns: int | None = None
-    runnable_after_ns: int | None = None  # vma_lock: after it was woken, until it ran
+    runnable_after_ns: int | None = None  # vma_lock: from the wakeup until it ran
     runnable_after_max_ns: int | None = None
-    evidence: Mapping[str, int] | None = None  # vma_lock: sleeps by what says that they were such waits
+    evidence: Mapping[str, int] | None = None  # vma_lock: number of sleeps by the evidence that they were such waits
     quality: Quality = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockerSummary:
-    """Who waited for whom: a waiter, a holder, what the holder took the lock for, and how (directly, or in the queue).
+    """Who waited for whom: a waiter, a holder, the holder's operation, and whether directly or in the queue.
 
-    ``holder_lock`` differs from ``lock`` where the waiter's holder waited, in turn, for the other lock.
+    ``holder_lock`` differs from ``lock`` if the holder itself waited for the other lock.
     """
 
     lock: Lock = "mmap_lock"
@@ -108,7 +108,7 @@ class BlockerSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherWaitSummary(ThreadSummary):
-    """Waits of one thread for a lock whose holder no event names."""
+    """Waits of one thread for a lock whose holder is unknown."""
 
     lock: str = ""
     evidence: str = ""
@@ -119,7 +119,7 @@ class OtherWaitSummary(ThreadSummary):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateTimes:
-    """What a thread did with a stretch of time, in ns."""
+    """How long a thread was in each state during an interval, in ns."""
 
     running: int = 0
     runnable: int = 0
@@ -128,7 +128,7 @@ class StateTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateSegment:
-    """One stretch of it: ``running``, ``runnable`` or ``blocked``."""
+    """One interval in one state: ``running``, ``runnable`` or ``blocked``."""
 
     start_ns: int
     duration_ns: int
@@ -137,14 +137,14 @@ class StateSegment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intruder(ThreadSummary):
-    """A thread that ran while the holder, which was runnable, did not."""
+    """A thread that ran while the holder was runnable but did not run."""
 
     ran_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainSummary:
-    """One inversion: a strong thread waited behind a weak one, ``via`` a writer in the queue or directly."""
+    """One inversion: a strong thread waited behind a weak one, directly or ``via`` a writer in the queue."""
 
     lock: Lock = "mmap_lock"
     start_ns: int | None = None
@@ -158,7 +158,7 @@ class ChainSummary:
     holder_mode: str | None = None
     holder_operation: str = ""
     holder_state_ns: StateTimes = field(default_factory=StateTimes)
-    holders: int | None = None  # how many threads held the lock at once
+    holders: int | None = None  # number of threads that held the lock at once
     quality: Quality = "unknown"
     intruders: tuple[Intruder, ...] = ()
     holder_segments: tuple[StateSegment, ...] | None = None  # of the longest chains only
@@ -181,7 +181,7 @@ class InversionSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Percentiles:
-    """Of one quantity, in its unit."""
+    """Percentiles of one quantity, in its unit."""
 
     p50: float | None = None
     p90: float | None = None
@@ -205,19 +205,19 @@ class FrameSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchSummary:
-    """One launch: the start that was ``asked`` for (COLD, WARM, HOT) and the one that came."""
+    """One launch: the requested state (``asked``: COLD, WARM or HOT) and the state it really had."""
 
     component: str | None = None
     asked: str | None = None
     got: str | None = None
     initial_display_ms: float | None = field(default=None, metadata={"alias": "timeToInitialDisplayMs"})
     full_display_ms: float | None = field(default=None, metadata={"alias": "timeToFullDisplayMs"})
-    outcome: str | None = None  # None: not told
-    limit_ms: float | None = None  # how long it was given to draw
-    source: str | None = None  # what told of it
+    outcome: str | None = None  # None: unknown
+    limit_ms: float | None = None  # time limit for the first frame
+    source: str | None = None  # the evidence for it
     quality: Quality = "unknown"
-    discarded: str | None = None  # why it counts in no number
-    ui_ns: Mapping[str, int] | None = None  # what the UI thread spent it on
+    discarded: str | None = None  # why it is excluded from every number
+    ui_ns: Mapping[str, int] | None = None  # time of the UI thread in each state
     gc_ns: int | None = None
     inverted_ns: int | None = None
 
@@ -240,7 +240,7 @@ class GcSummary(ThreadSummary):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricValue:
-    """One metric of the catalogue; ``value`` is None where it is unknown."""
+    """One metric of the catalogue; ``value`` is None if it is unknown."""
 
     name: str
     unit: str = ""
@@ -280,7 +280,7 @@ class LockClass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counters:
-    """What the kernel counted beside the trace: the classes of lock_stat that had contention, and growth in vmstat."""
+    """Kernel counters read beside the trace: lock_stat classes with contention, and increases in vmstat."""
 
     schema: Literal["android-suite/counters"] = "android-suite/counters"
     version: Literal[1] = 1
@@ -290,10 +290,10 @@ class Counters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalyzedRun:
-    """One analysis and where it came from.
+    """One analysis and its origin.
 
-    ``side`` is ``baseline``, ``candidate``, or empty for a lone trace; ``mode`` and ``virtual`` are of the recording, where
-    the suite made it.
+    ``side`` is ``baseline``, ``candidate``, or empty for a single trace. ``mode`` and ``virtual`` describe a recording
+    that the suite made.
     """
 
     name: str
@@ -319,7 +319,7 @@ class IterationSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """What `analyze --json` writes of a run directory."""
+    """The output of `analyze --json` for a run directory."""
 
     schema: Literal["android-suite/run-analysis"] = "android-suite/run-analysis"
     version: Literal[1] = 1
@@ -339,7 +339,7 @@ class NamedAnalysis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisList:
-    """What `report --json` writes of several analyses."""
+    """The output of `report --json` for several analyses."""
 
     schema: Literal["android-suite/analyses"] = "android-suite/analyses"
     version: Literal[1] = 1
@@ -347,7 +347,7 @@ class AnalysisList:
 
 
 def read_analysis(data: object, name: str = "analysis") -> AnalysisSummary:
-    """The inverse of ``to_plain``; ``name`` is the file's, for messages.
+    """The inverse of ``to_plain``; ``name`` is the file name for messages.
 
     Raises:
         SchemaError: the object is not an analysis of this version.

@@ -1,4 +1,4 @@
-"""What a comparison of two kernels found: the numbers, the verdicts, the gates. Its JSON form is docs/schema/comparison.json."""
+"""The comparison of two kernels: numbers, verdicts and gates. Its JSON schema is docs/schema/comparison.json."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from android_suite.model.verdict import GateOutcome, Verdict
 
 SCHEMA: Literal["android-suite/comparison"] = "android-suite/comparison"
 
-Interval = tuple[float, float]  # low and high bound, in the unit of the number it is of
+Interval = tuple[float, float]  # low and high bound, in the unit of its number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootValues:
-    """The samples of one metric in one boot; ``seed`` is None where nothing was seeded."""
+    """The samples of one metric in one boot; ``seed`` is None if the boot had no seed."""
 
     boot: str
     seed: int | None
@@ -29,12 +29,12 @@ class BootValues:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One kernel's side of one metric, in the metric's unit; None for what no sample tells.
+    """One metric on one kernel, in the metric's unit; None if no sample gives the number.
 
-    ``level`` is the mean over boots of each boot's median, the number that the effect is the difference of;
-    ``median`` to ``p99`` are of all samples together. ``unknown`` and ``lower_bound`` count samples of that quality;
-    the unknown ones are in no number, lower bounds in none where they are few. ``failed`` counts launches that failed:
-    they rank above every other, and a quantile that falls among them is None.
+    ``level`` is the mean over boots of each boot's median; the effect is the difference of two levels. ``median`` to
+    ``p99`` are computed from all samples together. ``unknown`` and ``lower_bound`` count samples of that quality.
+    Unknown samples enter no number, and lower bounds enter none if they are few. ``failed`` counts failed launches:
+    they rank above all others, and a quantile that falls among them is None.
     """
 
     boots: int
@@ -47,7 +47,7 @@ class Side:
     unknown: int = 0
     lower_bound: int = 0
     failed: int = 0
-    distribution: tuple[BootValues, ...] = ()  # the samples themselves, so that a report needs nothing else
+    distribution: tuple[BootValues, ...] = ()  # the samples; a report needs no other input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +66,8 @@ class TailEffect:
 class MetricComparison:
     """One metric in one scenario: candidate minus baseline, in the metric's unit.
 
-    ``leans`` is the direction of an UNDECIDED metric whose interval excludes zero. ``observations`` is how many different
-    observations the boots are, where equal numbers from different seeds count as one; None where boots have no seeds.
+    ``leans`` is the direction of an UNDECIDED metric whose interval excludes zero. ``observations`` is the number of
+    distinct observations among the boots: equal numbers from different seeds count once. It is None without seeds.
     """
 
     scenario: str
@@ -100,15 +100,15 @@ class MetricComparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateResult:
-    """One gate over one metric of one scenario: a one-sided test that it did not get worse by more than the margin.
+    """One gate on one metric of one scenario: a one-sided test that it did not get worse by more than the margin.
 
     Attributes:
-        confidence: one-sided, of all gates of the comparison together.
-        gates: how many that are; the correction is over them alone.
-        effect: candidate minus baseline, in the metric's unit; None where a side has no sample.
-        worst: the worst effect that cannot be excluded at that confidence; the gate passes if it lies within the margin.
-        verdict: WORSE or UNDECIDED where it did not pass; where it passed BETTER or SAME if that is shown as well.
-        boots_to_decide: boots a kernel with which an undecided gate would be decided in four of five experiments.
+        confidence: one-sided confidence of all gates of the comparison together.
+        gates: number of gates; the correction covers these only.
+        effect: candidate minus baseline, in the metric's unit; None if a side has no sample.
+        worst: the worst effect that cannot be excluded at that confidence. The gate passes if it is within the margin.
+        verdict: WORSE or UNDECIDED if the gate failed; BETTER or SAME if it passed and that was shown too.
+        boots_to_decide: boots per kernel that would decide an undecided gate in four of five experiments.
     """
 
     scenario: str
@@ -127,16 +127,16 @@ class GateResult:
 
     @property
     def name(self) -> str:
-        """How reports call it: ``scenario/metric``."""
+        """Its name in reports: ``scenario/metric``."""
         return f"{self.scenario}/{self.metric}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateSummary:
-    """What the gates say together.
+    """The result of all gates together.
 
-    ``passed``: no gate failed and the candidate did not crash; without gates, nothing got WORSE. ``failed`` names the
-    gates that failed, as ``scenario/metric``.
+    ``passed`` is true if no gate failed and the candidate did not crash; without gates, if nothing got WORSE.
+    ``failed`` names the failed gates as ``scenario/metric``.
     """
 
     passed: bool = True
@@ -146,7 +146,7 @@ class GateSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
-    """An inversion that changed its lock: less behind ``fell``, more behind ``rose``. Both are metrics of ``scenario``."""
+    """An inversion that moved to another lock: in ``scenario``, metric ``fell`` went down and ``rose`` went up."""
 
     scenario: str
     fell: str
@@ -156,7 +156,7 @@ class Moved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadvisePaths:
-    """Calls of HeapTaskDaemon by the path they took; ``reasons`` of the fallbacks to mmap_lock."""
+    """Calls of HeapTaskDaemon by the path they took; ``reasons`` counts why calls fell back to mmap_lock."""
 
     per_vma: int = 0
     mmap_lock: int = 0
@@ -166,7 +166,7 @@ class MadvisePaths:
 
     @classmethod
     def add_up(cls, analyses: Iterable[AnalysisSummary]) -> MadvisePaths:
-        """The calls of role ``gc`` in all of them."""
+        """The calls of role ``gc`` in all the analyses."""
         rows = [row for analysis in analyses for row in analysis.madvise if row.role == "gc"]
         reasons: Counter[str] = Counter()
         for row in rows:
@@ -187,7 +187,7 @@ class MadvisePaths:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracingOverhead:
-    """What tracing cost one metric: traced minus untraced iterations of the same plan, in the metric's unit."""
+    """The effect of tracing on one metric: traced minus untraced iterations of the same plan, in the metric's unit."""
 
     scenario: str
     metric: str
@@ -202,7 +202,7 @@ class TracingOverhead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Two sets of runs, compared. ``baseline`` and ``candidate`` are kernel identities as the manifests give them."""
+    """The comparison of two sets of runs. ``baseline`` and ``candidate`` are kernel identities from the manifests."""
 
     schema: Literal["android-suite/comparison"] = SCHEMA
     version: Literal[1] = 1
@@ -221,25 +221,25 @@ class Comparison:
 
     @property
     def gates(self) -> tuple[GateResult, ...]:
-        """Every gate's result."""
+        """The results of all gates."""
         return self.gate.results
 
     @property
     def failed_gates(self) -> tuple[GateResult, ...]:
-        """The gates that did not pass: a metric failed, or no run has it."""
+        """The gates that did not pass: the metric failed, or no run has it."""
         return tuple(gate for gate in self.gates if gate.outcome in (GateOutcome.FAILED, GateOutcome.ERROR))
 
     @property
     def exit_code(self) -> int:
-        """0, or 1 where a gate failed, something got WORSE, or the candidate crashed."""
+        """1 if a gate failed, a metric got WORSE or the candidate crashed, else 0."""
         return 1 if self.count(Verdict.WORSE) or self.crashes("candidate") or not self.gate.passed else 0
 
     def crashes(self, side: str) -> tuple[Mapping[str, Any], ...]:
-        """Crash records of one side, as the manifests have them."""
+        """Crash records of one side, from its manifests."""
         return tuple((self.evidence.get(side) or {}).get("crashes") or ())
 
     def count(self, verdict: Verdict) -> int:
-        """How many metrics have that verdict."""
+        """The number of metrics with that verdict."""
         return sum(metric.verdict is verdict for metric in self.metrics)
 
     def to_json(self) -> dict[str, Any]:
@@ -249,7 +249,7 @@ class Comparison:
 
     @classmethod
     def from_json(cls, data: object, name: str = "comparison") -> Comparison:
-        """The inverse of :meth:`to_json`; ``name`` is the file's, for messages.
+        """The inverse of :meth:`to_json`; ``name`` is the file name for messages.
 
         Raises:
             SchemaError: the object is not a comparison of this version.
@@ -258,6 +258,6 @@ class Comparison:
 
 
 def _drop_open_interval(of: TailEffect | MetricComparison | TracingOverhead) -> None:
-    """An interval without a finite bound on either side tells nothing, and JSON has no infinity."""
+    """None for an interval with an infinite bound: JSON has no infinity."""
     if of.effect_ci is not None and not all(map(math.isfinite, of.effect_ci)):
         object.__setattr__(of, "effect_ci", None)

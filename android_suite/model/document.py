@@ -1,8 +1,8 @@
-"""How the suite's JSON files are written and read: a frozen dataclass is the form of the file.
+"""Reads and writes the suite's JSON files. A frozen dataclass declares the form of each file.
 
-A document has the fields ``schema`` and ``version``, first and with their only value as default. A field is written under
-its own name, or under the ``alias`` in its metadata. Pydantic reads, checks, and describes the form as JSON Schema; it is
-imported when one of these is asked for, because commands that only write must not wait for it.
+The first two fields of a document are ``schema`` and ``version``; their default is their only value. A field is written
+under its name, or under the ``alias`` in its metadata. Pydantic reads and checks documents and exports the JSON Schema.
+It is imported on first use, because commands that only write should start fast.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
-_KEYS: dict[type[Any], tuple[tuple[str, str], ...]] = {}  # of a form: attribute and key of every field
+_KEYS: dict[type[Any], tuple[tuple[str, str], ...]] = {}  # per dataclass: attribute and key of every field
 
 
 def to_plain(value: Any) -> Any:
-    """``value`` as JSON knows it: dicts, lists, strings, numbers, bools and None.
+    """``value`` as plain JSON types: dicts, lists, strings, numbers, bools and None.
 
-    NaN and infinities become None: unknown is ``null``.
+    NaN and infinities become None, because unknown is ``null``.
     """
     if isinstance(value, Enum):
         return value.value
@@ -52,7 +52,7 @@ def read_document(form: type[T], data: object, *, name: str, remedy: str) -> T:
         remedy: what to do if it is refused, for messages.
 
     Raises:
-        SchemaError: another schema or version, or a value that is missing or of the wrong type.
+        SchemaError: the schema or version differs, or a value is missing or of the wrong type.
     """
     import pydantic
 
@@ -71,11 +71,11 @@ def read_document(form: type[T], data: object, *, name: str, remedy: str) -> T:
 
 
 def describe_schema(form: type[Any], *, written: bool = True) -> dict[str, Any]:
-    """The JSON Schema of a ``form``: of what ``to_plain`` writes, or of what users write for the suite to read."""
+    """The JSON Schema of a ``form``, either as ``to_plain`` writes it or as users write it for the suite."""
     from pydantic.json_schema import GenerateJsonSchema
 
     class EveryKey(GenerateJsonSchema):
-        """What is written has every key, those with a default, too."""
+        """Marks every key as required: written files have the keys with a default too."""
 
         def field_is_required(self, field: Any, total: bool) -> bool:
             return True

@@ -15,7 +15,7 @@ _UNIT_OF_SUFFIX = (("Ms", "ms"), ("Count", "count"), ("Pct", "%"), ("Bytes", "by
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """One gate. ``scenario`` None means every scenario that has the metric; ``margin`` None the catalogue's own."""
+    """One gate. Without ``scenario`` it covers every scenario; without ``margin`` it takes that of the catalogue."""
 
     metric: str
     scenario: str | None = None
@@ -25,13 +25,13 @@ class Gate:
 
     @property
     def name(self) -> str:
-        """How reports call it: ``scenario/metric``."""
+        """Its name in reports: ``scenario/metric``."""
         return f"{self.scenario or '*'}/{self.metric}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateTable:
-    """``[[gate]]`` as it stands in a file."""
+    """One ``[[gate]]`` table of a file."""
 
     __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
     metric: str
@@ -43,7 +43,7 @@ class GateTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateFile:
-    """The tables of a gate file, as they stand in it."""
+    """The tables of a gate file."""
 
     __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
     gate: tuple[GateTable, ...] = ()
@@ -67,7 +67,7 @@ def read_gates(source: TomlSource, tables: Sequence[GateTable]) -> tuple[Gate, .
     """The gates of the ``[[gate]]`` tables of a file.
 
     Raises:
-        ConfigError: a value makes no sense.
+        ConfigError: a value is invalid.
     """
     return tuple(_read_gate(source, ("gate", index), table) for index, table in enumerate(tables))
 
@@ -93,15 +93,15 @@ def _read_gate(source: TomlSource, path: KeyPath, table: GateTable) -> Gate:
 
 
 def read_margin(source: TomlSource, path: KeyPath, value: object, unit: str) -> Margin:
-    """The margin that stands at ``path``, of a metric in ``unit`` (empty: unknown).
+    """Reads the margin at ``path`` for a metric in ``unit`` (empty if unknown).
 
     Raises:
-        ConfigError: it is no number above 0 with a unit that fits.
+        ConfigError: it is not a number above 0 with a unit that fits the metric.
     """
     margin = parse_margin(value, unit) if isinstance(value, str) else None
     if margin is None:
         own = f" or '0.5 {'pp' if unit == '%' else unit}'" if unit else ""
-        raise source.fault(path, f"a number above 0 with its unit in quotes, as '5 %'{own}", repr(value))
+        raise source.fault(path, f"a number above 0 with its unit in quotes, such as '5 %'{own}", repr(value))
     return margin
 
 

@@ -1,4 +1,4 @@
-"""Who was measured: the kernel and the device, as far as both can be proven."""
+"""The identity of the measured kernel and device, as far as it can be proven."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelIdentity:
-    """What tells one kernel from another. ``uname -r`` alone does not: a locally patched kernel can keep it."""
+    """Identifies a kernel. ``uname -r`` alone is not enough: a locally patched kernel can keep it."""
 
     release: str  # uname -r
     version: str  # uname -v: build number, preemption, date
@@ -19,7 +19,7 @@ class KernelIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceIdentity:
-    """The device under the kernel; two runs are comparable only if it is the same in both."""
+    """Identifies the device. Two runs are comparable only if it is the same in both."""
 
     serial: str
     model: str
@@ -36,8 +36,8 @@ class DeviceIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrashRecord:
-    """What the tested kernel or app did wrong. Data, never an exception."""
+    """A crash of the tested kernel or app. It is a result, never an exception."""
 
     kind: str  # panic, oops, reboot, app_crash, anr
     summary: str  # one line
-    console: str  # the text it was read from, as printed
+    console: str  # the console text that shows it

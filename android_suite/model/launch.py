@@ -1,7 +1,7 @@
-"""A launch: what ``am start -W`` and the log say of it, and whether it is a sample of what was asked for.
+"""A launch: what ``am start -W`` and the log report, and whether it is a sample of the requested state.
 
-The online half judges a launch as it drives it, the offline half when it reads the evidence again: one parser, one judge.
-The texts are those of Android's ActivityManagerShellCommand and ActivityMetricsLogger.
+The recorder judges a launch when it drives it, the analysis when it reads the evidence. Both use this parser and this
+judge. Android's ActivityManagerShellCommand and ActivityMetricsLogger print the texts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final, Literal
 Outcome = Literal["ok", "timeout", "crash", "elsewhere", "wrong_state"]
 OUTCOMES: Final[tuple[Outcome, ...]] = ("ok", "timeout", "crash", "elsewhere", "wrong_state")
 FAILED: Final[tuple[Outcome, ...]] = ("timeout", "crash", "elsewhere")
-"""The app's (or the kernel's) failures. ``wrong_state`` is none: the launch that was asked for did not take place."""
+"""Failures of the app or the kernel. ``wrong_state`` is not one: the requested launch did not take place."""
 STATES: Final = ("cold", "warm", "hot")
 
 _START = re.compile(r"^Starting: Intent \{(.*)\}\s*$", re.MULTILINE)
@@ -34,12 +34,12 @@ _SPAN = re.compile(r"^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)m
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AmStart:
-    """One answer of ``am start -W``. Times in ms; None where it does not say."""
+    """One answer of ``am start -W``. Times in ms; None if absent."""
 
-    intent: str | None  # component asked for, as printed
+    intent: str | None  # requested component, as printed
     status: str | None  # "ok", "timeout"
     launch_state: str | None  # "COLD", "WARM", "HOT", "RELAUNCH", "UNKNOWN (0)"; absent before Android 10
-    activity: str | None  # what drew
+    activity: str | None  # the activity that drew
     this_ms: int | None
     total_ms: int | None
     wait_ms: int | None
@@ -48,7 +48,7 @@ class AmStart:
 
     @property
     def state(self) -> str:
-        """``cold``, ``warm``, ``hot``, ``relaunch``, ``unknown``; empty where Android does not say."""
+        """``cold``, ``warm``, ``hot``, ``relaunch`` or ``unknown``; empty if Android does not report it."""
         return (self.launch_state or "").partition(" ")[0].lower()
 
 
@@ -64,14 +64,14 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchVerdict:
-    """What became of a launch; ``reason`` is empty if it is a sample of the state that was asked for."""
+    """The outcome of a launch; ``reason`` is empty if it is a sample of the requested state."""
 
     outcome: Outcome
     reason: str = ""
 
 
 def shorten_component(name: str) -> str:
-    """``package/.Activity`` for every way to write it, as Android prints it: the class is shortened where it can be."""
+    """Any spelling of a component as ``package/.Activity``. Like Android, shortens the class name if it can."""
     package, slash, activity = name.partition("/")
     if slash and activity.startswith(f"{package}."):
         activity = activity[len(package) :]
@@ -86,7 +86,7 @@ def parse_am_starts(text: str) -> tuple[AmStart, ...]:
 
 
 def parse_am_start(text: str) -> AmStart:
-    """Reads the last answer in ``text``; one without its first line, too."""
+    """Reads the last answer in ``text``, even if its first line is missing."""
     return (parse_am_starts(text) or (_read_answer("", text),))[-1]
 
 
@@ -103,7 +103,7 @@ def _read_answer(intent: str, body: str) -> AmStart:
         total_ms=_number(said.get("TotalTime")),
         wait_ms=_number(said.get("WaitTime")),
         warnings=tuple(_WARNING.findall(body)),
-        # "Error type 3" alone says nothing; the sentence comes in the line below it
+        # "Error type 3" alone explains nothing; the line below it does
         error=next((line for line in errors if not line.startswith("Error type")), errors[0] if errors else None),
     )
 
@@ -115,14 +115,14 @@ def _number(text: str | None) -> int | None:
 def judge_launch(
     asked: str, started: AmStart, *, component: str = "", crash: str = "", no_answer_ms: int | None = None
 ) -> LaunchVerdict:
-    """What became of a launch.
+    """Judges the outcome of a launch.
 
     Args:
-        asked: the state it was meant to have (cold, warm, hot); empty: any.
-        started: what am said.
-        component: what was asked to start; empty: what am says it was asked for.
-        crash: how the app died while it was launched; empty: it lives.
-        no_answer_ms: how long am was waited for in vain; None: it answered.
+        asked: the requested state (cold, warm, hot); empty for any.
+        started: the answer of am.
+        component: the requested component; empty takes the one that am reports.
+        crash: how the app died during the launch; empty if it did not.
+        no_answer_ms: how long am did not answer; None if it did.
     """
     wanted, drew = component or started.intent or "", started.activity or ""
     if crash:
@@ -136,16 +136,16 @@ def judge_launch(
         return LaunchVerdict(outcome="timeout", reason=f"am start says timeout{waited}")
     if started.status != "ok":
         return LaunchVerdict(outcome="wrong_state", reason=f"am start says {started.status or 'nothing'}")
-    # Another activity of the same package is a trampoline or an alias: the app itself chose what to show.
+    # Another activity of the same package is a trampoline or an alias: the app chose what to show.
     if wanted and drew and wanted.partition("/")[0] != drew.partition("/")[0]:
         return LaunchVerdict(outcome="elsewhere", reason=f"{drew} drew instead of {wanted}")
     if others := [said for said in started.warnings if _TO_FRONT not in said]:
         return LaunchVerdict(outcome="wrong_state", reason=others[0])
-    # Before Android 10 am tells no state; a task brought to the front is what a hot launch is, and never a warm one.
+    # Before Android 10 am prints no state. A task brought to the front is a hot launch, never a warm one.
     got = started.state or ("hot" if started.warnings and asked == "warm" else "")
     if asked and got and got != asked:
         return LaunchVerdict(outcome="wrong_state", reason=f"asked {asked}, got {started.launch_state or got.upper()}")
-    # Before Android 10 the time may lack where an activity was only resumed.
+    # Before Android 10 the time may be missing if an activity was only resumed.
     if got == "unknown" or (got and started.total_ms is None):
         return LaunchVerdict(outcome="wrong_state", reason="am start tells no time: nothing was drawn")
     return LaunchVerdict(outcome="ok")
@@ -154,7 +154,7 @@ def judge_launch(
 def parse_drawn(message: str) -> Drawn | None:
     """Reads a ``Displayed`` or ``Fully drawn`` message of any Android version; None for any other message.
 
-    The message may have anything before it, such as the head of a log line.
+    Any text may precede the message, such as the prefix of a log line.
     """
     said = _DRAWN.search(message)
     span = _SPAN.match(said["span"]) if said else None

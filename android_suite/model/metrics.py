@@ -1,4 +1,4 @@
-"""The metric catalogue: every number that two kernels are compared by, with its unit and its equivalence margin."""
+"""The metric catalogue: every number that compares two kernels, with its unit and its equivalence margin."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _MARGIN = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(\S+)\s*\Z")
 class Margin:
     """The largest difference that does not matter: ``value`` in ``unit``, or in percent of the baseline.
 
-    ``floor`` is an absolute part, in the metric's unit, that a relative margin never falls below: 5 % of nothing is
-    nothing, and a microsecond is not a regression.
+    ``floor`` is the least value of a relative margin, in the metric's unit: 5 % of almost nothing is almost nothing,
+    and a microsecond is not a regression.
     """
 
     value: float
@@ -41,10 +41,10 @@ class Margin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One metric. ``name`` carries the unit; ``scenarios`` is empty where every scenario has it.
+    """One metric. ``name`` includes the unit; ``scenarios`` is empty if every scenario has the metric.
 
-    ``per_boot`` says how the samples of one boot become one number. It is the mean for a share of rare failures: the
-    median of nine launches that worked and one that did not would be "none failed".
+    ``per_boot`` tells how the samples of one boot become one number. It is the mean for a share of rare failures: the
+    median of nine successful launches and one failed launch would be "none failed".
     """
 
     name: str
@@ -146,7 +146,7 @@ CATALOGUE: tuple[Metric, ...] = (
         name="mmapLockBehindMs_ui",
         unit="ms",
         better="lower",
-        doc="of that, time in which another thread held mmap_lock in front of it; the rest is the scheduler's or its own",
+        doc="the part of it in which another thread held mmap_lock; in the rest it spun or waited for a CPU",
         margin=_percent(5.0, 0.5),
     ),
     _lock("render", "time RenderThread waited for mmap_lock, in total"),
@@ -238,9 +238,9 @@ _BY_NAME = {metric.name: metric for metric in CATALOGUE}
 
 
 def find_metric(name: str, *, unit: str = "", better: Better = "none") -> Metric:
-    """The catalogue's metric of that name, or an entry made up from the samples' own unit and direction.
+    """The catalogue's metric of that name, or a new entry with the unit and direction of the samples.
 
-    A metric that the catalogue does not know (a scenario of the user's) gets the margin of 5 % and is no headline.
+    A metric outside the catalogue (from a user's scenario) gets a margin of 5 % and is not a headline.
     """
     known = _BY_NAME.get(name)
     return known or Metric(name=name, unit=unit, better=better, doc="", margin=_percent(5.0))
@@ -250,7 +250,7 @@ def parse_margin(text: str, unit: str) -> Margin | None:
     """Reads ``"5 %"`` or ``"0.5 ms"`` for a metric measured in ``unit``.
 
     A percentage is of the baseline; for a metric that is itself a percentage, ``pp`` means percentage points. Returns
-    None where the text has no number, no unit, or a unit that cannot be turned into the metric's.
+    None if the text has no number, no unit, or a unit that does not convert to the metric's.
     """
     found = _MARGIN.match(text)
     if not found:

@@ -1,11 +1,11 @@
-"""The plan of an experiment: kernels, scenarios, boots, gates, margins, budget. Pure: from TOML text to frozen data.
+"""The plan of an experiment: kernels, scenarios, boots, gates, margins, budget. Reads TOML text into frozen data.
 
 ::
 
     [plan]
     name = "seed-patch"
     mode = "deterministic"        # or "realtime"
-    seeds = [1, 2, 3, 4]          # deterministic: one boot a kernel and seed; realtime: boots = 8
+    seeds = [1, 2, 3, 4]          # deterministic: one boot per kernel and seed; realtime: boots = 8
     budget = "90 min"
 
     [[kernel]]
@@ -15,14 +15,14 @@
 
     [[scenario]]
     name = "gc_stress"
-    traced = "pairs"              # true, false, or both in every boot, to measure what tracing costs
+    traced = "pairs"              # true, false, or both in every boot, to measure the cost of tracing
     parameters = { duration_ms = 6000 }
 
-    [[gate]]                      # as in a gate file
+    [[gate]]                      # the same form as in a gate file
     metric = "frameOverrunMs_p95"
     margin = "0.5 ms"
 
-    [margin]                      # equivalence margins other than the catalogue's
+    [margin]                      # equivalence margins that replace those of the catalogue
     invertedMs = "2 ms"
 """
 
@@ -43,7 +43,7 @@ Role = Literal["baseline", "candidate"]
 Arch = Literal["arm64", "amd64"]
 Parameter = bool | int | float | str
 ATTACHED = "attached"
-MIN_BOOTS = 4  # a kernel, below which the statistics decide nothing
+MIN_BOOTS = 4  # per kernel; with fewer the statistics decide nothing
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d)")
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -67,7 +67,7 @@ class KernelEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioEntry:
-    """``[[scenario]]``: one workload with its parameters, ``iterations`` times a boot."""
+    """``[[scenario]]``: one workload with its parameters, run ``iterations`` times per boot."""
 
     __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
     name: str
@@ -77,13 +77,13 @@ class ScenarioEntry:
 
     @property
     def tracings(self) -> tuple[bool, ...]:
-        """What is recorded in each boot: traced, untraced, or both."""
+        """Whether each boot records traced, untraced, or both kinds of iterations."""
         return (True, False) if self.traced == "pairs" else (bool(self.traced),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanTable:
-    """``[plan]``: what holds for the whole experiment."""
+    """``[plan]``: settings of the whole experiment."""
 
     __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
     name: str
@@ -99,7 +99,7 @@ class PlanTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanDocument:
-    """The tables of a plan, as they stand in its file."""
+    """The tables of a plan file."""
 
     __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
     plan: PlanTable
@@ -111,12 +111,12 @@ class PlanDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A plan that is sound in itself; whether kernels and files exist is seen when it runs."""
+    """A valid plan. Whether its kernels and files exist is checked when it runs."""
 
     name: str
     mode: Mode
-    boots: int  # a kernel
-    seeds: tuple[int, ...]  # deterministic: as many as boots; realtime: the same for every kernel, so boots are alike
+    boots: int  # per kernel
+    seeds: tuple[int, ...]  # deterministic: one per boot; realtime: the same for every kernel, so that boots compare
     interleave: Literal["blocks", "none"]
     random_seed: int
     budget_s: float | None
@@ -130,7 +130,7 @@ class Plan:
 
     @property
     def baseline(self) -> KernelEntry:
-        """The one kernel that the others are compared with."""
+        """The kernel that all others are compared with."""
         return next(kernel for kernel in self.kernels if kernel.role == "baseline")
 
     @property
@@ -140,7 +140,7 @@ class Plan:
 
 
 def parse_duration_s(text: str) -> float | None:
-    """Seconds of ``"90 min"``, ``"1.5 h"``, ``"40 s"``, ``"2 d"``; None for anything else, a bare number included."""
+    """Seconds of ``"90 min"``, ``"1.5 h"``, ``"40 s"`` or ``"2 d"``; None for any other text, such as a bare number."""
     found = _DURATION.fullmatch(text.strip())
     return float(found[1]) * _SECONDS[found[2]] if found else None
 
@@ -153,7 +153,7 @@ def parse_plan(source: TomlSource, *, scenarios: Collection[str]) -> Plan:
         scenarios: the scenarios that the suite knows.
 
     Raises:
-        ConfigError: it is no plan; names file, line, key, what was expected and what was found.
+        ConfigError: the plan is invalid; names the file, line, key, and what was expected and found.
     """
     document = validate_source(source, PlanDocument)
     _check_kernels(source, document)
@@ -163,7 +163,9 @@ def parse_plan(source: TomlSource, *, scenarios: Collection[str]) -> Plan:
     if document.plan.budget is not None:
         budget_s = parse_duration_s(document.plan.budget)
         if budget_s is None:
-            raise source.fault(("plan", "budget"), "a duration with its unit, as '90 min'", repr(document.plan.budget))
+            raise source.fault(
+                ("plan", "budget"), "a duration with its unit, such as '90 min'", repr(document.plan.budget)
+            )
     gates = read_gates(source, document.gate)
     _check_gates(source, document, gates)
     return Plan(
@@ -193,7 +195,7 @@ def _check_kernels(source: TomlSource, document: PlanDocument) -> None:
             expected = "a short name of letters, digits and ._+- that can be part of a file name"
             raise source.fault((*path, "label"), expected, repr(kernel.label))
         if kernel.label in labels:
-            raise source.fault((*path, "label"), "a label of its own", f"{kernel.label!r} a second time")
+            raise source.fault((*path, "label"), "a unique label", f"{kernel.label!r} a second time")
         if kernel.kernel in named:
             expected = f"a kernel other than {named[kernel.kernel]!r} has (for A/A use `qualify --aa`)"
             raise source.fault((*path, "kernel"), expected, f"{kernel.kernel!r} a second time")
@@ -234,13 +236,13 @@ def _seeds(source: TomlSource, plan: PlanTable) -> tuple[int, ...]:
         if any(not 0 <= seed < 2**31 for seed in plan.seeds):
             raise source.fault(("plan", "seeds"), "numbers from 0 to 2147483647", list(plan.seeds))
         if plan.boots not in (None, len(plan.seeds)):
-            raise source.fault(("plan", "boots"), f"{len(plan.seeds)}, one boot a seed, or no boots", plan.boots)
+            raise source.fault(("plan", "boots"), f"{len(plan.seeds)}, one boot per seed, or no boots", plan.boots)
         return plan.seeds
     if plan.mode == "deterministic":
-        raise source.fault(("plan", "seeds"), "the seeds of a deterministic plan, as [1, 2, 3, 4]", "nothing")
+        raise source.fault(("plan", "seeds"), "the seeds of a deterministic plan, such as [1, 2, 3, 4]", "nothing")
     if plan.boots is None or not 1 <= plan.boots <= 1000:
         found = "nothing" if plan.boots is None else plan.boots
-        raise source.fault(("plan", "boots"), "the number of boots a kernel, 1 to 1000", found)
+        raise source.fault(("plan", "boots"), "the number of boots per kernel, 1 to 1000", found)
     return tuple(range(1, plan.boots + 1))
 
 
@@ -254,7 +256,7 @@ def _check_gates(source: TomlSource, document: PlanDocument, gates: tuple[Gate, 
 
 
 def _check_metric(source: TomlSource, path: KeyPath, name: str) -> None:
-    """Refuses what looks like a misspelt metric. Another name may be one of a scenario of the user's own."""
+    """Refuses a name that looks like a misspelt metric. Any other name may belong to a user's scenario."""
     known = [metric.name for metric in CATALOGUE]
     if name not in known and difflib.get_close_matches(name, known, n=1, cutoff=0.8):
         raise source.fault(path, expected_name(name, known), repr(name))
@@ -270,12 +272,12 @@ def _margins(source: TomlSource, document: PlanDocument) -> dict[str, Margin]:
 
 
 def _check_power(source: TomlSource, document: PlanDocument, gates: tuple[Gate, ...], boots: int) -> tuple[str, ...]:
-    """Refuses boots with which no gate can ever pass; warns of boots that decide nothing."""
+    """Refuses a number of boots with which no gate can pass; warns of a number that decides nothing."""
     key = ("plan", "seeds" if document.plan.seeds is not None else "boots")
     if boots < MIN_BOOTS and any(gate.undecided == "fail" for gate in gates):
-        expected = f"at least {MIN_BOOTS} boots a kernel: with fewer every verdict is UNDECIDED and every gate fails"
+        expected = f"at least {MIN_BOOTS} boots per kernel: with fewer, every verdict is UNDECIDED and every gate fails"
         raise source.fault(key, expected, boots)
-    where = f"{source.file.name}:{source.line(key)}"  # the folder must not enter a result
+    where = f"{source.file.name}:{source.line(key)}"  # without the folder: results must not depend on it
     if boots < MIN_BOOTS:
-        return (f"{where}: with {boots} boots a kernel every verdict will be UNDECIDED; {MIN_BOOTS} are needed.",)
+        return (f"{where}: with {boots} boots per kernel every verdict will be UNDECIDED; use at least {MIN_BOOTS}.",)
     return ()

@@ -1,6 +1,6 @@
-"""The manifest of a run directory: what was recorded, of what, and whether each piece is whole.
+"""The manifest of a run directory: what was recorded, on which device, and whether each iteration is complete.
 
-Its JSON form is docs/schema/run.json.
+Its JSON schema is docs/schema/run.json.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ class IterationRecord:
     index: int
     scenario: str
     seed: int | None
-    boot: str  # /proc/sys/kernel/random/boot_id, or the seed's name where the boot is deterministic
+    boot: str  # /proc/sys/kernel/random/boot_id, or the name of the seed if the boot is deterministic
     status: Status
-    reason: str  # why it is not complete; empty if it is
+    reason: str  # why it is not complete, else empty
     directory: str
     started_at: str  # host time, ISO 8601 with zone
     traced: bool
     lost_events: int | None  # None: unknown
-    trace_digest: str | None  # SHA-256 over the raw per-CPU traces in CPU order; None where nothing was traced
+    trace_digest: str | None  # SHA-256 over the raw per-CPU traces in CPU order; None if nothing was traced
     process: str = ""  # the app's process name; empty: all processes
     parameters: Mapping[str, Any] = field(default_factory=dict)
     trace_setup: Mapping[str, Any] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Manifest:
     sealed: bool
     kernel: KernelIdentity | None  # None until a device answered
     device: DeviceIdentity | None
-    overlays: tuple[str, ...] = ()  # SHA-256 of what the user added to the image of a virtual device, in order
+    overlays: tuple[str, ...] = ()  # SHA-256 of each overlay added to the image of a virtual device, in order
     iterations: tuple[IterationRecord, ...] = ()
-    crash: CrashRecord | None = None  # outside any iteration: during boot, say
+    crash: CrashRecord | None = None  # outside any iteration, for example during boot
     notes: tuple[str, ...] = ()

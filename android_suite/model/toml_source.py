@@ -1,8 +1,8 @@
-"""TOML text with a memory of its lines, so that an error can say where.
+"""TOML text with the line of every key, so that errors can point to it.
 
-``tomllib`` gives values without places. `TomlSource` keeps both: what was parsed, and the line of every key. Validation
-is pydantic's, over the suite's frozen dataclasses; the first fault in file order becomes a `ConfigError` with the file,
-the line, the key, what was expected and what was found.
+``tomllib`` gives values without line numbers. `TomlSource` keeps the parsed values and the line of every key. Pydantic
+validates them against the suite's frozen dataclasses. The first fault in file order becomes a `ConfigError` with the
+file, the line, the key, and what was expected and found.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _skip_value(lines: list[str], index: int, start: int) -> int:
 
 
 def locate_keys(text: str) -> dict[KeyPath, int]:
-    """Line (from 1) of every key and table header of valid TOML; keys of inline tables have the line of their table."""
+    """Line (from 1) of every key and table header of valid TOML. Keys of inline tables get the line of their table."""
     lines, places, table = text.split("\n"), dict[KeyPath, int](), tuple[str | int, ...]()
     counts: dict[KeyPath, int] = {}
     index = 0
@@ -104,7 +104,7 @@ class TomlSource:
     places: Mapping[KeyPath, int]
 
     def line(self, path: KeyPath) -> int | None:
-        """Line of ``path``, or of the nearest table around it; None where the file says nothing of it."""
+        """Line of ``path``, or of the nearest enclosing table; None if the file has neither."""
         for length in range(len(path), 0, -1):
             if (found := self.places.get(path[:length])) is not None:
                 return found
@@ -119,7 +119,7 @@ def parse_toml(text: str, file: Path) -> TomlSource:
     """Parses TOML.
 
     Raises:
-        ConfigError: it is not TOML; names the line.
+        ConfigError: the text is not valid TOML; names the line.
     """
     try:
         data = tomllib.loads(text)
@@ -140,10 +140,10 @@ def render_key(path: KeyPath) -> str:
 
 
 def validate_source(source: TomlSource, form: type[T]) -> T:
-    """Makes a ``form`` (a frozen dataclass of dataclasses) of the file. Types are strict: ``"4"`` is no number.
+    """Reads the file into a ``form`` (a frozen dataclass of dataclasses). Types are strict: ``"4"`` is not a number.
 
     Raises:
-        ConfigError: the first fault in file order; the others are notes of it.
+        ConfigError: the first fault in file order; its notes list the others.
     """
     import pydantic  # here, because `config` imports this module at every start
 
@@ -159,18 +159,18 @@ def validate_source(source: TomlSource, form: type[T]) -> T:
 
 
 def expected_name(name: str, known: Collection[str]) -> str:
-    """What to say was expected where ``name`` is none of ``known``: the nearest, or all of them."""
+    """The "expected" text for a ``name`` that is not in ``known``: the nearest name, or all names."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"{near[0]!r} (did you mean that?)" if near else f"one of {', '.join(sorted(known))}"
 
 
 def _explain(source: TomlSource, form: type[Any], entries: list[dict[str, Any]]) -> list[ConfigError]:
-    """One error a key, unknown keys first (a misspelt key is also a missing one), then in file order."""
+    """One error per key: unknown keys first (a misspelt key is also a missing one), then in file order."""
     unknown: dict[KeyPath, ConfigError] = {}
     wrong: dict[KeyPath, tuple[list[str], str]] = {}
     for entry in entries:
         loc: KeyPath = tuple(entry["loc"])
-        # Pydantic also puts the names of a union's members into its locations; the file knows nothing of them.
+        # Pydantic adds the names of union members to its locations; they are not keys of the file.
         path = next(loc[:n] for n in range(len(loc), -1, -1) if _exists(source.data, loc[:n]))
         kind = entry["type"]
         if kind in ("extra_forbidden", "unexpected_keyword_argument"):
@@ -198,7 +198,7 @@ def _exists(data: object, path: KeyPath) -> bool:
 
 
 def _fields(form: Any, path: KeyPath) -> Iterator[str]:
-    """Names of the keys that the table at ``path`` of a ``form`` may hold."""
+    """Names of the keys that the table at ``path`` of a ``form`` may contain."""
     if isinstance(form, types.UnionType) or typing.get_origin(form) is typing.Union:
         for member in typing.get_args(form):
             yield from _fields(member, path)

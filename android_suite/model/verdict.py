@@ -1,4 +1,4 @@
-"""What a comparison can say about one metric, and what a gate makes of it."""
+"""The verdicts on one metric, and the results of a gate."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """BETTER and WORSE need proof of a difference, SAME needs proof of none; everything else is UNDECIDED."""
+    """BETTER and WORSE need proof of a difference, SAME needs proof of equivalence; anything else is UNDECIDED."""
 
     BETTER = "BETTER"
     WORSE = "WORSE"
@@ -15,7 +15,7 @@ class Verdict(StrEnum):
 
 
 class GateOutcome(StrEnum):
-    """A gate's end; the words of the JUnit report (the kernel's fault is a failure, an absent metric is skipped)."""
+    """The result of a gate, in JUnit's words: a regression is a failure, an absent metric is skipped."""
 
     PASSED = "passed"
     FAILED = "failed"

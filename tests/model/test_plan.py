@@ -73,7 +73,7 @@ FAULTS = {
     "gate margin without a unit": ('"0.5 ms"', '"0.5"', 24, "gate[0].margin", "with its unit", "'0.5'"),
     "unknown scenario": ("gc_stress", "gc_stres", 18, "scenario[0].name", "'gc_stress' (did", "'gc_stres'"),
     "kernel twice": ("6.17.13", "6.16.12", 14, "kernel[1].kernel", "other than 'before'", "a second time"),
-    "label twice": ('"after"', '"before"', 13, "kernel[1].label", "of its own", "'before' a second time"),
+    "label twice": ('"after"', '"before"', 13, "kernel[1].label", "unique", "'before' a second time"),
     "label with a slash": ('"after"', '"a/b"', 13, "kernel[1].label", "file name", "'a/b'"),
     "two baselines": ('"candidate"', '"baseline"', 8, "kernel", "exactly one kernel", "2"),
     "no candidate": (PLAN[PLAN.index('[[kernel]]\nlabel = "after"') : PLAN.index("[[sc")], "", 8, "kernel", "'cand", "0"),
@@ -118,7 +118,7 @@ def test_a_misspelt_key_comes_before_the_key_it_leaves_missing() -> None:
 def test_few_boots_are_warned_of() -> None:
     assert parse(PLAN).warnings == ()
     [warning] = parse(PLAN.replace("4]", "]").replace("[margin]", 'undecided = "pass"\n[margin]')).warnings
-    assert warning == "p.toml:4: with 3 boots a kernel every verdict will be UNDECIDED; 4 are needed."
+    assert warning == "p.toml:4: with 3 boots per kernel every verdict will be UNDECIDED; use at least 4."
 
 
 def test_the_fewest_boots_are_those_of_the_statistics() -> None:

@@ -1,1 +1,1 @@
-"""The run directory: layout, manifest, create, seal, open. The only code that knows its file names."""
+"""The run directory: layout, manifest, create, seal, open. No other package knows its file names."""

@@ -1,10 +1,10 @@
-"""File names of a run directory. Nothing outside this package spells them.
+"""File names of a run directory. No other package spells them.
 
 ::
 
     RUN/manifest.json
     RUN/raw/000-gc_stress/...      evidence, read-only once sealed
-    RUN/derived/000-gc_stress/...  made from raw by `analyze`, may be deleted
+    RUN/derived/000-gc_stress/...  written by `analyze` from raw; may be deleted
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def iteration_name(index: int, scenario: str) -> str:
 
 
 def check_member(name: str) -> str:
-    """Returns ``name`` if it may be a file inside an iteration.
+    """Returns ``name`` if it is a valid file name inside an iteration.
 
     Raises:
-        UsageError: it is absolute, climbs out, or holds characters that some file system cannot keep.
+        UsageError: it is absolute, leads outside, or has characters that some file systems do not support.
     """
     path = PurePosixPath(name)
     if path.is_absolute() or not path.parts or not all(_SAFE_PART.fullmatch(p) and p != ".." for p in path.parts):
-        raise UsageError(f"{name!r} cannot be a file of a run directory; use letters, digits and ._-+@=, only.")
+        raise UsageError(f"{name!r} cannot be a file of a run directory; use only letters, digits and ._-+@=,.")
     return str(path)

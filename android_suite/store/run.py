@@ -1,7 +1,7 @@
 """Create, seal and open run directories.
 
-A manifest is replaced as a whole (write, fsync, rename), so that a reader sees the state before or after an iteration,
-never half of one. An iteration that was begun and never sealed reads as ``incomplete``.
+A manifest is replaced atomically (write, fsync, rename): a reader sees the state before or after an iteration, never
+part of one. An iteration that was begun but not sealed reads as ``incomplete``.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from android_suite.store import layout
 
 
 def now_iso() -> str:
-    """Host time with zone, to the second."""
+    """Host time with time zone, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Writes ``path`` so that it is there whole or not at all.
+    """Writes ``path`` atomically.
 
     Raises:
         LabError: the disk is full or the folder cannot be written.
@@ -45,7 +45,7 @@ def write_atomic(path: Path, data: bytes) -> None:
             os.fsync(out.fileno())
         part.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):  # of a folder that is a file, this fails as well
+        with contextlib.suppress(OSError):  # this fails too if the folder is a file
             part.unlink(missing_ok=True)
         raise LabError(
             f"cannot write {path}: {error.strerror}; free space or choose another folder with -o."
@@ -53,9 +53,9 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Writes ``value`` as readable JSON, atomically. NaN is refused: unknown is ``null``."""
+    """Writes ``value`` atomically as indented JSON. Refuses NaN: unknown is ``null``."""
     text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
-    # A file name that is no UTF-8 holds lone surrogates; as \udcXX they are JSON.
+    # A file name that is not UTF-8 contains lone surrogates; JSON can hold them as \udcXX.
     write_atomic(path, text.encode(errors="backslashreplace") + b"\n")
 
 
@@ -71,34 +71,34 @@ class Run:
         return self.path / layout.RAW / iteration.directory
 
     def derived(self, iteration: IterationRecord) -> Path:
-        """Folder of what was made from it; may not exist yet."""
+        """Folder of the results derived from it; may not exist yet."""
         return self.path / layout.DERIVED / iteration.directory
 
 
 class IterationWriter:
-    """Collects the evidence of one iteration. Every name is relative to the iteration's raw folder."""
+    """Collects the evidence of one iteration. All names are relative to the iteration's raw folder."""
 
     def __init__(self, run: RunWriter, record: IterationRecord) -> None:
         self._run = run
         self.record = record
-        self.doubts: list[str] = []  # what sources found that makes the evidence incomplete
+        self.doubts: list[str] = []  # reasons why the evidence is incomplete
         self.folder = run.path / layout.RAW / record.directory
         self.folder.mkdir(parents=True)
 
     def path(self, name: str) -> Path:
-        """Path of a file to be written; its folder exists afterwards."""
+        """Path of a file to write; creates its folder."""
         target = self.folder / layout.check_member(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
     def write(self, name: str, data: bytes | str) -> Path:
-        """Writes one file of evidence, whole or not at all."""
+        """Writes one file of evidence atomically."""
         target = self.path(name)
         write_atomic(target, data.encode(errors="surrogateescape") if isinstance(data, str) else data)
         return target
 
     def note(self, **changes: Any) -> None:
-        """Changes fields of the record before it is sealed: ``boot``, ``trace_setup``, ``lost_events``, ..."""
+        """Changes fields of the record before it is sealed, such as ``boot``, ``trace_setup`` or ``lost_events``."""
         self.record = replace(self.record, **changes)
 
     def seal(
@@ -108,7 +108,7 @@ class IterationWriter:
         *,
         crash: CrashRecord | None = None,
     ) -> IterationRecord:
-        """Ends the iteration: digest, read-only files, manifest. May be called once."""
+        """Ends the iteration: computes the digest, makes files read-only, writes the manifest. Call it once."""
         self.record = replace(
             self.record,
             status=status,
@@ -135,12 +135,12 @@ class RunWriter:
         write_json(self.path / layout.MANIFEST, to_plain(self.manifest))
 
     def set_identity(self, kernel: KernelIdentity, device: DeviceIdentity) -> None:
-        """Records what was proven of kernel and device."""
+        """Records the identity of kernel and device."""
         self.manifest = replace(self.manifest, kernel=kernel, device=device)
         self._save()
 
     def add_note(self, note: str) -> None:
-        """Adds a sentence that every reader of the run should see."""
+        """Adds a note that reports show with the run."""
         self.manifest = replace(self.manifest, notes=(*self.manifest.notes, note))
         self._save()
 
@@ -160,7 +160,7 @@ class RunWriter:
         process: str = "",
         trace_setup: Mapping[str, Any] | None = None,
     ) -> IterationWriter:
-        """Opens the next iteration; until it is sealed it reads as ``incomplete``."""
+        """Begins the next iteration, which reads as ``incomplete`` until it is sealed."""
         index = len(self.manifest.iterations)
         record = IterationRecord(
             index=index,
@@ -168,7 +168,7 @@ class RunWriter:
             seed=seed,
             boot=boot,
             status="incomplete",
-            reason="not sealed: the suite was ended while it recorded",
+            reason="not sealed: the suite ended while it was recording",
             directory=layout.iteration_name(index, scenario),
             started_at=now_iso(),
             traced=traced,
@@ -183,14 +183,14 @@ class RunWriter:
         return IterationWriter(self, record)
 
     def replace_iteration(self, record: IterationRecord) -> None:
-        """Puts the final record of an iteration into the manifest."""
+        """Writes the final record of an iteration to the manifest."""
         done = list(self.manifest.iterations)
         done[record.index] = record
         self.manifest = replace(self.manifest, iterations=tuple(done))
         self._save()
 
     def drop(self) -> None:
-        """Removes a run of which nothing was recorded."""
+        """Removes a run without any recording."""
         (self.path / layout.MANIFEST).unlink(missing_ok=True)
         self.path.rmdir()
 
@@ -205,17 +205,17 @@ def create_run(path: Path, *, label: str, mode: Mode, overlays: Sequence[str] = 
     """Makes a new run directory.
 
     Args:
-        path: of it.
-        label: what to call this side in comparisons.
-        mode: of the recording.
-        overlays: SHA-256 of each archive that is added to the virtual device's image, in order.
+        path: where to create it.
+        label: name of this side in comparisons.
+        mode: ``realtime`` or ``deterministic``.
+        overlays: SHA-256 of each archive added to the image of the virtual device, in order.
 
     Raises:
         UsageError: ``path`` exists and is not an empty folder.
-        LabError: it cannot be made.
+        LabError: the folder cannot be created.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UsageError(f"{path} exists already; choose another folder with -o or remove it.")
+        raise UsageError(f"{path} already exists; choose another folder with -o or remove it.")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -242,12 +242,12 @@ def open_run(path: Path) -> Run:
     """Opens a run directory, sealed or not.
 
     Raises:
-        UsageError: there is none.
-        SchemaError: its manifest is not one.
+        UsageError: ``path`` is not a run directory.
+        SchemaError: its manifest is invalid.
     """
     file = path / layout.MANIFEST
     if not file.is_file():
-        raise UsageError(f"{path} is not a run directory (no {layout.MANIFEST}); name one that `record` made.")
+        raise UsageError(f"{path} is not a run directory (no {layout.MANIFEST}); give one that `record` made.")
     try:
         data = json.loads(file.read_bytes())
     except ValueError as error:
@@ -259,7 +259,7 @@ def open_run(path: Path) -> Run:
 
 
 def digest_trace(folder: Path) -> str | None:
-    """SHA-256 over ``cpuN.raw`` in CPU order, each led by its name and size; None where there is no trace."""
+    """SHA-256 over ``cpuN.raw`` in CPU order, each preceded by its name and size; None without a trace."""
     files = sorted(folder.glob("cpu*.raw"), key=lambda f: int("".join(filter(str.isdigit, f.stem)) or 0))
     if not files:
         return None

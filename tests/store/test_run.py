@@ -84,7 +84,7 @@ def test_hostile_names_are_refused(name: str) -> None:
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("mine")
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         create_run(tmp_path, label="", mode="realtime")
 
 

@@ -1,1 +1,1 @@
-"""adb: transport, typed verbs, parsers of the replies needed to drive."""
+"""adb: the transport, typed operations on a device, and parsers of its replies."""

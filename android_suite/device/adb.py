@@ -1,6 +1,6 @@
-"""The real transport: adb's server, spoken to through adbutils' connections.
+"""The real transport: the adb server, over adbutils' connections.
 
-A local server that does not run is started. Each call opens its own connection, as adb itself does.
+Starts a local server if none runs. Each call opens its own connection, as adb itself does.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _GONE = ("not found", "offline", "no devices", "closed", "unauthorized", "connec
 
 
 def start_server(config: Config) -> adbutils.AdbClient:
-    """A client of the adb server at the configured address, which runs afterwards.
+    """A client of the adb server at the configured address. Starts a local server if necessary.
 
     Raises:
-        LabError: no adb here, or no server at the address.
+        LabError: adb is not installed, or no server answers at the address.
     """
     host, port = config.adb_server_host, config.adb_server_port
     try:
@@ -39,7 +39,7 @@ def start_server(config: Config) -> adbutils.AdbClient:
     except OSError as refused:
         if host not in ("127.0.0.1", "localhost", "::1"):
             raise LabError(
-                f"no adb server answers at {host}:{port}; start it there, or mend ANDROID_ADB_SERVER_HOST or suite.toml."
+                f"no adb server answers at {host}:{port}; start it there, or fix ANDROID_ADB_SERVER_HOST or suite.toml."
             ) from refused
         _run_adb("-P", str(port), "start-server", env=config.adb_environment())
     return adbutils.AdbClient(host=host, port=port)
@@ -47,7 +47,7 @@ def start_server(config: Config) -> adbutils.AdbClient:
 
 def _run_adb(*arguments: str, env: Mapping[str, str]) -> None:
     try:
-        # adbutils would do the same with adb's chatter on our stdout, where results go
+        # adbutils would do the same but let adb print to our stdout, which is for results
         subprocess.run(["adb", *arguments], check=True, capture_output=True, timeout=30, env=env)
     except FileNotFoundError as error:
         raise LabError("there is no `adb` on this machine; run `make setup` or install platform-tools.") from error
@@ -56,10 +56,10 @@ def _run_adb(*arguments: str, env: Mapping[str, str]) -> None:
 
 
 def query_server(client: adbutils.AdbClient, service: str, *, timeout: float = 10.0) -> str:
-    """The answer of the adb server to a service of its own, such as ``host:devices-l``.
+    """The answer of the adb server to a host service such as ``host:devices-l``.
 
     Raises:
-        LabError: it refuses, or does not answer.
+        LabError: the server refuses or does not answer.
     """
     try:
         with client.make_connection(timeout=timeout) as connection:
@@ -74,7 +74,7 @@ def query_server(client: adbutils.AdbClient, service: str, *, timeout: float = 1
 class AdbTransport:
     """A :class:`~android_suite.device.transport.Transport` over adb. Made by ``device.connect``.
 
-    ``via`` is the service that switches a connection to the device, where the serial alone does not name it.
+    ``via`` is the service that switches a connection to the device. It is needed if the serial is ambiguous.
     """
 
     def __init__(self, client: adbutils.AdbClient, serial: str, *, features: frozenset[str], via: str = "") -> None:
@@ -85,7 +85,7 @@ class AdbTransport:
 
     @property
     def serial(self) -> str:
-        """As adb names it."""
+        """The serial, as adb prints it."""
         return self._serial
 
     def run(self, command: Command, *, timeout: float = DEFAULT_TIMEOUT_S, stdin: bytes = b"") -> Completed:
@@ -131,7 +131,7 @@ class AdbTransport:
         """See the protocol.
 
         Raises:
-            AdbError: the device has no shell_v2, without which a stream has neither input nor status.
+            AdbError: the device lacks shell_v2; without it a stream has neither input nor status.
         """
         if not self._shell_v2:
             raise AdbError(f"{self._serial} has no shell_v2, which streaming needs; update its adbd.")
@@ -181,7 +181,7 @@ class AdbTransport:
         return DeviceLost(self._lost)
 
     def _open_socket(self, service: str, timeout: float) -> socket.socket:
-        # not adbutils' open_transport, which leaks its socket where the device is gone
+        # not adbutils' open_transport, which leaks its socket if the device is gone
         connection = self._client.make_connection(timeout=timeout)
         try:
             for word in (self._via, service):
@@ -206,7 +206,7 @@ class AdbTransport:
 
     @contextmanager
     def _guard(self, what: str, timeout: float) -> Iterator[None]:
-        """Turns every failure of socket and adbutils into the suite's own."""
+        """Converts every failure of the socket and of adbutils into the suite's exceptions."""
         if self._lost:
             raise DeviceLost(self._lost)
         try:
@@ -229,7 +229,7 @@ class AdbTransport:
 
 def _timeout(what: str, timeout: float, serial: str) -> AdbTimeout:
     return AdbTimeout(
-        f"{serial}: `{_shorten(what)}` did not end in {timeout:.3g} s; see whether the device still answers `adb shell`.",
+        f"{serial}: `{_shorten(what)}` did not end in {timeout:.3g} s; check that the device answers `adb shell`.",
         argv=(what,),
         serial=serial,
     )
@@ -284,7 +284,7 @@ class AdbStream:
             except TimeoutError as error:
                 raise _timeout(self._line, timeout, self._serial) from error
             except (OSError, v2.OutOfStep) as error:
-                if self._closed.is_set():  # by another thread of ours: the end, not a loss
+                if self._closed.is_set():  # another thread closed it: this is the end, not a loss
                     break
                 raise self._lose(f"`{_shorten(self._line)}`: {error}") from error
             for kind, payload in packets:
@@ -306,7 +306,7 @@ class AdbStream:
         self._send(v2.encode_packet(v2.CLOSE_STDIN))
 
     def _send(self, packet: bytes) -> None:
-        # a command may end before it took its input: what it said and its status still wait to be read
+        # a command may end before it reads its input; its output and status can still be read
         with suppress(BrokenPipeError, ConnectionResetError):
             self._raw.sendall(packet)
 

@@ -1,4 +1,4 @@
-"""Android's own verbs: activities, keys, frame statistics, the log. Hostile names end here, as UsageError."""
+"""Operations of Android: activities, keys, frame statistics, the log. Unsafe names raise UsageError here."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _INT32 = range(-(2**31), 2**31)
 
 
 def check_package(name: str) -> str:
-    """Returns a package name.
+    """Checks a package name and returns it.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not a package name.
     """
     if not _PACKAGE.fullmatch(name) or len(name) > 200:
         raise UsageError(f"{name!r} is not a package name; give one such as com.example.app.")
@@ -35,11 +35,11 @@ def render_component(package: str, activity: str) -> str:
     """``package/.Activity`` for an activity in any form.
 
     Args:
-        package: of the app.
+        package: package of the app.
         activity: ``.Main``, ``com.example.app.Main``, a class of another package, an alias, or the whole component.
 
     Raises:
-        UsageError: either is no name, or the component is of another package.
+        UsageError: a name is invalid, or the component belongs to another package.
     """
     given, slash, name = activity.rpartition("/")
     if (slash and given != package) or not _ACTIVITY.fullmatch(name) or len(name) > 200:
@@ -48,10 +48,10 @@ def render_component(package: str, activity: str) -> str:
 
 
 def render_extras(extras: Mapping[str, Extra], *, longs: frozenset[str] = frozenset()) -> list[str]:
-    """Arguments of ``am start`` for extras, typed as the app reads them; keys in ``longs`` are sent as long.
+    """Arguments of ``am start`` for extras, with the types that the app reads; keys in ``longs`` are sent as long.
 
     Raises:
-        UsageError: a key that is none.
+        UsageError: a key is invalid.
     """
     words: list[str] = []
     for key, value in extras.items():
@@ -69,7 +69,7 @@ def render_extras(extras: Mapping[str, Extra], *, longs: frozenset[str] = frozen
 def start_activity(
     device: Device, component: str, *, extras: list[str] | None = None, timeout: float = 60.0
 ) -> tuple[AmStart, str]:
-    """``am start -W``: what it said, read and as printed. Returns when the first frame is drawn."""
+    """Runs ``am start -W``; returns its answer, parsed and as printed, when the first frame is drawn."""
     completed = device.transport.run(["am", "start", "-W", "-n", component, *(extras or [])], timeout=timeout)
     text = completed.text + completed.stderr.decode(errors="replace")
     return parse_am_start(text), text
@@ -106,11 +106,11 @@ def reset_framestats(device: Device, package: str) -> None:
 
 
 def stream_log(device: Device, *, since: str = "1") -> Stream:
-    """The log from now on, with epoch time stamps (no time zone to guess).
+    """Streams the log from now on, with epoch time stamps (they need no time zone).
 
     Args:
-        device: whose log.
-        since: how many lines of before come first, or a time stamp to begin at.
+        device: the device.
+        since: how many earlier lines come first, or a time stamp to begin at.
     """
     return device.transport.stream(["logcat", "-v", "epoch", "-T", since])
 
@@ -121,7 +121,7 @@ def read_log(device: Device) -> bytes:
 
 
 def require_package(device: Device, package: str, *, next_step: str) -> None:
-    """Checks that a package is there.
+    """Checks that a package is installed.
 
     Raises:
         LabError: it is not.

@@ -1,4 +1,4 @@
-"""What a device can measure, found by looking; each missing thing with its remedy. For `doctor` and `devices`."""
+"""What a device can measure, with a remedy for each missing capability. Used by `doctor` and `devices`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _COMMANDS: Final = ("am", "dumpsys", "logcat", "perfetto", "atrace")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capability:
-    """One thing that a device can or cannot do.
+    """One capability of a device.
 
     Attributes:
-        name: short and stable, for JSON.
-        available: whether it can.
+        name: short, stable name for JSON.
+        available: whether the device has it.
         required: whether nothing can be recorded without it.
         detail: what was found.
-        remedy: what to do where it cannot; empty where it can.
+        remedy: what to do if it is missing, else empty.
     """
 
     name: str
@@ -34,13 +34,13 @@ class Capability:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceFacts:
-    """What was looked at, as read."""
+    """The facts, as read from the device."""
 
     root: bool
     tracefs: str | None
     events: frozenset[str]
-    tracefs_files: frozenset[str]  # names below tracefs that exist
-    readme: str  # of tracefs: lists what kinds of triggers there are
+    tracefs_files: frozenset[str]  # names of existing files below tracefs
+    readme: str  # README of tracefs, which lists the kinds of triggers
     lock_stat: bool
     config: bool
     vmstat: str
@@ -48,7 +48,7 @@ class DeviceFacts:
 
 
 def read_device_facts(device: Device) -> DeviceFacts:
-    """Looks. Needs four round trips."""
+    """Reads the facts, in four round trips."""
     names = [f"{place}/{name}" for place in TRACEFS_PLACES for name in ("available_events", "README")]
     texts = device.read_texts([*names, _VMSTAT])
     tracefs = next((place for place in TRACEFS_PLACES if texts[f"{place}/available_events"]), None)

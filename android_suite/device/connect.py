@@ -1,4 +1,4 @@
-"""Which devices there are, and the transport to one of them."""
+"""Lists devices and opens a transport to one."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class AttachedDevice:
     state: str  # device, offline, unauthorized, no permissions, recovery, ...
     model: str | None = None
     product: str | None = None
-    usb: str | None = None  # USB path as adb names it, "usb:1-2"
-    transport_id: int | None = None  # another one after each reconnection
-    detail: str = ""  # what adb adds to the state: why it has no permissions
+    usb: str | None = None  # USB path as adb prints it, "usb:1-2"
+    transport_id: int | None = None  # changes at each reconnection
+    detail: str = ""  # what adb adds to the state, such as why it lacks permissions
 
     @property
     def address(self) -> str:
-        """What tells it from another device of the same serial, for ``--serial``: the USB path, else the transport id."""
+        """A ``--serial`` value that is unique among devices of one serial: the USB path, else the transport id."""
         return self.usb or f"transport_id:{self.transport_id}"
 
     def is_named(self, name: str) -> bool:
@@ -42,7 +42,7 @@ class AttachedDevice:
         )
 
 
-# A serial may hold blanks, "adb-AB12 (2)._adb-tls-connect._tcp"; what follows it is a state and then key:value words only.
+# A serial may contain blanks: "adb-AB12 (2)._adb-tls-connect._tcp". After it come a state and key:value words.
 _LINE = re.compile(
     r"^(?P<serial>\S.*?)\s+"
     r"(?:(?P<state>device|offline|unauthorized|authorizing|connecting|recovery|sideload|rescue|bootloader|host|detached|unknown)"
@@ -75,23 +75,23 @@ def parse_devices(text: str) -> tuple[AttachedDevice, ...]:
 
 
 def list_devices(config: Config) -> tuple[AttachedDevice, ...]:
-    """What the adb server sees, in its order.
+    """The devices that the adb server lists, in its order.
 
     Raises:
-        LabError: no adb, or no server.
+        LabError: adb is not installed, or no server answers.
     """
     return parse_devices(query_server(start_server(config), "host:devices-l"))
 
 
 def choose_serial(wanted: str | None, devices: tuple[AttachedDevice, ...]) -> str:
-    """The device to use: ``wanted``, else the only device there is.
+    """Chooses the device: ``wanted``, else the only attached device.
 
     Returns:
-        A serial, or a USB path or ``transport_id:N`` where several devices have the same serial.
+        A serial; a USB path or ``transport_id:N`` if several devices have the same serial.
 
     Raises:
-        UsageError: several and none chosen.
-        LabError: none at all.
+        UsageError: several are attached and none was chosen.
+        LabError: no device is attached.
     """
     if wanted:
         twins = [device.address for device in devices if device.serial == wanted]
@@ -114,18 +114,18 @@ def choose_serial(wanted: str | None, devices: tuple[AttachedDevice, ...]) -> st
 
 
 def connect(config: Config, serial: str | None = None, *, timeout: float = 20.0) -> Transport:
-    """A transport to the device, which answers; as root where the device lets its shell become root.
+    """Opens a transport to a device and checks that it answers. It is root if the device allows that.
 
     Args:
-        config: names the adb server, and the device where ``serial`` does not.
-        serial: as adb names it; ``host:port`` is connected to first; ``usb:PATH`` and ``transport_id:N`` tell devices of
-            one serial apart. None: the configured or the only one.
-        timeout: seconds to wait for a device that is known and not ready.
+        config: gives the adb server, and the device if ``serial`` is None.
+        serial: as adb prints it. ``host:port`` is connected first. ``usb:PATH`` and ``transport_id:N`` distinguish
+            devices with the same serial. None takes the configured device, or the only one.
+        timeout: seconds to wait for a known device to become ready.
 
     Raises:
-        UsageError: several devices and none chosen.
-        NotReady: it is offline or unauthorized, or does not appear.
-        LabError: no adb, no server, no device.
+        UsageError: several devices are attached and none was chosen.
+        NotReady: the device is offline or unauthorized, or does not appear.
+        LabError: adb is not installed, or there is no server or no device.
     """
     client = start_server(config)
     chosen = choose_serial(serial or config.serial, list_devices(config))

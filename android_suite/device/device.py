@@ -1,4 +1,4 @@
-"""Typed verbs over a transport: files, properties, processes. Small on purpose; Android's verbs are in ``android.py``."""
+"""Typed operations on a device: files, properties, processes. Those specific to Android are in ``android.py``."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from android_suite.errors import AdbError
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 TRACEFS_PLACES = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 WORK_FOLDER = "/data/local/tmp/android-suite"
-_PATHS_A_SCRIPT = 200  # keeps a script far below the shell's argument limit
+_PATHS_A_SCRIPT = 200  # keeps a script well below the shell's argument limit
 
-# `read` is built into every shell: no process a thread, which matters on a device that is busy or emulated
+# `read` is built into every shell, so this starts no process per thread. That is slow on a busy or emulated device.
 THREADS_SCRIPT = r"""
 cd /proc || exit 1
 for t in [0-9]*/task/[0-9]*; do
@@ -45,25 +45,25 @@ true
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device that answers. Every verb raises AdbTimeout, DeviceLost or AdbError, as the transport does."""
+    """A device that answers. Every method raises AdbTimeout, DeviceLost or AdbError, as the transport does."""
 
     transport: Transport
 
     @property
     def serial(self) -> str:
-        """As adb names it."""
+        """The serial, as adb prints it."""
         return self.transport.serial
 
     def run(self, command: Command, *, timeout: float = DEFAULT_TIMEOUT_S, stdin: bytes = b"") -> Completed:
         """Runs a command and checks that its status is 0.
 
         Raises:
-            AdbError: the status is another.
+            AdbError: the status is not 0.
         """
         return check_status(self.transport.run(command, timeout=timeout, stdin=stdin), self.serial)
 
     def read_files(self, paths: Sequence[str], *, timeout: float = DEFAULT_TIMEOUT_S) -> Mapping[str, bytes | None]:
-        """Contents of small files, in one round trip a few hundred; None for each that cannot be read."""
+        """Contents of small files, a few hundred per round trip; None for each that cannot be read."""
         found: dict[str, bytes | None] = {}
         for at in range(0, len(paths), _PATHS_A_SCRIPT):
             part = list(paths[at : at + _PATHS_A_SCRIPT])
@@ -72,14 +72,14 @@ class Device:
                 found |= parse_read_output(part, completed.stdout)
             except ValueError as error:
                 raise AdbError(
-                    f"{self.serial}: reading {len(part)} files was cut short ({error}); try again.",
+                    f"{self.serial}: the output of reading {len(part)} files was cut off ({error}); try again.",
                     serial=self.serial,
                     output=completed.text[-2000:],
                 ) from error
         return found
 
     def read_texts(self, paths: Sequence[str], *, timeout: float = DEFAULT_TIMEOUT_S) -> Mapping[str, str | None]:
-        """Contents of text files, far cheaper than :meth:`read_files`; None for each that cannot be read."""
+        """Contents of text files, much faster than :meth:`read_files`; None for each that cannot be read."""
         found: dict[str, str | None] = {}
         for at in range(0, len(paths), _PATHS_A_SCRIPT):
             part = list(paths[at : at + _PATHS_A_SCRIPT])
@@ -92,18 +92,18 @@ class Device:
         return self.read_files([path])[path]
 
     def read_text(self, path: str) -> str | None:
-        """Content of one small text file without the line end that closes it; None if it cannot be read."""
+        """Content of one small text file without its last line end; None if it cannot be read."""
         text = self.read_texts([path])[path]
         return None if text is None else text.rstrip("\n")
 
     def write_files(self, writes: Sequence[Write], *, timeout: float = DEFAULT_TIMEOUT_S) -> tuple[Write, ...]:
-        """Writes values in order, each checked.
+        """Writes values in order and checks each write.
 
         Returns:
             The optional writes that were refused.
 
         Raises:
-            AdbError: another one was refused; names the file, the value and what the kernel said.
+            AdbError: a required write was refused; names the file, the value and the kernel's message.
         """
         refused = []
         for at in range(0, len(writes), _PATHS_A_SCRIPT):
@@ -129,10 +129,10 @@ class Device:
         return frozenset(listed.splitlines())
 
     def boot_id(self) -> str:
-        """Differs between any two boots."""
+        """The boot id, which is unique to each boot."""
         found = self.read_text(BOOT_ID)
         if not found:
-            raise AdbError(f"{self.serial} does not tell its boot id; check that /proc is mounted.", serial=self.serial)
+            raise AdbError(f"{self.serial} does not give its boot id; check that /proc is mounted.", serial=self.serial)
         return found.strip()
 
     def read_properties(self) -> Mapping[str, str]:
@@ -144,24 +144,24 @@ class Device:
         return self.run(["id"]).text.startswith("uid=0")
 
     def pidof(self, process: str) -> tuple[int, ...]:
-        """Process ids of a process name; empty if none runs."""
+        """Process ids for a process name; empty if none runs."""
         completed = self.transport.run(["pidof", process])
         return tuple(int(word) for word in completed.text.split() if word.isdigit())
 
     def snapshot_threads(self) -> str:
-        """One line a thread: ``tgid tid comm``."""
+        """One line per thread: ``tgid tid comm``."""
         return self.run(THREADS_SCRIPT).text
 
     def snapshot_processes(self) -> str:
-        """One line a process with a command line: ``tgid cmdline``."""
+        """One line per process with a command line: ``tgid cmdline``."""
         return self.run(PROCESSES_SCRIPT).text
 
     def push_program(self, data: bytes, name: str) -> str:
-        """Puts an executable into the work folder, unless it is there already; returns its path."""
+        """Copies an executable into the work folder unless it already exists; returns its path."""
         path = f"{WORK_FOLDER}/{name}-{hashlib.sha256(data).hexdigest()[:12]}"
         if self.transport.run(["test", "-x", path]).status != 0:
             self.run(["mkdir", "-p", WORK_FOLDER])
             self.transport.push(data, f"{path}.part", mode=0o755, timeout=60)
-            # sync does not always keep the mode, and a rename is never half a program
+            # sync does not always keep the mode, and a rename is atomic
             self.run(f"chmod 755 {shlex.quote(path)}.part && mv {shlex.quote(path)}.part {shlex.quote(path)}")
         return path

@@ -1,7 +1,7 @@
-"""Small files of the device, many in one round trip: scripts for its shell, and the reading of what they print.
+"""Reads and writes many small files of the device in one round trip: shell scripts and parsers of their output.
 
-Files of tracefs and procfs have no size, so ``adb pull`` cannot fetch them; and a write to tracefs fails at ``write``,
-which a shell's redirection reports only through the status of the command in front of it. Both are checked here.
+Files of tracefs and procfs have no size, so ``adb pull`` cannot fetch them. A refused write to tracefs fails at
+``write``, which a shell redirection reports only as the status of the command. The scripts here check both.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ _MARK = "=android-suite-end-of-file= "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
-    """One value for one file. ``append`` keeps what is there, as ``>>`` does (``set_event`` needs it)."""
+    """One value for one file. ``append`` keeps the content, as ``>>`` does (``set_event`` needs it)."""
 
     path: str
     value: str
     append: bool = False
-    optional: bool = False  # a refusal is reported instead of being an error
+    optional: bool = False  # a refusal is reported and is not an error
 
 
 def render_read_script(paths: Sequence[str]) -> str:
@@ -33,7 +33,7 @@ def parse_read_output(paths: Sequence[str], output: bytes) -> dict[str, bytes | 
     """Splits what :func:`render_read_script` printed; None for a file that could not be read.
 
     Raises:
-        ValueError: the output is not of as many files.
+        ValueError: the output has fewer files.
     """
     found: dict[str, bytes | None] = {}
     mark = b"\n" + _MARK.encode()
@@ -48,9 +48,9 @@ def parse_read_output(paths: Sequence[str], output: bytes) -> dict[str, bytes | 
 
 
 def render_read_lines_script(paths: Sequence[str]) -> str:
-    """A script that prints text files line by line, each line led by its file's name, and which files exist.
+    """A script that prints text files, each line preceded by its file name, and which files exist.
 
-    One process for all of them: starting one for each is what costs on a busy or an emulated device.
+    It uses one process for all files, because starting a process is slow on a busy or an emulated device.
     """
     names = " ".join(shlex.quote(path) for path in paths)
     return (
@@ -59,11 +59,11 @@ def render_read_lines_script(paths: Sequence[str]) -> str:
 
 
 def parse_read_lines_output(paths: Sequence[str], output: str) -> dict[str, str | None]:
-    """Text of each file, lines ended by LF; None for a file that cannot be read.
+    """Text of each file with LF line ends; None for a file that cannot be read.
 
     Args:
-        paths: what :func:`render_read_lines_script` was given; no name may hold a colon.
-        output: what its script printed.
+        paths: the paths given to :func:`render_read_lines_script`; none may contain a colon.
+        output: the output of its script.
     """
     lines: dict[str, list[str]] = {}
     for line in output.split("\n"):
@@ -77,7 +77,7 @@ def parse_read_lines_output(paths: Sequence[str], output: str) -> dict[str, str 
 
 
 def render_write_script(writes: Sequence[Write]) -> str:
-    """A script that does the writes in order; after each that was refused it prints the mark and its number."""
+    """A script that writes in order and prints the mark and the index of each refused write."""
     lines = [
         f"printf '%s\\n' {shlex.quote(write.value)} {'>>' if write.append else '>'} {shlex.quote(write.path)}"
         f" || echo '{_MARK}{number}'"
@@ -87,7 +87,7 @@ def render_write_script(writes: Sequence[Write]) -> str:
 
 
 def parse_write_output(writes: Sequence[Write], output: str) -> Mapping[int, str]:
-    """Index of each refused write, and what the shell said before."""
+    """Index of each refused write, with the shell's message."""
     refused: dict[int, str] = {}
     said: list[str] = []
     for line in output.splitlines():

@@ -1,4 +1,4 @@
-"""Reads who the kernel and the device are, as far as both can be proven."""
+"""Reads the identity of the kernel and the device, as far as it can be proven."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_kernel_identity(device: Device) -> KernelIdentity:
     """Release, version, build id, configuration, machine and command line of the running kernel."""
     uname = device.run("uname -r; uname -v; uname -m").text.splitlines()
     if len(uname) != 3:
-        raise AdbError(f"{device.serial} does not tell its kernel; check `uname -a`.", serial=device.serial)
+        raise AdbError(f"{device.serial} does not report its kernel; check `uname -a`.", serial=device.serial)
     release, version, machine = uname
     files = device.read_files(["/sys/kernel/notes", "/proc/cmdline"])
     notes, cmdline = files["/sys/kernel/notes"], files["/proc/cmdline"]
@@ -44,7 +44,7 @@ def _read_config_sha256(device: Device, release: str) -> str | None:
 
 
 def read_device_identity(device: Device, *, accel: str | None = None) -> DeviceIdentity:
-    """What has to be equal for two runs to be comparable."""
+    """The properties that must be equal for two runs to be comparable."""
     properties = device.read_properties()
     files = device.read_files(["/proc/meminfo", "/sys/devices/system/cpu/present"])
     page_size = device.transport.run(["getconf", "PAGESIZE"]).text.strip()
@@ -65,7 +65,7 @@ def read_device_identity(device: Device, *, accel: str | None = None) -> DeviceI
 
 
 def _read_page_size(device: Device) -> int:
-    """KernelPageSize of a mapping, for devices without getconf; 4096 where even smaps is closed."""
+    """KernelPageSize of a mapping, for devices without getconf; 4096 if smaps cannot be read either."""
     for line in _text(device.read_file("/proc/self/smaps"))[:4000].splitlines():
         if line.startswith("KernelPageSize:"):
             return int(line.split()[1]) * 1024
@@ -77,10 +77,10 @@ def _text(data: bytes | None) -> str:
 
 
 def check_release(kernel: KernelIdentity, expected: str) -> None:
-    """Refuses a kernel other than the one asked for: its numbers would be filed under the wrong name.
+    """Refuses a kernel other than the requested one, whose numbers would get the wrong name.
 
     Args:
-        kernel: what runs.
+        kernel: the running kernel.
         expected: a release, or the start of one up to a ``.``, ``-`` or ``+`` (``6.16.12``).
 
     Raises:

@@ -1,4 +1,4 @@
-"""Pure readings that prove who a kernel and a device are."""
+"""Parsers for the identity of a kernel and a device. No I/O."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def parse_properties(text: str) -> Mapping[str, str]:
 
 
 def parse_build_id(notes: bytes) -> str | None:
-    """The GNU build id in ``/sys/kernel/notes``, hexadecimal; None if the notes hold none or are cut."""
+    """The GNU build id in ``/sys/kernel/notes``, hexadecimal; None if the notes are cut or have none."""
     for order in ("<", ">"):
         at = 0
         while at + 12 <= len(notes):
@@ -44,7 +44,7 @@ def parse_build_id(notes: bytes) -> str | None:
 
 
 def measure_config_sha256(packed: bytes) -> str | None:
-    """SHA-256 of the decompressed ``/proc/config.gz``; None if it is no gzip or absurdly large."""
+    """SHA-256 of the decompressed ``/proc/config.gz``; None if it is not gzip or is too large."""
     try:
         text = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(packed, _MAX_CONFIG_BYTES + 1)
     except (zlib.error, gzip.BadGzipFile):
@@ -53,10 +53,10 @@ def measure_config_sha256(packed: bytes) -> str | None:
 
 
 def parse_refresh_rate(dumpsys_display: str) -> float | None:
-    """Refresh rate of the display's active mode as ``dumpsys display`` tells it, in Hz; None where it is not told.
+    """Refresh rate of the display's active mode from ``dumpsys display``, in Hz; None if absent.
 
-    The list of modes has every rate that the panel can do: the one of the active mode's number counts. Of several displays
-    it is that of the first that is built in and on.
+    The list of modes has every rate of the panel; the active mode's number selects one. With several displays, the
+    first that is built in and switched on counts.
     """
     devices = dumpsys_display.split(_DEVICE)[1:]
     on = [each for each in devices if "state OFF" not in each.partition("\n")[0]] or devices
@@ -66,7 +66,7 @@ def parse_refresh_rate(dumpsys_display: str) -> float | None:
         active = _ACTIVE.search(section) or _ACTIVE_IN_INFO.search(section)
         if active and active[1] in rates:
             return _sane_rate(rates[active[1]])
-    # Android 5 and older have no modes; Android 12 and later print SurfaceFlinger's active mode in a line of its own.
+    # Android 5 and older have no modes; Android 12 and later print SurfaceFlinger's active mode on a separate line.
     if found := _ACTIVE_SF.search(dumpsys_display) or _REFRESH.search(dumpsys_display) or _OLD.search(dumpsys_display):
         return _sane_rate(found[1])
     rates = dict(_MODE.findall(dumpsys_display))
@@ -78,13 +78,13 @@ def _sane_rate(word: str) -> float | None:
 
 
 def parse_memory_kb(meminfo: str) -> int:
-    """``MemTotal`` of ``/proc/meminfo``; 0 where it is not told."""
+    """``MemTotal`` of ``/proc/meminfo``; 0 if absent."""
     found = re.search(r"^MemTotal:\s+(\d+) kB", meminfo, re.MULTILINE)
     return int(found.group(1)) if found else 0
 
 
 def parse_cpu_list(text: str) -> int:
-    """How many CPUs a kernel list such as ``0-3,6`` names; 0 for an empty or strange one."""
+    """Number of CPUs in a kernel list such as ``0-3,6``; 0 if it is empty or invalid."""
     count = 0
     for part in text.strip().split(","):
         first, dash, last = part.partition("-")

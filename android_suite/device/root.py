@@ -1,4 +1,4 @@
-"""Root by ``su``, where adbd itself does not run as root (``adb root`` is refused on user builds)."""
+"""Root by ``su``, for devices whose adbd does not run as root (user builds refuse ``adb root``)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from android_suite.device.transport import (
 )
 from android_suite.errors import AdbTimeout, DeviceLost, LabError
 
-# Magisk and KernelSU take a script after -c; AOSP's own su (userdebug, emulators) takes a user and a program; SuperSU both.
+# Magisk and KernelSU take a script after -c; AOSP's su (userdebug, emulators) takes a user and a program; SuperSU both.
 _FORMS: tuple[tuple[str, ...], ...] = (("su", "-c"), ("su", "0", "sh", "-c"), ("su", "root", "sh", "-c"))
-_ASK_TIMEOUT_S = 10.0  # su may wait for somebody to press "allow" on the screen
+_ASK_TIMEOUT_S = 10.0  # su may wait until the user allows it on the screen
 _STAGE = "/data/local/tmp"  # where the shell user may write
 
 
 def become_root(transport: Transport) -> Transport:
-    """The transport itself if its commands run as root already or cannot; else one whose commands go through ``su``."""
+    """A transport whose commands go through ``su``; the given one if it is already root or cannot be."""
     if _is_root(transport, "id") is not False:
         return transport
     for form in _FORMS:
@@ -33,7 +33,7 @@ def become_root(transport: Transport) -> Transport:
 
 
 def _is_root(transport: Transport, command: str) -> bool | None:
-    """Whether a command's ``id`` is root's; None where it does not say who it is."""
+    """Whether commands run as root according to ``id``; None if ``id`` gives no answer."""
     try:
         said = transport.run(command, timeout=_ASK_TIMEOUT_S).text
     except DeviceLost:
@@ -51,14 +51,14 @@ class SuTransport:
 
     @property
     def serial(self) -> str:
-        """As adb names it."""
+        """The serial, as adb prints it."""
         return self._inner.serial
 
     def _wrap(self, command: Command) -> str:
         return shlex.join([*self._form, render_command(command)])
 
     def run(self, command: Command, *, timeout: float = DEFAULT_TIMEOUT_S, stdin: bytes = b"") -> Completed:
-        """See the protocol. ``command`` of the answer is what was asked for, without ``su``."""
+        """See the protocol. ``command`` of the answer is the given command, without ``su``."""
         done = self._inner.run(self._wrap(command), timeout=timeout, stdin=stdin)
         return Completed(command=render_command(command), stdout=done.stdout, stderr=done.stderr, status=done.status)
 
@@ -67,7 +67,7 @@ class SuTransport:
         return self._inner.stream(self._wrap(command))
 
     def push(self, data: bytes, path: str, *, mode: int = 0o644, timeout: float = DEFAULT_TIMEOUT_S) -> None:
-        """See the protocol: adb's sync runs as the shell user, so the file goes where that may write and is copied on."""
+        """See the protocol. adb's sync runs as the shell user, so the file goes through a folder that it may write."""
         staged = f"{_STAGE}/.android-suite-{path.rpartition('/')[2]}"
         self._inner.push(data, staged, mode=mode, timeout=timeout)
         source, target = shlex.quote(staged), shlex.quote(path)

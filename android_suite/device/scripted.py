@@ -1,7 +1,7 @@
-"""A transport that plays a written script, for tests of what no virtual device can do.
+"""A transport that plays a script, for tests that no virtual device can serve.
 
-It asserts every command word by word and fails when the script runs dry, so that a test which passes has seen exactly
-this conversation and no other.
+It asserts every command word by word and fails when the script ends early. A test that passes has seen exactly this
+sequence of commands.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Exchange:
 
 
 class ScriptedTransport:
-    """A :class:`~android_suite.device.transport.Transport` that knows its conversation beforehand."""
+    """A :class:`~android_suite.device.transport.Transport` with scripted answers."""
 
     def __init__(self, exchanges: Iterable[Exchange], *, serial: str = "scripted") -> None:
         self._left = list(exchanges)
@@ -90,16 +90,16 @@ class ScriptedStream:
         piece = self._pieces.pop(0)
         if isinstance(piece, SuiteError):
             if not isinstance(piece, AdbTimeout):
-                self._pieces.insert(0, piece)  # what is lost stays lost
+                self._pieces.insert(0, piece)  # a lost device stays lost
             raise piece
         return piece
 
     def close_stdin(self) -> None:
-        """Nothing reads it."""
+        """No-op: nothing reads the input."""
 
     @property
     def status(self) -> int | None:
-        """As scripted, at the end."""
+        """The scripted status."""
         return self._status
 
     @property

@@ -1,7 +1,7 @@
-"""adb's shell protocol, version 2: packets of ``u8 id, u32 length, payload`` that keep stdout, stderr and status apart.
+"""adb's shell protocol, version 2: packets of ``u8 id, u32 length, payload`` separate stdout, stderr and status.
 
-Version 1 has none of the three (and its pty turns LF into CR LF), which is why it is used only where a device lacks
-the feature, with the status asked for in the output's last line.
+Version 1 does not separate them, and its pty turns LF into CR LF. It is used only if a device lacks version 2; then the
+last line of the output gives the status.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN = range(5)
 _HEADER = struct.Struct("<BI")
-_MAX_PACKET_BYTES = 64 << 20  # adbd sends at most its payload size, 1 MiB; more means that the stream is out of step
+_MAX_PACKET_BYTES = 64 << 20  # adbd sends at most its payload size, 1 MiB; more means a corrupt stream
 
 
 class OutOfStep(ValueError):  # noqa: N818 - internal signal, turned into AdbError by the transport
@@ -25,15 +25,15 @@ def encode_packet(kind: int, payload: bytes = b"") -> bytes:
 
 @dataclass(slots=True)
 class PacketReader:
-    """Cuts a byte stream into packets, whatever the sizes of the pieces it comes in."""
+    """Splits a byte stream into packets. Pieces may have any size."""
 
     _buffer: bytearray = field(default_factory=bytearray)
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """Takes the next bytes; returns the packets that are whole now.
+        """Adds bytes; returns the packets that are now complete.
 
         Raises:
-            OutOfStep: a packet of unknown kind or absurd length.
+            OutOfStep: a packet has an unknown kind or an impossible length.
         """
         self._buffer += data
         packets: list[tuple[int, bytes]] = []

@@ -1,7 +1,7 @@
-"""One device, reached: run a command, stream a command, push and pull bytes, each with a deadline.
+"""A connection to one device: run a command, stream a command, push and pull bytes, each with a deadline.
 
-Everything above speaks to the :class:`Transport` protocol. The real one is in ``device/adb.py``; ``device/scripted.py``
-plays a written script for what no virtual device can do.
+All other code uses the :class:`Transport` protocol. ``device/adb.py`` implements it; ``device/scripted.py`` plays a
+script for tests that no virtual device can serve.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from android_suite.errors import AdbError
 DEFAULT_TIMEOUT_S = 30.0
 
 Command = Sequence[str] | str
-"""A sequence is quoted word by word; a string is a script for the device's shell, taken as it is."""
+"""A sequence is quoted word by word; a string is a script for the device's shell, passed unchanged."""
 
 
 def render_command(command: Command) -> str:
-    """The line that the device's shell gets."""
+    """The command line for the device's shell."""
     return command if isinstance(command, str) else shlex.join(command)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
-    """A command that ended on the device."""
+    """The result of a command on the device."""
 
     command: str
     stdout: bytes
@@ -40,14 +40,14 @@ class Completed:
 
     @property
     def complaint(self) -> str:
-        """What the command said about its failure, shortened to one line."""
+        """The command's error message, shortened to one line."""
         said = (self.stderr or self.stdout).decode("utf-8", errors="replace").split("\n")
         lines = [line.strip() for line in said if line.strip()]
-        return (lines[-1] if lines else "it said nothing")[:300]
+        return (lines[-1] if lines else "no message")[:300]
 
 
 class Stream(Protocol):
-    """A command that is still running: its output as it comes, its input, its end.
+    """A running command: its output, its input and its status.
 
     One thread may read while another calls :meth:`close_stdin`.
     """
@@ -56,13 +56,13 @@ class Stream(Protocol):
         """The next piece of standard output; ``b""`` at the end.
 
         Raises:
-            AdbTimeout: nothing came in ``timeout`` seconds; reading may be tried again.
+            AdbTimeout: no output within ``timeout`` seconds; the caller may read again.
             DeviceLost: the device went away before the command ended.
         """
         ...
 
     def close_stdin(self) -> None:
-        """Tells the command that its input has ended."""
+        """Closes the command's input."""
         ...
 
     @property
@@ -76,7 +76,7 @@ class Stream(Protocol):
         ...
 
     def close(self) -> None:
-        """Lets go of the connection; the device ends the command if it still runs."""
+        """Closes the connection; the device ends the command if it still runs."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -85,25 +85,25 @@ class Stream(Protocol):
 
 
 class Transport(Protocol):
-    """A device that takes commands. Not for use from several threads at once, except through streams."""
+    """A device that runs commands. Only streams may be used from several threads at once."""
 
     @property
     def serial(self) -> str:
-        """As adb names it."""
+        """The serial, as adb prints it."""
         ...
 
     def run(self, command: Command, *, timeout: float = DEFAULT_TIMEOUT_S, stdin: bytes = b"") -> Completed:
-        """Runs a command to its end, whatever its status.
+        """Runs a command to its end; any status is returned.
 
         Raises:
             AdbTimeout: it did not end in ``timeout`` seconds.
-            DeviceLost: the device is gone; sticky.
-            AdbError: adb refused.
+            DeviceLost: the device disconnected, now or in an earlier call.
+            AdbError: adb refused the command.
         """
         ...
 
     def stream(self, command: Command) -> Stream:
-        """Starts a command and gives its output as it comes."""
+        """Starts a command and streams its output."""
         ...
 
     def push(self, data: bytes, path: str, *, mode: int = 0o644, timeout: float = DEFAULT_TIMEOUT_S) -> None:
@@ -115,10 +115,10 @@ class Transport(Protocol):
         ...
 
     def pull(self, path: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> bytes:
-        """Reads a regular file of the device (for files of tracefs and procfs, whose size is a lie, use ``cat``).
+        """Reads a regular file of the device. Use ``cat`` for tracefs and procfs, whose files report a wrong size.
 
         Raises:
-            AdbError: there is none, or it cannot be read.
+            AdbError: the file does not exist or cannot be read.
         """
         ...
 
@@ -127,12 +127,12 @@ def check_status(completed: Completed, serial: str, *, next_step: str = "") -> C
     """Returns ``completed`` if its status is 0.
 
     Raises:
-        AdbError: it is not; the message names the command and what it said.
+        AdbError: the status is not 0; the message has the command and its output.
     """
     if completed.status == 0:
         return completed
     short = completed.command if len(completed.command) <= 120 else completed.command[:117] + "..."
-    step = next_step or "look at the device with `adb shell`."
+    step = next_step or "examine the device with `adb shell`."
     raise AdbError(
         f"{serial}: `{short}` ended with status {completed.status} ({completed.complaint}); {step}",
         argv=(completed.command,),

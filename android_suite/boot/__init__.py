@@ -1,1 +1,1 @@
-"""A device that runs a given kernel: attached, virtual, and later emulator, cuttlefish, fastboot."""
+"""Provides a device that runs a given kernel: an attached or a virtual one."""

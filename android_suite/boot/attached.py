@@ -1,4 +1,4 @@
-"""A device that is there already, over USB or network."""
+"""A device that is already attached, over USB or network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from android_suite.virtual.console import parse_crash, parse_farewell
 from android_suite.virtual.registry import DeviceRecord, Registry
 
 RECONNECT_TIMEOUT_S = 120.0
-END_TIMEOUT_S = 10.0  # adb notices the end of a guest before QEMU has written its last console line
+END_TIMEOUT_S = 10.0  # adb can notice the end of a guest before QEMU writes the last console line
 _REASONS = ("ro.boot.bootreason", "sys.boot.reason", "sys.boot.reason.last")
 _PSTORE = "/sys/fs/pstore"
 _MAX_CONSOLE_BYTES = 64 << 10
@@ -24,11 +24,11 @@ _MAX_CONSOLE_BYTES = 64 << 10
 
 @contextmanager
 def attach(config: Config, serial: str | None = None) -> Iterator[Booted]:
-    """The attached device; None: the configured or the only one.
+    """Opens the attached device. Without a serial: the configured device, or the only one.
 
     Raises:
-        UsageError: several and none chosen.
-        LabError: none is ready.
+        UsageError: several are attached and none was chosen.
+        LabError: no device is ready.
     """
     device = Device(connect(config, serial))
     boot = device.boot_id()
@@ -41,14 +41,14 @@ def attach(config: Config, serial: str | None = None) -> Iterator[Booted]:
 
 
 def probe_console(record: DeviceRecord, *, timeout: float = END_TIMEOUT_S) -> CrashRecord | None:
-    """Looks whether the kernel of a virtual device that `vdev start` left running went down: it never comes back.
+    """Finds out whether the kernel of a virtual device started by `vdev start` crashed. It does not come back.
 
     Args:
-        record: of the lost device.
-        timeout: seconds for its QEMU to end after its last words.
+        record: the lost device.
+        timeout: seconds to wait for its QEMU to end.
 
     Returns:
-        What its console says; None if it still runs or was ended from outside.
+        The crash that its console shows; None if the device still runs or was stopped from outside.
     """
     deadline = time.monotonic() + timeout
     while record.running and time.monotonic() < deadline:
@@ -68,17 +68,17 @@ def probe_console(record: DeviceRecord, *, timeout: float = END_TIMEOUT_S) -> Cr
 def probe_reboot(
     config: Config, serial: str, *, boot_before: str, timeout: float = RECONNECT_TIMEOUT_S
 ) -> CrashRecord | None:
-    """Reconnects after a loss and looks: another boot id means that the tested kernel went down.
+    """Reconnects after a loss and compares boot ids: another boot id means that the tested kernel went down.
 
     Args:
-        config: names the adb server.
-        serial: of the lost device.
-        boot_before: its boot id before.
+        config: gives the adb server.
+        serial: serial of the lost device.
+        boot_before: its boot id before the loss.
         timeout: seconds to wait for it to come back.
 
     Returns:
-        The reboot with its reasons and what pstore kept of the console; None if the same boot still runs, which makes
-        it the cable's fault, or if the device does not come back, which proves nothing.
+        The reboot with its reasons and the console that pstore kept. None if the same boot still runs, because then
+        only the connection failed. None also if the device does not come back, because that proves nothing.
     """
     try:
         device = Device(connect(config, serial, timeout=timeout))
@@ -91,6 +91,6 @@ def probe_reboot(
     reasons = [f"{name}={properties[name]}" for name in _REASONS if properties.get(name)]
     return CrashRecord(
         kind="reboot",
-        summary=f"the device rebooted during the scenario ({', '.join(reasons) or 'it tells no reason'})",
+        summary=f"the device rebooted during the scenario ({', '.join(reasons) or 'it gives no reason'})",
         console=kept[-_MAX_CONSOLE_BYTES:].decode(errors="replace"),
     )

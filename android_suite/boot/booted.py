@@ -1,4 +1,4 @@
-"""A device that runs a given kernel for as long as a block lasts."""
+"""A device that runs a given kernel for the duration of a `with` block."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from android_suite.model.identity import CrashRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booted:
-    """A device that answers.
+    """A device that answers adb.
 
     Attributes:
-        device: the verbs.
-        release: the kernel that was asked for, where one was; the recorder refuses another.
+        device: the device.
+        release: release of the requested kernel, if one was requested; the recorder refuses any other.
         accel: ``tcg`` or ``kvm`` for a virtual device, else None.
-        crash_probe: after a loss of the device: what crashed, or None if nothing of what is tested did.
+        crash_probe: call it after a loss of the device. It returns the crash, or None if the kernel did not crash.
     """
 
     device: Device

@@ -1,4 +1,4 @@
-"""A virtual device of our own: booted with a named kernel, shut down at the end."""
+"""A virtual device that is booted with a given kernel and shut down at the end."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from android_suite.model.identity import CrashRecord
 from android_suite.virtual.kernels import fetch_kernel
 from android_suite.virtual.machine import ExitReport, VirtualDevice
 
-_END_TIMEOUT_S = 10.0  # adb notices the end of a guest before QEMU has written its last console line
+_END_TIMEOUT_S = 10.0  # adb can notice the end of a guest before QEMU writes the last console line
 
 
 class GuestCrashed(NotReady):
     """The tested kernel crashed while it booted.
 
     Attributes:
-        crash: what is recorded of it.
+        crash: the record of the crash.
     """
 
     def __init__(self, crash: CrashRecord) -> None:
@@ -34,7 +34,7 @@ def find_arch(kernel: str, arch: str | None, *, config: Config) -> str:
     """The architecture that :func:`boot_virtual` would boot.
 
     Raises:
-        UsageError: no such kernel.
+        UsageError: there is no such kernel.
     """
     return fetch_kernel(kernel, arch, config=config).arch
 
@@ -56,18 +56,18 @@ def boot_virtual(
 
     Args:
         kernel: a version, a release, or the path of an image.
-        config: names the cache, the adb server and the Debian mirror.
-        arch: ``arm64`` or ``amd64``; None: the image's own for a path, else arm64.
-        cpus: of the guest.
-        memory_mb: of the guest.
-        overlays: initramfs archives of the user's, appended to the image.
-        run_files: files put into the image: a deterministic run's scenario.
-        deterministic: bit-exact repetition.
-        seed: of the machine.
+        config: gives the cache, the adb server and the Debian mirror.
+        arch: ``arm64`` or ``amd64``; None takes that of the image for a path, else arm64.
+        cpus: number of CPUs of the guest.
+        memory_mb: memory of the guest, in MB.
+        overlays: the user's initramfs archives, appended to the image.
+        run_files: files to add to the image: the scenario of a deterministic run.
+        deterministic: whether repetitions are bit-exact.
+        seed: seed of the machine.
 
     Raises:
-        UsageError: an unknown kernel, a bad overlay.
-        GuestCrashed: the tested kernel crashed while it booted: data, for the caller to record.
+        UsageError: the kernel is unknown or an overlay is invalid.
+        GuestCrashed: the tested kernel crashed while it booted. This is a result that the caller records.
         MachineError: QEMU or a package is missing or failed.
     """
     image = fetch_kernel(kernel, arch, config=config)
@@ -98,16 +98,16 @@ def boot_virtual(
         except LabError as error:
             report = machine.exit_report()
             if report.kind != "running":
-                error.add_note(report.detail)  # adb only knows that nobody answers
+                error.add_note(report.detail)  # adb only reports that the device does not answer
             raise
 
 
 def describe_end(report: ExitReport, console: str) -> CrashRecord | None:
-    """What of a device's end is a result of the tested kernel; None where the lab ended it, or where it runs.
+    """The crash of the tested kernel; None if the device still runs or ended for another reason.
 
     Args:
         report: how the device ended.
-        console: all that it printed.
+        console: its complete console output.
     """
     if report.crash and report.kind == "crashed":
         return CrashRecord(kind=report.crash.kind, summary=report.crash.title, console=report.crash.excerpt)

@@ -1,4 +1,4 @@
-"""The QEMU device: kernels, image, machine; guest/ holds the sources that run inside.
+"""The QEMU device: kernels, image, machine. guest/ has the sources that run inside it.
 
 >>> config = read_config(env=os.environ, folder=Path.cwd())  # doctest: +SKIP
 >>> with VirtualDevice(kernel=fetch_kernel("6.17.13", config=config), config=config) as device:  # doctest: +SKIP

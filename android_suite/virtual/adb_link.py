@@ -1,7 +1,6 @@
-"""The few words with the adb server that a virtual device needs to become reachable.
+"""Connects the adb server to a virtual device and asks whether it has booted.
 
-Everything else over adb is the device layer's; this part only makes the server know the device, and asks whether it
-has booted.
+The device layer does everything else over adb.
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ def wait_boot_completed(config: Config, serial: str, *, timeout_s: float, check:
     """Connects the adb server to the device and waits until ``sys.boot_completed`` is 1.
 
     Args:
-        config: names the adb server.
+        config: gives the adb server.
         serial: ``127.0.0.1:PORT``.
-        timeout_s: how long at most.
-        check: called between tries; raises when waiting has become pointless.
+        timeout_s: the longest time to wait, in seconds.
+        check: called between attempts; raises if waiting is pointless.
 
     Raises:
-        NotReady: not within ``timeout_s``.
-        MachineError: there is no adb.
+        NotReady: the device did not boot within ``timeout_s``.
+        MachineError: adb is not installed.
     """
     start_server(config)
     deadline = time.monotonic() + timeout_s
     said = ""
     while time.monotonic() < deadline:
-        # QEMU accepts a connection before adbd listens, and the server then holds on to a dead one: begin anew.
+        # QEMU accepts a connection before adbd listens. The server would keep that dead connection: reconnect.
         run_request(config, f"host:disconnect:{serial}")
         said = run_request(config, f"host:connect:{serial}")
         settled = time.monotonic() + RECONNECT_AFTER_S
@@ -50,12 +49,12 @@ def wait_boot_completed(config: Config, serial: str, *, timeout_s: float, check:
 
 
 def disconnect(config: Config, serial: str) -> None:
-    """Makes the adb server forget the device; nothing happens where it does not know it."""
+    """Makes the adb server forget the device. Does nothing if the server does not know it."""
     run_request(config, f"host:disconnect:{serial}")
 
 
 def run_shell(config: Config, serial: str, command: str) -> str:
-    """Output of a shell command, or an empty string where the device does not answer."""
+    """Output of a shell command, or an empty string if the device does not answer."""
     try:
         with _open(config) as link:
             _ask(link, f"host:transport:{serial}")
@@ -66,7 +65,7 @@ def run_shell(config: Config, serial: str, command: str) -> str:
 
 
 def run_request(config: Config, request: str) -> str:
-    """The server's answer to a host request, or an empty string where there is none."""
+    """The server's answer to a host request, or an empty string if there is none."""
     try:
         with _open(config) as link:
             _ask(link, request)
@@ -78,7 +77,7 @@ def run_request(config: Config, request: str) -> str:
 
 
 def start_server(config: Config) -> None:
-    """Starts the adb server where none listens.
+    """Starts the adb server if none listens.
 
     Raises:
         MachineError: adb is missing or its server does not start.
@@ -91,7 +90,7 @@ def start_server(config: Config) -> None:
     if not shutil.which("adb"):
         raise MachineError("adb not found; run make setup, or install the platform tools")
     host, port = config.adb_server_host, config.adb_server_port
-    # The server must not hold this process's pipes or die with its terminal.
+    # The server must not inherit this process's pipes or die with its terminal.
     done = subprocess.run(
         ["adb", "-H", host, "-P", str(port), "start-server"]
         if host != "127.0.0.1"
@@ -105,7 +104,7 @@ def start_server(config: Config) -> None:
         start_new_session=True,
     )
     if done.returncode:
-        raise MachineError(f"the adb server does not start on port {port}; run adb start-server and see what it says")
+        raise MachineError(f"the adb server does not start on port {port}; run adb start-server and read its message")
 
 
 def _open(config: Config) -> socket.socket:

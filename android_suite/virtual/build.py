@@ -1,8 +1,9 @@
-"""Kernel pairs that differ in one patch, built from Debian's kernel source and cached by what went into them.
+"""Builds kernel pairs that differ in one patch from Debian's kernel source, and caches them by their inputs.
 
-The candidate is the source with the patch, the baseline the same tree without it: one configuration, one compiler, one
-build folder, so that the second build redoes only what the patch touches and nothing else can differ. For a patch that the
-source has already, ``revert`` turns it round: the candidate is the source as it is, the baseline has the patch taken back.
+The candidate is the source with the patch; the baseline is the same tree without it. Both share one configuration, one
+compiler and one build folder, so the second build compiles only what the patch touches and nothing else can differ.
+With ``revert``, for a patch that the source already has, the candidate is the source unchanged and the baseline is the
+source with the patch reverted.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from android_suite.virtual.packages import Packages, read_members
 _CONFIGS = Path(__file__).parent / "configs"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,60}")
 _SIDES = ("baseline", "candidate")
-_TOOLS = {  # what a build runs -> the Debian package that has it
+_TOOLS = {  # program of a build -> its Debian package
     "make": "make", "gcc": "gcc", "flex": "flex", "bison": "bison", "bc": "bc", "xz": "xz-utils", "patch": "patch",
     "tar": "tar", "perl": "perl",
 }  # fmt: skip
-# Debian's compilers for the architecture: the prefix for CROSS_COMPILE, the kernel's name of it, and its image.
+# Per architecture: the prefix for CROSS_COMPILE, the kernel's name for it, and the image file.
 _TARGETS = {
     "arm64": ("aarch64-linux-gnu-", "arm64", "arch/arm64/boot/Image.gz"),
     "amd64": ("", "x86", "arch/x86/boot/bzImage"),
@@ -39,7 +40,7 @@ _BUILD_TIMEOUT_S = 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelPair:
-    """Two kernels that differ in one patch. Boot a side by the name ``NAME:baseline`` or ``NAME:candidate``."""
+    """Two kernels that differ in one patch. Each boots by its name ``NAME:baseline`` or ``NAME:candidate``."""
 
     name: str
     source: str  # Debian package and version
@@ -63,18 +64,18 @@ def build_pair(
     """Builds (or finds in the cache) a pair of kernels.
 
     Args:
-        name: what the pair is called in plans and in ``--kernel NAME:baseline``.
+        name: name of the pair in plans and in ``--kernel NAME:baseline``.
         source: Debian source package such as ``linux-source-7.3``.
         patch: a unified diff for ``patch -p1``.
         arch: ``arm64`` or ``amd64``.
-        revert: the source has the patch already; the baseline is without it.
-        lock_stat: the variant with LOCK_STAT.
+        revert: the source already has the patch; the baseline is without it.
+        lock_stat: whether to build with LOCK_STAT.
         jobs: parallel compilers; None takes all CPUs.
-        config: names the cache, where the pair is kept, and the Debian mirror.
-        progress: told one line a step.
+        config: gives the cache for the pair and the Debian mirror.
+        progress: called with one line per step.
 
     Raises:
-        UsageError: a bad name or architecture, no such patch, or one that does not apply.
+        UsageError: the name or the architecture is invalid, or the patch does not exist or does not apply.
         MachineError: the source cannot be fetched, a build tool is missing, or the build fails.
     """
     if not _NAME.fullmatch(name):
@@ -114,7 +115,7 @@ def build_pair(
 
 
 def read_pair(name: str, *, cache: Cache) -> KernelPair | None:
-    """The pair of that name, or None if none was built or its images are gone."""
+    """The pair of that name, or None if it was not built or its images are missing."""
     named = cache.read_entry("pairs", name) if _NAME.fullmatch(name) else None
     entry = cache.read_entry("built", named.meta["key"]) if named else None
     return _pair(name, entry, cache) if entry else None
@@ -162,7 +163,7 @@ def _unpack(packages: Packages, spec: str, scratch: Path, progress: Callable[[st
     tree = scratch / "tree"
     tree.mkdir()
     if not (scratch / "source.tar.xz").exists():
-        raise MachineError(f"{spec} holds no kernel source; name a linux-source-* package")
+        raise MachineError(f"{spec} has no kernel source; give a linux-source-* package")
     _run(["tar", "-xf", str(scratch / "source.tar.xz"), "--strip-components=1"], tree, "unpack the kernel source")
     return tree
 
@@ -171,7 +172,7 @@ def _build_both(
     tree: Path, config: bytes, patch: Path, arch: str, revert: bool, jobs: int, progress: Callable[[str], None]
 ) -> dict[str, bytes]:
     cross, kernel_arch, image = _TARGETS[arch]
-    # One time, user and host in both images: what differs between them is the patch.
+    # The same time, user and host in both images, so that only the patch differs.
     make = [
         "make", f"-j{jobs}", f"ARCH={kernel_arch}", f"CROSS_COMPILE={cross}", "KBUILD_BUILD_TIMESTAMP=@0",
         "KBUILD_BUILD_USER=lab", "KBUILD_BUILD_HOST=lab", "KBUILD_BUILD_VERSION=1",
@@ -202,8 +203,8 @@ def _patch(tree: Path, patch: Path, *, reverse: bool) -> None:
     done = subprocess.run([*argv, "--dry-run"], cwd=tree, capture_output=True, text=True, check=False)
     if done.returncode:
         error = UsageError(
-            f"{patch.name} cannot be {'taken back from' if reverse else 'applied to'} this source; "
-            f"{'leave out --revert' if reverse else 'use --revert if the source has it already'}"
+            f"{patch.name} cannot be {'reverted in' if reverse else 'applied to'} this source; "
+            f"{'omit --revert' if reverse else 'use --revert if the source already has it'}"
         )
         error.add_note(done.stdout.strip()[-2000:])
         raise error
@@ -213,7 +214,7 @@ def _patch(tree: Path, patch: Path, *, reverse: bool) -> None:
 def _check_config(wanted: str, final: str) -> None:
     have = set(final.splitlines())
     missing = [line for line in wanted.splitlines() if line.endswith("=y") and line not in have]
-    # Options that a kernel release merged away or renamed cannot be had; those the suite lives on must be there.
+    # A release may have removed or renamed options; those that the suite needs must be present.
     vital = {"CONFIG_FTRACE_SYSCALLS=y", "CONFIG_VIRTIO_NET=y", "CONFIG_RD_ZSTD=y"}
     if lost := sorted(vital & set(missing)):
         raise MachineError(
@@ -233,7 +234,7 @@ def _run(argv: Sequence[str], cwd: Path, what: str, env: dict[str, str] | None =
         ) from None
     if done.returncode:
         error = MachineError(
-            f"could not {what} ({argv[0]} ended with {done.returncode}); see the compiler's words below"
+            f"could not {what} ({argv[0]} ended with status {done.returncode}); see the compiler's message below"
         )
         error.add_note((done.stderr or done.stdout).strip()[-3000:])
         raise error

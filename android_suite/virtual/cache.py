@@ -2,14 +2,14 @@
 
 Layout of its folder::
 
-    objects/ab/abcdef...   one file a content, named by its SHA-256
-    entries/KIND/KEY.json  a named set of objects with what is known about them
+    objects/ab/abcdef...   a file, named by the SHA-256 of its content
+    entries/KIND/KEY.json  a named set of objects with metadata
     locks/NAME             held while an entry is being made
-    tmp/make-PID-...       what process PID is making
+    tmp/make-PID-...       work in progress of process PID
 
-A file appears under its name only when it is whole: it is written elsewhere, synced and renamed. Digests are checked at
-every use, so a damaged object is made again instead of booted. The time of an entry's file is its last use, where it
-is one that may be pruned.
+A file appears under its name only when it is complete: it is written elsewhere, synced and renamed. Digests are checked
+at every use, so a damaged object is made again and never booted. For entries that may be pruned, the file time is the
+last use.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def measure_digest(path: Path) -> str:
 
 
 def disk_full(root: Path, need_bytes: int) -> MachineError:
-    """The error for a cache disk without room for ``need_bytes`` more."""
+    """The error for a cache disk without space for ``need_bytes`` more."""
     need_mb = max(1, -(-need_bytes // 1_000_000))
     return MachineError(f"cache disk full: {root}; free {need_mb} MB or set {ENV} to a folder on a larger disk")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A named set of objects: ``files`` maps a name to the object's path, ``meta`` is what was written with it."""
+    """A named set of objects: ``files`` maps a name to the object's path, ``meta`` is its metadata."""
 
     files: Mapping[str, Path]
     digests: Mapping[str, str]
@@ -63,7 +63,7 @@ class Cache:
 
     @contextlib.contextmanager
     def writing(self, need_bytes: int) -> Iterator[None]:
-        """Turns a full or unwritable disk into a MachineError with the next step."""
+        """Converts a full or unwritable disk to a MachineError with the next step."""
         try:
             yield
         except OSError as error:
@@ -75,7 +75,7 @@ class Cache:
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Holds a lock shared with other processes; the kernel drops it when its holder dies."""
+        """Holds a lock between processes; the kernel releases it when its holder dies."""
         with self.writing(1):
             folder = self.root / "locks"
             folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ class Cache:
             os.close(handle)
 
     def scratch(self) -> tempfile.TemporaryDirectory[str]:
-        """A temporary folder on the cache's own disk; what killed processes left in theirs is removed first."""
+        """A temporary folder on the cache's disk. First removes the folders of killed processes."""
         with self.writing(1):
             folder = self._temporary()
             for left in folder.iterdir():
@@ -106,7 +106,7 @@ class Cache:
         return digest
 
     def write_entry(self, kind: str, key: str, files: Mapping[str, bytes], meta: Mapping[str, Any]) -> Entry:
-        """Stores files and what is known about them under ``kind``/``key``, replacing what was there."""
+        """Stores files and metadata under ``kind``/``key``, replacing any earlier entry."""
         digests = {name: self.write_object(content) for name, content in files.items()}
         text = json.dumps({"files": digests, "meta": dict(meta)}, indent=1, sort_keys=True)
         self._write_whole(self._entry(kind, key), text.encode())
@@ -115,7 +115,7 @@ class Cache:
         )
 
     def read_entry(self, kind: str, key: str) -> Entry | None:
-        """The entry, or None where there is none or an object of it is gone or damaged (which is then removed)."""
+        """The entry, or None if it does not exist or an object is missing or damaged; a damaged object is removed."""
         path = self._entry(kind, key)
         try:
             record = json.loads(path.read_text())
@@ -138,21 +138,21 @@ class Cache:
         return sorted(path.stem for path in folder.glob("*.json")) if folder.is_dir() else []
 
     def mark_used(self, kind: str, key: str) -> None:
-        """Notes that an entry is in use now: :meth:`prune` keeps it. To be called under the lock of its makers."""
+        """Marks an entry as in use: :meth:`prune` keeps it. Call it under the lock of its makers."""
         with contextlib.suppress(OSError):
             os.utime(self._entry(kind, key))
 
     def prune(self, kind: str, prefix: str, *, keep: int, unused_s: float) -> list[str]:
-        """Removes entries, and objects that no entry names any more. To be called under the lock of the makers.
+        """Removes old entries, and objects that no entry refers to. Call it under the lock of the makers.
 
         Args:
-            kind: of the entries.
-            prefix: only entries whose key begins so: those that the lock is for.
-            keep: how many stay in any case, those used last.
-            unused_s: an entry used within this time stays, too, for its user may not have read its objects yet.
+            kind: kind of the entries.
+            prefix: prefix of the keys to consider: those that the lock covers.
+            keep: number of entries to keep, the most recently used ones.
+            unused_s: entries used within this time are kept too, because their users may still read the objects.
 
         Returns:
-            The keys of what was removed.
+            The keys of the removed entries.
         """
         folder = self.root / "entries" / kind
         used = {path: path.stat().st_mtime for path in folder.glob(f"{prefix}*.json")}
@@ -193,7 +193,7 @@ class Cache:
 
 
 def _read_digests(entry: Path) -> set[str]:
-    """Digests an entry names; none where it is gone or damaged."""
+    """Digests that an entry refers to; none if it is missing or damaged."""
     try:
         return set(json.loads(entry.read_text())["files"].values())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

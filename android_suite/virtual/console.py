@@ -1,4 +1,4 @@
-"""Pure reading of a virtual device's console: what its kernel said before it died."""
+"""Parses the console of a virtual device: crashes and shutdowns of its kernel. No I/O."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ READY = "android-suite: ready"
 WINDOW_CLOSED = "android-suite: measured window closed"
 MAX_EXCERPT_LINES = 80
 _STAMP = re.compile(r"^(?:\[ *\d+\.\d+\](?:\[[^\]]*\])? )?")
-# In the order of trust: the first line that matches says what happened, a panic is often only its consequence.
+# In order of precedence: the first match is the cause; a panic is often only its consequence.
 _SIGNS = (
     ("oops", re.compile(r"Unable to handle kernel |Internal error: |Oops: |general protection fault|kernel BUG at ")),
     ("bug", re.compile(r"\bBUG: ")),
@@ -24,10 +24,10 @@ class GuestCrash:
     """The tested kernel crashed: a result, not an error.
 
     Attributes:
-        kind: ``panic``, ``oops`` or ``bug``, after the first sign on the console.
+        kind: ``panic``, ``oops`` or ``bug``, from the first matching line on the console.
         title: that line, without its time stamp.
-        excerpt: the console from shortly before that line on, at most 80 lines.
-        fatal: whether the kernel said that it gives up.
+        excerpt: the console from shortly before that line, at most 80 lines.
+        fatal: whether the kernel panicked.
     """
 
     kind: str
@@ -40,7 +40,7 @@ def parse_crash(console: str) -> GuestCrash | None:
     """The first crash a console shows, or None.
 
     Args:
-        console: everything the guest wrote; bytes that are no text were replaced when it was read.
+        console: the guest's output; undecodable bytes were replaced when it was read.
     """
     lines = [_clean(line) for line in console.splitlines()]
     for number, line in enumerate(lines):
@@ -58,7 +58,7 @@ def parse_crash(console: str) -> GuestCrash | None:
 
 
 def parse_farewell(console: str) -> str | None:
-    """``powered_off`` or ``restarted`` where the kernel said so last, else None."""
+    """``powered_off`` or ``restarted`` if the console ends with such a message, else None."""
     if _POWER_OFF.search(console):
         return "powered_off"
     return "restarted" if _RESTART.search(console) else None

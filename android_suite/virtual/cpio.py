@@ -1,7 +1,7 @@
-"""Writes cpio archives of the kind a kernel unpacks as its first root (``newc``), the same bytes for the same input.
+"""Writes cpio archives (``newc``) for an initramfs. The same input gives the same bytes.
 
-An initramfs may be several archives one after another, compressed or not; later files replace earlier ones. So the
-large part is made once and what changes from boot to boot is appended.
+An initramfs may consist of several archives in sequence, compressed or not; later files replace earlier ones. So the
+large part is made once, and the part that changes per boot is appended.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-# The kernel looks for the next archive at multiples of four bytes; 512 is what cpio tools pad a whole archive to.
+# The kernel looks for the next archive at multiples of four bytes; cpio tools pad an archive to 512.
 BLOCK_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One file, folder or link of an archive: ``mode`` as in ``st_mode``; ``content`` is a link's target for a link."""
+    """One file, folder or link of an archive: ``mode`` as in ``st_mode``; ``content`` of a link is its target."""
 
     mode: int
     content: bytes = b""
@@ -38,9 +38,9 @@ def folder_node() -> Node:
 
 
 def render_cpio(nodes: Mapping[str, Node]) -> bytes:
-    """An archive of ``nodes`` (path without leading ``/`` to node), sorted, folders above each file included.
+    """An archive of ``nodes`` (path without leading ``/`` to node), sorted, with the parent folders of each file.
 
-    Times are 0 and owners root, so equal nodes give equal bytes.
+    Times are 0 and owners are root, so equal nodes give equal bytes.
     """
     whole = {parent: folder_node() for path in nodes for parent in _parents(path)} | dict(nodes)
     parts: list[bytes] = []
@@ -52,7 +52,7 @@ def render_cpio(nodes: Mapping[str, Node]) -> bytes:
 
 
 def join_archives(archives: Iterable[bytes]) -> bytes:
-    """Archives one after another, each padded to where the kernel looks for the next."""
+    """Concatenates archives, each padded to where the kernel looks for the next."""
     return b"".join(archive + b"\0" * (-len(archive) % BLOCK_BYTES) for archive in archives)
 
 

@@ -1,8 +1,8 @@
 """The virtual device's root file system, as an initramfs.
 
-The base (Debian's adbd with its libraries, busybox, the guest's own programs and files) depends on no kernel; it is
-made once per content of its sources and kept in the cache. What a boot adds (modules of its kernel, the user's overlays,
-files of the run) are archives behind it.
+The base (Debian's adbd with its libraries, busybox, the guest's programs and files) does not depend on the kernel. It
+is built when its sources change and kept in the cache. Each boot appends archives: modules of its kernel, the user's
+overlays, files of the run.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ COMPILERS = {"arm64": "aarch64-linux-gnu-gcc", "amd64": "x86_64-linux-gnu-gcc"}
 CFLAGS = ("-O2", "-static", "-pthread", "-Wall", "-Wextra")
 PACKAGES = ("adbd", "busybox-static")
 FOLDERS = ("proc", "sys", "dev", "tmp", "data", "mnt", "root", "run", "lib/modules")
-# Each is 26 MB, and every change of the guest's sources makes one.
+# A base has 26 MB, and every change of the guest's sources makes another one.
 KEPT_BASES = 3
 KEPT_S = 24 * 3600.0
-# A change here makes every base anew.
+# A change here rebuilds every base.
 LAYOUT = "2"
 _ADBD = "usr/lib/android-sdk/platform-tools/adbd"
 _OVERLAY_MAGIC = (b"070701", b"070702", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
@@ -41,10 +41,10 @@ _OVERLAY_MAGIC = (b"070701", b"070702", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 def build_base(arch: str, *, config: Config, guest: Path = GUEST) -> Entry:
     """The base archive (file ``base``) for an architecture; built on first use and when the guest's sources change.
 
-    Of older bases the few used last are kept, and whatever was used within a day: one is read soon after this returns.
+    Keeps the few most recently used older bases, and all used within a day, because the caller still has to read one.
 
     Raises:
-        MachineError: packages cannot be fetched, or the compiler is missing or refuses the guest's sources.
+        MachineError: packages cannot be fetched, or the compiler is missing or fails on the guest's sources.
     """
     cache = Cache(config.cache)
     key = f"{arch}-{measure_guest(guest)[:32]}"
@@ -60,14 +60,14 @@ def build_base(arch: str, *, config: Config, guest: Path = GUEST) -> Entry:
             programs = compile_guest(arch, guest / "src", Path(scratch))
         nodes |= {f"system/bin/{name}": file_node(content, executable=True) for name, content in programs.items()}
         nodes |= read_tree(guest / "rootfs")
-        # The build's number is the digest of what it was made from: runs on different images are told apart by it.
+        # The build number is the digest of the inputs, so that runs on different images differ in it.
         properties = nodes["system/build.prop"].content.replace(b"@BUILD@", measure_guest(guest)[:12].encode())
         nodes["system/build.prop"] = file_node(properties)
         applets = guest / "busybox-applets.txt"
         for applet in applets.read_text().split() if applets.is_file() else ():
             nodes.setdefault(f"system/bin/{applet}", link_node("/usr/bin/busybox"))
-        # Not compressed: the kernel would unpack it on one slow emulated CPU (measured on arm64, in instructions of the
-        # whole boot: plain 1.12 G, zstd 1.28 G, gzip 1.37 G).
+        # Not compressed, because the kernel would unpack it on one slow emulated CPU. Instructions of a whole boot,
+        # measured on arm64: plain 1.12 G, zstd 1.28 G, gzip 1.37 G.
         entry = cache.write_entry(
             "images", key, {"base": render_cpio(nodes)}, {"arch": arch, "packages": system.meta["packages"]}
         )
@@ -78,16 +78,16 @@ def build_base(arch: str, *, config: Config, guest: Path = GUEST) -> Entry:
 def read_initrd(
     base: Entry, kernel: KernelImage, *, overlays: Sequence[Path] = (), run_files: Mapping[str, bytes] | None = None
 ) -> bytes:
-    """The whole initramfs of one boot: base, the kernel's modules, overlays, then the files of the run.
+    """The complete initramfs of one boot: base, the kernel's modules, overlays, then the files of the run.
 
     Args:
-        base: what :func:`build_base` returned.
-        kernel: the kernel that will unpack it.
-        overlays: initramfs files of the user's own: cpio (newc), plain or compressed with gzip or zstd.
+        base: the result of :func:`build_base`.
+        kernel: the kernel to boot.
+        overlays: the user's initramfs files: cpio (newc), plain or compressed with gzip or zstd.
         run_files: absolute guest path to content; a file is executable if it starts with ``#!``.
 
     Raises:
-        UsageError: an overlay is missing or is no such archive.
+        UsageError: an overlay is missing or is not such an archive.
     """
     modules = {
         f"lib/modules/{name}.ko": file_node(path.read_bytes())
@@ -104,7 +104,7 @@ def read_initrd(
 
 
 def read_overlay(path: Path) -> bytes:
-    """A user's initramfs, checked to be one that every kernel here unpacks.
+    """Reads a user's initramfs and checks that every kernel can unpack it.
 
     Raises:
         UsageError: no such file, or neither cpio (newc) nor gzip nor zstd.
@@ -130,7 +130,7 @@ def compile_guest(arch: str, sources: Path, scratch: Path) -> dict[str, bytes]:
     """Static programs from ``NAME.c`` and ``NAME/*.c``, by name.
 
     Raises:
-        MachineError: no compiler for the architecture, or it refuses a source; the notes hold what it said.
+        MachineError: the compiler is missing or fails on a source; the notes have its message.
     """
     compiler = next(
         (c for c in (COMPILERS[arch], "gcc" if arch == _host_arch() else "") if c and shutil.which(c)), None
@@ -209,11 +209,13 @@ def _build_system(arch: str, config: Config) -> Entry:
 
     packages.fetch(specs, take)
     if _ADBD not in files or "usr/bin/busybox" not in files:
-        raise MachineError(f"Debian's adbd or busybox for {arch} is not laid out as expected; tell the suite's authors")
+        raise MachineError(
+            f"Debian's adbd or busybox for {arch} does not have the expected layout; report this to the suite's authors"
+        )
     needed = _needed_files(files, links)
     links = {path: target for path, target in links.items() if path in needed}
-    # /bin, /lib and /lib64 are folders, not links into /usr: a user's overlay with a folder of that name would
-    # otherwise replace the link and take the dynamic linker away.
+    # /bin, /lib and /lib64 are folders, not links into /usr. Otherwise a user's overlay with a folder of that name
+    # would replace the link and hide the dynamic linker.
     links |= {path.removeprefix("usr/"): f"/{path}" for path in needed if "/ld-linux" in path and path.count("/") == 2}
     links["bin/sh"] = "/usr/bin/busybox"
     stored = {f"{'x' if files[path][0] else '-'}:{path}": files[path][1] for path in sorted(needed & files.keys())}
@@ -221,7 +223,7 @@ def _build_system(arch: str, config: Config) -> Entry:
 
 
 def _needed_files(files: Mapping[str, tuple[bool, bytes]], links: Mapping[str, str]) -> set[str]:
-    """What adbd's dynamic linker will open, followed from library to library, and busybox."""
+    """Busybox, adbd and all libraries that adbd's dynamic linker opens."""
     by_name = {path.rpartition("/")[2]: path for path in (*files, *links)}
     todo = [_ADBD, "usr/bin/busybox", *(path for path in (*files, *links) if "/ld-linux" in path)]
     done: set[str] = set()

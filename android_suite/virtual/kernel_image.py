@@ -1,4 +1,4 @@
-"""Pure readers of kernel images and modules: release, embedded configuration, module dependencies."""
+"""Reads kernel images and modules: release, embedded configuration, module dependencies. No I/O."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import zlib
 
 import zstandard
 
-# No kernel image is larger unpacked; a longer one is a compression bomb or not a kernel.
+# No unpacked kernel image is larger; more is a compression bomb or not a kernel.
 MAX_UNPACKED_BYTES = 512 << 20
 _BANNER = re.compile(rb"Linux version (\S+) \([^\n\x00]*\n")
 _CONFIG_START, _CONFIG_END = b"IKCFG_ST", b"IKCFG_ED"
 
 
 def parse_arch(image: bytes) -> str | None:
-    """``arm64`` or ``amd64`` from the image's header, or None where it is neither."""
+    """``arm64`` or ``amd64`` from the image's header, or None if it is neither."""
     plain = unpack(image[: 1 << 16]) if image[:2] == b"\x1f\x8b" else image
     if plain[56:60] == b"ARM\x64" or (plain[:2] == b"MZ" and plain[4:8] == b"zimg"):
         return "arm64"
@@ -27,7 +27,7 @@ def parse_arch(image: bytes) -> str | None:
 
 
 def parse_release(image: bytes) -> str | None:
-    """The release (``uname -r``) a kernel image announces, or None where it cannot be read."""
+    """The release (``uname -r``) of a kernel image, or None if it cannot be read."""
     if image[0x202:0x206] == b"HdrS":
         offset = int.from_bytes(image[0x20E:0x210], "little") + 0x200
         word = image[offset : offset + 256].split(b"\0")[0].split(b" ")[0]
@@ -56,9 +56,9 @@ def parse_module_depends(module: bytes) -> list[str]:
 
 
 def unpack(image: bytes) -> bytes:
-    """The image without its compression; what cannot be unpacked comes back as it is."""
+    """The decompressed image; an image that cannot be unpacked is returned unchanged."""
     if image[0x202:0x206] == b"HdrS":
-        # The boot protocol (2.08) says where the compressed kernel lies, relative to the protected-mode part.
+        # The boot protocol (2.08) gives the offset of the compressed kernel from the protected-mode part.
         base = (image[0x1F1] + 1) * 512
         offset = int.from_bytes(image[0x248:0x24C], "little") + base
         image = image[offset : offset + int.from_bytes(image[0x24C:0x250], "little")]

@@ -1,4 +1,4 @@
-"""The kernels a virtual device can boot: Debian's packages by name, or an image of one's own by path."""
+"""The kernels that a virtual device can boot: Debian packages by name, or images by path."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from android_suite.virtual.kernel_image import (
 from android_suite.virtual.packages import KERNEL_SUITES, SUITES, Packages, read_members
 
 ARCHES = ("arm64", "amd64")
-# Debian builds the network card's driver as a module; its dependencies are found from the modules themselves.
+# Debian builds the network card's driver as a module; the modules tell their dependencies.
 NEEDED_MODULES = ("virtio_net",)
 # 6.1.0-50-cloud-arm64, 6.12.90+deb12.1-cloud-arm64, 7.3-cloud-arm64
 _PACKAGE = re.compile(
     r"linux-image-(?P<release>(?P<stem>(?P<version>\d+(?:\.\d+)+)(?:\+deb[\d.]+)?(?:-\d+)?)-cloud-(?:arm64|amd64))"
 )
-# From 6.19 on linux-image-RELEASE is empty and depends on these, which hold image, configuration and modules.
+# From 6.19 on, linux-image-RELEASE is empty and depends on packages with image, configuration and modules.
 _PARTS = re.compile(r"linux-(?:base|binary|modules)-\d")
 _IMAGE = re.compile(r"boot/(?:vmlinuz|config)-.*|(?:usr/)?lib/modules/[^/]+/(?:vmlinuz|config)")
 _MODULE = re.compile(r"(?:usr/)?lib/modules/[^/]+/kernel/.*/([^/]+)\.ko(\.xz)?$")
@@ -35,19 +35,19 @@ _MODULE = re.compile(r"(?:usr/)?lib/modules/[^/]+/kernel/.*/([^/]+)\.ko(\.xz)?$"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelImage:
-    """A kernel to boot and everything that says which one it is.
+    """A kernel to boot, with its identity.
 
     Attributes:
-        name: what was asked for: a version, a release or a path.
-        release: ``uname -r`` as the image itself says it; None where it cannot be read.
+        name: the requested name: a version, a release or a path.
+        release: ``uname -r`` from the image; None if it cannot be read.
         arch: ``arm64`` or ``amd64``.
-        path: the image, as QEMU takes it.
+        path: the image for QEMU.
         sha256: digest of the image.
-        modules: modules of the virtual network card in load order; empty where the driver is built in.
-        config: the kernel's configuration file, put into the guest as ``/boot/config-RELEASE``; None where there is none
-            or the kernel tells its configuration itself.
-        config_sha256: digest of the configuration; None where it is not known.
-        package: Debian package, None for an image given by path.
+        modules: modules of the virtual network card in load order; empty if the driver is built in.
+        config: the kernel's configuration file, added to the guest as ``/boot/config-RELEASE``; None if there is none
+            or the kernel has ``/proc/config.gz``.
+        config_sha256: digest of the configuration; None if unknown.
+        package: Debian package; None for an image given by path.
         version: version of the package.
     """
 
@@ -75,12 +75,12 @@ class KernelChoice:
 
 
 def list_kernels(arch: str = "arm64", *, config: Config, suites: Sequence[str] = KERNEL_SUITES) -> list[KernelChoice]:
-    """Debian's kernels for an architecture that can be fetched and booted, oldest first; without a network those in the cache.
+    """Debian's kernels for an architecture that can be fetched and booted, oldest first; offline, those in the cache.
 
-    A kernel some of whose packages Debian has dropped (6.19 to 7.1 lack their modules) is none of them.
+    Leaves out kernels whose packages Debian has dropped in part (6.19 to 7.1 lack their modules).
 
     Raises:
-        UsageError: an architecture the suite does not boot.
+        UsageError: the suite does not boot that architecture.
         MachineError: the package index cannot be read and no kernel is cached.
     """
     _check_arch(arch)
@@ -109,21 +109,21 @@ def list_kernels(arch: str = "arm64", *, config: Config, suites: Sequence[str] =
 
 
 def _list_whole(config: Config, arch: str, suites: Sequence[str]) -> frozenset[str]:
-    """The image packages whose every part is in the index."""
+    """The image packages whose parts are all in the index."""
     packages = Packages(config, arch, suites=suites)
     try:
         every = set(packages.list_names("linux-"))
     except MachineError:
         if tuple(suites) == SUITES:
             raise
-        return _list_whole(config, arch, SUITES)  # a mirror need not have every suite
+        return _list_whole(config, arch, SUITES)  # a mirror may lack a suite
     named = [name for name in sorted(every) if _PACKAGE.fullmatch(name) and name.endswith(f"-{arch}")]
     depends = packages.list_depends(named)
     return frozenset(name for name in named if every.issuperset(_parts(depends.get(name, frozenset()))))
 
 
 def _parts(depends: Iterable[str]) -> list[str]:
-    """The packages that hold what the image package itself does not; none where it holds all (up to 6.18)."""
+    """The packages that complete the image package; none if it is complete itself (up to 6.18)."""
     parts = sorted(name for name in depends if _PARTS.match(name))
     return parts if any(name.startswith("linux-binary-") for name in parts) else []
 
@@ -140,12 +140,12 @@ def fetch_kernel(name: str, arch: str | None = None, *, config: Config) -> Kerne
     """A kernel by version (``6.17.13``), release (``6.17.13+deb13-cloud-arm64``), path, or side of a built pair.
 
     Args:
-        name: which kernel; whatever has a ``/`` in it or is a file's name is a path.
-        arch: ``arm64`` or ``amd64``; None takes the image's own for a path and arm64 for a package.
-        config: names the cache and the Debian mirror.
+        name: which kernel; a name that has a ``/`` or is an existing file is a path.
+        arch: ``arm64`` or ``amd64``; None takes that of the image for a path and arm64 for a package.
+        config: gives the cache and the Debian mirror.
 
     Raises:
-        UsageError: no such kernel, no such file, or an image of another architecture.
+        UsageError: the kernel or file does not exist, or the image is of another architecture.
         MachineError: the package cannot be fetched or stored.
     """
     if arch is not None:
@@ -182,15 +182,15 @@ def fetch_kernel(name: str, arch: str | None = None, *, config: Config) -> Kerne
 
 
 def tells_arch(name: str) -> bool:
-    """Whether a kernel's name settles its architecture: a path, the side of a built pair, or a whole release."""
+    """Whether a kernel's name determines its architecture: a path, a side of a built pair, or a complete release."""
     return "/" in name or ":" in name or Path(name).is_file() or _arch_in(name) is not None
 
 
 def read_kernel(path: Path, arch: str | None = None) -> KernelImage:
-    """A kernel image that lies somewhere on disk (bzImage, Image, Image.gz, EFI zboot).
+    """A kernel image from a file (bzImage, Image, Image.gz, EFI zboot).
 
     Raises:
-        UsageError: there is no such file, it is no kernel image, or it is for another architecture.
+        UsageError: the file does not exist, is not a kernel image, or is for another architecture.
     """
     if not path.is_file():
         raise UsageError(f"no kernel image at {path}; give an existing file or a name that kernels list shows")
@@ -217,7 +217,7 @@ def read_built(name: str, arch: str | None = None, *, cache: Cache) -> KernelIma
     """One side of a pair that ``kernels build`` made, named ``PAIR:baseline`` or ``PAIR:candidate``.
 
     Raises:
-        UsageError: no such pair or side, or it was built for another architecture.
+        UsageError: the pair or side does not exist, or was built for another architecture.
     """
     pair, _, side = name.rpartition(":")
     named = cache.read_entry("pairs", pair) if re.fullmatch(r"[\w.-]+", pair) else None
@@ -257,7 +257,7 @@ def _cached_release(cache: Cache, name: str, arch: str) -> str | None:
 
 
 def _find_release(config: Config, name: str, arch: str) -> tuple[str, Sequence[str]]:
-    """The newest release of that name, and the suites it is in; the other suites are read only if these lack it."""
+    """The newest release of that name, and its suites. Reads the other suites only if these lack it."""
     choices: list[KernelChoice] = []
     for suites in (SUITES, KERNEL_SUITES):
         choices = list_kernels(arch, config=config, suites=suites)
@@ -284,7 +284,7 @@ def _fetch(packages: Packages, package: str) -> Entry:
 
     packages.fetch([f"{name}={version}" for name in specs], take)
     if "vmlinuz" not in image or "config" not in image:
-        raise MachineError(f"package {package} holds no kernel image; choose another kernel from kernels list")
+        raise MachineError(f"package {package} has no kernel image; choose another kernel from kernels list")
     order = sort_modules(modules)
     files = {**image, **{f"{name}.ko": modules[name] for name in order}}
     release = package.removeprefix("linux-image-")
@@ -296,14 +296,14 @@ def _fetch(packages: Packages, package: str) -> Entry:
 def _is_wanted(name: str) -> bool:
     if _IMAGE.fullmatch(name):
         return True
-    # The card's driver and its dependencies all lie in these two folders; unpacking all modules takes seconds.
+    # The card's driver and its dependencies are all in these two folders; unpacking all modules takes seconds.
     return bool(_MODULE.fullmatch(name)) and (
         "/net/core/" in name or re.search(r"/drivers/net/[^/]+$", name) is not None
     )
 
 
 def sort_modules(modules: dict[str, bytes]) -> list[str]:
-    """Names of the needed modules, each after those it depends on; a driver that is not there is built in."""
+    """Names of the needed modules, each after its dependencies. A driver that is absent is built in."""
     order: list[str] = []
 
     def visit(name: str) -> None:

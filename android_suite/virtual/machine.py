@@ -1,10 +1,10 @@
-"""One virtual device: started, watched, stopped.
+"""Starts, monitors and stops one virtual device.
 
     with VirtualDevice(kernel=fetch_kernel("6.17.13", config=config), config=config) as device:
         device.start()
         ...  # device.serial answers adb
 
-A guest that crashes is a result (:class:`GuestCrash` in the exit report); a QEMU that dies is the lab's fault.
+A crash of the guest is a result (:class:`GuestCrash` in the exit report); a crash of QEMU is an error of the setup.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ from android_suite.virtual.qmp import Qmp
 from android_suite.virtual.registry import STOP_TIMEOUT_S, DeviceRecord, Registry, kill, read_start
 
 BOOT_TIMEOUT_S = 120.0
-# Virtual time under one emulated instruction at a time: a 10 s scenario takes minutes on a busy machine.
+# Deterministic emulation is slow: a scenario of 10 s virtual time takes minutes on a busy machine.
 WINDOW_TIMEOUT_S = 1800.0
-# The lab kernels are built for eight; image and app model fill 256 MB.
+# The lab kernels support eight CPUs; image and app model need 256 MB.
 MAX_CPUS = 8
 MIN_MEMORY_MB = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitReport:
-    """How a device ended, or that it still runs.
+    """The state of a device: running, or how it ended.
 
     Attributes:
         kind: ``running``, ``stopped`` (by this suite), ``crashed`` (the guest's kernel), ``powered_off`` or
-            ``restarted`` (the guest asked for it), ``killed`` (QEMU died: the lab's fault).
-        crash: what the console shows, for ``crashed``.
-        status: QEMU's exit status, negative for a signal; None where it is not known.
-        detail: one sentence.
+            ``restarted`` (the guest did it), ``killed`` (QEMU died, an error of the setup).
+        crash: the crash on the console, for ``crashed``.
+        status: QEMU's exit status, negative for a signal; None if unknown.
+        detail: one sentence for messages.
     """
 
     kind: str
@@ -65,7 +65,7 @@ class VirtualDevice:
     Attributes:
         serial: ``127.0.0.1:PORT``, empty until the port is known.
         accel: ``tcg`` or ``kvm``.
-        boot_duration_ms: from QEMU's start to an answering adb; None before.
+        boot_duration_ms: from QEMU's start until adb answers; None before that.
     """
 
     def __init__(
@@ -84,21 +84,21 @@ class VirtualDevice:
         detached: bool = False,
         config: Config,
     ) -> None:
-        """Describes a device; nothing runs before :meth:`start`.
+        """Describes a device. :meth:`start` starts it.
 
         Args:
-            kernel: what to boot; its architecture is the device's.
+            kernel: the kernel to boot; it determines the architecture of the device.
             cpus: virtual CPUs.
             memory_mb: guest memory.
-            overlays: initramfs archives of the user's own, appended to the image.
-            run_files: absolute guest path to content, put into the image last.
-            deterministic: bit-exact repetition: see :meth:`start`.
-            seed: of everything random that the machine gives a deterministic guest.
+            overlays: the user's initramfs archives, appended to the image.
+            run_files: absolute guest path to content; added to the image last.
+            deterministic: whether repetitions are bit-exact; see :meth:`start`.
+            seed: seed of all randomness that the machine provides to a deterministic guest.
             port: host port for adb; None takes a free one.
-            accel: ``tcg`` or ``kvm``; None takes KVM where it works.
-            kernel_args: further kernel arguments.
-            detached: the device outlives this process (``vdev start``).
-            config: names the cache and the adb server.
+            accel: ``tcg`` or ``kvm``; None takes KVM if it works.
+            kernel_args: additional kernel arguments.
+            detached: whether the device outlives this process (``vdev start``).
+            config: gives the cache and the adb server.
         """
         self.kernel, self.cpus, self.memory_mb, self.seed = kernel, cpus, memory_mb, seed
         self.overlays, self.run_files = tuple(overlays), dict(run_files or {})
@@ -117,7 +117,7 @@ class VirtualDevice:
 
     @property
     def record(self) -> DeviceRecord:
-        """What the registry knows of the device.
+        """The registry's record of the device.
 
         Raises:
             MachineError: it was never started.
@@ -129,18 +129,18 @@ class VirtualDevice:
     def start(self, *, boot_timeout_s: float = BOOT_TIMEOUT_S, window_timeout_s: float = WINDOW_TIMEOUT_S) -> None:
         """Boots the device and returns when adb answers and ``sys.boot_completed`` is 1.
 
-        A deterministic device first runs ``/etc/android-suite/run/run.sh`` from ``run_files`` with no network and no
-        adbd, so that nothing of the host's timing reaches it; the network card is plugged in when that is over.
+        A deterministic device first runs ``/etc/android-suite/run/run.sh`` from ``run_files`` without network and adbd,
+        so that the host's timing cannot affect it. The network card is plugged in afterwards.
 
         Raises:
-            UsageError: a port in use, a bad overlay, too many CPUs, too little memory.
-            MachineError: QEMU is missing, too old or died; packages or compiler are missing.
-            NotReady: the guest crashed or did not come up in time; :meth:`exit_report` says which.
+            UsageError: the port is in use, an overlay is invalid, or the number of CPUs or the memory is out of range.
+            MachineError: QEMU is missing, too old or died, or packages or the compiler are missing.
+            NotReady: the guest crashed or did not boot in time; :meth:`exit_report` tells which.
         """
         if not 1 <= self.cpus <= MAX_CPUS:
             raise UsageError(f"{self.cpus} virtual CPUs are not between 1 and {MAX_CPUS}; choose fewer")
         if self.memory_mb < MIN_MEMORY_MB:
-            raise UsageError(f"{self.memory_mb} MB of memory are too few; give at least {MIN_MEMORY_MB}")
+            raise UsageError(f"{self.memory_mb} MB of memory is too little; give at least {MIN_MEMORY_MB}")
         if self._port is not None:
             _check_port(self._port)
         version = read_qemu_version(self.kernel.arch)
@@ -176,14 +176,14 @@ class VirtualDevice:
             raise
 
     def read_console(self) -> str:
-        """Everything the guest wrote on its console so far; stays readable after the device is gone."""
+        """The console output so far; it stays available after the device ended."""
         if self._record is not None:
             with contextlib.suppress(FileNotFoundError):
                 self._console = self._record.console.read_text("utf-8", "replace")
         return self._console
 
     def exit_report(self, *, wait_s: float = 0) -> ExitReport:
-        """How the device ended; waits up to ``wait_s`` for an end that adb may have noticed before QEMU was gone."""
+        """The state of the device. Waits up to ``wait_s`` for QEMU to exit, because adb may notice the end first."""
         crash = None
         deadline = time.monotonic() + wait_s
         while not self._exited.wait(min(0.05, max(0.0, wait_s))) and time.monotonic() < deadline:
@@ -203,7 +203,7 @@ class VirtualDevice:
         return ExitReport(kind="killed", status=status, detail=f"QEMU {how} ({self._read_fault() or 'no message'})")
 
     def stop(self) -> ExitReport:
-        """Stops the device, removes what it left on disk, and says how it ended. Calling it again changes nothing."""
+        """Stops the device, removes its files and returns how it ended. Further calls do nothing."""
         report = self.exit_report()
         if self._record is None or self._stopped:
             return report
@@ -211,7 +211,7 @@ class VirtualDevice:
         if self.serial:
             adb_link.disconnect(self._config, self.serial)
         if not self._exited.is_set():
-            # All state of the guest is in its memory, so there is nothing that a slow shutdown would save.
+            # The guest's state is all in memory, so a clean shutdown would save nothing.
             with contextlib.suppress(MachineError), Qmp(self._record.folder / "qmp", timeout_s=2) as qmp:
                 qmp.execute("quit")
             if not self._exited.wait(STOP_TIMEOUT_S) and self._process is not None:
@@ -246,7 +246,7 @@ class VirtualDevice:
         started = threading.Event()
 
         def run() -> None:
-            # The death signal comes when the starting *thread* ends, so this one stays for as long as QEMU does.
+            # The death signal comes when the starting *thread* ends, so this thread lives as long as QEMU.
             try:
                 with (self.record.folder / "qemu.log").open("wb") as log:
                     self._process = subprocess.Popen(
@@ -298,8 +298,8 @@ class VirtualDevice:
             self._check_alive()
             if time.monotonic() > deadline:
                 error = NotReady(
-                    f"kernel {self.kernel.name} did not come up within {timeout_s:.0f} s (no {line!r} on the console); "
-                    "try again on an idle machine or look at its last lines"
+                    f"kernel {self.kernel.name} did not boot within {timeout_s:.0f} s (no {line!r} on the console); "
+                    "try again on an idle machine or read its last lines"
                 )
                 error.add_note(self.read_console()[-2000:])
                 raise error
@@ -330,7 +330,7 @@ class VirtualDevice:
 
 def _check_port(port: int) -> None:
     if not 1 <= port <= 65535:
-        raise UsageError(f"port {port} is not between 1 and 65535; leave --port away to take a free one")
+        raise UsageError(f"port {port} is not between 1 and 65535; omit --port to take a free one")
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -340,4 +340,4 @@ def _check_port(port: int) -> None:
 
 
 def _port_in_use(port: int | None) -> UsageError:
-    return UsageError(f"port {port} is in use; choose another or leave --port away to take a free one")
+    return UsageError(f"port {port} is in use; choose another or omit --port to take a free one")

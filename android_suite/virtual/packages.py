@@ -1,8 +1,8 @@
-"""Debian packages of any architecture and suite, through the apt that this machine already has.
+"""Fetches Debian packages of any architecture and suite, through the host's apt.
 
-A private sources list, lists folder and empty status file keep the host's own apt untouched; ``APT::Architecture``
-makes a foreign architecture the native one, so nothing foreign is ever installed here. The mirror is the one apt is
-configured with (or ``ANDROID_SUITE_DEBIAN_MIRROR``), and apt checks signatures and digests as always.
+A private sources list, lists folder and empty status file leave the host's apt state unchanged. ``APT::Architecture``
+makes a foreign architecture the native one; nothing is installed on the host. The mirror is the one that apt uses (or
+``ANDROID_SUITE_DEBIAN_MIRROR``), and apt checks signatures and digests as usual.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from android_suite.virtual.cache import Cache, disk_full
 MIRROR_ENV = "ANDROID_SUITE_DEBIAN_MIRROR"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 SUITES = ("trixie", "trixie-backports")
-# Where kernels are looked for, too; nothing else is taken from these.
+# Additional suites for kernels only.
 KERNEL_SUITES = ("bookworm", "bookworm-backports", *SUITES, "forky", "sid", "experimental")
-# An index older than this is fetched again before a package counts as unknown.
+# An older index is fetched again before a package counts as unknown.
 INDEX_MAX_AGE_S = 24 * 3600
 
 
 def read_mirror(chosen: str | None) -> str:
-    """URI of the Debian mirror: the chosen one, else the one this machine's apt reads its own release from.
+    """URI of the Debian mirror: the configured one, else the one that apt uses for this machine's release.
 
     Raises:
-        MachineError: apt is missing or is configured with no Debian mirror.
+        MachineError: apt is missing or has no Debian mirror.
     """
     if chosen:
         return chosen
@@ -45,14 +45,14 @@ def read_mirror(chosen: str | None) -> str:
             return uri
     if listing.strip():
         raise MachineError(
-            f"apt reads from no Debian mirror here, and the kernels are Debian's: set {MIRROR_ENV}, or debian_mirror in "
+            f"apt on this machine uses no Debian mirror, which the kernels come from: set {MIRROR_ENV}, or debian_mirror in "
             "suite.toml, to the URI of one; or give a kernel by its path"
         )
     raise MachineError(f"apt knows no mirror; run apt-get update, or set {MIRROR_ENV} to the URI of a Debian mirror")
 
 
 def run_apt(argv: Sequence[str], *, cwd: Path | None = None, timeout_s: float = 600) -> str:
-    """Runs one apt command and returns what it printed.
+    """Runs one apt command and returns its output.
 
     Raises:
         MachineError: apt is missing, failed or did not end in time.
@@ -62,7 +62,7 @@ def run_apt(argv: Sequence[str], *, cwd: Path | None = None, timeout_s: float = 
             f"{argv[0]} not found: kernels come from Debian packages; use Debian or Ubuntu, or give --kernel PATH"
         )
     try:
-        # apt's messages are recognised below, so they must not be translated.
+        # The code below matches apt's messages, so they must not be translated.
         done = subprocess.run(
             argv,
             cwd=cwd,
@@ -94,7 +94,7 @@ class Packages:
     def __init__(self, config: Config, arch: str, *, suites: Sequence[str] = SUITES) -> None:
         self.cache, self.arch, self.suites = Cache(config.cache), arch, tuple(suites)
         self._mirror = config.debian_mirror
-        # an index of its own for each set of suites: they would fetch each other's again and again
+        # a separate index for each set of suites, or each would replace the other's
         self._folder = self.cache.root / "apt" / (arch if self.suites == SUITES else f"{arch}-{'-'.join(self.suites)}")
 
     def list_names(self, prefix: str) -> list[str]:
@@ -103,7 +103,7 @@ class Packages:
         return sorted(self._run("apt-cache", "pkgnames", prefix).split())
 
     def list_depends(self, names: Sequence[str]) -> dict[str, frozenset[str]]:
-        """Names that each of the packages depends on, alternatives included; of its newest version."""
+        """Names of the dependencies of each package's newest version, alternatives included."""
         self._refresh()
         found: dict[str, frozenset[str]] = {}
         for at in range(0, len(names), 200):
@@ -120,7 +120,7 @@ class Packages:
         return found
 
     def list_closure(self, names: Sequence[str]) -> list[str]:
-        """``name=version`` of the packages and all they depend on, as apt would install them on an empty system."""
+        """``name=version`` of the packages and all their dependencies, as apt would install them on an empty system."""
         self._refresh()
         lines = self._run(
             "apt-get", "install", "--print-uris", "-qq", "-y", "--no-install-recommends", *names
@@ -129,7 +129,7 @@ class Packages:
         return sorted(f"{name}={version}" for name, version, _ in (file.split("_", 2) for file in files))
 
     def fetch(self, specs: Sequence[str], use: Callable[[Sequence[Path]], None]) -> None:
-        """Downloads packages (``name`` or ``name=version``) and hands their .deb paths to ``use``, then drops them."""
+        """Downloads packages (``name`` or ``name=version``), passes their .deb paths to ``use``, then removes them."""
         self._refresh()
         with self.cache.scratch() as scratch:
             try:
@@ -140,10 +140,10 @@ class Packages:
             use(sorted(Path(scratch).glob("*.deb")))
 
     def read_version(self, name: str) -> str:
-        """The version that would be downloaded.
+        """The version that a download would fetch.
 
         Raises:
-            UsageError: no such package in the suites.
+            UsageError: the suites do not have the package.
         """
         self._refresh()
         for line in self._run("apt-cache", "policy", name).splitlines():
@@ -163,12 +163,12 @@ class Packages:
                 (self._folder / "status").write_text("")
                 (self._folder / "sources.list").write_text(wanted)
             try:
-                # Error-Mode=any: without it a failed fetch is a warning and old lists are used in silence.
+                # Error-Mode=any: without it a failed fetch is only a warning, and apt uses old lists silently.
                 self._run("apt-get", "update", "-qq", "-o", "APT::Update::Error-Mode=any")
             except MachineError as error:
                 self._explain(error)
                 if stamp.exists() and stamp.read_text() == wanted:
-                    return  # an old index still names the packages; a download says if the network is gone
+                    return  # an old index still lists the packages; a download will report a missing network
                 raise MachineError(
                     f"cannot fetch the Debian package index for {self.arch}; "
                     f"check the network or set {MIRROR_ENV}, then try again"
@@ -182,7 +182,7 @@ class Packages:
             raise disk_full(self.cache.root, 100_000_000) from error
         if "NO_PUBKEY" in text or "is not signed" in text:
             raise MachineError(
-                f"apt cannot check Debian's signatures for {self.arch}; apt-get install debian-archive-keyring, then try again"
+                f"apt cannot check Debian's signatures for {self.arch}; install debian-archive-keyring, then try again"
             ) from error
 
     def _sources(self) -> str:
@@ -221,7 +221,7 @@ def read_members(deb: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[tar
     """Files and links of a .deb whose path (without leading ``./``) is ``wanted``, in the package's order.
 
     Yields:
-        The tar member, its name made plain, and its content (empty for links).
+        The tar member, its normalized name, and its content (empty for links).
     """
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE) as unpack:
         assert unpack.stdout is not None
@@ -233,6 +233,6 @@ def read_members(deb: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[tar
                         stream = tar.extractfile(member) if member.isfile() else None
                         yield member, stream.read() if stream else b""
         except tarfile.TarError as error:
-            raise MachineError(f"{deb.name} is not a whole Debian package; fetch it again") from error
+            raise MachineError(f"{deb.name} is not a complete Debian package; fetch it again") from error
         finally:
             unpack.stdout.close()

@@ -19,7 +19,7 @@ from android_suite.virtual.kernels import KernelImage
 BINARIES = {"arm64": "qemu-system-aarch64", "amd64": "qemu-system-x86_64"}
 CONSOLES = {"arm64": "ttyAMA0", "amd64": "ttyS0"}
 HOST_ARCH = {"aarch64": "arm64", "x86_64": "amd64"}
-# The deterministic mode is proven on 10.0.2; older ones are not known to repeat.
+# The deterministic mode was verified with 10.0.2; older versions may not repeat exactly.
 MIN_VERSION = 10
 PROBE_TIMEOUT_S = 15.0
 
@@ -36,16 +36,16 @@ def read_qemu_version(arch: str) -> str:
     done = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=30, check=False)
     found = re.search(r"version (\d+)(\.[\d.]+)?", done.stdout)
     if not found:
-        raise MachineError(f"{binary} --version says nothing usable; run make setup")
+        raise MachineError(f"{binary} --version gives no version; run make setup")
     if int(found[1]) < MIN_VERSION:
         raise MachineError(f"{binary} is version {found[1]}{found[2] or ''}, older than {MIN_VERSION}; run make setup")
     return found[1] + (found[2] or "")
 
 
 def choose_accel(kernel: KernelImage, *, cache: Cache, version: str) -> str:
-    """``kvm`` where a guest really runs under it, else ``tcg``; found by booting once and remembered.
+    """``kvm`` if a guest runs under it, else ``tcg``; found by booting once, then cached.
 
-    A host may offer /dev/kvm whose guests die in the first instructions, so its presence says nothing.
+    On some hosts /dev/kvm exists but guests die in their first instructions, so its presence is not enough.
     """
     host = platform.machine()
     if HOST_ARCH.get(host) != kernel.arch or not Path("/dev/kvm").exists():
@@ -59,7 +59,7 @@ def choose_accel(kernel: KernelImage, *, cache: Cache, version: str) -> str:
 
 
 def probe_kvm(kernel: KernelImage) -> bool:
-    """Whether a kernel gets through its own start under KVM (to where it misses a root file system)."""
+    """Whether a kernel boots under KVM up to the message that it lacks a root file system."""
     with tempfile.TemporaryDirectory(prefix="android-suite-") as folder:
         console = Path(folder) / "console"
         argv = [
@@ -96,21 +96,21 @@ def render_argv(
     seed: int,
     kernel_args: Sequence[str] = (),
 ) -> list[str]:
-    """The command that runs a device in its own folder (console.log and qmp appear there).
+    """The command that runs a device in its folder, where console.log and qmp appear.
 
     Args:
-        kernel: what to boot.
-        initrd: the whole initramfs.
+        kernel: the kernel to boot.
+        initrd: the complete initramfs.
         accel: ``tcg`` or ``kvm``; a deterministic device is always TCG.
         cpus: virtual CPUs; in deterministic mode they run in turns.
         memory_mb: guest memory.
         port: host port for adbd; 0 lets QEMU take a free one.
-        deterministic: virtual time counts instructions and no network card is there until it is added by QMP.
-        seed: of everything random that QEMU gives the guest, in deterministic mode.
-        kernel_args: further kernel arguments.
+        deterministic: virtual time counts instructions; the network card is added later, by QMP.
+        seed: seed of all randomness that QEMU provides to the guest, in deterministic mode.
+        kernel_args: additional kernel arguments.
     """
     append = [f"console={CONSOLES[kernel.arch]}", "quiet", "panic=-1", "oops=panic", "transparent_hugepage=never"]
-    # The self-tests of the kernel's ciphers are half of its boot under TCG and have no part in what is measured.
+    # The self-tests of the kernel's ciphers take half of its boot under TCG and do not affect the measurement.
     append += ["cryptomgr.notests"]
     argv = [
         *_machine_argv(kernel.arch, accel, deterministic=deterministic),
@@ -120,7 +120,7 @@ def render_argv(
     ]
     if deterministic:
         append += ["nokaslr", "norandmaps", "nmi_watchdog=0"]
-        # The guest's clock and randomness come from the seed and the count of instructions alone.
+        # The guest's clock and randomness depend only on the seed and the instruction count.
         argv += ["-icount", "shift=0,sleep=off", "-seed", str(seed), "-rtc", "base=2026-01-01T00:00:00,clock=vm"]
         argv += ["-device", "pcie-root-port,id=slot0,chassis=1,power_controller_present=off"]
     else:
@@ -138,7 +138,7 @@ def _machine_argv(arch: str, accel: str, *, deterministic: bool) -> list[str]:
     if accel == "kvm":
         cpu, accelerator = "host", "kvm"
     else:
-        # pauth-impdef: the architected pointer authentication is a slow cipher when emulated.
+        # pauth-impdef: the architected pointer authentication algorithm is slow to emulate.
         cpu = "max,pauth-impdef=on" if arch == "arm64" else "max"
         accelerator = "tcg" if deterministic else "tcg,thread=multi"
     machine = "virt" if arch == "arm64" else "q35"

@@ -18,10 +18,10 @@ _FORWARD = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s")
 
 
 class Qmp:
-    """A connection to one QEMU; use as a context manager. QEMU talks to one client at a time."""
+    """A connection to one QEMU, as a context manager. QEMU accepts one client at a time."""
 
     def __init__(self, path: Path, *, timeout_s: float = 10) -> None:
-        """Connects, waiting for the socket to appear.
+        """Connects; waits for the socket to appear.
 
         Raises:
             MachineError: QEMU does not answer within ``timeout_s``.
@@ -29,7 +29,7 @@ class Qmp:
         self.events: list[dict[str, Any]] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(timeout_s)
-        # A socket's path may have 107 bytes; through the folder's descriptor any folder will do.
+        # A socket path is limited to 107 bytes; a path through the folder's descriptor stays short.
         deadline = time.monotonic() + timeout_s
         try:
             while True:
@@ -52,10 +52,10 @@ class Qmp:
             raise
 
     def execute(self, command: str, **arguments: Any) -> Any:
-        """Runs one command and returns what it returns.
+        """Runs one command and returns its result.
 
         Raises:
-            MachineError: QEMU refuses it or is gone.
+            MachineError: QEMU refuses it or has ended.
         """
         message = {"execute": command, "arguments": arguments}
         try:
@@ -69,10 +69,10 @@ class Qmp:
                 elif "return" in reply:
                     return reply["return"]
         except (OSError, ValueError) as error:
-            raise MachineError(f"QEMU is gone during {command}; start the device again") from error
+            raise MachineError(f"QEMU ended during {command}; start the device again") from error
 
     def read_forwarded_port(self) -> int:
-        """The host port that user networking forwards into the guest."""
+        """The host port that user networking forwards to the guest."""
         text = self.execute("human-monitor-command", **{"command-line": "info usernet"})
         found = _FORWARD.search(text)
         if not found:
@@ -80,7 +80,7 @@ class Qmp:
         return int(found[1])
 
     def close(self) -> None:
-        """Ends the connection; QEMU goes on."""
+        """Closes the connection; QEMU keeps running."""
         self._socket.close()
 
     def _read(self) -> dict[str, Any]:

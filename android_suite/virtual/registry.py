@@ -1,7 +1,7 @@
-"""Running virtual devices, one folder each: who runs them, where they answer, what they say.
+"""The registry of running virtual devices: a folder for each, with its owner, address and console.
 
-A device belongs to the process that started it and dies with it, unless it is detached. What a killed process left
-behind is swept away when the next device starts or devices are listed.
+A device belongs to the process that started it and dies with it, unless it is detached. Folders that a killed process
+left behind are removed when the next device starts or devices are listed.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ STOP_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceRecord:
-    """One virtual device, as its folder says.
+    """The record of one virtual device.
 
     Attributes:
-        id: short name, also the folder's.
+        id: short name, also of the folder.
         serial: ``127.0.0.1:PORT`` once adbd answers, empty before.
-        pid: QEMU's process, 0 before it runs; ``pid_start`` tells it from a later process of the same number.
-        owner_pid: the process that started it; likewise ``owner_start``.
+        pid: QEMU's process, 0 before it runs; ``pid_start`` distinguishes it from a later process with the same id.
+        owner_pid: the process that started the device; ``owner_start`` likewise.
         detached: whether it outlives its owner.
     """
 
@@ -65,7 +65,7 @@ class DeviceRecord:
 
 
 def read_start(pid: int) -> int | None:
-    """Start time of a process in clock ticks since boot, or None where there is none (or it is a zombie)."""
+    """Start time of a process in clock ticks since boot, or None if there is no such process or it is a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -83,7 +83,7 @@ class Registry:
     def create(
         self, *, detached: bool, arch: str, kernel: str, release: str | None, accel: str, deterministic: bool
     ) -> DeviceRecord:
-        """A new device's folder with its record; sweeps first.
+        """Creates the folder and the record of a new device. Removes abandoned folders first.
 
         Raises:
             MachineError: the folder cannot be written.
@@ -107,7 +107,7 @@ class Registry:
                 deterministic=deterministic,
             )
             _write(made, record)
-            # The folder becomes visible only with its record in it.
+            # The folder becomes visible only with its record inside.
             made.rename(record.folder)
         return record
 
@@ -121,14 +121,14 @@ class Registry:
         shutil.rmtree(record.folder, ignore_errors=True)
 
     def list_devices(self) -> list[DeviceRecord]:
-        """Devices whose QEMU runs, by name."""
+        """Devices whose QEMU runs, sorted by name."""
         return [record for record in self._read_all() if record.running]
 
     def find(self, name: str) -> DeviceRecord:
         """A device by its id or serial.
 
         Raises:
-            UsageError: there is none of that name.
+            UsageError: there is no such device.
         """
         records = self._read_all()
         for record in records:
@@ -138,10 +138,10 @@ class Registry:
         raise UsageError(f"no virtual device {name!r}; known: {known}")
 
     def sweep(self, tell: Callable[[DeviceRecord], None] = lambda _: None) -> list[str]:
-        """Ends and deletes what no living process owns any more; returns the ids.
+        """Ends and deletes devices whose owner has ended; returns their ids.
 
         Args:
-            tell: called with each before its folder, console included, is deleted.
+            tell: called with each device before its folder and console are deleted.
         """
         swept = []
         for record in self._read_all():
@@ -168,10 +168,10 @@ class Registry:
 
 
 def stop_device(name: str, *, registry: Registry) -> DeviceRecord:
-    """Stops a device by id or serial, whoever started it, and removes its folder.
+    """Stops a device by id or serial, no matter which process started it, and removes its folder.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is no such device.
         MachineError: its QEMU does not end.
     """
     record = registry.find(name)
@@ -188,10 +188,10 @@ def stop_device(name: str, *, registry: Registry) -> DeviceRecord:
 
 
 def kill(record: DeviceRecord) -> None:
-    """Ends a device's QEMU by force and waits until it is gone.
+    """Kills a device's QEMU and waits until it has ended.
 
     Raises:
-        MachineError: it is still there after 5 s.
+        MachineError: it still runs after 5 s.
     """
     if not record.running:
         return
@@ -201,7 +201,7 @@ def kill(record: DeviceRecord) -> None:
     while record.running:
         if time.monotonic() > deadline:
             raise MachineError(
-                f"QEMU (process {record.pid}) does not end; look why it hangs, then stop {record.id} again"
+                f"QEMU (process {record.pid}) does not end; find out why it hangs, then stop {record.id} again"
             )
         time.sleep(0.01)
 

@@ -137,7 +137,7 @@ def test_a_guest_that_hangs_is_not_ready(tmp_path: Path) -> None:
         render_cpio({"init": file_node(b"#!/bin/sh\n/usr/bin/busybox sleep 1000\n", executable=True)})
     )
     device = VirtualDevice(config=CONFIG, kernel=fetch_kernel("6.17.13", config=CONFIG), overlays=[tmp_path / "o"])
-    with pytest.raises(NotReady, match="did not come up within 8 s"):
+    with pytest.raises(NotReady, match="did not boot within 8 s"):
         device.start(boot_timeout_s=8)
     assert not device.record.folder.exists()
 

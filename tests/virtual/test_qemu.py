@@ -62,7 +62,7 @@ def test_no_qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("said", "match"),
-    [("QEMU emulator version 7.2.17 (Debian)", r"version 7\.2\.17, older than 10"), ("hello", "nothing usable")],
+    [("QEMU emulator version 7.2.17 (Debian)", r"version 7\.2\.17, older than 10"), ("hello", "gives no version")],
 )
 def test_wrong_qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, match: str) -> None:
     fake_qemu(tmp_path, monkeypatch, said)

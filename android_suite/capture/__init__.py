@@ -1,1 +1,1 @@
-"""One file a source of evidence: prepare, start, stop, pull."""
+"""Sources of evidence, one per file: prepare, start, stop, pull."""

@@ -1,7 +1,7 @@
-"""Switches on the slices that Android's framework and an app write into the trace, where a device can.
+"""Enables the slices that Android's framework and apps write into the trace, if the device supports it.
 
-A phone's processes write their slices (frames, launches, collections) only for tags that a property names; each process
-reads it when it starts. A device without that property writes its slices always, or never.
+On a phone, a property selects the tags whose slices (frames, launches, collections) are written; each process reads it
+when it starts. A device without that property writes its slices always or never.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WANTED_TAGS: Final = sum(1 << bit for bit in (1, 2, 3, 5, 6, 14))
 
 
 class AtraceCapture:
-    """A :class:`~android_suite.capture.source.Source` that fetches nothing: what it switches on is in the trace."""
+    """A :class:`~android_suite.capture.source.Source` without files: the slices are in the trace."""
 
     name = "atrace"
 
@@ -40,7 +40,7 @@ class AtraceCapture:
         return None  # the virtual device writes its slices always
 
     def prepare(self, out: IterationWriter) -> None:
-        """Remembers the properties, and sets them before the app under test starts."""
+        """Saves the properties and sets them before the app under test starts."""
         properties = self._device.read_properties()
         if TAGS not in properties:
             return
@@ -55,7 +55,7 @@ class AtraceCapture:
             out.write("capture_notes.txt", said)
 
     def _set(self, properties: Mapping[str, str]) -> list[tuple[str, str]]:
-        """Sets what the device lets itself be set; returns what it refused and what it said."""
+        """Sets the properties; returns those that the device refused, with its messages."""
         done = [(name, self._device.transport.run(["setprop", name, value])) for name, value in properties.items()]
         return [(name, completed.complaint) for name, completed in done if completed.status]
 
@@ -63,19 +63,19 @@ class AtraceCapture:
         """Done before."""
 
     def stop(self) -> None:
-        """Done at the end."""
+        """No-op: `restore` resets the properties."""
 
     def pull(self) -> None:
-        """All is in the trace."""
+        """No-op: the slices are in the trace."""
 
     def restore(self) -> None:
-        """The properties as found."""
+        """Restores the properties."""
         found, self._found = self._found, {}
         self._set(found)
 
 
 def _parse_flags(text: str) -> int:
-    """A number as the property has it, decimal or hexadecimal; 0 for anything else."""
+    """The number in a property, decimal or hexadecimal; 0 for other text."""
     try:
         return int(text, 0)
     except ValueError:

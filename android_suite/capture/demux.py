@@ -1,4 +1,4 @@
-"""The stream of ``ftrace_drain`` cut back into one file a CPU, while it arrives."""
+"""Splits the stream of ``ftrace_drain`` into one file per CPU while it arrives."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _MAX_FRAME_BYTES = 128 << 20
 
 
 class FrameDemux:
-    """Takes pieces of the stream and writes whole frames to the file of their CPU.
+    """Receives pieces of the stream and writes complete frames to the file of their CPU.
 
     Args:
-        open_file: gives the file of a CPU; called once a CPU, when the drain says how many there are.
+        open_file: opens the file of a CPU; called once per CPU, when the drain announces their number.
         endian: byte order of the device.
     """
 
@@ -28,10 +28,10 @@ class FrameDemux:
         self.bytes_written = 0
 
     def feed(self, data: bytes) -> None:
-        """Takes the next bytes.
+        """Adds bytes.
 
         Raises:
-            LabError: they are not frames: something else writes into the stream.
+            LabError: they are not frames, because something else writes into the stream.
         """
         self._buffer += data
         at = 0
@@ -44,8 +44,8 @@ class FrameDemux:
                 continue
             if cpu not in self._files or length > _MAX_FRAME_BYTES:
                 raise LabError(
-                    f"the trace stream is out of step (frame of CPU {cpu}, {length} bytes); record again, and see "
-                    "whether the device's shell prints something at start."
+                    f"the trace stream is out of step (frame of CPU {cpu}, {length} bytes); record again, and check "
+                    "whether the device's shell prints something when it starts."
                 )
             end = at + self._header.size + length
             if len(self._buffer) < end:
@@ -58,7 +58,7 @@ class FrameDemux:
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of a frame that is not whole; not 0 at the end means that the stream was cut."""
+        """Bytes of an incomplete frame; if this is not 0 at the end, the stream was cut off."""
         return len(self._buffer)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Whether a trace was left alone: others use the same buffers (traced, atrace, a colleague). Mostly pure."""
+"""Detects whether another user of the same buffers (traced, atrace, a colleague) disturbed a trace."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-# Grows or shrinks without anybody's doing, or takes no part in what is recorded.
+# Files that change on their own or do not affect the recording.
 _NOT_COMPARED = frozenset({"saved_cmdlines_size"})
 
 
 def find_owner(tracefs: str, found: Mapping[str, str | None]) -> str:
-    """Who records a trace that is not ours, as its set-up tells; empty if none is being recorded.
+    """Describes a trace that another user is recording, from its set-up; empty if there is none.
 
     Args:
-        tracefs: where it is.
-        found: what the files of :func:`~android_suite.capture.trace_plan.state_files` hold.
+        tracefs: path of tracefs.
+        found: contents of the files of :func:`~android_suite.capture.trace_plan.state_files`.
     """
 
     def read(name: str) -> str:
@@ -34,7 +34,7 @@ def find_owner(tracefs: str, found: Mapping[str, str | None]) -> str:
 
 
 def find_changes(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> list[str]:
-    """What somebody changed: ``name from X to Y`` for every file of the set-up that reads differently now."""
+    """The changes to the set-up: ``name from X to Y`` for every file whose content differs now."""
     changes = []
     for path, text in before.items():
         name = path.rpartition("/tracing/")[2]
@@ -53,22 +53,22 @@ def find_changes(before: Mapping[str, str | None], after: Mapping[str, str | Non
 
 
 def _normalize(text: str | None) -> str:
-    """One line; of a choice such as ``local [mono]`` the chosen one."""
+    """The content in one line; of a choice such as ``local [mono]``, the selected word."""
     line = " ".join((text or "").split())
     chosen = re.search(r"\[([^\]]+)\]", line)
     return chosen.group(1) if chosen else line
 
 
 def find_gaps(folder: Path, token: str, *, lost: bool) -> list[str]:
-    """Which of our marks are missing in the raw pages: one at the start, one at the end, a heartbeat between.
+    """Finds the suite's marks that are missing in the raw pages: one at the start, one at the end, heartbeats between.
 
     Args:
-        folder: with ``cpuN.raw``.
-        token: in every mark of this iteration.
-        lost: the kernel lost events, and marks may be among them.
+        folder: the folder with ``cpuN.raw``.
+        token: the text in every mark of this iteration.
+        lost: whether the kernel lost events, because marks may be among them.
 
     Returns:
-        A sentence if any is missing, else nothing.
+        A sentence if any mark is missing, else nothing.
     """
     pattern = re.compile(rb"android_suite: (start|end|beat (\d+)) " + re.escape(token.encode()))
     ends: set[bytes] = set()
@@ -89,4 +89,6 @@ def find_gaps(folder: Path, token: str, *, lost: bool) -> list[str]:
         missing.append(f"{len(absent)} of {max(beats, default=0) + 1} heartbeats")
     if not missing:
         return []
-    return [f"the trace was disturbed: it lacks {' and '.join(missing)}; was it switched off or emptied meanwhile?"]
+    return [
+        f"the trace was disturbed: it lacks {' and '.join(missing)}; something may have switched it off or emptied it"
+    ]

@@ -1,4 +1,4 @@
-"""gfxinfo's frames, asked for often enough that its ring of 120 never turns over unseen: ``framestats.txt``."""
+"""Frames from gfxinfo, polled often enough that its ring of 120 frames does not overrun: ``framestats.txt``."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from android_suite.errors import AdbTimeout, SuiteError
 from android_suite.store.run import IterationWriter
 
 RING_FRAMES = 120
-_SHARE_OF_RING = 0.7  # the rest is for a poll that comes late
+_SHARE_OF_RING = 0.7  # the rest is reserve for a late poll
 _GUEST_PERIOD_S: Final = 1.8  # the ring holds 2 s at 60 Hz; in virtual time a poll is never late
 
 
 def choose_period_s(refresh_rate_hz: float | None) -> float:
-    """Seconds between two polls; an unknown refresh rate is taken for 120 Hz, the dearer side."""
+    """Seconds between two polls; an unknown refresh rate counts as 120 Hz, to be safe."""
     return RING_FRAMES * _SHARE_OF_RING / (refresh_rate_hz or 120.0)
 
 
 class FramestatsCapture:
-    """Polls in a thread of its own and writes every reply, one after the other; readers drop what repeats."""
+    """Polls in a separate thread and appends every reply to the file; readers drop repeated frames."""
 
     name = "framestats"
 
@@ -73,12 +73,12 @@ class FramestatsCapture:
             try:
                 self._replies.append(read_framestats(self._device, self._package))
             except AdbTimeout:
-                continue  # the device was busy: the next poll tells whether the ring overran meanwhile
+                continue  # the device was busy: the next poll shows whether the ring overran meanwhile
             except SuiteError:
-                return  # whoever drives the scenario meets the same fault and reports it
+                return  # the scenario's thread meets the same fault and reports it
 
     def stop(self) -> None:
-        """One more poll for the frames since the last, then writes all."""
+        """Polls once more for the latest frames, then writes all."""
         self._end.set()
         if self._thread:
             self._thread.join(60)
@@ -87,10 +87,10 @@ class FramestatsCapture:
             self._out.write("framestats.txt", b"\n".join(self._replies))
 
     def pull(self) -> None:
-        """All is here already."""
+        """No-op: the file is already complete."""
 
     def restore(self) -> None:
-        """Ends the thread and keeps the replies so far, if a failure kept :meth:`stop` from doing it."""
+        """Ends the thread and keeps the replies so far, in case a failure prevented :meth:`stop`."""
         self._end.set()
         if self._replies and self._out and not (self._out.folder / "framestats.txt").exists():
             self._out.write("framestats.txt", b"\n".join(self._replies))

@@ -1,6 +1,6 @@
-"""ftrace, raw: the per-CPU ring buffers streamed to the host while the scenario runs, so that they survive the device.
+"""Raw ftrace: streams the per-CPU ring buffers to the host during the scenario, so that a crash loses little.
 
-Written into ``ftrace/`` of the iteration: ``cpuN.raw``, ``meta.json``, event formats, saved comms, per-CPU counts.
+Files in ``ftrace/`` of the iteration: ``cpuN.raw``, ``meta.json``, event formats, saved comms, per-CPU counts.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ _READ_TIMEOUT_S = 5.0
 _READY_TIMEOUT_S = 30.0
 _ALONE_TIMEOUT_S = 3.0
 _STOP_TIMEOUT_S = 120.0  # the rest of full buffers over a slow link
-# A whole run of a lone guest has to fit. 6 s of the inversion profile are some 5 MB.
+# The buffers must hold a whole deterministic run. 6 s of the inversion profile take about 5 MB.
 _GUEST_BUFFER_KB: Final = 65536
 
 
 class FtraceCapture:
-    """A :class:`~android_suite.capture.source.Source`. One object serves one iteration."""
+    """A :class:`~android_suite.capture.source.Source`, for one iteration."""
 
     name = "ftrace"
 
@@ -118,7 +118,7 @@ class FtraceCapture:
         )
 
     def prepare(self, out: IterationWriter) -> None:
-        """Remembers tracefs as found, on the device too: a killed suite must not pass its own state off as that."""
+        """Saves the state of tracefs, also on the device, so that a later run can restore it if this one is killed."""
         self._out = out
         device, plan = self._device, self.plan
         out.note(trace_setup=plan.describe())
@@ -132,7 +132,7 @@ class FtraceCapture:
         merged = self._merge_left(found, left, boot)
         if merged is found and not self._take and (owner := find_owner(plan.tracefs, found)):
             raise LabError(
-                f"{device.serial}: somebody else records a trace there ({owner}); wait for its end, or take it over with "
+                f"{device.serial}: another tool is recording a trace ({owner}); wait for its end, or take it over with "
                 "--take-tracing."
             )
         self._found = merged
@@ -145,18 +145,18 @@ class FtraceCapture:
         return {"clock_sync": self._clock_sync, "notes": self._notes}
 
     def _wait_alone(self) -> None:
-        """Refuses a device that is being recorded: there is one top-level buffer, and the other's drain empties it."""
+        """Refuses a device that another run records: both would drain the one top-level buffer."""
         deadline = time.monotonic() + _ALONE_TIMEOUT_S
         while others := self._device.pidof(PurePosixPath(self._program).name):
             if time.monotonic() > deadline:
                 raise LabError(
-                    f"{self._device.serial}: another recording runs there (ftrace_drain, pid {others[0]}); wait for its "
-                    "end, or take another device."
+                    f"{self._device.serial}: another recording is running (ftrace_drain, pid {others[0]}); wait for it "
+                    "to end, or use another device."
                 )
-            time.sleep(0.2)  # the drain of a killed suite ends as soon as adbd has closed its input
+            time.sleep(0.2)  # the drain of a killed run ends as soon as adbd closes its input
 
     def _merge_left(self, found: Mapping[str, str | None], left: str | None, boot: str) -> Mapping[str, str | None]:
-        """Prefers what a killed predecessor found in the same boot."""
+        """The state that a killed run saved in the same boot takes precedence."""
         if not left:
             return found
         try:
@@ -166,11 +166,11 @@ class FtraceCapture:
             files = {str(path): str(text) for path, text in before["files"].items() if text is not None}
         except (ValueError, KeyError, TypeError, AttributeError):
             return found
-        self._notes.append("tracefs was left by an interrupted recording; what that one had found is put back")
+        self._notes.append("an interrupted recording had changed tracefs; its original state will be restored")
         return {**found, **{path: text for path, text in files.items() if path.startswith(self.plan.tracefs)}}
 
     def start(self) -> None:
-        """Starts the drain, waits until it holds every buffer, switches tracing on."""
+        """Starts the drain, waits until it has opened every buffer, then enables tracing."""
         options = self.plan.options
         self._stream = self._device.transport.stream(
             [self._program, self.plan.tracefs, str(self._facts.page_bytes), str(options.period_ms), "-m", self._token]
@@ -202,7 +202,7 @@ class FtraceCapture:
                 try:
                     data = self._stream.read(timeout=_READ_TIMEOUT_S)
                 except AdbTimeout:
-                    continue  # an idle device sends nothing; its death ends the connection instead
+                    continue  # an idle device sends nothing; a lost device ends the connection
                 if not data:
                     break
                 demux.feed(data)
@@ -221,14 +221,14 @@ class FtraceCapture:
         finally:
             try:
                 demux.close()
-            except OSError as error:  # what was still to be written finds the disk full
+            except OSError as error:  # the disk is full for the buffered rest
                 self._fault = self._fault or LabError(
                     f"cannot write the trace ({error.strerror}); free space or choose another folder."
                 )
             self._ready.set()
 
     def _mark_clock(self, when: str) -> None:
-        """Ties trace time to wall time, in the marker form that systrace and atrace use."""
+        """Relates trace time to wall time, with the marker that systrace and atrace use."""
         script = (
             f"r=$(date +%s%N); case $r in *N) r=$(date +%s)000000000;; esac; "
             f"echo trace_event_clock_sync: realtime_ts=${{r%??????}} > {self.plan.tracefs}/trace_marker; "
@@ -240,12 +240,12 @@ class FtraceCapture:
             self._clock_sync |= {f"{when}_realtime_ns": told[0], f"{when}_uptime_s": told[1]}
 
     def check(self) -> None:
-        """Raises what the drain ran into, if anything."""
+        """Raises the drain's fault, if any."""
         if self._fault:
             raise self._fault
 
     def stop(self) -> None:
-        """Looks whether the trace was left alone, switches it off and waits until the drain has sent the rest."""
+        """Checks for disturbance, disables tracing and waits until the drain has sent the rest."""
         self._mark_clock("end")
         changed = find_changes(self._set_up, self._read_set_up())
         if changed and self._out:
@@ -267,7 +267,7 @@ class FtraceCapture:
         self._stream = None
 
     def pull(self) -> None:
-        """Fetches comms and counts, and looks whether our marks are all in the trace."""
+        """Fetches comms and counts, and checks that all of the suite's marks are in the trace."""
         assert self._out is not None
         lost = pull_trace_counts(self._device, self.plan.tracefs, self._out)
         self._out.note(lost_events=lost)
@@ -275,7 +275,7 @@ class FtraceCapture:
         self._out.doubts += find_gaps(self._out.folder / "ftrace", self._token, lost=lost > 0)
 
     def restore(self) -> None:
-        """Puts tracefs back as it was found."""
+        """Restores tracefs."""
         if self._found is None:
             return
         found, self._found = self._found, None
@@ -291,9 +291,9 @@ class FtraceCapture:
 
 
 def _plan_unseen(needs: Sequence[Need], options: TraceOptions) -> TracePlan:
-    """Plans tracing for a kernel that nobody has looked at: everything wanted, every write optional.
+    """Plans tracing for a kernel whose events are not known yet: requests everything, and every write is optional.
 
-    What was refused is found after the run, by comparing with the events that the kernel has.
+    Refused writes are found after the run, by comparison with the kernel's events.
     """
     wanted = {event for need in NEEDS for event in (*need.required, *need.optional)}
     wanted |= {f"syscalls:sys_{edge}_{call}" for call in MM_SYSCALLS for edge in ("enter", "exit")}
@@ -302,7 +302,7 @@ def _plan_unseen(needs: Sequence[Need], options: TraceOptions) -> TracePlan:
 
 
 def _collect(plan: TracePlan, device: Device, left: Mapping[str, bytes], out: IterationWriter) -> None:
-    """Takes the trace that a lone guest left, with what the plan turned out to enable.
+    """Collects the trace of a deterministic guest and finds out what was really enabled.
 
     Raises:
         LabError: the guest did not drain its buffers.
@@ -334,7 +334,7 @@ def _check_choice(plan: TracePlan, seen: EventChoice) -> EventChoice:
     """The events that really were enabled.
 
     Raises:
-        Unsupported: the kernel would have needed others than those that the guest was told to enable.
+        Unsupported: the kernel needs other events than those that the guest enabled.
     """
     if strangers := set(seen.events) - set(plan.choice.events):
         raise Unsupported(

@@ -15,7 +15,7 @@ LOCK_STAT_SWITCH = "/proc/sys/kernel/lock_stat"
 
 
 class LockStatCapture:
-    """``/proc/lock_stat`` of exactly the iteration: cleared and switched on before, read after: ``lock_stat.txt``."""
+    """``/proc/lock_stat`` for one iteration: cleared and enabled before it, read after it, into ``lock_stat.txt``."""
 
     name = "lock_stat"
 
@@ -42,7 +42,7 @@ class LockStatCapture:
         )
 
     def prepare(self, out: IterationWriter) -> None:
-        """Looks for it.
+        """Checks that the file exists.
 
         Raises:
             Unsupported: the kernel has no CONFIG_LOCK_STAT.
@@ -54,7 +54,7 @@ class LockStatCapture:
         self._switch = (files[LOCK_STAT_SWITCH] or b"").decode().strip() or None
 
     def start(self) -> None:
-        """Clears the counts and switches counting on."""
+        """Clears the counts and enables counting."""
         on = [Write(path=LOCK_STAT_SWITCH, value="1")] if self._switch is not None else []
         self._device.write_files([*on, Write(path=LOCK_STAT, value="0")])
 
@@ -65,10 +65,10 @@ class LockStatCapture:
             self._out.write("lock_stat.txt", data)
 
     def pull(self) -> None:
-        """All is here already."""
+        """No-op: the file is already written."""
 
     def restore(self) -> None:
-        """The switch as it was."""
+        """Restores the switch."""
         if self._switch is not None:
             self._device.write_files([Write(path=LOCK_STAT_SWITCH, value=self._switch, optional=True)])
             self._switch = None

@@ -1,4 +1,4 @@
-"""The device's log during the iteration, followed as it comes, so that a scenario can wait for a line: ``logcat.txt``."""
+"""Follows the device's log during the iteration, so that a scenario can wait for a line: ``logcat.txt``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STAMP = re.compile(r"\s*\d+\.\d+\s")
 
 
 class LogcatCapture:
-    """Follows the log from ``start`` on; the first line is the last one from before it."""
+    """Follows the log from ``start`` on; the first line is the last one before that."""
 
     name = "logcat"
 
@@ -53,16 +53,16 @@ class LogcatCapture:
         self._file = out.path("logcat.txt").open("wb")
 
     def start(self) -> None:
-        """Starts to follow."""
+        """Starts following."""
         self._stream = stream_log(self._device)
         self._thread = threading.Thread(target=self._follow, name="logcat", daemon=True)
         self._thread.start()
         with self._grown:
-            # the line from before, which tells that logcat follows now; an empty log has none
+            # the line from before shows that logcat is following; an empty log has none
             self._grown.wait_for(lambda: bool(self._lines) or self._ended, timeout=_FIRST_LINE_S)
 
     def mark(self) -> int:
-        """How many lines there are by now, to be given to :meth:`wait_line`."""
+        """The number of lines so far, for :meth:`wait_line`."""
         with self._grown:
             return len(self._lines)
 
@@ -81,14 +81,14 @@ class LogcatCapture:
         except OSError as error:
             self._fault = LabError(f"cannot write the log ({error.strerror}); free space or choose another folder.")
         finally:
-            with suppress(OSError):  # of a full disk, which was told above
+            with suppress(OSError):  # the full disk was already reported above
                 self._file.close()
             with self._grown:
                 self._ended = True
                 self._grown.notify_all()
 
     def _follow_once(self) -> None:
-        """Takes lines until the stream ends."""
+        """Reads lines until the stream ends."""
         assert self._stream is not None
         assert self._file is not None
         rest = b""
@@ -106,7 +106,7 @@ class LogcatCapture:
                 self._grown.notify_all()
 
     def _restart(self) -> None:
-        """Notes in the log that logcat ended (it does when its buffer overruns it) and follows on from the last line."""
+        """Notes in the log that logcat ended (as it does on an overrun) and continues from the last line."""
         assert self._stream is not None
         assert self._file is not None
         said = " ".join(self._stream.stderr.decode(errors="replace").split()) or "no message"
@@ -118,11 +118,11 @@ class LogcatCapture:
         self._stream = stream_log(self._device, since=stamps[-1] if stamps else "1")
 
     def wait_line(self, pattern: re.Pattern[str], *, timeout: float, what: str, since: int = 1) -> re.Match[str]:
-        """The first line in which ``pattern`` is found, from line ``since`` on (see :meth:`mark`).
+        """The first line that matches ``pattern``, from line ``since`` on (see :meth:`mark`).
 
         Raises:
-            NotReady: none came in ``timeout`` seconds, or the log ended; names ``what`` was waited for.
-            DeviceLost: the device went away meanwhile.
+            NotReady: no line came within ``timeout`` seconds, or the log ended; the message has ``what``.
+            DeviceLost: the device disconnected meanwhile.
         """
         deadline = time.monotonic() + timeout
         seen = since
@@ -141,7 +141,7 @@ class LogcatCapture:
                 self._grown.wait(min(left, 1.0))
 
     def stop(self) -> None:
-        """Stops to follow."""
+        """Stops following."""
         self._ended = True
         if self._stream:
             self._stream.close()
@@ -151,13 +151,13 @@ class LogcatCapture:
             self._file.close()
 
     def pull(self) -> None:
-        """All is here already."""
+        """No-op: the file is already complete."""
 
     def restore(self) -> None:
-        """Ends following, if a failure kept :meth:`stop` from doing it."""
+        """Stops following, in case a failure prevented :meth:`stop`."""
         self.stop()
 
 
 def _collect(device: Device, left: Mapping[str, bytes], out: IterationWriter) -> None:
-    """The whole log of a guest that ran alone: it is small, and adbd comes up after the scenario."""
+    """The complete log of a deterministic guest. It is small, and adbd starts only after the scenario."""
     out.write("logcat.txt", read_log(device))

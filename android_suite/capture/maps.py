@@ -12,10 +12,10 @@ from android_suite.store.run import IterationWriter
 
 
 class MapsCapture:
-    """Names of all threads and processes, and the app's mappings, at the start and at the end of the scenario.
+    """Names of all threads and processes at the start and the end of the scenario, and the app's mappings at its end.
 
-    The mappings tell why a madvise call could not take the per-VMA path. Reading them takes mmap_lock of the app, so
-    this source comes first in a session: stopped last, it reads when tracing is off and all counters are read.
+    The mappings show why a madvise call could not take the per-VMA path. Reading them takes the app's mmap_lock, so
+    this source starts first and stops last: when tracing is off and all counters are read.
     Files: ``ftrace/threads.txt``, ``ftrace/processes.txt``, ``smaps.txt``.
     """
 
@@ -53,16 +53,16 @@ class MapsCapture:
         )
 
     def prepare(self, out: IterationWriter) -> None:
-        """Nothing to look for."""
+        """No-op: every Linux has these files."""
         self._out = out
 
     def start(self) -> None:
-        """Who is there before."""
+        """Lists threads and processes before the scenario."""
         self._threads = self._device.snapshot_threads()
         self._processes = self._device.snapshot_processes()
 
     def stop(self) -> None:
-        """Who is there after, and the app's mappings if it still lives."""
+        """Lists threads and processes after the scenario, and the app's mappings if it still runs."""
         if self._out is None:
             return
         self._out.write("ftrace/threads.txt", _merge(self._threads, self._device.snapshot_threads()))
@@ -73,12 +73,12 @@ class MapsCapture:
             self._out.write("smaps.txt", smaps)
 
     def pull(self) -> None:
-        """All is here already."""
+        """No-op: the files are already written."""
 
     def restore(self) -> None:
-        """Nothing was changed."""
+        """No-op: nothing was changed."""
 
 
 def _merge(before: str, after: str) -> str:
-    """Lines of both, the later ones first: a reader that keeps the first name of a thread keeps the newest."""
+    """Lines of both lists, the later first, so that a reader that keeps a thread's first name keeps the newest."""
     return "".join(f"{line}\n" for line in dict.fromkeys([*after.splitlines(), *before.splitlines()]))

@@ -1,6 +1,6 @@
-"""The suite's own C programs for devices: compiled on the host for the device's machine, once per content.
+"""The suite's C programs for devices, compiled on the host for the device's machine and cached.
 
-Static, so that the same binary runs on bionic and on glibc.
+They are static, so that the same binary runs on bionic and on glibc.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FLAGS: Final = ("-O2", "-static", "-Wall", "-Wextra", "-s")
 
 
 def build_program(name: str, machine: str, *, cache: Path) -> bytes:
-    """The program ``native/NAME.c`` for ``machine`` (as ``uname -m`` says it), kept in the suite's cache folder.
+    """The program ``native/NAME.c`` for ``machine`` (from ``uname -m``), kept in the suite's cache folder.
 
     Raises:
         Unsupported: no compiler is known for the machine.
@@ -34,7 +34,9 @@ def build_program(name: str, machine: str, *, cache: Path) -> bytes:
     source = (NATIVE / f"{name}.c").read_bytes()
     compiler = shutil.which(_COMPILERS[machine])
     if compiler is None:
-        raise LabError(f"{_COMPILERS[machine]} is missing, which builds {name} for the device; run `make setup`.")
+        raise LabError(
+            f"the compiler {_COMPILERS[machine]}, which builds {name} for the device, is missing; run `make setup`."
+        )
     version = _run([compiler, "-dumpfullversion"])
     key = hashlib.sha256(b"\0".join([source, version, " ".join(_FLAGS).encode(), machine.encode()])).hexdigest()
     built = cache / "native" / f"{name}-{machine}-{key[:24]}"

@@ -1,7 +1,7 @@
-"""What a scenario needs to be seen decides which events are enabled: named groups, and what each asks of a kernel.
+"""Named groups of events. A scenario lists the groups that it needs, and only their events are enabled.
 
-Only the events of a group that is needed are enabled, since each one costs time inside the very locks that are
-measured. Tracing is system-wide on purpose: the thread that holds a lock may belong to any process.
+Each event costs time inside the locks that are measured. Tracing is system-wide, because the thread that holds a lock
+may belong to any process.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 from android_suite.errors import Unsupported, UsageError
 from android_suite.model.syscalls import COMPAT, call_of_name, find_abi, numbers_of
 
-# Every syscall that takes mmap_lock and that the analysis can name as what a holder was doing.
+# Every syscall that takes mmap_lock and that the analysis can name as the holder's operation.
 MM_SYSCALLS: Final = ("madvise", "process_madvise", "mmap", "munmap", "mprotect", "mremap", "brk", "prctl")
 
 
@@ -22,9 +22,9 @@ class Need:
     """A named group of events.
 
     Attributes:
-        required: events without which the group means nothing.
-        optional: events that sharpen it; their absence is noted with the run.
-        remedy: what to do about a kernel without the required ones.
+        required: events that the group cannot do without.
+        optional: events that add precision; the run notes their absence.
+        remedy: what to do if a kernel lacks the required ones.
     """
 
     name: str
@@ -66,10 +66,10 @@ NEEDS: Final = (SCHED, MMAP_LOCK, MADVISE, CONTENTION, BLOCKED_REASON, PI, PAGE_
 
 
 def find_needs(names: Sequence[str]) -> tuple[Need, ...]:
-    """The groups of these names, in their order.
+    """The groups with these names, in order.
 
     Raises:
-        UsageError: there is none of a name; lists those there are.
+        UsageError: there is no group of that name; the message lists the groups.
     """
     known = {need.name: need for need in NEEDS}
     for name in names:
@@ -80,11 +80,11 @@ def find_needs(names: Sequence[str]) -> tuple[Need, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventChoice:
-    """What is enabled on one kernel for a list of needs.
+    """The events to enable on one kernel for a list of needs.
 
     Attributes:
-        events: ``system:name``, in a fixed order without repetition.
-        filters: event to filter expression.
+        events: ``system:name``, in a fixed order without duplicates.
+        filters: filter expressions by event.
         missing: optional events that this kernel lacks.
     """
 
@@ -102,7 +102,7 @@ def choose_events(needs: Sequence[Need], available: Collection[str], machine: st
         machine: ``uname -m``.
 
     Raises:
-        Unsupported: a required event is missing; names it and the remedy.
+        Unsupported: a required event is missing; the message has its name and the remedy.
     """
     events: dict[str, None] = {}
     filters: dict[str, str] = {}
@@ -124,13 +124,13 @@ def choose_events(needs: Sequence[Need], available: Collection[str], machine: st
 def choose_syscall_events(
     available: Collection[str], machine: str
 ) -> tuple[tuple[str, ...], Mapping[str, str], tuple[str, ...]]:
-    """The events that show the syscalls of the mm: one pair each, or raw ones with a filter (GKI has only these).
+    """The events for system calls on memory: a pair for each call, or the raw ones with a filter (GKI has only these).
 
     Returns:
         Events, filters, and the optional events that are missing.
 
     Raises:
-        Unsupported: the kernel has neither, or only raw ones and ``machine`` is not known.
+        Unsupported: the kernel has neither, or only the raw ones and ``machine`` is unknown.
     """
     if "syscalls:sys_enter_madvise" in available and "syscalls:sys_exit_madvise" in available:
         wanted = [f"syscalls:sys_{edge}_{call}" for call in MM_SYSCALLS for edge in ("enter", "exit")]
@@ -146,7 +146,7 @@ def choose_syscall_events(
 
 
 def list_syscall_numbers(machine: str) -> tuple[int, ...]:
-    """The numbers of MM_SYSCALLS on a machine (``uname -m``), ascending; those of its 32-bit apps, too: raw_syscalls has both."""
+    """Ascending numbers of MM_SYSCALLS on a machine (``uname -m``), with those of 32-bit apps: raw_syscalls has both."""
     if (abi := find_abi(machine)) is None:
         return ()
     wanted = {call_of_name(name) for name in MM_SYSCALLS}

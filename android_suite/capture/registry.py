@@ -1,4 +1,4 @@
-"""The sources that the suite knows."""
+"""The registry of sources."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from android_suite.capture.maps import MapsCapture
 from android_suite.capture.source import Request, Site, Source, SourceKind
 from android_suite.capture.vmstat import VmstatCapture
 
-# In the order in which they start, and the reverse of that in which they stop: ftrace sees no other start or stop.
+# In start order; they stop in reverse. ftrace is last, so it records no start or stop of another source.
 SOURCES: Final[tuple[SourceKind, ...]] = (
     MapsCapture,
     VmstatCapture,
@@ -27,5 +27,5 @@ SOURCES: Final[tuple[SourceKind, ...]] = (
 
 
 def open_sources(kinds: Sequence[SourceKind], request: Request, site: Site) -> tuple[Source, ...]:
-    """The sources of one iteration that a host drives, in the order of ``kinds``."""
+    """The sources of one host-driven iteration, in the order of ``kinds``."""
     return tuple(source for kind in kinds if (source := kind.for_host(request, site)) is not None)

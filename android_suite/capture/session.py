@@ -1,4 +1,4 @@
-"""Sources of one iteration, started in order and stopped in reverse; the device is put back whatever happens."""
+"""Starts the sources of one iteration in order and stops them in reverse. Always restores the device."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from android_suite.store.run import IterationWriter
 
 @contextmanager
 def run_session(sources: Sequence[Source], out: IterationWriter) -> Iterator[None]:
-    """Collects evidence while the block runs.
+    """Collects evidence during the `with` block.
 
-    If the block or a source fails, what can still be fetched is fetched, the device is put back, and the first
-    failure is raised; what failed after it is added to it as notes. A device that is gone is not asked again.
+    If the block or a source fails, this fetches all evidence that is still available, restores the device and raises
+    the first failure, with later failures as notes. It does not contact a lost device again.
     """
     prepared: list[Source] = []
     started: list[Source] = []
     ended = False
     try:
         for source in sources:
-            prepared.append(source)  # first: a prepare that fails half-way has something to restore, too
+            prepared.append(source)  # first, because a prepare that fails half-way also has to be restored
             source.prepare(out)
         for source in sources:
             started.append(source)
@@ -39,14 +39,14 @@ def run_session(sources: Sequence[Source], out: IterationWriter) -> Iterator[Non
 
 
 def _collect(started: Sequence[Source], error: BaseException | None) -> None:
-    """Stops what runs and fetches what there is; a source that fails costs no other its evidence.
+    """Stops the sources and fetches their evidence. A failing source does not affect the others.
 
     Args:
-        started: in the order in which they started.
-        error: the failure behind it, which gets what fails here as notes; after an interrupt nothing is fetched.
+        started: the sources in start order.
+        error: an earlier failure; failures here become its notes. After an interrupt nothing is fetched.
 
     Raises:
-        SuiteError: the first failure, where there was none before.
+        SuiteError: the first failure, if ``error`` is None.
     """
     first: SuiteError | None = None
     steps = [source.stop for source in reversed(started)]
@@ -75,6 +75,6 @@ def _restore(prepared: Sequence[Source], error: BaseException | None) -> None:
             if error is None:
                 first = first or failure
             elif not isinstance(failure, DeviceLost):
-                error.add_note(f"while putting the device back ({source.name}): {failure}")
+                error.add_note(f"while restoring the device ({source.name}): {failure}")
     if first:
         raise first

@@ -1,4 +1,4 @@
-"""The role of a source of evidence: driven by a host, and in a guest that runs alone."""
+"""The interface of a source of evidence, driven by the host or by a script in a deterministic guest."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from android_suite.capture.trace_plan import TraceOptions
 from android_suite.device.device import Device
 from android_suite.store.run import IterationWriter
 
-GUEST_FOLDER: Final = "/etc/android-suite/run"  # where the files of a deterministic run lie in the guest
+GUEST_FOLDER: Final = "/etc/android-suite/run"  # folder of a deterministic run's files in the guest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What an iteration asks of its sources.
+    """What an iteration requests from its sources.
 
     Attributes:
-        process: name of the process under test; empty: none in particular.
-        package: the Android package whose frames are asked for; None: no frames.
+        process: name of the process under test; empty for none in particular.
+        package: the Android package whose frames are recorded; None for no frames.
         needs: names of the event groups.
-        cache: folder where programs for the device are kept once they are compiled.
-        traced: with ftrace, or without (to measure what tracing costs).
-        lock_stat: read ``/proc/lock_stat`` where the kernel has it.
-        take_tracing: take over a trace that somebody else records.
+        cache: cache folder for compiled programs for the device.
+        traced: with ftrace, or without (to measure the cost of tracing).
+        lock_stat: read ``/proc/lock_stat`` if the kernel has it.
+        take_tracing: take over a trace that another tool records.
         tracing: buffer, clock, period.
     """
 
@@ -45,9 +45,9 @@ class Site:
     """The device that a host drives.
 
     Attributes:
-        device: the verbs.
-        tracefs: what its tracing can do; None where nothing is traced.
-        refresh_rate_hz: of its display; None: unknown.
+        device: the device.
+        tracefs: its tracing facts; None without tracing.
+        refresh_rate_hz: refresh rate of its display; None if unknown.
     """
 
     device: Device
@@ -57,15 +57,15 @@ class Site:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuestSteps:
-    """What a source does in a guest that runs alone. Shell lines find the folder for their output in ``$out``.
+    """The steps of a source in a deterministic guest. Shell lines write their output to the folder ``$out``.
 
     Attributes:
         start: shell lines before the scenario.
         stop: shell lines after it.
-        pull: shell lines once every source has stopped.
-        files: put into the guest, by path.
-        keep: file in ``$out`` -> its name in the run; one that is empty is left out.
-        collect: fetches what else there is, when adb answers: device, the files of ``$out``, where to.
+        pull: shell lines after every source has stopped.
+        files: files to add to the guest, by path.
+        keep: file in ``$out`` -> its name in the run; empty files are left out.
+        collect: fetches further evidence once adb answers; gets the device, the files of ``$out`` and the iteration.
     """
 
     start: str = ""
@@ -77,49 +77,49 @@ class GuestSteps:
 
 
 class Source(Protocol):
-    """One source of evidence during one iteration that a host drives.
+    """One source of evidence during one host-driven iteration.
 
-    Called in this order: ``prepare`` (look, refuse, remember what was found), ``start``, ``stop``, ``pull`` (evidence
-    that is fetched afterwards), and in every case, also after a failure of any of them, ``restore``.
+    The order of calls is ``prepare`` (check the device, save its state), ``start``, ``stop``, ``pull`` (fetch evidence
+    afterwards). ``restore`` is always called last, even after a failure.
     """
 
     @property
     def name(self) -> str:
-        """As the run's notes name it."""
+        """Its name in the run's notes."""
         ...
 
     def prepare(self, out: IterationWriter) -> None:
-        """Looks whether the device can do it.
+        """Checks that the device supports this source.
 
         Raises:
-            Unsupported: it cannot.
+            Unsupported: it does not.
         """
         ...
 
     def start(self) -> None:
-        """From here on evidence is collected."""
+        """Starts collecting evidence."""
         ...
 
     def stop(self) -> None:
-        """From here on none is."""
+        """Stops collecting evidence."""
         ...
 
     def pull(self) -> None:
-        """Fetches what was left on the device."""
+        """Fetches the evidence left on the device."""
         ...
 
     def restore(self) -> None:
-        """Puts the device back as it was found; may be called after any step, and more than once."""
+        """Restores the device; may be called after any step and more than once."""
         ...
 
 
 class SourceKind(Protocol):
-    """What the registry lists: the class of a source, which knows both ways of recording it."""
+    """The class of a source, as the registry lists it. It supports both ways of recording."""
 
     def for_host(self, request: Request, site: Site) -> Source | None:
-        """The source for one iteration; None where the iteration or the device has no use for it."""
+        """The source for one iteration; None if the iteration or the device does not use it."""
         ...
 
     def for_guest(self, request: Request, machine: str) -> GuestSteps | None:
-        """What a guest of that machine (as ``uname -m`` says it) does by itself; None: nothing."""
+        """The steps in a guest of that machine (from ``uname -m``); None for none."""
         ...

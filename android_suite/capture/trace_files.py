@@ -1,4 +1,4 @@
-"""What a raw trace needs beside the ring buffers to be read: event formats, comms, counts; and what tracefs can do."""
+"""The files that a raw trace needs beside its ring buffers (event formats, comms, counts), and facts about tracefs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SIDE_FILES = ("saved_cmdlines", "saved_tgids")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracefsFacts:
-    """What tracing on one boot of one device can do; read once, used by every iteration."""
+    """The tracing capabilities of one boot of one device; read once, used by every iteration."""
 
     tracefs: str
     available: frozenset[str]
@@ -28,16 +28,16 @@ class TracefsFacts:
 
 
 def read_tracefs_facts(device: Device) -> TracefsFacts:
-    """Looks for tracefs and reads its events.
+    """Finds tracefs and reads its list of events.
 
     Raises:
-        Unsupported: there is none, or the shell may not use it.
+        Unsupported: there is no tracefs, or the shell may not use it.
     """
     listed = device.read_files([f"{place}/available_events" for place in TRACEFS_PLACES])
     place = next((place for place in TRACEFS_PLACES if listed[f"{place}/available_events"]), None)
     if place is None:
         raise Unsupported(
-            f"{device.serial} shows no tracefs to its shell; use a userdebug build and `adb root`, or mount tracefs."
+            f"the shell of {device.serial} has no access to tracefs; use a userdebug build and `adb root`, or mount tracefs."
         )
     files = device.read_files([f"{place}/buffer_subbuf_size_kb", f"{place}/events/header_page"])
     uname = device.run("uname -m; uname -r").text.splitlines()
@@ -51,7 +51,7 @@ def read_tracefs_facts(device: Device) -> TracefsFacts:
 
 
 def _read_page_bytes(subbuf_kb: bytes | None, header_page: bytes | None) -> int:
-    """Size of a sub-buffer: as the file says, else from the layout of its header (offset and size of ``data``)."""
+    """Size of a sub-buffer: from its file, else from the layout of the header (offset and size of ``data``)."""
     if subbuf_kb and subbuf_kb.strip().isdigit():
         return int(subbuf_kb) * 1024
     found = re.search(rb"char data;\s*offset:(\d+);\s*size:(\d+);", header_page or b"")
@@ -66,14 +66,14 @@ def parse_lost(stats: str) -> int:
 def pull_trace_formats(
     device: Device, plan: TracePlan, facts: TracefsFacts, out: IterationWriter, *, about: Mapping[str, object]
 ) -> None:
-    """Fetches what the pages cannot be read without: event formats and header layouts; writes ``ftrace/meta.json``.
+    """Fetches event formats and header layouts, which the pages need to be read; writes ``ftrace/meta.json``.
 
-    Called before the work, so that the trace of a device that is lost in the middle can be read.
+    It runs before the work, so that the trace of a device that is lost meanwhile can be read.
 
     Args:
-        device: with its events enabled.
-        plan: what was enabled.
-        facts: of its tracefs.
+        device: the device, with its events enabled.
+        plan: the plan that enabled them.
+        facts: facts about its tracefs.
         out: the iteration.
         about: further entries of the description: clock sync, notes.
     """
@@ -96,7 +96,7 @@ def pull_trace_formats(
 
 
 def write_meta(plan: TracePlan, facts: TracefsFacts, out: IterationWriter, *, about: Mapping[str, object]) -> None:
-    """Writes ``ftrace/meta.json``, what the pages themselves do not say."""
+    """Writes ``ftrace/meta.json``: facts that the pages do not contain."""
     meta = {
         "page_size": facts.page_bytes,
         "clock": plan.options.clock,
@@ -112,10 +112,10 @@ def write_meta(plan: TracePlan, facts: TracefsFacts, out: IterationWriter, *, ab
 
 
 def pull_trace_counts(device: Device, tracefs: str, out: IterationWriter) -> int:
-    """Fetches comms and per-CPU counts from a device with tracing off and its buffers drained.
+    """Fetches comms and per-CPU counts from a device whose tracing is off and whose buffers are drained.
 
     Returns:
-        How many events the kernel says it lost.
+        The number of lost events according to the kernel.
     """
     listed = device.run(f"cd {tracefs} && echo per_cpu/cpu*/stats").text.split()
     found = device.read_texts([f"{tracefs}/{name}" for name in (*_SIDE_FILES, *listed)])

@@ -1,8 +1,8 @@
-"""How tracing is set up, as data: a list of writes into tracefs, and the list that undoes them. Pure.
+"""The set-up of tracing as data: a list of writes into tracefs, and the list that undoes them. No I/O.
 
-The top-level buffer is used, not an instance of our own: what apps write to ``trace_marker`` goes there and nowhere
-else (instances only got ``copy_trace_marker`` in recent kernels). So everything touched is read first and put back.
-The same writes set up a deterministic run, where a script does them inside the guest before anything else.
+The suite uses the top-level buffer and not an instance, because only that buffer gets what apps write to
+``trace_marker`` (instances have ``copy_trace_marker`` only in recent kernels). So it saves and restores every file that
+it changes. The same writes set up a deterministic run, where a script in the guest performs them first.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from android_suite.capture.needs import MARKERS, EventChoice, Need
 from android_suite.device.files import Write
 
 _CHOSEN = re.compile(r"\[([^\]]+)\]")
-# Kept as found and put back. Order matters: the clock and the tracer before the buffer's size, events last.
+# Saved and restored. Order matters: clock and tracer before the buffer size, events last.
 _STATE = (
     "tracing_on",
     "current_tracer",
@@ -34,13 +34,14 @@ _STATE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceOptions:
-    """What the user may choose about tracing.
+    """The user's choices for tracing.
 
     Attributes:
-        buffer_kb: per CPU. Must hold what arrives between two passes of the drain, or a whole deterministic run.
-        clock: of tracefs; ``mono`` joins gfxinfo's frames, which carry CLOCK_MONOTONIC.
-        period_ms: between two passes of the drain.
-        event_pids: only these processes' events; empty, the default, is all, since any process may hold a lock.
+        buffer_kb: buffer size per CPU. It must hold the events between two passes of the drain, or of a whole
+            deterministic run.
+        clock: the trace clock; ``mono`` matches gfxinfo's frames, which have CLOCK_MONOTONIC.
+        period_ms: time between two passes of the drain.
+        event_pids: record only these processes; empty, the default, records all, because any process may hold a lock.
     """
 
     buffer_kb: int = 8192
@@ -51,16 +52,16 @@ class TraceOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracePlan:
-    """What is written, what it enables, and what is lacking."""
+    """The writes, the events that they enable, and what is missing."""
 
     tracefs: str
-    writes: tuple[Write, ...]  # all but the last step, tracing_on = 1
+    writes: tuple[Write, ...]  # all steps except the last, tracing_on = 1
     choice: EventChoice
     options: TraceOptions
     needs: tuple[str, ...]
 
     def describe(self) -> dict[str, object]:
-        """For the manifest; two runs are comparable only if it is equal."""
+        """The set-up for the manifest; two runs are comparable only if it is equal."""
         return {
             "needs": list(self.needs),
             "events": list(self.choice.events),
@@ -74,7 +75,7 @@ class TracePlan:
 
 
 def state_files(tracefs: str, choice: EventChoice) -> tuple[str, ...]:
-    """The files to be read before anything is written."""
+    """The files to save before anything is written."""
     names = (*_STATE, *(f"events/{event.replace(':', '/')}/filter" for event in choice.events))
     return tuple(f"{tracefs}/{name}" for name in names)
 
@@ -102,10 +103,10 @@ def plan_trace(tracefs: str, choice: EventChoice, needs: Sequence[Need], options
         writes.append(to("options/markers", "1", optional=True))
     for event in choice.events:
         folder = f"events/{event.replace(':', '/')}"
-        # "0" takes a filter away that someone else left: it would hide events and nothing would tell
+        # "0" removes a filter that another tool left, which would hide events silently
         writes.append(to(f"{folder}/filter", choice.filters.get(event, "0")))
         writes.append(to(f"{folder}/enable", "1"))
-    writes.append(to("trace", ""))  # empties the buffers, so that the counts of loss begin at zero
+    writes.append(to("trace", ""))  # empties the buffers, so that the loss counts start at zero
     return TracePlan(
         tracefs=tracefs,
         writes=tuple(writes),
@@ -116,12 +117,12 @@ def plan_trace(tracefs: str, choice: EventChoice, needs: Sequence[Need], options
 
 
 def plan_restore(tracefs: str, choice: EventChoice, found: Mapping[str, str | None]) -> tuple[Write, ...]:
-    """The writes that put tracefs back as it was found.
+    """The writes that restore tracefs.
 
     Args:
-        tracefs: where it is.
+        tracefs: path of tracefs.
         choice: the events that were enabled.
-        found: what the files of :func:`state_files` held; None for those that are not there.
+        found: saved contents of the files of :func:`state_files`; None for missing files.
     """
     texts = {path: text.strip() for path, text in found.items() if text is not None}
 
@@ -147,13 +148,13 @@ def plan_restore(tracefs: str, choice: EventChoice, found: Mapping[str, str | No
 
 
 def parse_state(name: str, text: str) -> str | None:
-    """What to write into a file of tracefs so that it reads ``text`` again; None if nothing would."""
+    """The value to write into a file of tracefs so that it reads ``text`` again; None if there is none."""
     if name == "trace_clock":
         chosen = _CHOSEN.search(text)
         return chosen.group(1) if chosen else None
     if name == "buffer_size_kb":
-        # "7 (expanded: 1408)" is a buffer that nobody has used yet; once touched it cannot say so any more, and 1408
-        # is what its next user would have got. "X" means that the CPUs differ, which one number cannot restore.
+        # "7 (expanded: 1408)" is a buffer that was never used. That state cannot be restored, so write 1408, which its
+        # next user would have got. "X" means that the CPUs differ, which one number cannot restore.
         expanded = re.search(r"expanded: (\d+)", text)
         return expanded.group(1) if expanded else (text if text.isdigit() else None)
     if name in ("set_event_pid", "set_event_notrace_pid"):

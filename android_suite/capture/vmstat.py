@@ -33,15 +33,15 @@ class VmstatCapture:
         )
 
     def prepare(self, out: IterationWriter) -> None:
-        """Nothing to look for: every Linux has it."""
+        """No-op: every Linux has the file."""
         self._out = out
 
     def start(self) -> None:
-        """The counters before."""
+        """Reads the counters before."""
         self._write("vmstat_before.txt")
 
     def stop(self) -> None:
-        """The counters after."""
+        """Reads the counters after."""
         self._write("vmstat_after.txt")
 
     def _write(self, name: str) -> None:
@@ -50,7 +50,7 @@ class VmstatCapture:
             self._out.write(name, data)
 
     def pull(self) -> None:
-        """All is here already."""
+        """No-op: the files are already written."""
 
     def restore(self) -> None:
-        """Nothing was changed."""
+        """No-op: nothing was changed."""

@@ -1,1 +1,1 @@
-"""Scenario, sources and device to a sealed run directory."""
+"""Records scenarios with their sources on a device into a sealed run directory."""

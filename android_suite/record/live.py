@@ -1,4 +1,4 @@
-"""Scenarios on a device that a host drives, to the iterations of a run directory."""
+"""Records scenarios on a device that the host drives."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from android_suite.workload.workload import Context, Outcome, Parameters, Worklo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordOptions:
-    """How to record.
+    """Options of a recording.
 
     Attributes:
-        cache: folder where programs for the device are kept once they are compiled.
-        iterations: of each scenario.
-        seed: of the first iteration; each further one gets the next number.
-        parameters: given to every scenario that knows them.
-        trace: with ftrace, or without (to measure what tracing costs).
-        lock_stat: read ``/proc/lock_stat`` where the kernel has it.
-        take_tracing: take over a trace that somebody else records.
+        cache: cache folder for compiled programs for the device.
+        iterations: number of iterations of each scenario.
+        seed: seed of the first iteration; each further one gets the next number.
+        parameters: passed to every scenario that knows them.
+        trace: with ftrace, or without (to measure the cost of tracing).
+        lock_stat: read ``/proc/lock_stat`` if the kernel has it.
+        take_tracing: take over a trace that another tool records.
         tracing: buffer, clock, period.
-        expect_release: the kernel that was asked for; another one is refused.
-        accel: of a virtual device.
-        claimed: the caller holds the device already (:func:`~android_suite.device.claim.claim_device`).
+        expect_release: the requested kernel; any other is refused.
+        accel: accelerator of a virtual device.
+        claimed: whether the caller already holds the device (:func:`~android_suite.device.claim.claim_device`).
     """
 
     cache: Path
@@ -72,22 +72,22 @@ def record(
     """Runs every scenario ``iterations`` times and seals each iteration; the caller seals the run.
 
     Args:
-        scenarios: names, as :func:`~android_suite.workload.registry.scenario_names` lists them.
-        device: where.
-        run: where to.
-        options: how.
-        crash_probe: asked after a loss of the device whether what is tested crashed.
-        say: takes a few words on what is going on.
-        sources: of evidence, in the order in which they start.
+        scenarios: names from :func:`~android_suite.workload.registry.scenario_names`.
+        device: the device.
+        run: the run directory.
+        options: options of the recording.
+        crash_probe: called after a loss of the device to find a crash of the tested kernel.
+        say: called with progress messages.
+        sources: sources of evidence, in start order.
 
     Returns:
-        The sealed iterations; after a crash of the tested kernel or app none follows it.
+        The sealed iterations. A crash of the tested kernel or app ends the recording.
 
     Raises:
-        UsageError: an unknown scenario or parameter.
+        UsageError: a scenario or a parameter is unknown.
         Unsupported: the kernel lacks a required event.
-        LabError: another recording runs on the device, which is left alone; or the lab failed, and the iteration it
-            happened in is sealed as incomplete.
+        LabError: another recording runs on the device, which is not touched; or the test setup failed, and the current
+            iteration is sealed as incomplete.
     """
     planned = plan_scenarios(scenarios, options.parameters, mode="realtime")
     with nullcontext() if options.claimed else claim_device(device, options.cache):
@@ -111,7 +111,7 @@ def _record(
     run.set_identity(kernel, identity)
     facts = read_tracefs_facts(device) if options.trace else None
     for workload, _ in planned:
-        if facts:  # what the kernel cannot do is told before anything is recorded
+        if facts:  # report missing kernel features before anything is recorded
             choose_events(find_needs(workload.needs), facts.available, facts.machine)
     site = Site(device=device, tracefs=facts, refresh_rate_hz=identity.refresh_rate_hz)
     boot = device.boot_id()
@@ -156,7 +156,7 @@ def _work(
     say: Say,
     learnt: set[str],
 ) -> Outcome:
-    """One iteration: prepare, trace, work, evidence; the workload cleans up unless the device is gone."""
+    """One iteration: prepare, trace, work, evidence. The workload cleans up unless the device is lost."""
     context = Context(
         device=device,
         out=out,
@@ -184,4 +184,4 @@ def _clean_up(workload: Workload, context: Context) -> None:
     try:
         workload.cleanup(context)
     except SuiteError as error:
-        context.say(f"the clean-up after {workload.name} failed: {error}")
+        context.say(f"cleaning up after {workload.name} failed: {error}")

@@ -1,7 +1,7 @@
-"""A run and its iterations, from creating the folder to sealing it: the same for every way of recording.
+"""A run and its iterations, from creating the folder to sealing it; the same for every way of recording.
 
-What is tested may crash: that is data, sealed with the run. When the lab fails, the evidence so far is sealed as
-incomplete and the fault is raised.
+A crash of the tested kernel or app is a result, sealed with the run. If the test setup fails, the evidence so far is
+sealed as incomplete and the error is raised.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ def record_run(
     overlays: Sequence[str] = (),
     say: Say = silent,
 ) -> Run:
-    """Creates a run directory, records into it and seals it, however the work ends.
+    """Creates a run directory, records into it and seals it, even if the work fails.
 
     Args:
-        folder: of the run; must not exist, or be empty.
+        folder: folder of the run; must not exist, or be empty.
         work: records iterations into the run.
-        label: what to call this side in comparisons.
-        mode: of the recording.
-        overlays: SHA-256 of each archive that is added to the virtual device's image, in order.
-        say: takes a few words on what is going on.
+        label: name of this side in comparisons.
+        mode: ``realtime`` or ``deterministic``.
+        overlays: SHA-256 of each archive added to the image of the virtual device, in order.
+        say: called with progress messages.
 
     Returns:
         The sealed run; a crash of the tested kernel while it booted is in its manifest.
 
     Raises:
-        UsageError: ``folder`` is taken.
+        UsageError: ``folder`` is in use.
         SuiteError: the work raised it; a run with iterations is sealed and kept, an empty one removed.
     """
     writer = create_run(folder, label=label, mode=mode, overlays=overlays)
@@ -59,7 +59,7 @@ def record_run(
         if writer.manifest.iterations:
             writer.add_note(f"recording ended early: {str(error) or type(error).__name__}")
             writer.seal()
-            say(f"what was recorded so far is kept in {writer.path}")
+            say(f"the recording so far is kept in {writer.path}")
         else:
             writer.drop()
         raise
@@ -73,19 +73,19 @@ def record_iteration(
     crash_probe: CrashProbe | None = None,
     say: Say = silent,
 ) -> IterationRecord:
-    """Does the work of one iteration and seals it, however the work ends.
+    """Does the work of one iteration and seals it, even if the work fails.
 
     Args:
         out: the iteration.
-        work: gathers the evidence and judges it.
-        crash_probe: asked after a loss of the device whether what is tested crashed.
-        say: takes a few words on what is going on.
+        work: collects the evidence and judges it.
+        crash_probe: called after a loss of the device to find a crash of the tested kernel.
+        say: called with progress messages.
 
     Returns:
-        The sealed iteration, also after a crash of what is tested.
+        The sealed iteration, also after a crash of the tested kernel or app.
 
     Raises:
-        SuiteError: the work raised it, or its outcome holds it; the iteration is sealed as incomplete.
+        SuiteError: the work raised it, or its outcome has it; the iteration is sealed as incomplete.
     """
     try:
         outcome = work()
@@ -95,7 +95,7 @@ def record_iteration(
             out.seal("incomplete", str(error))
             raise
         say(f"{crash.kind}: {crash.summary}")
-        return out.seal("incomplete", f"{crash.kind} of what is tested: {crash.summary}", crash=crash)
+        return out.seal("incomplete", f"the tested kernel or app crashed ({crash.kind}): {crash.summary}", crash=crash)
     except BaseException:
         out.seal("incomplete", "interrupted")
         raise
@@ -112,7 +112,7 @@ def record_iteration(
 
 
 def _find_crash(error: SuiteError, crash_probe: CrashProbe | None) -> CrashRecord | None:
-    """The crash behind a loss of the device, if the tested kernel is at fault."""
+    """The crash that caused the loss of the device, if the tested kernel crashed."""
     if crash_probe is None or not isinstance(error, DeviceLost | AdbTimeout):
         return None
     return crash_probe()

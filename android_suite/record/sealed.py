@@ -1,8 +1,8 @@
-"""One scenario on a virtual device that runs isolated from the host, bit for bit repeatable.
+"""Records one scenario on a virtual device that runs isolated from the host, repeatable bit for bit.
 
-Everything is in the guest before it starts: a script that sets tracing up, runs the scenario and drains the buffers.
-Network and adbd come up afterwards, and the results leave over adb as they would from a phone. The writes into tracefs
-are those of a realtime recording, done by the guest's own shell.
+The guest contains everything before it starts: a script sets up tracing, runs the scenario and drains the buffers.
+Network and adbd start afterwards, and the results are fetched over adb as from a phone. The guest's shell makes the
+same writes into tracefs as a realtime recording.
 """
 
 from __future__ import annotations
@@ -49,30 +49,29 @@ def record_deterministic(
     say: Say = silent,
     sources: Sequence[SourceKind] = SOURCES,
 ) -> tuple[IterationRecord, ...]:
-    """Records iterations of each scenario, each in a boot of its own; the caller seals the run.
+    """Records iterations of each scenario, each in a separate boot; the caller seals the run.
 
     Args:
-        scenarios: names.
-        run: where to; its mode is ``deterministic``.
-        config: names the cache, the adb server and the Debian mirror.
-        kernel: what to boot.
-        arch: ``arm64`` or ``amd64``; None: the image's own, or arm64.
-        cpus: of the guest; several run in turns.
-        memory_mb: of the guest.
-        overlays: initramfs archives of the user's.
-        seed: of the scenario and of everything random that the machine gives the guest; each further iteration gets
-            the next number.
-        iterations: of each scenario.
-        parameters: of the scenarios.
+        scenarios: names of the scenarios.
+        run: the run directory; its mode is ``deterministic``.
+        config: gives the cache, the adb server and the Debian mirror.
+        kernel: the kernel to boot.
+        arch: ``arm64`` or ``amd64``; None takes that of the image, else arm64.
+        cpus: number of CPUs of the guest; several run in turns.
+        memory_mb: memory of the guest, in MB.
+        overlays: the user's initramfs archives.
+        seed: seed of the scenario and of the machine; each further iteration gets the next number.
+        iterations: number of iterations of each scenario.
+        parameters: parameters of the scenarios.
         trace: with ftrace or without.
-        say: takes a few words on what is going on.
-        sources: of evidence, in the order in which they start.
+        say: called with progress messages.
+        sources: sources of evidence, in start order.
 
     Raises:
-        UsageError: an unknown scenario, parameter or kernel.
+        UsageError: a scenario, a parameter or the kernel is unknown.
         GuestCrashed: the tested kernel crashed; the caller records it.
         Unsupported: the kernel lacks a required event.
-        LabError: the lab failed.
+        LabError: the test setup failed.
     """
     planned = plan_scenarios(scenarios, parameters or {}, mode="deterministic")
     machine = _MACHINES[find_arch(kernel, arch, config=config)]
@@ -114,7 +113,7 @@ def record_deterministic(
 
 
 def plan_guest(sources: Sequence[SourceKind], request: Request, machine: str) -> tuple[GuestSteps, ...]:
-    """What each source does in a guest that runs alone, in the order of ``sources``.
+    """The steps of each source in a deterministic guest, in the order of ``sources``.
 
     Raises:
         LabError: a program for the guest cannot be built.
@@ -125,13 +124,13 @@ def plan_guest(sources: Sequence[SourceKind], request: Request, machine: str) ->
 def render_run_files(
     workload: Workload, parameters: Parameters, steps: Sequence[GuestSteps], *, seed: int
 ) -> Mapping[str, bytes]:
-    """The files that are put into the guest: its script, and what the sources need.
+    """The files to add to the guest: its script and the files of the sources.
 
     Args:
         workload: the scenario.
-        parameters: complete.
-        steps: of the sources, in the order in which they start; they stop in the reverse order.
-        seed: of the scenario.
+        parameters: all parameters.
+        steps: steps of the sources in start order; they stop in reverse order.
+        seed: seed of the scenario.
     """
     parts = [
         "#!/system/bin/sh",
@@ -161,7 +160,7 @@ def _identify(booted: Booted, run: RunWriter) -> None:
 def _collect(
     workload: Workload, parameters: Parameters, device: Device, out: IterationWriter, steps: Sequence[GuestSteps]
 ) -> Outcome:
-    """Fetches what scenario and sources left; a source that fails costs no other its evidence.
+    """Fetches the evidence of the scenario and the sources. A failing source does not affect the others.
 
     Raises:
         SuiteError: the first fault, with the others as notes.

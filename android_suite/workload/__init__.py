@@ -1,1 +1,1 @@
-"""The scenarios' work on the device: prepare, run_once, cleanup."""
+"""The workloads of the scenarios on the device: prepare, run_once, cleanup."""

@@ -1,7 +1,8 @@
-"""App launch, cold, warm and hot: the state that was asked for against the state that was got.
+"""App launch: cold, warm and hot. Compares the requested state with the state that Android reports.
 
-As androidx.benchmark does it: a cold launch follows a force-stop, a hot one HOME, and a warm one HOME and a start with
-NEW_TASK and CLEAR_TASK. (BACK leads to no warm launch from Android 12 on: it moves a launcher's root activity to the back.)
+As in androidx.benchmark, a cold launch follows a force-stop and a hot launch follows HOME. A warm launch follows HOME
+and starts with NEW_TASK and CLEAR_TASK. (From Android 12 on, BACK does not lead to a warm launch: it moves a root
+activity to the back.)
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ from android_suite.workload.workload import (
 )
 
 _CLEAR_TASK = ["-f", "0x10008000"]  # FLAG_ACTIVITY_NEW_TASK | FLAG_ACTIVITY_CLEAR_TASK
-_ANSWER_TIMEOUT_S = 60.0  # am itself gives up after 10 s, times ro.hw_timeout_multiplier
-_CRASH_LINE_S = 1.0  # the line that tells of a crash may come after am's answer
+_ANSWER_TIMEOUT_S = 60.0  # am gives up after 10 s, times ro.hw_timeout_multiplier
+_CRASH_LINE_S = 1.0  # the line about a crash may come after the answer of am
 _VSYNC_US = 16_667
 
 
 @dataclass(frozen=True, slots=True)
 class AppLaunch:
-    """See the module. Launches go cold, warm, hot, and again: each state finds the device as the one before left it."""
+    """See the module. Launches cycle through cold, warm and hot; each starts from where the one before ended."""
 
     name: str = "app_launch"
     needs: tuple[str, ...] = ALL_NEEDS
@@ -83,14 +84,14 @@ class AppLaunch:
         return str(parameters["package"])
 
     def prepare(self, context: Context) -> None:
-        """One launch before the measured ones, so that the first of these is not the first after an installation."""
+        """One launch before the measured ones, so that no measured launch is the first after an installation."""
         package = str(context.parameters["package"])
         require_package(context.device, package, next_step="install it or choose another with `package`.")
         force_stop(context.device, package)
         start_activity(context.device, render_component(package, str(context.parameters["activity"])))
 
     def run_once(self, context: Context) -> Outcome:
-        """All launches. Each is a sample of its own; one that failed is an outcome, not a fault."""
+        """Runs all launches. Each is a sample; a failed launch is an outcome, not an error."""
         rows: list[dict[str, object]] = []
         states = _list_asked(context.parameters)
         for index, asked in enumerate(states):
@@ -121,7 +122,7 @@ class AppLaunch:
             raise LabError(f"{device.serial}: {component} did not start ({started.error}); check `activity`.")
         fully_drawn, crash = self._follow(context, package, mark, drawn=started.total_ms is not None)
         if not crash and started.total_ms is None and not device.pidof(package):
-            crash = f"the process of {package} is gone"
+            crash = f"the process of {package} has ended"
         return describe_launch(
             index,
             asked,
@@ -135,10 +136,10 @@ class AppLaunch:
         )
 
     def _follow(self, context: Context, package: str, mark: int, *, drawn: bool) -> tuple[str | None, str]:
-        """What the log says of a launch: the app's own `Fully drawn` line and how it crashed; None and '' where it does not.
+        """The log of a launch: the app's `Fully drawn` line, else None, and how it crashed, else ''.
 
-        Any activity of the package may report (a trampoline ends on another one). An app that let the whole time pass once
-        is not waited for again in this run.
+        Any activity of the package may report (a trampoline ends on another one). After one full timeout, the run does
+        not wait for this app again.
         """
         name = re.escape(package)
         pattern = re.compile(rf"Fully drawn {name}/|{_render_crash(name)}")
@@ -209,7 +210,7 @@ class AppLaunch:
                     fully_drawn=drawn.group(1) if drawn else None,
                     started_at=None,
                     output=text,
-                    crash=f"the process of {package} is gone" if gone else "",
+                    crash=f"the process of {package} has ended" if gone else "",
                 )
             )
         return {"launches.json": json.dumps(rows, indent=1) + "\n"}, judge_launches(rows)
@@ -221,20 +222,20 @@ def _list_asked(parameters: Parameters) -> list[str]:
 
 
 def _number_of(seed: int, index: int) -> int:
-    """A 48-bit number of seed and launch; the same on every kernel and in every Python."""
+    """A 48-bit number from seed and launch; the same on every kernel and in every Python."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{index}".encode()).digest()[:6], "little")
 
 
 def _settle_s(parameters: Parameters, seed: int, index: int) -> float:
-    """The pause before a launch: ``settle_ms`` and a part of a refresh period from the seed.
+    """The pause before a launch: ``settle_ms`` plus a part of a refresh period from the seed.
 
-    So a launch starts anywhere between two vsyncs and two ticks, as a finger's tap does.
+    So a launch starts at any point between two vsyncs and two ticks, like the tap of a finger.
     """
     return int(parameters["settle_ms"]) / 1000 + _number_of(seed, index) % _VSYNC_US / 1e6
 
 
 def _render_arguments(asked: str, token: str, seed: int, index: int) -> list[str]:
-    """What follows the component in ``am start``: flags of the state, and the extras."""
+    """The arguments of ``am start`` after the component: flags of the state, and the extras."""
     extras = render_extras({"token": token, "seed": _number_of(seed, index)}, longs=frozenset({"seed"}))
     return [*(_CLEAR_TASK if asked == "warm" else ()), *extras]
 
@@ -244,14 +245,14 @@ _COUNT_DRAWN = f"drawn=$({_DRAWN_LINES} -d 2>/dev/null | grep -c 'Fully drawn')"
 
 
 def _render_wait_drawn(parameters: Parameters) -> str:
-    """Waits for one more `Fully drawn` line than `_COUNT_DRAWN` found, and prints it; nothing if none comes in time."""
+    """Waits for one more `Fully drawn` line than `_COUNT_DRAWN` found and prints it; prints nothing on a timeout."""
     timeout_s = max(1, math.ceil(int(parameters["fully_drawn_timeout_ms"]) / 1000))  # `timeout 0` would wait for ever
     wait = f"timeout {timeout_s} {_DRAWN_LINES} -m $((drawn + 1)) 2>/dev/null"
     return f"{wait} | grep 'Fully drawn' | sed -n \"$((drawn + 1))p\""
 
 
 def _render_crash(package: str) -> str:
-    """A pattern for the log lines that tell of a process's death: Java, native, ANR, and the plain fact."""
+    """A pattern for the log lines about the death of a process: Java crash, native crash, ANR, or just its end."""
     process = rf"{package}(?::[\w.]+)?"
     return (
         rf"\bProcess: {process}, PID: \d+|>>> {process} <<<|\bANR in {process}(?![\w.])"
@@ -260,7 +261,7 @@ def _render_crash(package: str) -> str:
 
 
 def _tell_crash(line: str) -> str:
-    """A log line without its head of time, pid and tag."""
+    """A log line without its prefix of time, pid and tag."""
     return re.sub(r"^.*?\b[VDIWEF][ /][^:]*: ", "", line).strip()
 
 
@@ -276,18 +277,18 @@ def describe_launch(
     crash: str = "",
     no_answer_ms: int | None = None,
 ) -> dict[str, object]:
-    """One launch as ``launches.json`` has it.
+    """One row of ``launches.json``.
 
     Args:
-        index: of the launch in its iteration.
-        asked: state that was asked for.
-        started: what ``am start`` said.
-        component: that was started.
-        fully_drawn: the activity's own report, as printed (``+1s234ms``); None where it makes none.
+        index: index of the launch in its iteration.
+        asked: the requested state.
+        started: the answer of ``am start``.
+        component: the started component.
+        fully_drawn: the activity's report, as printed (``+1s234ms``); None without one.
         started_at: host time; None in virtual time.
-        output: of ``am start``, as printed.
-        crash: how the app died; empty: it lives.
-        no_answer_ms: how long am was waited for in vain; None: it answered.
+        output: output of ``am start``.
+        crash: how the app died; empty if it did not.
+        no_answer_ms: how long am did not answer; None if it did.
     """
     verdict = judge_launch(asked, started, component=component, crash=crash, no_answer_ms=no_answer_ms)
     return {
@@ -308,7 +309,7 @@ def describe_launch(
 
 
 def judge_launches(rows: Sequence[Mapping[str, object]]) -> Outcome:
-    """The outcome of an iteration: discarded if nothing that was asked for took place. Launches that failed are samples."""
+    """The outcome of an iteration: discarded if no requested launch took place. Failed launches are samples."""
     if all(row["outcome"] == "wrong_state" for row in rows):
-        return Outcome(discarded=f"no launch got the state asked for (first: {rows[0]['discarded']})")
+        return Outcome(discarded=f"no launch had the requested state (first: {rows[0]['discarded']})")
     return Outcome()

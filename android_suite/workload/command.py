@@ -1,4 +1,4 @@
-"""Any command of the user's, run by the device's shell while everything is recorded."""
+"""Runs a user's command in the device's shell while the suite records."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from android_suite.errors import UsageError
 from android_suite.workload.workload import ALL_NEEDS, Context, Left, Outcome, Parameters, decode_left
 
-_LAST_SIGNAL = 64  # a shell's status is 128 and the signal; larger ones are a program's own
-_CANNOT_RUN = {126: "it is no program", 127: "there is no such command"}
+_LAST_SIGNAL = 64  # a shell's status is 128 + signal; larger values come from the program
+_CANNOT_RUN = {126: "it is not executable", 127: "there is no such command"}
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """``run``: the command; ``process``: whose threads are the app's; ``timeout_s``: when it is given up."""
+    """``run``: the command; ``process``: the process that counts as the app; ``timeout_s``: time limit."""
 
     name: str = "command"
     needs: tuple[str, ...] = ALL_NEEDS
@@ -33,7 +33,7 @@ class Command:
         if not str(parameters["run"]).strip():
             raise UsageError("the scenario `command` needs the command; give it with --run 'SHELL COMMAND'.")
         if "\0" in str(parameters["run"]) or len(str(parameters["run"]).encode(errors="surrogateescape")) > 60_000:
-            raise UsageError("the command is too long for adb or holds a NUL; put it into a script and run that.")
+            raise UsageError("the command is too long for adb or contains a NUL; put it into a script and run that.")
         if not 0 < float(parameters["timeout_s"]) <= 7 * 86_400:
             raise UsageError(f"timeout_s is {parameters['timeout_s']}; choose a time of up to a week.")
 
@@ -42,14 +42,14 @@ class Command:
         return str(parameters["process"])
 
     def package(self, parameters: Parameters) -> str | None:
-        """None: who draws, if anything does, is not known."""
+        """None: it is unknown which package draws, if any."""
         return None
 
     def prepare(self, context: Context) -> None:
         """See the protocol."""
 
     def run_once(self, context: Context) -> Outcome:
-        """Runs it; output and status are evidence."""
+        """Runs the command; its output and status are evidence."""
         began = time.monotonic()
         completed = context.device.transport.run(
             str(context.parameters["run"]), timeout=float(context.parameters["timeout_s"])
@@ -103,11 +103,11 @@ def describe_command(command: str, status: int | None, host_duration_ms: float |
 
 
 def judge_status(status: int | None, complaint: str) -> Outcome:
-    """The outcome that an exit status tells.
+    """The outcome for an exit status.
 
     Args:
-        status: of the command; None: it never ended.
-        complaint: what it wrote to standard error.
+        status: exit status of the command; None if it did not end.
+        complaint: its output on standard error.
     """
     if status is None:
         return Outcome(incomplete="the command did not end before the guest did")
@@ -116,7 +116,7 @@ def judge_status(status: int | None, complaint: str) -> Outcome:
         reason = f"the command could not be run ({why}, status {status}){said}"
         return Outcome(incomplete=reason, fault=UsageError(f"{reason}; check --run."))
     if 128 < status <= 128 + _LAST_SIGNAL:
-        return Outcome(incomplete=f"the command ended by signal {_name_signal(status - 128)} (status {status})")
+        return Outcome(incomplete=f"the command was ended by signal {_name_signal(status - 128)} (status {status})")
     return Outcome()
 
 

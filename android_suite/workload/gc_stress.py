@@ -1,4 +1,4 @@
-"""GC stress: an app that draws 60 frames a second while its collector frees memory; it reports what it did itself."""
+"""GC stress: an app that draws 60 frames per second while its collector frees memory, and reports what it did."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ACTIVITY = ".GcStressActivity"
 PLANTED = ("spans_vmas", "userfaultfd", "process_madvise", "remote", "process_madvise_self", "tagged")
 PROFILES = ("steady", "inversion", "vma")
 LONG_EXTRAS = frozenset({"seed"})
-_START_SHARE = 3  # the guest of a busy host is slow: the time of the scenario counts that many times
+_START_SHARE = 3  # a guest on a busy host is slow: allow this multiple of the scenario's time
 _START_SLACK_S = 60.0
 
 
@@ -44,7 +44,7 @@ def result_pattern(token: str) -> re.Pattern[str]:
 
 
 def render_stress_extras(parameters: Parameters, *, seed: int, token: str) -> list[str]:
-    """Arguments of ``am start``: only what differs from the app's own defaults is sent."""
+    """Arguments of ``am start`` for the parameters that differ from the app's defaults."""
     extras: dict[str, Extra] = {"token": token, "seed": seed}
     for name, value in parameters.items():
         if name == "duration_ms" or value not in ("", -1):
@@ -54,9 +54,9 @@ def render_stress_extras(parameters: Parameters, *, seed: int, token: str) -> li
 
 @dataclass(frozen=True, slots=True)
 class GcStress:
-    """See the module; ``profile`` is what the app does where nothing is said, ``guest_profile`` in a deterministic run.
+    """See the module. ``profile`` is the default of the app, ``guest_profile`` that of a deterministic run.
 
-    A parameter of -1 or an empty one leaves the choice to the app's profile.
+    A parameter that is -1 or empty leaves the choice to the app's profile.
     """
 
     name: str = "gc_stress"
@@ -108,7 +108,7 @@ class GcStress:
         return PACKAGE
 
     def prepare(self, context: Context) -> None:
-        """No process of the app may be left: its heap would not be the same in every iteration."""
+        """Ends all processes of the app, so that its heap starts the same in every iteration."""
         require_package(context.device, PACKAGE, next_step="install the workload app, or use a virtual device.")
         force_stop(context.device, PACKAGE)
 
@@ -122,7 +122,7 @@ class GcStress:
         if started.error and "refused the intent" in text:
             raise UsageError(f"the app refused a parameter ({_last_line(text)}); see `am_start.txt` of the run.")
         if started.error or started.status != "ok":
-            raise LabError(f"{device.serial}: the app did not start ({_last_line(text)}); look at its log.")
+            raise LabError(f"{device.serial}: the app did not start ({_last_line(text)}); read its log.")
         timeout = _START_SLACK_S + _START_SHARE * int(parameters["duration_ms"]) / 1000
         try:
             line = context.log.wait_line(
@@ -146,7 +146,7 @@ class GcStress:
         return {"duration_ms": 6000, "profile": self.guest_profile}
 
     def guest_prepare(self, parameters: Parameters) -> str:
-        """The guest has just booted: no process of the app is there."""
+        """Nothing to do: the guest has just booted, so the app does not run."""
         return ""
 
     def guest_script(self, parameters: Parameters, *, seed: int, token: str) -> str:
@@ -163,7 +163,7 @@ class GcStress:
         evidence = {"am_start.txt": text}
         started = parse_am_start(text)
         if started.error or started.status != "ok":
-            why = started.error or started.status or "am said nothing"
+            why = started.error or started.status or "am printed nothing"
             reason = f"the app did not start ({why})"
             return evidence, Outcome(incomplete=reason, fault=LabError(f"{reason}; look at the log of the run."))
         found = result_pattern(token).search(decode_left(left, "result.txt"))
@@ -173,14 +173,14 @@ class GcStress:
 
 
 def judge_result(text: str) -> Outcome:
-    """The outcome that the app's own account, a JSON object, tells."""
+    """The outcome from the app's report, a JSON object."""
     try:
         complete = json.loads(text).get("complete") is True
     except ValueError:
-        return Outcome(incomplete="the app's result line is no JSON")
-    return Outcome(incomplete="" if complete else "the app says that it was interrupted")
+        return Outcome(incomplete="the app's result line is not JSON")
+    return Outcome(incomplete="" if complete else "the app reports that it was interrupted")
 
 
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "am said nothing"
+    return lines[-1] if lines else "am printed nothing"

@@ -1,4 +1,4 @@
-"""The scenarios that the suite knows."""
+"""The registry of scenarios."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def find_workload(name: str) -> Workload:
     """The workload of a scenario.
 
     Raises:
-        UsageError: there is none of this name; lists those there are.
+        UsageError: there is no such scenario; the message lists the scenarios.
     """
     for workload in WORKLOADS:
         if workload.name == name:
@@ -41,10 +41,10 @@ def find_workload(name: str) -> Workload:
 
 
 def find_workloads(names: Sequence[str]) -> tuple[Workload, ...]:
-    """The workloads of several scenarios, in their order.
+    """The workloads of several scenarios, in order.
 
     Raises:
-        UsageError: none is named, or one is unknown.
+        UsageError: no name is given, or one is unknown.
     """
     if not names:
         raise UsageError(f"name a scenario; choose among {', '.join(scenario_names())}.")
@@ -54,15 +54,15 @@ def find_workloads(names: Sequence[str]) -> tuple[Workload, ...]:
 def plan_scenarios(
     names: Sequence[str], parameters: Mapping[str, Any], *, mode: Mode
 ) -> tuple[tuple[Workload, Parameters], ...]:
-    """Each scenario with its complete parameters; to be called before any device is touched.
+    """Each scenario with all its parameters. Call it before any device is touched.
 
     Args:
-        names: of scenarios.
-        parameters: each goes to the scenarios that know it.
-        mode: a deterministic run has defaults of its own.
+        names: names of scenarios.
+        parameters: each is passed to the scenarios that know it.
+        mode: a deterministic run has different defaults.
 
     Raises:
-        UsageError: an unknown scenario, a parameter that none of them knows, or a value that makes no sense.
+        UsageError: a scenario is unknown, no scenario knows a parameter, or a value is invalid.
     """
     workloads = find_workloads(names)
     known = {name for workload in workloads for name in workload.defaults}

@@ -1,4 +1,4 @@
-"""The role of a workload, and what it is given."""
+"""The interface of a workload and its context."""
 
 from __future__ import annotations
 
@@ -14,130 +14,130 @@ from android_suite.store.run import IterationWriter
 
 Parameters = Mapping[str, str | int | float | bool]
 Left = Mapping[str, bytes]  # name to content of the files that a guest script left in ``$out``
-GUEST_SLACK_S: Final = 60  # virtual seconds: a frozen guest would otherwise stay until the host gives up
+GUEST_SLACK_S: Final = 60  # virtual seconds added to a guest's time limit, so that a frozen guest ends by itself
 
-# What an app's locks, frames and launches are seen by; the groups of events are spelt out in capture/needs.py.
+# The groups of events that show an app's locks, frames and launches; capture/needs.py defines them.
 ALL_NEEDS: Final = ("SCHED", "MMAP_LOCK", "MADVISE", "CONTENTION", "BLOCKED_REASON", "PI", "PAGE_FAULT", "MARKERS")
 
 
 class FollowedLog(Protocol):
-    """The device's log, followed since before the work began."""
+    """The device's log, followed from before the work began."""
 
     def mark(self) -> int:
-        """How many lines there are by now."""
+        """The number of lines so far."""
         ...
 
     def wait_line(self, pattern: re.Pattern[str], *, timeout: float, what: str, since: int = 1) -> re.Match[str]:
-        """The first line from ``since`` on in which ``pattern`` is found.
+        """The first line from ``since`` on that matches ``pattern``.
 
         Raises:
-            NotReady: none came in ``timeout`` seconds; names ``what`` was waited for.
+            NotReady: no line came within ``timeout`` seconds; the message has ``what``.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a workload works with during one iteration."""
+    """The context of a workload during one iteration."""
 
     device: Device
     out: IterationWriter
     log: FollowedLog
     seed: int
     token: str  # marks this iteration's lines in the log
-    parameters: Parameters  # complete: defaults filled in
+    parameters: Parameters  # complete, with defaults filled in
     say: Callable[[str], None]
-    learnt: set[str] = field(default_factory=set)  # what earlier iterations of this run found out about the app
+    learnt: set[str] = field(default_factory=set)  # facts about the app from earlier iterations of this run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How an iteration went. A crash of what is tested is data; a fault of the lab is an exception instead."""
+    """The outcome of an iteration. A crash under test is a result; a failure of the test setup is an exception."""
 
-    incomplete: str = ""  # why the evidence is not whole; empty: it is
-    discarded: str = ""  # why no number may come from it; empty: numbers may
+    incomplete: str = ""  # why the evidence is incomplete; empty if it is complete
+    discarded: str = ""  # why no number may come from it; empty if numbers may
     crash: CrashRecord | None = None
-    fault: SuiteError | None = None  # raised once the iteration is sealed: trying the next one would be no use
+    fault: SuiteError | None = None  # raised after the iteration is sealed, if the next one could not succeed either
 
 
 class Workload(Protocol):
-    """A scenario, driven by a host (``prepare``, ``run_once``, ``cleanup``) or by the guest alone (``guest_*``).
+    """A scenario, driven by the host (``prepare``, ``run_once``, ``cleanup``) or by a guest script (``guest_*``).
 
-    ``prepare`` comes before tracing starts, ``cleanup`` after it ended, also after a failure. A guest script finds the
-    folder for its results in ``$out``; what it leaves there is what ``read_guest`` gets.
+    ``prepare`` runs before tracing starts, ``cleanup`` after it ends, also after a failure. A guest script writes its
+    results to the folder ``$out``; ``read_guest`` gets these files.
     """
 
     @property
     def name(self) -> str:
-        """As the command line and the manifest name it."""
+        """Its name on the command line and in the manifest."""
         ...
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What has to be seen: names of event groups."""
+        """Names of the event groups that it needs."""
         ...
 
     @property
     def defaults(self) -> Parameters:
-        """Every parameter with its default; the type of the default is the parameter's."""
+        """Every parameter with its default, which also gives the type."""
         ...
 
     def check(self, parameters: Parameters) -> None:
-        """Looks at the values, before any device is touched.
+        """Checks the values before any device is touched.
 
         Raises:
-            UsageError: one of them makes no sense.
+            UsageError: a value is invalid.
         """
         ...
 
     def process(self, parameters: Parameters) -> str:
-        """Name of the process under test; empty: none in particular."""
+        """Name of the process under test; empty for none in particular."""
         ...
 
     def package(self, parameters: Parameters) -> str | None:
-        """The Android package whose frames are asked for; None: no frames."""
+        """The Android package whose frames are recorded; None for no frames."""
         ...
 
     def prepare(self, context: Context) -> None:
-        """Brings the device to where the iteration starts."""
+        """Prepares the device for the iteration."""
         ...
 
     def run_once(self, context: Context) -> Outcome:
-        """Does the work, traced."""
+        """Does the work while tracing is on."""
         ...
 
     def cleanup(self, context: Context) -> None:
-        """Leaves the device without the workload."""
+        """Removes the workload from the device."""
         ...
 
     @property
     def guest_defaults(self) -> Parameters:
-        """Defaults that differ in a guest that runs alone, since virtual time costs many times its length."""
+        """Defaults that differ in a deterministic guest, because virtual time runs many times slower."""
         ...
 
     def guest_prepare(self, parameters: Parameters) -> str:
-        """Shell lines that come before the trace starts; may be empty."""
+        """Shell lines to run before the trace starts; may be empty."""
         ...
 
     def guest_script(self, parameters: Parameters, *, seed: int, token: str) -> str:
-        """Shell lines that do the work, traced."""
+        """Shell lines that do the work while tracing is on."""
         ...
 
     def read_guest(self, left: Left, parameters: Parameters, token: str) -> tuple[Mapping[str, str], Outcome]:
-        """Evidence files (name to content) and the outcome, from what the script left."""
+        """Evidence files (name to content) and the outcome, from the files of the script."""
         ...
 
 
 def decode_left(left: Left, name: str) -> str:
-    """Text of a file that a guest script left; empty where it left none."""
+    """Text of a file from a guest script; empty if the file is missing."""
     return left.get(name, b"").decode("utf-8", errors="surrogateescape")
 
 
 def complete_parameters(workload: Workload, given: Mapping[str, Any]) -> Parameters:
-    """The given parameters over the defaults, in the types of the defaults.
+    """The given parameters merged over the defaults, converted to the types of the defaults.
 
     Raises:
-        UsageError: an unknown name, or a value that is not of the type.
+        UsageError: a name is unknown, or a value has the wrong type.
     """
     done: dict[str, str | int | float | bool] = dict(workload.defaults)
     for name, value in given.items():

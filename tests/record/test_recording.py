@@ -142,7 +142,7 @@ def test_two_recordings_of_one_device_do_not_mix(booted: Booted, run: RunWriter)
     kept = run.begin_iteration("a", seed=1, boot="b", traced=True, parameters={})
     with run_session([first], kept):
         out = run.begin_iteration("b", seed=1, boot="b", traced=True, parameters={})
-        with pytest.raises(LabError, match="another recording runs there"), run_session([second], out):
+        with pytest.raises(LabError, match="another recording is running"), run_session([second], out):
             pass
         first.check()
     assert kept.record.lost_events == 0
@@ -217,9 +217,9 @@ def test_a_trace_of_somebody_elses_is_not_taken_over(booted: Booted, run: RunWri
 @pytest.mark.parametrize(
     ("command", "code", "says"),
     [
-        ("kill -SEGV $$", 5, "ended by signal 11, SIGSEGV (status 139)"),
+        ("kill -SEGV $$", 5, "was ended by signal 11, SIGSEGV (status 139)"),
         ("no-such-program", 2, "could not be run (there is no such command, status 127)"),
-        ("/system/build.prop", 2, "could not be run (it is no program, status 126)"),
+        ("/system/build.prop", 2, "could not be run (it is not executable, status 126)"),
         ("exit 3", 0, "ended with status 3"),
     ],
 )

@@ -39,7 +39,7 @@ def test_a_run_that_ends_early_is_kept_with_what_it_has(tmp_path: Path) -> None:
     manifest = open_run(tmp_path / "run").manifest
     assert manifest.sealed
     assert manifest.notes == ("recording ended early: the cable fell out.",)
-    assert said == [f"what was recorded so far is kept in {tmp_path / 'run'}"]
+    assert said == [f"the recording so far is kept in {tmp_path / 'run'}"]
 
 
 def test_a_run_with_nothing_in_it_leaves_no_folder(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_kernel_that_crashes_while_it_boots_is_a_result(tmp_path: Path) -> Non
 
 def test_a_taken_folder_is_refused_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         record_run(tmp_path, lambda run: pytest.fail("worked"), label="x", mode="realtime")
 
 

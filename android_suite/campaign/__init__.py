@@ -1,1 +1,1 @@
-"""qualify: from a plan to boots and jobs, resumable."""
+"""qualify: turns a plan into boots and jobs, and runs them; resumable."""

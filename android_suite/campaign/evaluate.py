@@ -1,4 +1,4 @@
-"""The analyzer, comparer and renderer of a campaign, over what `analyze` found in each job's run directory."""
+"""The analyzer, comparer and renderer of a campaign. They use the results of `analyze` in each job's run directory."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from android_suite.store.run import Run, open_run
 
 
 def analyze_job(path: Path) -> None:
-    """The analyzer of a campaign: makes ``derived/`` of a sealed run directory."""
+    """The analyzer of a campaign: writes ``derived/`` of a sealed run directory."""
     analyze_run(open_run(path))
 
 
 def compare_plan(plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run]) -> Comparison:
-    """The comparer of a campaign: the plan's gates and margins over what `analyze` found.
+    """The comparer of a campaign: applies the plan's gates and margins to the results of `analyze`.
 
-    Boots in which the kernel crashed before anything answered have no identity to compare and are left out.
+    It leaves out boots whose kernel crashed before adb answered, because they have no identity to compare.
     """
     sides = [[run for run in side if run.manifest.kernel is not None] for side in (baseline, candidate)]
     if not all(sides):
@@ -39,7 +39,7 @@ def compare_plan(plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run]) 
 
 
 def _compare_nothing(plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run]) -> Comparison:
-    """What there is to say where a kernel came up in no boot: every gate failed."""
+    """The comparison if a kernel never booted: every gate failed."""
     identities: list[dict[str, Any]] = []
     for side in (baseline, candidate):
         kernel = next((run.manifest.kernel for run in side if run.manifest.kernel is not None), None)
@@ -75,7 +75,7 @@ def _compare_nothing(plan: Plan, baseline: Sequence[Run], candidate: Sequence[Ru
 def render_plan(
     comparison: Comparison, plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run], summary: Mapping[str, Any]
 ) -> dict[str, str]:
-    """The renderer of a campaign: every report file. No time and no path enters, so the same jobs give the same bytes."""
+    """The renderer of a campaign: every report file. No file has a time or path: the same jobs give the same bytes."""
     sides = [[load_run(run.path) for run in side] for side in (baseline, candidate)]
     crashes = [f"{c['label']} crashed during {c['during']}: {c['summary']}" for c in summary["crashes"]]
     command = "android-suite qualify plan.toml"

@@ -1,4 +1,4 @@
-"""What a campaign leaves on disk, so that a kill at any moment loses nothing finished and repeats nothing finished.
+"""The files of a campaign. After a kill at any moment, finished jobs are neither lost nor repeated.
 
 ::
 
@@ -6,9 +6,9 @@
     OUT/jobs/NAME/             a finished job: a sealed run directory, renamed here in one step
     OUT/partial/NAME/          a job that is running
     OUT/failed/NAME.1/         a job that did not finish, kept as evidence
-    OUT/.lock, OUT/.workers    held while a qualify, and while one of its jobs, is alive
+    OUT/.lock, OUT/.workers    held while a qualify, and while one of its jobs, is running
 
-The truth about a job is its folder: what is in ``jobs`` was sealed. The journal tells the story and holds the plan.
+The folder of a job decides its state: every job in ``jobs`` was sealed. The journal holds the plan and the history.
 """
 
 from __future__ import annotations
@@ -40,14 +40,16 @@ class CampaignFolder:
         self.jobs, self.partial, self.failed = path / "jobs", path / "partial", path / "failed"
 
     def append(self, event: str, **fields: Any) -> None:
-        """Adds one line to the journal: one write, on disk when this returns."""
+        """Adds one line to the journal in one write; it is on disk when this returns."""
         line = json.dumps({"event": event, "at": now_iso(), **fields}, ensure_ascii=False, allow_nan=False)
         file = os.open(self.path / JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             os.write(file, line.encode() + b"\n")
             os.fsync(file)
         except OSError as error:
-            raise LabError(f"cannot write {self.path / JOURNAL}: {error.strerror}; free space and go on.") from error
+            raise LabError(
+                f"cannot write {self.path / JOURNAL}: {error.strerror}; free space and run qualify again."
+            ) from error
         finally:
             os.close(file)
 
@@ -60,7 +62,7 @@ class CampaignFolder:
         return (self.jobs / name).is_dir()
 
     def set_aside(self, name: str) -> Path | None:
-        """Moves what a job left in ``partial`` to ``failed``; None if it left nothing."""
+        """Moves the folder of a job from ``partial`` to ``failed``; None if there is none."""
         source = self.partial / name
         if not source.exists():
             return None
@@ -73,10 +75,10 @@ class CampaignFolder:
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
-    """The lines of a journal. A last line without its end was cut by a kill and is left out.
+    """The lines of a journal. Leaves out an incomplete last line, which a kill cut off.
 
     Raises:
-        SchemaError: another line is no JSON object.
+        SchemaError: another line is not a JSON object.
     """
     if not path.is_file():
         return []
@@ -95,7 +97,7 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
 
 
 def finish_job(partial: Path, final: Path) -> None:
-    """Moves a sealed run to its place in one step; it is on disk when this returns."""
+    """Moves a sealed run to its place atomically; it is on disk when this returns."""
     final.parent.mkdir(exist_ok=True)
     partial.rename(final)
     for folder in (final.parent, partial.parent):
@@ -106,17 +108,17 @@ def finish_job(partial: Path, final: Path) -> None:
 
 @contextmanager
 def open_campaign(path: Path, description: Mapping[str, Any], *, fresh: bool = False) -> Iterator[CampaignFolder]:
-    """Opens or makes the folder of a campaign, and locks it.
+    """Opens or creates the folder of a campaign and locks it.
 
     Args:
         path: the folder.
-        description: the plan as `describe_plan` tells it.
-        fresh: set an earlier campaign aside (as ``PATH.old-N``) and begin anew.
+        description: the plan from `describe_plan`.
+        fresh: rename an earlier campaign to ``PATH.old-N`` and start again.
 
     Raises:
-        UsageError: another qualify is at work there; the folder holds something else, or another plan (the difference
-            is named).
-        LabError: the folder cannot be made.
+        UsageError: another qualify is running there, or the folder has other files, or another plan (the message
+            shows the difference).
+        LabError: the folder cannot be created.
     """
     if fresh and path.exists():
         _check_ours(path)
@@ -141,8 +143,8 @@ def open_campaign(path: Path, description: Mapping[str, Any], *, fresh: bool = F
         elif differences := compare_plans(plans[0], dict(description)):
             shown = "; ".join(differences[:3]) + (f"; and {len(differences) - 3} more" if len(differences) > 3 else "")
             raise UsageError(
-                f"{path} holds a campaign of another plan: {shown}. "
-                "Choose another folder with -o, or begin anew with --fresh."
+                f"{path} has a campaign with another plan: {shown}. "
+                "Choose another folder with -o, or start again with --fresh."
             )
         for left in sorted(folder.partial.iterdir()):
             aside = folder.set_aside(left.name)
@@ -154,11 +156,11 @@ def _check_ours(path: Path) -> None:
     if not path.is_dir():
         raise UsageError(f"{path} is not a folder; choose another with -o.")
     if any(path.iterdir()) and not any((path / name).exists() for name in _MINE):
-        raise UsageError(f"{path} holds something that is no campaign; choose an empty folder with -o.")
+        raise UsageError(f"{path} has files that are not of a campaign; choose an empty folder with -o.")
 
 
 def _mend(journal: Path) -> None:
-    """Ends a line that a kill has cut, so that the next one stands alone."""
+    """Ends a line that a kill cut off, so that the next one is separate."""
     if journal.is_file():
         with journal.open("r+b") as file:
             text = file.read()
@@ -179,7 +181,7 @@ def _lock(path: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(f"process {os.getpid()}")
         lock.flush()
-        # A job outlives a killed qualify by a moment; its folder must not be touched before it is gone.
+        # A job can briefly outlive a killed qualify; do not touch its folder before it has ended.
         deadline = time.monotonic() + _LAST_WORKER_S
         while True:
             try:
@@ -187,7 +189,7 @@ def _lock(path: Path) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise UsageError(f"a job of an earlier qualify still runs in {path}; wait for its end.") from None
+                    raise UsageError(f"a job of an earlier qualify still runs in {path}; wait for it to end.") from None
                 time.sleep(0.1)
         fcntl.flock(workers, fcntl.LOCK_UN)
         yield

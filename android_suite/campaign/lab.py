@@ -28,7 +28,7 @@ from android_suite.virtual.image import build_base
 from android_suite.virtual.kernels import fetch_kernel
 from android_suite.workload.registry import plan_scenarios
 
-# Iterations of a boot take consecutive seeds; those of two boots shall not overlap.
+# The iterations of a boot take consecutive seeds; those of two boots must not overlap.
 _SEEDS_A_BOOT = 1000
 
 
@@ -36,7 +36,7 @@ def check_parameters(file: PlanFile) -> None:
     """Checks the parameters of every scenario of a plan; no device is touched.
 
     Raises:
-        ConfigError: a scenario does not know a parameter, or its value makes no sense.
+        ConfigError: a scenario does not know a parameter, or a value is invalid.
     """
     for index, scenario in enumerate(file.plan.scenarios):
         try:
@@ -45,7 +45,7 @@ def check_parameters(file: PlanFile) -> None:
             named = next((name for name in scenario.parameters if name in str(error)), None)
             path = ("scenario", index, "parameters") + ((named,) if named else ())
             found = repr(scenario.parameters[named]) if named else repr(dict(scenario.parameters))
-            raise file.source.fault(path, f"what the scenario takes ({str(error).rstrip('.')})", found) from error
+            raise file.source.fault(path, f"a parameter of the scenario ({str(error).rstrip('.')})", found) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +54,8 @@ class LabRecorder:
 
     Args:
         config: the settings.
-        serial: of the attached device, where a plan names one.
-        cpus: of a virtual device in real time.
+        serial: serial of the attached device, if the plan uses one.
+        cpus: number of CPUs of a virtual device in real time.
     """
 
     config: Config
@@ -108,7 +108,7 @@ class LabRecorder:
 
 
 def make_collaborators(config: Config, *, serial: str | None = None) -> Collaborators:
-    """The real ones. ``serial`` names the attached device, where a plan has one."""
+    """The real collaborators. ``serial`` is that of the attached device, if the plan uses one."""
     return Collaborators(
         recorder=LabRecorder(config=config, serial=serial),
         analyzer=evaluate.analyze_job,
@@ -118,13 +118,13 @@ def make_collaborators(config: Config, *, serial: str | None = None) -> Collabor
 
 
 def prepare_lab(file: PlanFile, config: Config, *, say: Callable[[str], None] = lambda _: None) -> PlanFile:
-    """Fetches every kernel and builds the virtual device before the first job; from then on they are known by content.
+    """Fetches every kernel and builds the virtual device before the first job, and identifies them by content.
 
-    A campaign that was begun with another kernel package or another guest is then another plan, and refused.
+    So a campaign that started with another kernel package or another guest has another plan and is refused.
 
     Raises:
-        ConfigError: a scenario does not take a parameter.
-        UsageError: an unknown kernel.
+        ConfigError: a scenario does not know a parameter.
+        UsageError: a kernel is unknown.
         MachineError: a kernel cannot be fetched, or the image cannot be built.
         NotReady: an image given by path does not boot.
     """
@@ -145,6 +145,6 @@ def prepare_lab(file: PlanFile, config: Config, *, say: Callable[[str], None] = 
 
 
 def _try_boot(kernel: str, arch: str, config: Config) -> None:
-    """Boots in real time, where a kernel that hangs is known as such in two minutes; in virtual time it takes longer."""
+    """Boots in real time, which detects a hanging kernel within two minutes; virtual time takes longer."""
     with contextlib.suppress(GuestCrashed), boot_virtual(kernel, config=config, arch=arch):
-        pass  # a crash is a result, for the jobs to record
+        pass  # a crash is a result, which the jobs record

@@ -1,4 +1,4 @@
-"""Reads a plan file and what it names: the paths in it are relative to the file, and known by their content."""
+"""Reads a plan file and the files in it. Their paths are relative to the plan and they are identified by content."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from android_suite.model.toml_source import KeyPath, TomlSource, parse_toml
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanFile:
-    """A plan with the file it is from, and the SHA-256 of every file it names (by the resolved path)."""
+    """A plan, its file, and the SHA-256 of every file in it (by the resolved path)."""
 
     source: TomlSource
     plan: Plan
@@ -30,13 +30,13 @@ def read_plan(path: Path, *, scenarios: Collection[str]) -> PlanFile:
 
     Raises:
         UsageError: the file cannot be read.
-        ConfigError: it is no plan, or a file that it names is not there.
+        ConfigError: the plan is invalid, or a file in it does not exist.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"cannot read the plan {path}: {reason}; name a TOML file.") from error
+        raise UsageError(f"cannot read the plan {path}: {reason}; give a TOML file.") from error
     source = parse_toml(text, path)
     plan = parse_plan(source, scenarios=scenarios)
     digests: dict[str, str] = {}
@@ -56,7 +56,7 @@ def read_plan(path: Path, *, scenarios: Collection[str]) -> PlanFile:
 def _resolve(source: TomlSource, key: KeyPath, name: str, digests: dict[str, str]) -> str:
     file = source.file.resolve().parent / Path(name).expanduser()
     if not file.is_file():
-        raise source.fault(key, "a file", f"{name!r}, which is not there")
+        raise source.fault(key, "a file", f"{name!r}, which does not exist")
     with file.open("rb") as data:
         digests[str(file)] = hashlib.file_digest(data, "sha256").hexdigest()
     return str(file)

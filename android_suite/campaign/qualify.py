@@ -1,12 +1,12 @@
-"""`qualify`: a plan in, the finished experiment out. The same finished jobs always give the same result files.
+"""`qualify`: runs the experiment of a plan. The same finished jobs always give the same result files.
 
 ::
 
-    OUT/plan.toml          the plan, as it was given
-    OUT/comparison.json    what `compare` found       } with several candidates each in a folder
-    OUT/report.html ...    what `report` rendered     } `vs-LABEL`
+    OUT/plan.toml          a copy of the plan
+    OUT/comparison.json    the output of `compare`    } with several candidates, each in a folder
+    OUT/report.html ...    the output of `report`     } `vs-LABEL`
     OUT/summary.json       the comparison with plan, jobs, trace digests and crashes
-    OUT/provenance.json    when, where and how long: the only result file that time and host enter
+    OUT/provenance.json    when, where and how long: the only result file that depends on time and host
     OUT/journal.jsonl, OUT/jobs/...    see `journal`
 """
 
@@ -45,12 +45,12 @@ class Renderer(Protocol):
     def __call__(
         self, comparison: Comparison, plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run], summary: Json
     ) -> Mapping[str, str]:
-        """``summary`` is what ``summary.json`` will hold."""
+        """``summary`` is the content of ``summary.json``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collaborators:
-    """Who does the work of a campaign. Recorder and analyzer run in processes of their own: they must pickle."""
+    """The collaborators that do the work. Recorder and analyzer run in separate processes, so they must pickle."""
 
     recorder: Recorder
     analyzer: Analyzer
@@ -60,10 +60,10 @@ class Collaborators:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a campaign ended."""
+    """The result of a campaign."""
 
     out: Path
-    comparisons: Mapping[str, Comparison]  # by the candidate's label
+    comparisons: Mapping[str, Comparison]  # by label of the candidate
     crashes: tuple[Json, ...]
 
     @property
@@ -73,7 +73,7 @@ class Outcome:
 
 
 def schedule(file: PlanFile, *, aa: bool = False) -> tuple[PlanFile, tuple[Job, ...]]:
-    """The plan to run (with ``aa``: the baseline against itself) and its jobs."""
+    """The plan to run (with ``aa``, the baseline against itself) and its jobs."""
     if aa:
         file = replace(file, plan=plan_against_itself(file.plan))
     return file, plan_jobs(file.plan, file.digests)
@@ -82,10 +82,10 @@ def schedule(file: PlanFile, *, aa: bool = False) -> tuple[PlanFile, tuple[Job, 
 def estimate(
     file: PlanFile, jobs: Sequence[Job], durations_s: Mapping[str, Sequence[float]], *, workers: int | None = None
 ) -> Cost:
-    """What the jobs cost; checked against the plan's budget.
+    """The cost of the jobs, checked against the plan's budget.
 
     Raises:
-        ConfigError: the budget is less.
+        ConfigError: the budget is too small.
     """
     cost = estimate_cost(jobs, durations_s, workers=workers or default_workers(file.plan.mode))
     if file.plan.budget_s is not None and cost.wall_s > file.plan.budget_s:
@@ -108,26 +108,26 @@ def qualify(
     retry_after_s: tuple[float, ...] | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Outcome:
-    """Runs a plan, or goes on where an earlier call was stopped, and writes the results.
+    """Runs a plan, or continues where an earlier call stopped, and writes the results.
 
     Args:
         file: the plan.
         out: folder of the campaign.
         collaborators: recorder, analyzer, comparer, renderer.
-        aa: the baseline against itself.
-        fresh: begin anew; an earlier campaign in ``out`` is set aside.
-        workers: jobs at once; by default the cores in deterministic mode, else 1.
-        durations_s: measured durations by kind of job, for the estimate; added to.
-        retry_after_s: pauses before each further attempt of a job that the lab broke.
-        progress: told after every event.
+        aa: run the baseline against itself.
+        fresh: start again; an earlier campaign in ``out`` is renamed.
+        workers: number of parallel jobs; by default one per core in deterministic mode, else 1.
+        durations_s: measured durations by kind of job, for the estimate; updated.
+        retry_after_s: pause before each further attempt after a failure of the test setup.
+        progress: called after every event.
 
     Raises:
-        UsageError: the folder is in use or holds another plan.
+        UsageError: the folder is in use or has another plan.
         ConfigError: the plan costs more than its budget.
-        LabError: the lab failed at every attempt; calling again goes on.
-        EvidenceError: what was recorded cannot be trusted.
-        NotComparable: the kernels' runs differ in more than the kernel.
-        KeyboardInterrupt: interrupted; calling again goes on.
+        LabError: the test setup failed at every attempt; another call continues.
+        EvidenceError: the recorded evidence cannot be trusted.
+        NotComparable: the runs differ in more than the kernel.
+        KeyboardInterrupt: interrupted; another call continues.
     """
     file, jobs = schedule(file, aa=aa)
     durations_s = {} if durations_s is None else durations_s
@@ -231,7 +231,7 @@ def _write_provenance(folder: CampaignFolder, file: PlanFile, jobs: Sequence[Job
 
 
 def render_schedule(jobs: Sequence[Job], cost: Cost) -> str:
-    """The text of ``--dry-run``: one line a job, then the cost."""
+    """The text of ``--dry-run``: one line per job, then the cost."""
     lines = []
     for job in jobs:
         what = ", ".join(
@@ -245,7 +245,7 @@ def render_schedule(jobs: Sequence[Job], cost: Cost) -> str:
 
 
 def read_durations(path: Path) -> dict[str, list[float]]:
-    """Measured durations by kind of job; nothing where the file is absent or not of that form."""
+    """Measured durations by kind of job; empty if the file is missing or invalid."""
     try:
         data = json.loads(path.read_bytes())
         return {str(kind): [float(value) for value in values] for kind, values in data.items()}

@@ -1,4 +1,4 @@
-"""Runs the jobs of a campaign: as many at once as told, retrying what the lab broke, stopping cleanly."""
+"""Runs the jobs of a campaign in parallel, retries after failures of the test setup, and stops cleanly."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _GOODBYE_S = 30.0  # for an interrupted job to shut its device down
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Told after every event. ``remaining_s`` is an estimate from what was measured."""
+    """The progress after an event. ``remaining_s`` is an estimate from measured durations."""
 
     done: int
     total: int
@@ -49,18 +49,18 @@ class _Running:
 
 @dataclass(slots=True)
 class Runner:
-    """One pass over the jobs of a campaign; ``run`` may be called once.
+    """One pass over the jobs of a campaign; call ``run`` once.
 
     Args:
-        folder: of the campaign, locked.
+        folder: folder of the campaign, locked.
         recorder: collaborator that drives a device.
-        analyzer: collaborator that reads what was recorded.
-        workers: jobs at once.
-        durations_s: measured durations by `Job.kind`, added to as jobs end.
-        budget_s: after this no job is started.
-        progress: told after every event.
-        retry_after_s: pauses before the second and every further attempt of a job that the lab broke.
-        clock: seconds, monotonic.
+        analyzer: collaborator that reads the recording.
+        workers: number of parallel jobs.
+        durations_s: measured durations by `Job.kind`, updated as jobs end.
+        budget_s: no job starts after this time.
+        progress: called after every event.
+        retry_after_s: pause before the second and each further attempt after a failure of the test setup.
+        clock: monotonic clock in seconds.
     """
 
     folder: CampaignFolder
@@ -81,12 +81,12 @@ class Runner:
     _begun: float = 0.0
 
     def run(self, jobs: Sequence[Job]) -> None:
-        """Runs what is not finished.
+        """Runs the unfinished jobs.
 
         Raises:
-            LabError: a job failed at every attempt, or the budget is spent. The rest is kept.
-            SuiteError: a job failed in a way that trying again cannot mend.
-            KeyboardInterrupt: interrupted; running jobs were told to shut down and their rest will be set aside.
+            LabError: a job failed at every attempt, or the budget is used up. Finished jobs are kept.
+            SuiteError: a job failed in a way that a retry cannot fix.
+            KeyboardInterrupt: interrupted; running jobs were told to shut down and their folders will be set aside.
         """
         self._begun = self.clock()
         analyzed = {
@@ -97,9 +97,9 @@ class Runner:
         self._waiting.extend(job for job in jobs if not (self.folder.finished(job.name) and job.name in analyzed))
         self._total, self._done = len(jobs), len(jobs) - len(self._waiting)
         if self._done:
-            self._tell(f"{self._done} of {self._total} jobs are finished already")
+            self._tell(f"{self._done} of {self._total} jobs are already finished")
         doubt: SuiteError | None = None
-        # CI ends a job with SIGTERM; it must come down as from Ctrl-C.
+        # CI ends a job with SIGTERM; it must shut down as after Ctrl-C.
         main = threading.current_thread() is threading.main_thread()
         before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
         try:
@@ -107,7 +107,7 @@ class Runner:
                 self._start_next()
                 for entry, error in self._collect():
                     if isinstance(error, EvidenceError):
-                        doubt = doubt or error  # the other jobs are not touched by it
+                        doubt = doubt or error  # the other jobs are not affected
                     elif error is not None:
                         self._retry_or_raise(entry.job, error)
         except SuiteError:
@@ -123,8 +123,8 @@ class Runner:
             raise doubt
         if self._waiting:
             raise LabError(
-                f"the budget of {(self.budget_s or 0) / 60:g} min is spent with {self._done} of {self._total} jobs done; "
-                "run qualify again to go on, nothing is lost."
+                f"the budget of {(self.budget_s or 0) / 60:g} min is used up with {self._done} of {self._total} jobs done; "
+                "run qualify again to continue; nothing is lost."
             )
 
     def _spent(self) -> bool:
@@ -149,7 +149,7 @@ class Runner:
         self.folder.append("start", job=job.name, attempt=attempt, record=recording)
         arguments = (far, os.getpid(), self.folder.path, job, self.recorder, self.analyzer)
         process = context.Process(target=work, args=arguments, name=job.name)
-        # Blocked until the job is ready to clean up after itself: see `work`. The tracker comes first: its start unblocks.
+        # Blocked until the job is ready to clean up, see `work`. The tracker starts first, because its start unblocks.
         resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -160,19 +160,19 @@ class Runner:
         self._running[job.name] = _Running(job, process, link, self.clock(), recording)
 
     def _retry_or_raise(self, job: Job, error: SuiteError) -> None:
-        """The one place where anything is tried again."""
+        """Retries a job. No other place retries anything."""
         attempt = self._attempts[job.name]
         if not isinstance(error, LabError):
             raise error
-        # A device that does not come up costs its whole time-out each time.
+        # A device that does not boot takes its full timeout each time.
         if attempt > (1 if isinstance(error, NotReady) else len(self.retry_after_s)):
-            error.add_note(f"after {attempt} attempts; what they left is in {self.folder.failed}")
+            error.add_note(f"after {attempt} attempts; their evidence is in {self.folder.failed}")
             raise error
         self._not_before[job.name] = self.clock() + self.retry_after_s[attempt - 1]
         self._waiting.append(job)
 
     def _finish_running(self) -> None:
-        """Lets the jobs that run come to their end: what they record is good."""
+        """Lets the running jobs finish, because their recordings are valid."""
         try:
             while self._running:
                 self._collect()
@@ -181,7 +181,7 @@ class Runner:
             raise
 
     def _collect(self) -> list[tuple[_Running, SuiteError | None]]:
-        """Waits a moment for news; returns the jobs that ended, with their errors."""
+        """Waits briefly for messages; returns the jobs that ended, with their errors."""
         ended = []
         ready = wait([entry.link for entry in self._running.values()], timeout=0.5) if self._running else []
         if not self._running:
@@ -221,7 +221,9 @@ class Runner:
         if entry.last is not None and entry.last.kind == "error":
             error = rebuild_error(entry.last, entry.job)
         else:
-            error = LabError(f"the process of job {name} ended with {entry.process.exitcode}; see {self.folder.path}.")
+            error = LabError(
+                f"the process of job {name} ended with status {entry.process.exitcode}; see {self.folder.path}."
+            )
         aside = self.folder.set_aside(name)
         kept = str(aside.relative_to(self.folder.path)) if aside else None
         self.folder.append("failed", job=name, error=type(error).__name__, text=str(error), kept=kept)
@@ -258,10 +260,10 @@ class Runner:
 
 
 def default_workers(mode: str) -> int:
-    """Deterministic jobs do not feel each other: one a core. Realtime ones would: one."""
+    """One job per core in deterministic mode, where jobs do not affect each other; one job in real time."""
     return len(os.sched_getaffinity(0)) if mode == "deterministic" else 1
 
 
 def default_out(plan: Path) -> Path:
-    """Where a plan's campaign goes unless told: ``reports/NAME``."""
+    """The default folder of a plan's campaign: ``reports/NAME``."""
     return Path("reports") / plan.stem

@@ -1,4 +1,4 @@
-"""Plan -> jobs. A job is one boot of one kernel and ends as one run directory; its name says its content."""
+"""Turns a plan into jobs. A job is one boot of one kernel and gives one run directory; its name tells its content."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from android_suite.model.run import Mode
 
 IMAGE = "virtual device"  # its key among the digests
 
-# Seconds where nothing was measured yet: a boot with its set-up and the pull of the results, and the analysis.
+# Assumed seconds if nothing was measured yet: a boot with set-up and pull of the results, and the analysis.
 _DEFAULT_BOOT_S = {"realtime": 15.0, "deterministic": 25.0}
 _DEFAULT_SCENARIO_S = 10.0
-# Virtual time is slower than the host's: instructions run one at a time, on one core.
+# Virtual time runs slower than host time, because one core emulates all instructions in sequence.
 _SLOWDOWN = {"realtime": 1.0, "deterministic": 2.5}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobScenario:
-    """One scenario within a boot. ``first`` is the number of its first iteration, from which seeds are counted."""
+    """One scenario within a boot. ``first`` is the number of its first iteration; seeds count from there."""
 
     name: str
     iterations: int
@@ -49,17 +49,17 @@ class Job:
     scenarios: tuple[JobScenario, ...]
     overlay: tuple[str, ...] = ()
     overlay_sha256: tuple[str, ...] = ()
-    image_sha256: str | None = None  # of the virtual device's own files
+    image_sha256: str | None = None  # digest of the virtual device's files
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what decides the job's result. A file counts by its content, not by where it lies."""
+        """SHA-256 of everything that determines the job's result. Files count by content, not by path."""
         content = asdict(self) | {"kernel": PurePath(self.kernel).name, "overlay": ()}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
     def name(self) -> str:
-        """Folder name: readable, and another one for another content."""
+        """Folder name: readable and unique to the content."""
         what = f"-{self.scenarios[0].name}" if len(self.scenarios) == 1 else ""
         if len(self.scenarios) == 1 and not self.scenarios[0].traced:
             what += "-untraced"
@@ -78,13 +78,13 @@ class Job:
 def plan_jobs(plan: Plan, digests: Mapping[str, str]) -> tuple[Job, ...]:
     """The jobs of a plan, in the order in which they should start.
 
-    Each block has every kernel once, in an order drawn from the plan's random seed, so that whatever drifts on the host
-    or the device drifts over all kernels alike. Block n has the plan's n-th seed for every kernel, which pairs them.
-    A deterministic boot runs exactly one scenario, so there a boot is as many jobs as it has scenarios.
+    Each block has every kernel once, in an order drawn from the plan's random seed, so that any drift of the host or
+    the device affects all kernels alike. In block n every kernel has the plan's n-th seed, which pairs the boots. A
+    deterministic boot runs exactly one scenario, so it needs one job per scenario.
 
     Args:
         plan: the plan.
-        digests: SHA-256 by path of the files that the plan names, and of the virtual device as `IMAGE`.
+        digests: SHA-256 by path of the files in the plan, and of the virtual device under `IMAGE`.
     """
     draw = random.Random(plan.random_seed)
     jobs = []
@@ -120,9 +120,9 @@ def _boot(plan: Plan, kernel: KernelEntry, block: int, seed: int, digests: Mappi
 
 
 def _split_scenario(plan: Plan, item: ScenarioEntry, block: int) -> Iterator[JobScenario]:
-    """One part a tracing. In real time traced and untraced iterations alternate, in random order within each pair.
+    """One part per kind of tracing. In real time, traced and untraced iterations alternate, in random order per pair.
 
-    Whatever drifts within a boot then drifts over both alike; all kernels of a block have the same order.
+    So any drift within a boot affects both alike. All kernels of a block have the same order.
     """
     alternates = plan.mode == "realtime" and len(item.tracings) > 1
     draw = random.Random(f"{plan.random_seed} {block} {item.name}")
@@ -138,13 +138,13 @@ def _split_scenario(plan: Plan, item: ScenarioEntry, block: int) -> Iterator[Job
 
 
 def plan_against_itself(plan: Plan) -> Plan:
-    """The A/A plan: the baseline against itself, everything else the same. Whatever differs is a false alarm."""
+    """The A/A plan: the baseline against itself, everything else equal. Any difference is a false alarm."""
     again = KernelEntry(label=f"{plan.baseline.label}-again", kernel=plan.baseline.kernel, role="candidate")
     return replace(plan, name=f"{plan.name}-aa", kernels=(plan.baseline, again))
 
 
 def describe_plan(plan: Plan, digests: Mapping[str, str]) -> dict[str, Any]:
-    """The plan as JSON, for the journal. Paths are told by content; the budget may change without changing a result."""
+    """The plan as JSON, for the journal. Files count by content. The budget is left out, as it changes no result."""
     data: dict[str, Any] = json.loads(json.dumps(asdict(plan)))
     del data["budget_s"], data["warnings"]
     data["image"] = digests.get(IMAGE)
@@ -156,7 +156,7 @@ def describe_plan(plan: Plan, digests: Mapping[str, str]) -> dict[str, Any]:
 
 
 def compare_plans(old: Any, new: Any, where: str = "") -> list[str]:
-    """One line for each difference of two described plans: ``scenarios[0].iterations was 5, is 10``."""
+    """One line per difference between two described plans, such as ``scenarios[0].iterations was 5, is 10``."""
     if isinstance(old, dict) and isinstance(new, dict):
         keys = [*old, *(key for key in new if key not in old)]
         inside = [compare_plans(old.get(key), new.get(key), f"{where}.{key}" if where else str(key)) for key in keys]
@@ -169,7 +169,7 @@ def compare_plans(old: Any, new: Any, where: str = "") -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What a schedule takes. ``measured`` jobs are known from the past, the others are assumed."""
+    """The cost of a schedule. The durations of ``measured`` jobs are measured, the others assumed."""
 
     wall_s: float
     job_s: Mapping[str, float]  # by job name
@@ -177,12 +177,12 @@ class Cost:
 
 
 def estimate_cost(jobs: Sequence[Job], durations_s: Mapping[str, Sequence[float]], *, workers: int) -> Cost:
-    """Wall time of ``jobs`` on ``workers``, each job starting when one is free.
+    """Wall time of ``jobs`` on ``workers``; each job starts when a worker is free.
 
     Args:
-        jobs: in starting order.
+        jobs: jobs in start order.
         durations_s: measured durations by `Job.kind`.
-        workers: how many run at once.
+        workers: number of parallel jobs.
     """
     job_s: dict[str, float] = {}
     measured = 0

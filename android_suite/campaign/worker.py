@@ -1,7 +1,7 @@
-"""One job in a process of its own: record, seal, move to its place, analyze.
+"""Runs one job in a separate process: record, seal, move to its place, analyze.
 
-A process each, because a job may be interrupted anywhere, must not outlive a killed `qualify`, and because the analyses
-of several jobs shall not share one interpreter lock.
+Each job has a process because it may be interrupted anywhere, must not outlive a killed `qualify`, and should not share
+an interpreter lock with the analyses of other jobs.
 """
 
 from __future__ import annotations
@@ -25,37 +25,38 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Recorder(Protocol):
-    """Runs a job on a device and leaves a sealed run directory at ``path``, which does not exist before.
+    """Runs a job on a device and writes a sealed run directory to ``path``, which must not exist.
 
-    A crash of the tested kernel is in the run; a failing lab is a `LabError`, and then the job is tried again.
+    A crash of the tested kernel is recorded in the run. A failure of the test setup is a `LabError`; the job is tried
+    again.
     """
 
     def __call__(self, job: Job, path: Path, say: Callable[[str], None]) -> None:
-        """``say`` takes a few words on what is going on."""
+        """``say`` is called with progress messages."""
 
 
 class Analyzer(Protocol):
-    """Makes ``derived/`` of a sealed run directory."""
+    """Writes ``derived/`` of a sealed run directory."""
 
     def __call__(self, path: Path) -> None:
-        """May be called again on the same run, after ``derived/`` was removed."""
+        """May be called again for the same run after ``derived/`` was removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a job tells the campaign. The last one is ``done`` or ``error``."""
+    """A message from a job to the campaign. The last one is ``done`` or ``error``."""
 
     kind: Literal["say", "recorded", "analyzed", "done", "error"]
     text: str = ""
     error: str = ""  # name of the exception's class
-    detail: str = ""  # traceback of what is no SuiteError
+    detail: str = ""  # traceback, unless it is a SuiteError
 
 
 def run_job(out: Path, job: Job, recorder: Recorder, analyzer: Analyzer, report: Callable[[Report], None]) -> None:
-    """Does what is left to do of one job.
+    """Does the remaining work of one job.
 
     Raises:
-        LabError: the lab failed; what it left is in ``partial``.
+        LabError: the test setup failed; the evidence so far is in ``partial``.
         SuiteError: see its type.
     """
     folder = CampaignFolder(out)
@@ -73,8 +74,8 @@ def run_job(out: Path, job: Job, recorder: Recorder, analyzer: Analyzer, report:
 
 
 def work(link: Connection, parent: int, out: Path, job: Job, recorder: Recorder, analyzer: Analyzer) -> None:
-    """Entry of the process; ``parent`` is the process that must be alive."""
-    # A Ctrl-C of the terminal reaches the parent only, which passes it on once: cleaning up must not be interrupted.
+    """Entry point of the process, which ends when the process ``parent`` ends."""
+    # Ctrl-C reaches only the parent, which passes it on once, so that nothing interrupts the clean-up.
     os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -89,12 +90,12 @@ def work(link: Connection, parent: int, out: Path, job: Job, recorder: Recorder,
     except SuiteError as error:
         notes = "".join(f" {note}" for note in getattr(error, "__notes__", ()))
         link.send(Report(kind="error", error=type(error).__name__, text=f"{error}{notes}"))
-    except Exception as error:  # the boundary of the process: told to the parent in full, and fatal there
+    except Exception as error:  # the boundary of the process: reported to the parent in full, and fatal there
         link.send(Report(kind="error", error=type(error).__name__, text=str(error), detail=traceback.format_exc()))
 
 
 def rebuild_error(report: Report, job: Job) -> SuiteError:
-    """The error that a job reported, as an exception of the same class and with the same sentence."""
+    """The error that a job reported, as an exception of the same class with the same message."""
     for kind in _tree(SuiteError):
         if kind.__name__ == report.error:
             error = kind.__new__(kind)

@@ -120,5 +120,5 @@ def test_a_kernel_that_does_not_boot_is_told_before_the_first_job(tmp_path: Path
     process = start(plan, tmp_path / "out")
     _, said = process.communicate(timeout=550)
     assert process.returncode == 4, said
-    assert "did not come up within" in said
+    assert "did not boot within" in said
     assert not (tmp_path / "out").exists()

@@ -175,7 +175,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path, lab: Collaborator
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").touch()
     for fresh in (False, True):
-        with pytest.raises(UsageError, match="no campaign"):
+        with pytest.raises(UsageError, match="not of a campaign"):
             qualify(make_plan(), tmp_path / "out", lab, fresh=fresh)
 
 

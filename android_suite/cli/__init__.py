@@ -1,1 +1,1 @@
-"""The command: one file a verb, loaded when it is called for."""
+"""The command line: one file per command, imported on use."""

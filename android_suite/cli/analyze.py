@@ -1,4 +1,4 @@
-"""`android-suite analyze`: a run directory or any trace to tables and metrics."""
+"""`android-suite analyze`: computes tables and metrics from a run directory or any trace."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: one object for one PATH, a list for several.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for a trace's tables (Parquet) and JSON.")
 def command(paths: tuple[Path, ...], process: str | None, as_json: bool, output: Path | None) -> int:
-    """Find who waited for whom on which lock, which path each madvise took, and what that cost.
+    """Find who waited for whom on which lock, which path each madvise call took, and the cost.
 
-    PATH is a run directory that `record` made, or any trace: trace.dat, ftrace or systrace text or html, `atrace -z`
-    output, a Perfetto trace; each also packed with gzip, xz, bzip2 or zstd, or the only trace in a zip or tar archive such as
-    bugreport.zip. The tables of a run go to its derived/ folder. Of several PATHs, one that cannot be analyzed has its
-    sentence on stderr and its exit code; the others are analyzed all the same.
+    PATH is a run directory from `record`, or any trace: trace.dat, ftrace or systrace text or html, `atrace -z` output,
+    a Perfetto trace. It may be compressed with gzip, xz, bzip2 or zstd, or be the only trace in a zip or tar archive
+    such as bugreport.zip. The tables of a run go to its derived/ folder. If one of several PATHs cannot be analyzed, its
+    error goes to stderr, the others are analyzed, and the exit code is that of the error.
     """
     from android_suite.report.model import ReportModel
     from android_suite.report.terminal import render_terminal
 
     if output is not None and len(paths) > 1:
-        raise UsageError("-o takes one trace at a time; leave it out, or give one PATH.")
+        raise UsageError("-o takes one trace at a time; omit it or give one PATH.")
     found: list[AnalysisSummary | RunSummary] = []
     rows: list[AnalyzedRun] = []
     status = 0
@@ -44,7 +44,7 @@ def command(paths: tuple[Path, ...], process: str | None, as_json: bool, output:
         except SuiteError as error:
             if len(paths) == 1:
                 raise
-            say_error(error)  # the others are analyzed all the same
+            say_error(error)  # the others are still analyzed
             status = status or error.exit_code
             continue
         found.append(summary)
@@ -59,13 +59,13 @@ def command(paths: tuple[Path, ...], process: str | None, as_json: bool, output:
 def _analyze(
     path: Path, process: str | None, output: Path | None
 ) -> tuple[AnalysisSummary | RunSummary, Sequence[AnalyzedRun]]:
-    """What was found in one PATH, and what the terminal shows of it."""
+    """The analysis of one PATH, as JSON and as text for the terminal."""
     from android_suite.analyze import analyze_file, analyze_run, summarize, write_tables
     from android_suite.store.run import is_run, open_run
 
     if is_run(path):
         if output is not None:
-            raise UsageError(f"the tables of a run go to {path / 'derived'}; leave out -o.")
+            raise UsageError(f"the tables of a run go to {path / 'derived'}; omit -o.")
         run = analyze_run(open_run(path), process=process, say=say)
         return _summarize_run(run), run.describe()
     analysis = analyze_file(path, process=process)

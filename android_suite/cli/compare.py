@@ -1,4 +1,4 @@
-"""`android-suite compare`: two sets of runs to verdicts."""
+"""`android-suite compare`: compares two sets of runs and gives verdicts."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from android_suite.model.gate import parse_gates
 )
 @click.option("--title", default="Kernel comparison", show_default=True, help="Title of the report.")
 def command(baseline: Path, candidate: Path, gate: Path | None, as_json: bool, output: Path | None, title: str) -> int:
-    """Compare two sets of runs that differ in the kernel alone.
+    """Compare two sets of runs that differ only in the kernel.
 
-    BASELINE and CANDIDATE are run directories, or folders of run directories (one a boot). Exit code 1: a gate failed
-    or something got WORSE; 6: the runs differ in more than the kernel.
+    BASELINE and CANDIDATE are run directories, or folders of run directories (one per boot). Exit code 1: a gate failed
+    or a metric got WORSE; 6: the runs differ in more than the kernel.
     """
     from android_suite.analyze import load_run
     from android_suite.compare.analyzed import make_run_set
@@ -72,7 +72,7 @@ def find_runs(path: Path) -> list[Path]:
     """The run directories of one side: the folder itself, or those in it.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no run directory.
     """
     from android_suite.store.run import is_run
 
@@ -80,7 +80,7 @@ def find_runs(path: Path) -> list[Path]:
         return [path]
     found = sorted(child for child in path.iterdir() if is_run(child)) if path.is_dir() else []
     if not found:
-        raise UsageError(f"{path} holds no run directory; give what `android-suite record -o` made.")
+        raise UsageError(f"{path} has no run directory; give one that `android-suite record -o` made.")
     return found
 
 

@@ -1,4 +1,4 @@
-"""`android-suite devices`: attached and virtual devices."""
+"""`android-suite devices`: lists attached and virtual devices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from android_suite.errors import LabError
 @click.command("devices")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
-    """Attached and virtual devices: serial, state, model, kernel, capabilities."""
+    """List attached and virtual devices: serial, state, model, kernel, capabilities."""
     config = read_settings()
     virtual = {record.serial: record for record in sweep_devices().list_devices() if record.serial}
     rows: list[dict[str, object]] = []
@@ -46,4 +46,4 @@ def command(as_json: bool) -> None:
         names = ["serial", "state", "model", "kernel", "abi", "cpus"]
         print_table(names, [["" if row[n] is None else str(row[n]) for n in names] for row in rows])
     else:
-        say("no device is attached; plug one in, or start a virtual one with `android-suite vdev start`")
+        say("no device is attached; connect one, or start a virtual one with `android-suite vdev start`")

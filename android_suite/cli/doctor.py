@@ -1,4 +1,4 @@
-"""`android-suite doctor`: what this host and this device can measure."""
+"""`android-suite doctor`: reports what this host and this device can measure."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from android_suite.errors import LabError, SuiteError
 from android_suite.virtual.packages import read_mirror
 from android_suite.virtual.qemu import read_qemu_version
 
-# What the host runs, and which Debian package has it.
+# Programs that the host needs, with their Debian packages.
 _PROGRAMS = (
     ("adb", "adb", True, "drives devices"),
-    ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", True, "compiles what runs on arm64 devices"),
-    ("gcc", "gcc", False, "compiles what runs on amd64 devices"),
+    ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", True, "compiles programs for arm64 devices"),
+    ("gcc", "gcc", False, "compiles programs for amd64 devices"),
     ("trace-cmd", "trace-cmd", False, "reads the trace.dat files that `export` writes"),
 )
 
 
 @click.command("doctor")
-@click.option("--serial", help="Look at this device, too (default: the attached one, if there is one).")
+@click.option("--serial", help="Check this device too (default: the attached one, if any).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(serial: str | None, as_json: bool) -> int:
-    """Tell what this host and this device can measure, each missing thing with its remedy.
+    """Report what this host and this device can measure, with a remedy for each missing capability.
 
-    Exit code 3: something without which nothing can be recorded is missing.
+    Exit code 3: a capability that recording requires is missing.
     """
     config = read_settings()
     host = list(check_host(config))
@@ -57,12 +57,12 @@ def command(serial: str | None, as_json: bool) -> int:
             _print(told, device)
         else:
             say(told)
-    # Without a device the host is judged alone: virtual devices need nothing else.
+    # Without a device, only the host counts: virtual devices need nothing else.
     return 3 if any(c.required and not c.available for c in (*host, *(device or ()))) else 0
 
 
 def check_host(config: Config) -> Iterator[Capability]:
-    """What the host offers for devices of both kinds."""
+    """Capabilities of the host, for attached and virtual devices."""
     for program, package, required, what in _PROGRAMS:
         path = shutil.which(program)
         yield _capability(program, path, required, what, f"run `make setup`, or apt-get install {package}")
@@ -83,7 +83,7 @@ def _look_at_device(config: Config, serial: str | None) -> tuple[tuple[Capabilit
     except SuiteError as error:
         if serial is not None:
             raise
-        return None, f"no device was looked at: {error}"
+        return None, f"no device was checked: {error}"
 
 
 def _try(name: str, look: Callable[[], str], required: bool) -> Capability:

@@ -1,4 +1,4 @@
-"""`android-suite kernels`: what a virtual device can boot."""
+"""`android-suite kernels`: the kernels that a virtual device can boot."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def command() -> None:
 @_arch
 @_json
 def list_command(arch: str, as_json: bool) -> None:
-    """Debian's kernels and the pairs built here."""
+    """List Debian's kernels and the pairs built on this host."""
     config = read_settings()
     rows = [
         {"name": k.name, "release": k.release, "from": k.package, "cached": k.cached}
@@ -67,8 +67,8 @@ def fetch_command(names: tuple[str, ...], arch: str, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--source", required=True, metavar="PKG", help="Debian source package, such as linux-source-7.3.")
 @click.option("--patch", required=True, type=click.Path(path_type=Path), help="Unified diff for patch -p1.")
-@click.option("--revert", is_flag=True, help="The source has the patch: the baseline gets it taken back.")
-@click.option("--lock-stat", is_flag=True, help="The variant with LOCK_STAT: never a bench for times.")
+@click.option("--revert", is_flag=True, help="The source has the patch: revert it in the baseline.")
+@click.option("--lock-stat", is_flag=True, help="Build with LOCK_STAT; do not use such a kernel for timing.")
 @click.option("--jobs", type=click.IntRange(1), help="Parallel compilers (default: all CPUs).")
 @_arch
 @_json

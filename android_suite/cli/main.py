@@ -1,4 +1,4 @@
-"""`android-suite`: finds the verb, runs it, and turns every error into one sentence and its exit code."""
+"""`android-suite`: runs a command and turns every error into one sentence and its exit code."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from android_suite.cli.output import drop_output, reader_may_leave, say, say_err
 from android_suite.errors import SuiteError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-# verb -> what the overview says of it; the module of the same name holds the command `command`.
+# Command -> its line in the overview. The module of the same name has the function `command`.
 VERBS = {
-    "doctor": "What this host and this device can measure, each missing thing with its remedy.",
-    "devices": "Attached and virtual devices.",
+    "doctor": "Report what this host and device can measure, and how to get what is missing.",
+    "devices": "List attached and virtual devices.",
     "record": "Run scenarios on a device and seal a run directory.",
-    "analyze": "A run directory or any trace to tables and metrics.",
-    "compare": "Two sets of runs to verdicts.",
-    "report": "Render what analyze or compare found.",
-    "qualify": "A whole planned experiment: boot, record, analyze, compare, report; resumable.",
-    "export": "A trace with the suite's own tracks, for the Perfetto UI or trace-cmd.",
+    "analyze": "Compute tables and metrics from a run directory or any trace.",
+    "compare": "Compare two sets of runs and give verdicts.",
+    "report": "Render the results of analyze or compare.",
+    "qualify": "Run a planned experiment: boot, record, analyze, compare, report; resumable.",
+    "export": "Write a trace with the suite's tracks, for the Perfetto UI or trace-cmd.",
     "vdev": "Start, stop and list virtual devices.",
     "kernels": "List, fetch and build the kernels for virtual devices.",
 }
-# The others start from files and have nothing to set.
+# The other commands work on files and have no settings.
 _WITH_SETTINGS = frozenset({"doctor", "devices", "record", "qualify", "vdev", "kernels"})
 
 
 class _Verbs(click.Group):
-    """Imports a verb's module only when it is asked for: `--help` and typos answer at once."""
+    """Imports the module of a command on use, so that `--help` and typos answer at once."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -49,7 +49,7 @@ class _Verbs(click.Group):
         command: click.Command = module.command
         return command
 
-    # What is left to a closed pipe are help and version: the end is quiet (click would end with 1).
+    # Only help and version can still meet a closed pipe here; exit quietly (click would exit with 1).
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         with _quiet_end():
             return super().make_context(*args, **extra)
@@ -79,8 +79,8 @@ def cli(context: click.Context) -> None:
     """Does this kernel patch make Android smoother, and can you prove it?
 
     Record scenarios on a device, analyze who waited for whom on which lock, compare kernels, report.
-    Exit codes: 0 done, 1 a gate failed or something got worse, 2 usage, 3 cannot be done here,
-    4 the lab failed (retry), 5 evidence not to be trusted, 6 not comparable.
+    Exit codes: 0 done, 1 a gate failed or a metric got worse, 2 usage, 3 not supported here,
+    4 the test setup failed (retry), 5 the evidence cannot be trusted, 6 not comparable.
     """
     if context.invoked_subcommand in _WITH_SETTINGS:
         from android_suite.config import read_config
@@ -89,7 +89,7 @@ def cli(context: click.Context) -> None:
 
 
 def run(argv: Sequence[str] | None = None) -> int:
-    """Runs one command line; returns its exit code and never raises for what a user can cause."""
+    """Runs one command line and returns its exit code; no input of a user makes it raise."""
     try:
         status = cli.main(args=None if argv is None else list(argv), prog_name="android-suite", standalone_mode=False)
         return status if isinstance(status, int) else 0
@@ -98,25 +98,25 @@ def run(argv: Sequence[str] | None = None) -> int:
             error.show(sys.stderr)
         return 2
     except (click.Abort, KeyboardInterrupt):
-        say("android-suite: interrupted; what was finished is kept.")
+        say("android-suite: interrupted; finished work is kept.")
         return 130
     except SuiteError as error:
         say_error(error)
         return error.exit_code
     except OSError as error:
-        # Files that commands write tell of a full disk themselves; this is what stdout goes to.
+        # Commands report a full disk for their files; this is the file that stdout goes to.
         if error.errno not in _FULL:
             raise
         drop_output(sys.stdout)
-        say(f"android-suite: the output cannot be written: {error.strerror}; free some room.")
+        say(f"android-suite: the output cannot be written: {error.strerror}; free some space.")
         return 4
 
 
 def main() -> None:
     """Entry point."""
-    # Imports make a million objects that stay: with the usual threshold the collector walks them hundreds of times.
+    # Imports create a million permanent objects, which the collector would walk hundreds of times by default.
     gc.set_threshold(100_000, 20, 20)
-    # Nothing here does linear algebra; idle threads of numpy's BLAS would spin.
+    # The suite does no linear algebra; idle threads of numpy's BLAS would only spin.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run())
 

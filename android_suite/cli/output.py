@@ -1,4 +1,4 @@
-"""Where a command writes: results to stdout, talk to stderr."""
+"""The output of a command: results to stdout, messages to stderr."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from android_suite.errors import SuiteError
 
 
 class _Console(Console):
-    """Ends nothing when its reader leaves; rich's own would exit with 1."""
+    """A console that survives a closed pipe; rich's would exit with 1."""
 
     def on_broken_pipe(self) -> None:
         drop_output(sys.stderr if self.stderr else sys.stdout)
@@ -27,41 +27,41 @@ class _Console(Console):
 def print_json(value: object) -> None:
     """One JSON document on stdout. NaN is refused: unknown is ``null``."""
     text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
-    # A file name that is no UTF-8 holds lone surrogates; as \udcXX they are JSON.
+    # A file name that is not UTF-8 contains lone surrogates; JSON can hold them as \udcXX.
     print_text(text.encode(errors="backslashreplace").decode() + "\n")
 
 
 def print_text(text: str) -> None:
-    """Text on stdout, as it is."""
+    """Prints text on stdout unchanged."""
     with reader_may_leave(sys.stdout):
         click.echo(text, nl=False)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A plain table on stdout; on a pipe it is never cut to a width."""
+    """Prints a plain table on stdout; on a pipe its width is not limited."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in header:
         table.add_column(name, overflow="fold")
     for row in rows:
-        # Cells hold what devices and files say: never markup.
+        # Cells contain text from devices and files, so it must not be read as markup.
         table.add_row(*(cell.replace("[", r"\[") for cell in row))
     console_for_results().print(table)
 
 
 def console_for_results(*, to_stderr: bool = False) -> Console:
-    """A rich console on stdout (or stderr); wide where nobody's terminal limits it."""
+    """A rich console on stdout (or stderr); wide unless it is a terminal."""
     stream = sys.stderr if to_stderr else sys.stdout
     return _Console(highlight=False, stderr=to_stderr, width=None if stream.isatty() else 160)
 
 
 def say(line: str) -> None:
-    """One line of talk on stderr."""
+    """Prints one message on stderr."""
     with reader_may_leave(sys.stderr):
         click.echo(line, err=True)
 
 
 def say_error(error: SuiteError) -> None:
-    """What went wrong, on stderr. Messages quote file names and what devices say: nothing of it drives the terminal."""
+    """Prints an error on stderr. It quotes text from files and devices, so control characters are escaped."""
     from android_suite.report.phrases import show_foreign, show_foreign_lines
 
     say(f"android-suite: {show_foreign(error, longest=4000)}")
@@ -70,7 +70,7 @@ def say_error(error: SuiteError) -> None:
 
 
 def drop_output(stream: TextIO) -> None:
-    """Throws away what is still to be written to ``stream``, so that Python does not complain about it at exit."""
+    """Discards the buffered output of ``stream``, so that Python does not complain at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
@@ -78,7 +78,7 @@ def drop_output(stream: TextIO) -> None:
 
 @contextlib.contextmanager
 def reader_may_leave(stream: TextIO) -> Iterator[None]:
-    """A reader that has seen enough (`| head`) changes neither what a command does nor how it ends."""
+    """Ignores a closed pipe (`| head`), which changes neither the work of a command nor its exit code."""
     try:
         yield
     except BrokenPipeError:

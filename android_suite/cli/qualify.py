@@ -1,4 +1,4 @@
-"""`android-suite qualify`: a whole planned experiment; resumable."""
+"""`android-suite qualify`: runs a planned experiment; resumable."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Folder of the experiment (default: reports/NAME)."
 )
-@click.option("--dry-run", is_flag=True, help="Print the schedule and its cost; touch nothing.")
-@click.option("--aa", is_flag=True, help="Run the baseline against itself: false alarms show here.")
-@click.option("--fresh", is_flag=True, help="Begin anew; what was there is set aside.")
-@click.option("--workers", type=click.IntRange(1), help="Jobs at once (deterministic: one a core, else 1).")
-@click.option("--serial", help="Attached device, where the plan names one.")
+@click.option("--dry-run", is_flag=True, help="Print the schedule and its cost, and do nothing else.")
+@click.option("--aa", is_flag=True, help="Run the baseline against itself, to show false alarms.")
+@click.option("--fresh", is_flag=True, help="Start again; an earlier experiment is renamed.")
+@click.option(
+    "--workers", type=click.IntRange(1), help="Parallel jobs (default: one per core if deterministic, else 1)."
+)
+@click.option("--serial", help="Attached device, if the plan uses one.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparisons as JSON.")
 def command(
     plan: Path,
@@ -40,8 +42,8 @@ def command(
 ) -> int:
     """Boot each kernel of PLAN in random blocks, record, analyze, compare and report.
 
-    Interrupted, it goes on where it stopped when it is called again. Exit code 1: a gate failed, something got WORSE or
-    a tested kernel crashed.
+    After an interruption, call it again to continue. Exit code 1: a gate failed, a metric got WORSE or a tested kernel
+    crashed.
     """
     from android_suite.campaign.lab import check_parameters, make_collaborators, prepare_lab
     from android_suite.campaign.plan_file import read_plan
@@ -89,7 +91,7 @@ def _keep_durations(path: Path, durations: dict[str, list[float]]) -> None:
     try:
         write_durations(path, durations)
     except LabError as error:
-        say(f"the measured durations could not be kept, the next estimate is rougher: {error}")
+        say(f"the measured durations could not be saved, so the next estimate is less accurate: {error}")
 
 
 class _Bar:

@@ -1,4 +1,4 @@
-"""`android-suite record`: scenarios on a device to a sealed run directory."""
+"""`android-suite record`: records scenarios on a device into a sealed run directory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from android_suite.workload.registry import plan_scenarios
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guest:
-    """The virtual device of a recording: what `boot_virtual` and `record_deterministic` take alike."""
+    """The options of a virtual device that `boot_virtual` and `record_deterministic` share."""
 
     kernel: str
     arch: str | None
@@ -41,7 +41,7 @@ class Guest:
     overlays: tuple[Path, ...]
 
     def measure_overlays(self) -> tuple[str, ...]:
-        """SHA-256 of each; what is no archive is told here, before anything boots."""
+        """SHA-256 of each. Refuses a file that is not an archive, before anything boots."""
         return tuple(hashlib.sha256(read_overlay(path)).hexdigest() for path in self.overlays)
 
 
@@ -58,18 +58,22 @@ class Guest:
     type=click.Path(path_type=Path),
     help="Initramfs (cpio, gzip or zstd) to append to its image.",
 )
-@click.option("--iterations", type=click.IntRange(1, 100_000), default=1, show_default=True, help="Of each scenario.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the first iteration.")
-@click.option("--label", default="", help="What to call this side in comparisons.")
 @click.option(
-    "--deterministic", is_flag=True, help="Bit-exact on a virtual device, in virtual time; each iteration has its seed."
+    "--iterations", type=click.IntRange(1, 100_000), default=1, show_default=True, help="Iterations of each scenario."
 )
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter of the scenarios.")
-@click.option("--run", "run_command", metavar="COMMAND", help="What the scenario `command` runs.")
-@click.option("--process", help="Whose threads are the app's, for the scenario `command`.")
-@click.option("--trace/--no-trace", default=True, help="Without a trace: to measure what tracing costs.")
-@click.option("--take-tracing", is_flag=True, help="Take over a trace that somebody else records on the device.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Run directory to make.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the first iteration.")
+@click.option("--label", default="", help="Name of this side in comparisons.")
+@click.option(
+    "--deterministic",
+    is_flag=True,
+    help="Bit-exact on a virtual device, in virtual time; each iteration has a different seed.",
+)
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the scenarios.")
+@click.option("--run", "run_command", metavar="COMMAND", help="The command for the scenario `command`.")
+@click.option("--process", help="Process that counts as the app, for the scenario `command`.")
+@click.option("--trace/--no-trace", default=True, help="Record without a trace, to measure the cost of tracing.")
+@click.option("--take-tracing", is_flag=True, help="Take over a trace that another tool records on the device.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Run directory to create.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest.")
 def command(
     scenarios: tuple[str, ...],
@@ -92,7 +96,7 @@ def command(
 ) -> int:
     """Run scenarios (app_launch, gc_stress, command) on a device and seal a run directory.
 
-    Without --kernel it uses the attached device; with it, it boots a virtual one for the time of the recording.
+    Without --kernel it uses the attached device. With --kernel it boots a virtual device for the recording.
     """
     parameters = parse_settings(settings)
     if run_command is not None:
@@ -101,7 +105,7 @@ def command(
         parameters["process"] = process
     plan_scenarios(
         scenarios, parameters, mode="deterministic" if deterministic else "realtime"
-    )  # faults are told before anything boots
+    )  # report mistakes before anything boots
     if kernel is None and (arch or cpus or overlays or deterministic):
         raise UsageError("--arch, --cpus, --overlay and --deterministic are for virtual devices; add --kernel.")
     if kernel is not None and serial is not None:
@@ -171,7 +175,7 @@ def command(
 
 @contextmanager
 def _end_as_interrupted() -> Iterator[None]:
-    """SIGTERM, with which CI ends a job, cleans up as Ctrl-C does."""
+    """Makes SIGTERM, which CI uses to end a job, clean up like Ctrl-C."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -193,10 +197,10 @@ def _drive(
 
 
 def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
-    """``NAME=VALUE`` words to parameters.
+    """Parses ``NAME=VALUE`` words into parameters.
 
     Raises:
-        UsageError: one is not of that form.
+        UsageError: a word does not have that form.
     """
     parameters: dict[str, Any] = {}
     for word in settings:
@@ -208,6 +212,6 @@ def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
 
 
 def default_name(what: str) -> str:
-    """A run directory's name from what was recorded and when."""
+    """The default name of a run directory, from scenario, kernel and time."""
     safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(what).name).strip("-.")[:40] or "run"
     return f"run-{safe}-{datetime.now():%Y%m%d-%H%M%S}"

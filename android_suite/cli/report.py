@@ -1,4 +1,4 @@
-"""`android-suite report`: renders what analyze or compare found."""
+"""`android-suite report`: renders the results of analyze or compare."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _file = click.Path(path_type=Path, dir_okay=False)
 def command(
     path: Path, html: Path | None, junit: Path | None, markdown: Path | None, json_file: Path | None, title: str | None
 ) -> int:
-    """Render a run directory, a folder of them, a comparison or analysis JSON, or the folder `compare -o` made.
+    """Render a run directory, a folder of them, JSON of analyze or compare, or a folder of `compare -o`.
 
     Without an option it prints the report on the terminal.
     """
@@ -55,11 +55,11 @@ def command(
 
 
 def read_model(path: Path, title: str | None) -> ReportModel:
-    """What is to be rendered.
+    """The model to render.
 
     Raises:
-        UsageError: nothing there that can be.
-        SchemaError: a JSON file that is none of the suite's.
+        UsageError: there is nothing to render.
+        SchemaError: the JSON file is not one of the suite's.
     """
     from android_suite.analyze import load_run
     from android_suite.report.model import ReportModel
@@ -93,7 +93,7 @@ def read_model(path: Path, title: str | None) -> ReportModel:
         runs = [AnalyzedRun(name=file.name, analysis=read_analysis(data, str(file)))]
         return ReportModel(title=title or f"Analysis of {file.name}", runs=runs, suite_version=__version__)
     raise SchemaError(
-        f"{file} is no analysis and no comparison; give what `analyze --json` or `compare --json` printed."
+        f"{file} is neither an analysis nor a comparison; give the output of `analyze --json` or `compare --json`."
     )
 
 

@@ -1,4 +1,4 @@
-"""Defaults of options that ``suite.toml`` may change."""
+"""Defaults of options that ``suite.toml`` can change."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from android_suite.virtual.kernels import tells_arch
 
 
 def read_settings() -> Config:
-    """The settings of the command that runs."""
+    """The settings of the running command."""
     config = click.get_current_context().find_object(Config)
     assert config is not None, "the group `cli` reads them for every verb that touches a device"
     return config
 
 
 def setting(name: str, otherwise: Any) -> Callable[[], Any]:
-    """A default for click: the setting of that name (a field of `Config`), or ``otherwise`` where nothing sets it."""
+    """A default for click: the setting of that name (a field of `Config`), or ``otherwise`` if it is not set."""
 
     def look() -> Any:
         context = click.get_current_context(silent=True)
@@ -31,5 +31,5 @@ def setting(name: str, otherwise: Any) -> Callable[[], Any]:
 
 
 def choose_arch(flag: str | None, kernel: str) -> str | None:
-    """The architecture to boot a kernel for; None: its own."""
+    """The architecture to boot a kernel for; None takes that of the kernel."""
     return flag or (None if tells_arch(kernel) else setting("arch", None)())

@@ -50,7 +50,7 @@ def start_command(
     overlays: tuple[Path, ...],
     as_json: bool,
 ) -> None:
-    """Boot a device and leave it running; prints its serial."""
+    """Boot a device, leave it running and print its serial."""
     config = read_settings()
     image = fetch_kernel(kernel, choose_arch(arch, kernel), config=config)
     device = VirtualDevice(
@@ -73,7 +73,7 @@ def stop_command(names: tuple[str, ...], everything: bool) -> None:
     """Stop devices by id or serial."""
     registry = Registry(read_settings())
     if not names and not everything:
-        raise click.UsageError("name a device or say --all; `vdev list` shows them")
+        raise click.UsageError("give a device or --all; `vdev list` shows the devices")
     for name in [r.id for r in registry.list_devices()] if everything else names:
         say(f"stopped {stop_device(name, registry=registry).id}")
 
@@ -81,7 +81,7 @@ def stop_command(names: tuple[str, ...], everything: bool) -> None:
 @command.command("list")
 @_json
 def list_command(as_json: bool) -> None:
-    """Running virtual devices."""
+    """List running virtual devices."""
     rows = [_describe(record) for record in sweep_devices().list_devices()]
     if as_json:
         print_json({"schema": "android-suite/vdev", "version": 1, "devices": rows})
@@ -91,20 +91,20 @@ def list_command(as_json: bool) -> None:
             [[str(r[k]) for k in ("id", "serial", "kernel", "arch", "accel")] for r in rows],
         )
     else:
-        say("no virtual device runs; `android-suite vdev start` starts one")
+        say("no virtual device is running; `android-suite vdev start` starts one")
 
 
 @command.command("logs")
 @click.argument("name", metavar="ID|SERIAL")
 def logs_command(name: str) -> None:
-    """The console log of a device."""
+    """Print the console log of a device."""
     print_text(Registry(read_settings()).find(name).console.read_text("utf-8", "replace"))
 
 
 def sweep_devices() -> Registry:
-    """The registry without the devices that are gone; says of each why."""
+    """The registry after removing devices that have ended; reports the reason for each."""
     registry = Registry(read_settings())
-    registry.sweep(lambda record: say(f"{record.id} is gone ({_find_end(record)}); removed what it left"))
+    registry.sweep(lambda record: say(f"{record.id} has ended ({_find_end(record)}); removed its files"))
     return registry
 
 
@@ -116,7 +116,7 @@ def _find_end(record: DeviceRecord) -> str:
     if crash := parse_crash(console):
         return crash.title
     farewell = parse_farewell(console)
-    return f"the guest {farewell.replace('_', ' ')}" if farewell else "its QEMU was ended from outside"
+    return f"the guest {farewell.replace('_', ' ')}" if farewell else "its QEMU was killed by another process"
 
 
 def _describe(record: DeviceRecord) -> dict[str, object]:

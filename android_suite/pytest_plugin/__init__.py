@@ -1,7 +1,7 @@
-"""pytest as a way to run scenarios: the fixtures ``device`` and ``record``, and whose fault a failure is.
+"""Runs scenarios with pytest: provides the fixtures ``device`` and ``record`` and classifies failures.
 
-A test body only asserts; recording and analysis are in the fixture. In JUnit the kernel's fault is a failure, the lab's
-fault an error, and a kernel that cannot do what was asked a skip.
+The fixture records and analyzes; a test body only asserts. In JUnit, a fault of the kernel is a failure, a fault of the
+test setup is an error, and a kernel without a required feature is a skip.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--serial", default=None, help="Device to run scenarios on (default: ANDROID_SERIAL, or the only one)."
     )
-    group.addoption("--kernel-label", default="", help="What to call this kernel in comparisons.")
+    group.addoption("--kernel-label", default="", help="Name of this kernel in comparisons.")
     group.addoption("--iterations", type=int, default=1, help="Iterations of each scenario (default: 1).")
     group.addoption(
-        "--run-dir", type=Path, default=None, help="Where run directories go (default: a temporary folder)."
+        "--run-dir", type=Path, default=None, help="Folder for run directories (default: a temporary folder)."
     )
 
 
-# The imports stand in the fixtures: this plugin is loaded by every pytest of the environment, the suite only by scenarios.
+# The fixtures import the suite, because every pytest in the environment loads this plugin but only scenarios need it.
 @pytest.fixture(scope="session")
 def _config(request: pytest.FixtureRequest) -> Any:
     from android_suite.config import read_config
@@ -87,14 +87,14 @@ def record(_claimed: Any, _config: Any, request: pytest.FixtureRequest, tmp_path
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tells whose fault it is: the lab's is an error, an incapable kernel a skip."""
+    """Classifies a failure: a fault of the test setup is an error, a missing kernel feature is a skip."""
     report = yield
     error = call.excinfo.value if call.excinfo is not None else None
     if isinstance(error, Unsupported):
         report.outcome = "skipped"
         report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {error}")
     elif isinstance(error, LabError) and report.when == "call":
-        # pytest and its JUnit writer call a failure outside the test body an error; the recording is such a thing,
-        # even where a test starts it with a call.
+        # pytest and its JUnit writer report a failure outside the test body as an error. Treat the recording so too,
+        # although a test starts it by a call.
         report.when = "setup"
     return report

@@ -1,4 +1,4 @@
-"""The fixtures ``device`` and ``record``. Apart from the options, so that a pytest that runs no scenario loads none of this."""
+"""The fixtures ``device`` and ``record``. A separate module, so that pytest runs without scenarios do not import it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Record = Callable[..., Recorded]
 
 
 def make_record(booted: Booted, cache: Path, request: pytest.FixtureRequest, folder: Path) -> Record:
-    """The function behind the fixture ``record``."""
+    """Implements the fixture ``record``."""
     base: Path = request.config.getoption("--run-dir") or folder
     test = re.sub(r"[^A-Za-z0-9_]+", "-", request.node.name)[:60]
     names = (f"{test}-{number}" for number in itertools.count(1))
@@ -41,13 +41,13 @@ def make_record(booted: Booted, cache: Path, request: pytest.FixtureRequest, fol
             record_scenarios((scenario,), booted.device, writer, options, crash_probe=booted.crash_probe)
 
         manifest = record_run(path, work, label=label, mode="realtime").manifest
-        # First: what a crash leaves of a trace may not be readable.
+        # Check this first: after a crash the trace may be unreadable.
         crash = next((i.crash for i in manifest.iterations if i.crash), None)
         if crash is not None:
             request.node.user_properties.append(("run", str(path)))
             pytest.fail(_describe(crash), pytrace=False)
         analysis = load_run(path)
-        # Not by the fixture record_property, which complains under JUnit's newer family, where it works all the same.
+        # Not the fixture record_property, which warns under JUnit's newer family although it works there.
         properties = request.node.user_properties
         properties.append(("run", str(path)))
         for each in analysis.iterations:

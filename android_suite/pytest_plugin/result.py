@@ -1,4 +1,4 @@
-"""What a scenario's test asserts on."""
+"""The results that a scenario's test asserts on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from android_suite.model.document import to_plain
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathCounts:
-    """Madvise calls by path, added up over the complete iterations."""
+    """Madvise calls by path, summed over the complete iterations."""
 
     calls: int
     per_vma: int
@@ -24,7 +24,7 @@ class PathCounts:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One recording, analyzed. Only complete iterations count."""
+    """One analyzed recording. Only complete iterations count."""
 
     analysis: RunAnalysis
 
@@ -43,11 +43,11 @@ class Recorded:
 
     @property
     def launches(self) -> Sequence[dict[str, Any]]:
-        """Every launch that was not discarded."""
+        """All launches that were not discarded."""
         return [launch for summary in self.summaries for launch in summary["launches"] if not launch["discarded"]]
 
     def madvise(self, *, role: str) -> PathCounts:
-        """Calls of the app's threads of that role."""
+        """Calls of the app's threads with that role."""
         rows = [row for summary in self.summaries for row in summary["madvise"] if row["role"] == role]
         total = {name: sum(row[name] for row in rows) for name in ("calls", "per_vma", "mmap_lock", "unknown")}
         return PathCounts(**total)

@@ -39,7 +39,7 @@ def test_folder_in_use(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
     (tmp_path / "mine").write_text("x")
     status, said = ends(["record", "gc_stress", "--kernel", "6.17.13", "-o", str(tmp_path)], capsys)
     assert status == 2
-    assert "exists already" in said
+    assert "already exists" in said
 
 
 def test_port_in_use(capsys: pytest.CaptureFixture[str], lab_kernels: Path) -> None:

@@ -33,7 +33,7 @@ def start_detached(registry: Registry, console: str) -> tuple[DeviceRecord, subp
 @pytest.mark.parametrize(
     ("console", "why"),
     [
-        ("[    1.0] Linux version 6.17.13\n", "its QEMU was ended from outside"),
+        ("[    1.0] Linux version 6.17.13\n", "its QEMU was killed by another process"),
         ("[    9.1] Kernel panic - not syncing: sysrq\n", "Kernel panic - not syncing: sysrq"),
         ("[    9.1] reboot: Power down\n", "the guest powered off"),
     ],
@@ -55,7 +55,7 @@ def test_a_device_that_vanished(
         killed.wait()
         assert run([*words, "--json"]) == 0
         out, said = capsys.readouterr()
-        assert f"{gone.id} is gone ({why}); removed what it left" in said
+        assert f"{gone.id} has ended ({why}); removed its files" in said
         assert not gone.folder.exists()
         if words == ["vdev", "list"]:
             assert [each["id"] for each in json.loads(out)["devices"]] == [alive.id]

@@ -17,6 +17,7 @@ import pandas as pd
 
 from android_suite.model.syscalls import CALL_NAMES, COMPAT, find_abi, numbers_of
 from android_suite.trace.core.compiled import compiled
+from android_suite.trace.threads import MAX_TID
 
 _ADVICES = np.array([*range(26), 100, 101, 102, 103], dtype=np.uint64)
 _ON_ALIGNED_MEMORY = [CALL_NAMES.index(call) for call in ("munmap", "mprotect", "mremap")]
@@ -134,13 +135,22 @@ def name_calls(syscalls: pd.DataFrame, threads: pd.DataFrame, machine: str | Non
 
 
 def _processes(tids: npt.NDArray[np.int32], threads: pd.DataFrame) -> npt.NDArray[np.int32]:
-    """A small number for the process of each row; a thread whose process is not known is one of its own."""
-    size = int(max(tids.max(initial=0), threads["tid"].max() if len(threads) else 0)) + 1
-    owner = np.arange(size, dtype=np.int64)
-    known = (threads["tgid"] >= 0).to_numpy() & (threads["tid"] >= 0).to_numpy()
-    owner[threads["tid"].to_numpy()[known]] = threads["tgid"].to_numpy()[known]
-    number = np.unique(owner, return_inverse=True)[1].astype(np.int32)
-    return np.asarray(number[tids])
+    """A small number for the process of each row; a thread whose process is not known is one of its own.
+
+    Rows with a tid that no kernel gives, as damaged events have, are together one more process.
+    """
+    last = min(int(tids.max(initial=0)), MAX_TID)
+    owner = np.arange(last + 2, dtype=np.int64)
+    owner[-1] = -1
+    tid, tgid = threads["tid"].to_numpy(), threads["tgid"].to_numpy()
+    known = (tgid >= 0) & (tid >= 0) & (tid <= last)
+    owner[tid[known]] = tgid[known]
+    place = np.where((tids >= 0) & (tids <= last), tids, last + 1)
+    used = np.zeros(owner.size, bool)
+    used[place] = True
+    number = np.zeros(owner.size, np.int32)
+    number[used] = np.unique(owner[used], return_inverse=True)[1]
+    return number[place]
 
 
 def _gather(syscalls: pd.DataFrame, process: npt.NDArray[np.int32], abis: tuple[str, ...]) -> _Evidence:
@@ -229,8 +239,9 @@ def _infer(evidence: _Evidence) -> str | None:
 def _choose(evidence: _Evidence, native: str) -> I64:
     """By process: 0 native, 1 32-bit, 2 either."""
     one, other = evidence.believes(native), evidence.believes(COMPAT[native])
+    mixed = evidence.wide & other & ~one  # a 64-bit register in one event, 32-bit calls in all the others
     choice = np.select(
-        [evidence.wide, one & ~other, other & ~one, one & other, evidence.addresses], [0, 0, 1, 2, 2], -1
+        [mixed, evidence.wide, one & ~other, other & ~one, one & other, evidence.addresses], [2, 0, 0, 1, 2, 2], -1
     )
     # A process that passes no address at all tells nothing: native, unless 32-bit processes are about.
     rest = (choice < 0) & evidence.seen

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
+import numpy as np
 import pytest
 
 from android_suite.model.syscall_table import TABLE
 from android_suite.model.syscalls import CALL_NAMES, MACHINES, call_of_name, numbers_of
+from android_suite.tables.events import SYSCALL, THREADS
+from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace
+from android_suite.trace.core.calls import name_calls
 from android_suite.trace.text.reader import read_text
+from android_suite.trace.threads import MAX_TID
 from scripts.syscall_table import TARGET, render_table
 
 HIGH, LOW = 0x7200000000, 0xB4000000
@@ -78,3 +85,32 @@ def test_what_could_be_either_is_not_named() -> None:
 def test_a_64_bit_register_decides() -> None:
     _, names = read((1000, 233, advise(HIGH)), (2000, 220, "1200011, 0, 0, 0, ffff8000000, 0"))
     assert names[2000] == ["clone"]
+
+
+def test_one_damaged_register_does_not_silently_rename_a_process() -> None:
+    calls = [(1000, 233, advise(HIGH)), *[(2000, 220, advise(LOW))] * 3, (2000, 192, "0, 10000, 3, 22, 0, 0")]
+    _, names = read(*calls)
+    assert names[2000] == ["madvise"] * 3 + ["mmap"]
+    trace, names = read(*calls, (2000, 3, "ffff800000000000, 0, 0, 0, 0, 0"))
+    assert names == {1000: ["madvise"], 2000: ["other"] * 5}
+    assert any("whether 1 processes are 64-bit or 32-bit cannot be told" in note for note in trace.source.notes)
+
+
+def test_thread_ids_that_no_kernel_gives_cost_nothing() -> None:
+    ids = np.array([1000, 1001, -1, -(1 << 31), (1 << 31) - 1, MAX_TID + 1, 1000], np.int32)
+    rows = {"tid": ids, "nr": np.array([233] * len(ids)), "ts_ns": np.arange(len(ids)), "seq": np.arange(len(ids))}
+    rows |= {f"arg{i}": np.array([value] * len(ids)) for i, value in enumerate((HIGH, 1 << 16, 4))}
+    syscalls = make_frame(SYSCALL, {c.name: rows.get(c.name, np.zeros(len(ids))) for c in SYSCALL.columns})
+    threads = {
+        "tid": [-5, 1000, 1001, (1 << 31) - 1],
+        "tgid": [7, 1000, 1000, 1],
+        "comm": [""] * 4,
+        "process": [""] * 4,
+    }
+    tracemalloc.start()
+    notes = name_calls(syscalls, make_frame(THREADS, threads), None)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert notes == ["system call numbers read as arm64's, which the arguments fit"]
+    assert {CALL_NAMES[call] for call in syscalls["call"]} == {"madvise"}
+    assert peak < 256 << 20

@@ -10,6 +10,8 @@ from __future__ import annotations
 from android_suite.model.syscalls import CALL_NAMES
 from android_suite.tables.schema import Column, Table
 
+MAX_TID = 4 << 20  # the kernel's PID_MAX_LIMIT: a thread id above it comes from a damaged event
+
 # prev_state is the index of the letter here. '+' marks R left by preemption; a combination such as D|K is its first letter.
 TASK_STATES = ("R", "R+", "S", "D", "T", "t", "X", "Z", "P", "I", "K", "W", "x", "N", "?")
 

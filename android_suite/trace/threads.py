@@ -16,7 +16,6 @@ from android_suite.trace.core.compiled import compiled
 Array = npt.NDArray[Any]
 
 IDLE_COMM = "swapper"
-MAX_TID = 4 * 1024 * 1024  # the kernel's PID_MAX_LIMIT
 _INT32 = range(-(1 << 31), 1 << 31)
 _TID_COLUMNS = ("tid", "prev_tid", "next_tid", "target_tid")
 _TABLES = (events.SCHED_SWITCH, events.SCHED_WAKE, events.BLOCKED_REASON, events.PI_SETPRIO, events.TASK)

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from android_suite.model.syscalls import CALL_NAMES, COMPAT, find_abi, numbers_of
+from android_suite.tables.events import MAX_TID
 from android_suite.trace.core.compiled import compiled
-from android_suite.trace.threads import MAX_TID
 
 _ADVICES = np.array([*range(26), 100, 101, 102, 103], dtype=np.uint64)
 _ON_ALIGNED_MEMORY = [CALL_NAMES.index(call) for call in ("munmap", "mprotect", "mremap")]

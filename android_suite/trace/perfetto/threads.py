@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from android_suite.tables import events
+from android_suite.tables.events import MAX_TID
 from android_suite.trace.catalogue import events_of
 from android_suite.trace.perfetto.events import FtraceEvents
 from android_suite.trace.perfetto.numbers import number_of, numbers_of
 from android_suite.trace.perfetto.packets import Packets
 from android_suite.trace.perfetto.scan import Array, expand_field, note_names, read_columns
-from android_suite.trace.threads import MAX_TID, make_threads, mark_seen, mark_threads
+from android_suite.trace.threads import make_threads, mark_seen, mark_threads
 
 _Value = TypeVar("_Value")
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from android_suite.tables.events import MAX_TID
 from android_suite.trace.catalogue import Event
 from android_suite.trace.core.byte_readers import find_key, find_past_comm, pattern, read_hex, read_int
 from android_suite.trace.core.compiled import compiled
 from android_suite.trace.core.string_columns import string_column
-from android_suite.trace.text.lines import MAX_TID
 
 _DECIMAL, _HEXADECIMAL, _FLAG, _WORD = range(4)
 _WAYS = {"uint64": _HEXADECIMAL, "bool": _FLAG, "str": _WORD}

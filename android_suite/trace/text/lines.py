@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from android_suite.tables.events import MAX_TID
 from android_suite.trace.core.byte_readers import find, find_newline, pattern, read_int, skip_spaces, whole_words
 from android_suite.trace.core.compiled import compiled
 
 MAX_CPUS = 4096
-MAX_TID = 4 * 1024 * 1024  # the kernel's PID_MAX_LIMIT
 MAX_NAMES = 4096  # different events in one trace; a phone has about 1,500
 MAX_GAPS = 1 << 16
 _SHORTEST_LINE = 12  # of an event: "-1 [0] 0.0:x:" and its newline have more

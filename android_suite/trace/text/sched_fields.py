@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from android_suite.tables.events import TASK_STATES
+from android_suite.tables.events import MAX_TID, TASK_STATES
 from android_suite.trace.catalogue import text_key
 from android_suite.trace.core.byte_readers import find, find_key, find_past_comm, pattern, read_int, skip_spaces
 from android_suite.trace.core.compiled import compiled
 from android_suite.trace.text.fields import int_after
-from android_suite.trace.text.lines import MAX_TID
 
 _UNKNOWN_STATE = TASK_STATES.index("?")
 _PREEMPTED = TASK_STATES.index("R+")

@@ -14,6 +14,7 @@ import pandas as pd
 from android_suite.jit.workers import Workers
 from android_suite.model.syscalls import call_of_name
 from android_suite.tables import events
+from android_suite.tables.events import MAX_TID
 from android_suite.tables.schema import Table
 from android_suite.trace.catalogue import CLONE_THREAD, COMM_BYTES, ENTERED, EVENTS, LEFT, RUNNING, Event, is_text
 from android_suite.trace.core.byte_readers import find, pattern, read_hex, skip_spaces
@@ -28,7 +29,6 @@ from android_suite.trace.text.lines import (
     DELIM_EXIT,
     FIRST_NAME,
     FUNCTION,
-    MAX_TID,
     NAMES,
     WAKEUP,
     Lines,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from android_suite.tables import events
-from android_suite.trace.text.lines import MAX_TID
+from android_suite.tables.events import MAX_TID
 from android_suite.trace.text.tables import TextTables
 from android_suite.trace.threads import make_threads, mark_threads
 

@@ -9,12 +9,11 @@ import pytest
 
 from android_suite.model.syscall_table import TABLE
 from android_suite.model.syscalls import CALL_NAMES, MACHINES, call_of_name, numbers_of
-from android_suite.tables.events import SYSCALL, THREADS
+from android_suite.tables.events import MAX_TID, SYSCALL, THREADS
 from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace
 from android_suite.trace.core.calls import name_calls
 from android_suite.trace.text.reader import read_text
-from android_suite.trace.threads import MAX_TID
 from scripts.syscall_table import TARGET, render_table
 
 HIGH, LOW = 0x7200000000, 0xB4000000

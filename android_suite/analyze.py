@@ -221,6 +221,7 @@ def make_samples(run: Run, iterations: Sequence[IterationAnalysis]) -> pd.DataFr
                     "better": metric.better,
                     "value": float("nan") if value is None else float(value),
                     "quality": quality,
+                    "reason": "" if quality == "exact" else metric.reason or "",
                     "censored": censored,
                 }
                 for number, (value, quality, censored) in enumerate(launches or [(metric.value, metric.quality, False)])

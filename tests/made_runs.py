@@ -151,6 +151,7 @@ def made_side(label: str, kernel: KernelIdentity, world: World, *, draw: int, ef
                             "better": metric.better,
                             "value": value * (1.0 if traced else 0.97),
                             "quality": "exact",
+                            "reason": "",
                             "censored": False,
                         }
                     )

@@ -241,6 +241,18 @@ def test_unknown_on_one_side_is_said() -> None:
     metric = find(result, "invertedMs")
     assert (metric.verdict, metric.candidate.unknown, metric.candidate.boots) == (Verdict.UNDECIDED, 5, 0)
     assert metric.reason == "unknown on the candidate: no sample can be trusted"
+    samples["reason"] = "mmap_lock events were not recorded; enable events/mmap_lock"
+    metric = find(compare_runs(baseline, replace(candidate, samples=samples)), "invertedMs")
+    assert metric.reason == "unknown on the candidate: mmap_lock events were not recorded; enable events/mmap_lock"
+
+
+def test_what_makes_a_lower_bound_is_said() -> None:
+    baseline, candidate = made_pair(World(boots=5, iterations=1))
+    samples = candidate.samples.copy()
+    samples.loc[samples["metric"] == "frameCount", ["quality", "reason"]] = ["lower_bound", "events are missing"]
+    metric = find(compare_runs(baseline, replace(candidate, samples=samples)), "frameCount")
+    assert metric.verdict is Verdict.UNDECIDED
+    assert "lower bounds (events are missing)" in metric.reason
 
 
 def cut_short(side: RunSet, scenario: str | None, crash: CrashRecord | None) -> RunSet:

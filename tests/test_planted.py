@@ -65,6 +65,7 @@ def analyses(variants: list[str], seeds: range = range(1, 7), **changed: Any) ->
                     "iteration": 0, "sample": 0, "traced": True, "metric": name, "unit": "ms", "better": "lower",
                     "value": boots.loc[seed, name],
                     "quality": "lower_bound" if (name, seed) == changed.get("bounded") else "exact",
+                    "reason": "",
                     "censored": False,
                 }
                 for name in METRICS

@@ -3,123 +3,110 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from android_suite.analysis.doubts import (
+    NO_MARKERS,
+    Reasons,
+    app_tids,
+    doubt_blind,
+    doubt_inversions,
+    doubt_vma_waits,
+    doubt_waits,
+    say_absent,
+    say_missing,
+)
 from android_suite.analysis.pipeline import Analysis
 from android_suite.model.analysis import MetricValue
 from android_suite.model.launch import FAILED, STATES
 from android_suite.model.metrics import find_metric
-from android_suite.tables.derived import EXACT, HOW, MMAP_LOCK, PATHS, QUALITIES, ROLES, UNKNOWN, VMA_LOCK
+from android_suite.tables.derived import EXACT, LOWER_BOUND, PATHS, QUALITIES, ROLES, UNKNOWN, VMA_LOCK
 
-_UNKNOWN_HOW = HOW.index("unknown")
-_Value = tuple[str, float | int | None, int]
+_NO_FRAMES = "no source of frames: record framestats, SurfaceFlinger's FrameTimeline, or the app's markers (atrace category view)"
+_NO_CALLS = "system calls were not recorded; enable events/raw_syscalls, or syscalls:sys_enter_madvise and its exit"
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """A metric's value (None: unknown), why it may be more, and why it is not known at all."""
+
+    name: str
+    value: float | int | None
+    doubts: Reasons = ()
+    missing: Reasons = ()
 
 
 def list_metrics(analysis: Analysis) -> list[MetricValue]:
-    """Every metric that the analysis can speak of."""
-    values = [*_locks(analysis), *_inversions(analysis), *_frames(analysis), *_gc(analysis), *_launches(analysis)]
+    """Every metric that the analysis can speak of; one that is not exact says why."""
+    found = [*_locks(analysis), *_inversions(analysis), *_frames(analysis), *_gc(analysis), *_launches(analysis)]
     rows = []
-    for name, value, quality in values:
-        metric = find_metric(name)
-        known = QUALITIES[UNKNOWN if value is None else quality]
-        rows.append(MetricValue(name=name, unit=metric.unit, better=metric.better, value=value, quality=known))
+    for each in found:
+        metric = find_metric(each.name)
+        why = dict.fromkeys(each.missing if each.value is None else each.doubts)
+        quality = UNKNOWN if each.value is None else LOWER_BOUND if why else EXACT
+        rows.append(
+            MetricValue(
+                name=each.name,
+                unit=metric.unit,
+                better=metric.better,
+                value=each.value,
+                quality=QUALITIES[quality],
+                reason=". ".join(why) or None,
+            )
+        )
     return rows
-
-
-def _app_tids(analysis: Analysis, role: str | None = None) -> pd.Series:
-    threads = analysis["thread_roles"]
-    mine = threads["process"] == analysis.process if analysis.process else threads["role"] >= 0
-    return threads.loc[mine if role is None else mine & (threads["role"] == ROLES.index(role)), "tid"]
 
 
 def _locks(analysis: Analysis) -> Iterator[_Value]:
     yield from _mmap_lock(analysis)
-    tids = _app_tids(analysis, "ui")
+    tids = app_tids(analysis, "ui")
     own = analysis["vma_waits"]
     own = own[own["tid"].isin(tids) & (own["quality"] != UNKNOWN)]
-    known = len(tids) > 0 and ({"sched", "mmap_lock"} <= analysis.recorded or len(own) > 0)
-    total = float((own["end_ns"] - own["start_ns"]).sum()) / 1e6
-    yield "vmaLockWaitMs_ui", total if known else None, int(not sees_all_vma_waits(analysis, "ui"))
+    missing = say_absent(analysis, "ui") or (() if len(own) else say_missing(analysis, "sched", "mmap_lock"))
+    total = None if missing else float((own["end_ns"] - own["start_ns"]).sum()) / 1e6
+    yield _Value("vmaLockWaitMs_ui", total, doubt_vma_waits(analysis, "ui"), missing)
 
 
 def _mmap_lock(analysis: Analysis) -> Iterator[_Value]:
-    recorded = "mmap_lock" in analysis.recorded
-    waits, holds = analysis["lock_waits"], analysis["lock_holds"]
+    waits = analysis["lock_waits"]
     for role in ("ui", "render", "gc"):
-        tids = _app_tids(analysis, role)
-        own = waits[waits["tid"].isin(tids)]
-        # A first acquire without a start may be the end of a wait that began before the trace.
-        unsure = (holds["tid"].isin(tids) & (holds["how"] == _UNKNOWN_HOW)).any()
-        quality = int(bool(analysis.blind_ns) or bool(unsure) or bool((own["quality"] != EXACT).any()))
+        own = waits[waits["tid"].isin(app_tids(analysis, role))]
         own = own[own["quality"] != UNKNOWN]
         length = (own["end_ns"] - own["start_ns"]).to_numpy() / 1e6
-        there = recorded and len(tids) > 0
-        yield f"mmapLockWaitMs_{role}", float(length.sum()) if there else None, quality
+        missing = say_missing(analysis, "mmap_lock") or say_absent(analysis, role)
+        why = (doubt_waits(analysis, role), missing)
+        yield _Value(f"mmapLockWaitMs_{role}", None if missing else float(length.sum()), *why)
         if role == "ui":
             # The rest of it is the scheduler's, or the thread's own: no holder was in front.
-            yield "mmapLockBehindMs_ui", int(own["behind_ns"].sum()) / 1e6 if there else None, quality
-            yield "mmapLockWaitMaxMs_ui", float(length.max(initial=0.0)) if there else None, quality
-
-
-def sees_all_vma_waits(analysis: Analysis, role: str | None = None) -> bool:
-    """Whether every wait of the app for a VMA is known; else those that are found are true and may not be all.
-
-    Such a wait has no event of its own, so it can hide where thread states, mmap_lock events or a stretch of the trace
-    are missing, in a hold that began before the trace, and in a sleep inside a write hold whose cause is not known.
-    """
-    if analysis.blind_ns or not {"sched", "mmap_lock"} <= analysis.recorded:
-        return False
-    holds, waits, tids = analysis["lock_holds"], analysis["vma_waits"], _app_tids(analysis, role)
-    mms = holds.loc[holds["tid"].isin(tids), "mm"].unique()
-    on = holds[holds["write"] & (holds["mm"].isin(mms) if role is None else holds["tid"].isin(tids))]
-    near = waits[waits["tid"].isin(tids) | (waits["mm"].isin(mms) if role is None else False)]
-    hidden = ((on["start_seq"] < 0) | (on["quality"] == UNKNOWN)).any()
-    return not hidden and not (near["quality"] != EXACT).any()
-
-
-def sees_all_mmap_inversions(analysis: Analysis) -> bool:
-    """Whether nothing about the mms that the app waited for is missing; else what is found is true and may not be all."""
-    waits, holds = analysis["lock_waits"], analysis["lock_holds"]
-    own = waits[waits["tid"].isin(_app_tids(analysis))]
-    mms = own["mm"].unique()
-    on = holds[holds["mm"].isin(mms)]
-    beside = waits[waits["mm"].isin(mms)]
-    doubtful = (on["quality"] != EXACT).any() or (on["how"] == _UNKNOWN_HOW).any() or (beside["quality"] != EXACT).any()
-    found = analysis["inversions"]
-    found = found[found["lock"] == MMAP_LOCK]
-    return not analysis.blind_ns and not doubtful and not (found["quality"] != EXACT).any()
-
-
-def sees_all_inversions(analysis: Analysis) -> bool:
-    """Whether that is so of both locks."""
-    return (
-        sees_all_mmap_inversions(analysis)
-        and sees_all_vma_waits(analysis)
-        and not (analysis["inversions"]["quality"] != EXACT).any()
-    )
+            yield _Value("mmapLockBehindMs_ui", None if missing else int(own["behind_ns"].sum()) / 1e6, *why)
+            yield _Value("mmapLockWaitMaxMs_ui", None if missing else float(length.max(initial=0.0)), *why)
 
 
 def _inversions(analysis: Analysis) -> Iterator[_Value]:
-    table, tids = analysis["inversions"], _app_tids(analysis)
+    table, tids = analysis["inversions"], app_tids(analysis)
     table = table[table["waiter_tid"].isin(tids)]
     length = (table["end_ns"] - table["start_ns"]).to_numpy()  # added up as whole ns, so that sums are exact
-    quality = int(not sees_all_inversions(analysis))
-    known = {"sched", "mmap_lock"} <= analysis.recorded and len(tids) > 0
+    doubts = doubt_inversions(analysis)
+    missing = say_missing(analysis, "sched", "mmap_lock") or say_absent(analysis)
     threads = analysis["thread_roles"]
     gc = table["holder_tid"].isin(threads.loc[threads["role"] == ROLES.index("gc"), "tid"])
     by_madvise = gc & table["operation"].str.contains("madvise(", regex=False)
-    count = len(table[["lock", "wait"]].drop_duplicates())
     on_vma = (table["lock"] == VMA_LOCK).to_numpy()
-    yield "invertedMs", int(length.sum()) / 1e6 if known else None, quality
-    yield "invertedCount", count if known else None, quality
-    yield "invertedLongestMs", int(length.max(initial=0)) / 1e6 if known else None, quality
-    yield "invertedMs_gcMadvise", int(length[by_madvise.to_numpy(dtype=bool)].sum()) / 1e6 if known else None, quality
-    # A wait for mmap_lock may go on behind a sleep of its holder that is not understood, so both need both to be seen.
-    yield "invertedMs_mmapLock", int(length[~on_vma].sum()) / 1e6 if known else None, quality
-    seen = known or bool(on_vma.any())
-    yield "invertedMs_vmaLock", int(length[on_vma].sum()) / 1e6 if seen else None, quality
+    values = {
+        "invertedMs": int(length.sum()) / 1e6,
+        "invertedCount": len(table[["lock", "wait"]].drop_duplicates()),
+        "invertedLongestMs": int(length.max(initial=0)) / 1e6,
+        "invertedMs_gcMadvise": int(length[by_madvise.to_numpy(dtype=bool)].sum()) / 1e6,
+        # A wait for mmap_lock may go on behind a sleep of its holder that is not understood, so both need both to be seen.
+        "invertedMs_mmapLock": int(length[~on_vma].sum()) / 1e6,
+    }
+    for name, value in values.items():
+        yield _Value(name, None if missing else value, doubts, missing)
+    unseen = missing and not on_vma.any()
+    yield _Value("invertedMs_vmaLock", None if unseen else int(length[on_vma].sum()) / 1e6, doubts, missing)
 
 
 def frames_of_app(analysis: Analysis) -> pd.DataFrame:
@@ -134,7 +121,7 @@ def sees_frames(analysis: Analysis) -> bool:
     """Whether frames could be told: from a source of its own, or from the app's markers."""
     if len(frames_of_app(analysis)) or ("frames" in analysis.recorded and not len(analysis["frames"])):
         return True
-    return bool(analysis["slices"]["tid"].isin(_app_tids(analysis)).any())
+    return bool(analysis["slices"]["tid"].isin(app_tids(analysis)).any())
 
 
 def _lacks_frames(analysis: Analysis) -> bool:
@@ -151,40 +138,64 @@ def _frames(analysis: Analysis) -> Iterator[_Value]:
     judged = len(known)
     # Gaps of the trace hide frames that are seen by their slices, and none that SurfaceFlinger or hwui counted; hwui's ring
     # has gaps of its own.
-    hidden = bool(analysis.blind_ns) and bool((table["source"] == "choreographer").any() or not len(table))
-    missing = int(hidden or _lacks_frames(analysis))
-    quality = max(missing, int(bool((table["quality"] != EXACT).any())))
-    seen = {"sched", "mmap_lock"} <= analysis.recorded
-    overrun = known["overrun_ns"].to_numpy() / 1e6
-    yield "frameCount", len(table) if sees_frames(analysis) else None, missing
-    yield "jankyFramesPct", 100.0 * float(known["janky"].sum()) / judged if judged else None, quality
-    for p in (50, 90, 95, 99):
-        yield f"frameOverrunMs_p{p}", float(np.percentile(overrun, p)) if judged else None, quality
-    blind = int(bool(analysis.blind_ns))
-    yield (
-        "jankyFromInversionCount",
-        int(known["from_inversion"].sum()) if judged and seen else None,
-        max(quality, blind),
+    sliced = bool((table["source"] == "choreographer").any() or not len(table))
+    lacking = ("gfxinfo's ring of frames overran between two polls",) if _lacks_frames(analysis) else ()
+    hidden = (doubt_blind(analysis) if sliced else ()) + lacking
+    inexact = (
+        ("of some frames the start or the deadline is not known; events/sched/sched_waking shows the vsync wake-up",)
+        if (table["quality"] != EXACT).any()
+        else ()
     )
+    overrun = known["overrun_ns"].to_numpy() / 1e6
+    source = () if sees_frames(analysis) else (_NO_FRAMES,)
+    missing = source or (("no frame of it was drawn",) if not len(table) else ("no deadline of a frame is known",))
+    yield _Value("frameCount", None if source else len(table), hidden, missing)
+    jank = 100.0 * float(known["janky"].sum()) / judged if judged else None
+    yield _Value("jankyFramesPct", jank, hidden + inexact, missing)
+    for p in (50, 90, 95, 99):
+        value = float(np.percentile(overrun, p)) if judged else None
+        yield _Value(f"frameOverrunMs_p{p}", value, hidden + inexact, missing)
+    unseen = say_missing(analysis, "sched", "mmap_lock")
+    late = int(known["from_inversion"].sum()) if judged and not unseen else None
+    doubts = hidden + inexact + doubt_blind(analysis)
+    yield _Value("jankyFromInversionCount", late, doubts, unseen if judged else missing)
 
 
 def _gc(analysis: Analysis) -> Iterator[_Value]:
-    tids = _app_tids(analysis)
+    tids = app_tids(analysis)
     cycles = analysis["gc_cycles"]
     cycles = cycles[cycles["tid"].isin(tids)]
     whole = cycles[cycles["quality"] == EXACT]
-    edge = int(bool(analysis.blind_ns) or len(whole) < len(cycles))
+    cut = ("a collection is cut by the edge of the trace",) if len(whole) < len(cycles) else ()
+    edge = doubt_blind(analysis) + cut
     length = (whole["end_ns"] - whole["start_ns"]).to_numpy() / 1e6
     # A collection is seen by its slice: where the app's markers were not recorded, none is not the same as no collection.
-    yield "gcCount", len(cycles) if len(analysis["slices"]) and len(tids) else None, edge
-    yield "gcDurationMs_p50", float(np.median(length)) if len(whole) else None, EXACT
-    locked = "mmap_lock" in analysis.recorded and len(cycles)
-    yield "gcMmapLockWaitMs", float(cycles["lock_wait_ns"].sum()) / 1e6 if locked else None, edge
+    unseen = say_absent(analysis) or (() if len(analysis["slices"]) else (NO_MARKERS,))
+    none = unseen or ("no whole collection was seen",)
+    yield _Value("gcCount", None if unseen else len(cycles), edge, unseen)
+    yield _Value("gcDurationMs_p50", float(np.median(length)) if len(whole) else None, (), none)
+    unlocked = say_missing(analysis, "mmap_lock") or (() if len(cycles) else none)
+    yield _Value("gcMmapLockWaitMs", None if unlocked else float(cycles["lock_wait_ns"].sum()) / 1e6, edge, unlocked)
     calls = analysis["madvise"]
-    calls = calls[calls["tid"].isin(_app_tids(analysis, "gc"))]
+    calls = calls[calls["tid"].isin(app_tids(analysis, "gc"))]
     path = np.bincount(calls["path"], minlength=len(PATHS))
     judged = int(path[0] + path[1])
-    yield "madviseMmapLockPct_gc", 100.0 * float(path[1]) / judged if judged else None, int(bool(path[2]))
+    unknown = (f"the path of {path[2]} calls is not known",) if path[2] else ()
+    yield _Value(
+        "madviseMmapLockPct_gc",
+        100.0 * float(path[1]) / judged if judged else None,
+        unknown,
+        _no_madvise(analysis, len(calls)),
+    )
+
+
+def _no_madvise(analysis: Analysis, calls: int) -> Reasons:
+    """Why there is no share of paths."""
+    if calls:
+        return say_missing(analysis, "mmap_lock") or ("the path of no madvise call of HeapTaskDaemon is known",)
+    if "syscall" not in analysis.recorded:
+        return (_NO_CALLS,)
+    return say_absent(analysis, "gc") or ("HeapTaskDaemon made no madvise call",)
 
 
 def _launches(analysis: Analysis) -> Iterator[_Value]:
@@ -194,24 +205,27 @@ def _launches(analysis: Analysis) -> Iterator[_Value]:
     failed = table["outcome"].isin(FAILED)
     judged = failed | (table["outcome"] == "ok")
     share = 100.0 * float(failed.sum()) / float(judged.sum()) if judged.any() else None
-    yield "launchFailedPct", share, EXACT
+    yield _Value("launchFailedPct", share, (), ("no launch that was asked for could be judged",))
     for name, column in (("timeToInitialDisplayMs", "initial_display_ms"), ("timeToFullDisplayMs", "full_display_ms")):
         for state in STATES:
             whole = table.loc[(table["outcome"] == "ok") & (table["got"] == state)]
             late = table.loc[failed & (table["asked"] == state), "limit_ms"]
             if len(whole) or len(late):
-                yield f"{name}_{state}", *_censored_median(whole[column], late, bool(whole["quality"].any()))
+                value, bounded = _censored_median(whole[column], late)
+                doubts = ("half of the launches or more failed: they took longer than they were given",) * bounded
+                if whole["quality"].any():
+                    doubts += ("the start or the end of a launch is not seen exactly",)
+                yield _Value(f"{name}_{state}", value, doubts, (f"no {state} launch told it",))
 
 
-def _censored_median(times: pd.Series, longer_than: pd.Series, understated: bool) -> tuple[float | None, int]:
-    """The median with its quality; of failed launches only the limit is known that they took longer than.
+def _censored_median(times: pd.Series, longer_than: pd.Series) -> tuple[float | None, bool]:
+    """The median, and whether it is only a lower bound; of failed launches only the limit is known.
 
     They stand above every other launch. Where the middle is one of them, what is known is a lower bound.
     """
     known = np.sort(times.dropna().to_numpy())
     late = np.sort(longer_than.fillna(0.0).to_numpy())
     if not len(known) and not late.any():
-        return None, UNKNOWN
+        return None, False
     ordered, count = np.concatenate([known, np.maximum(late, known.max(initial=0.0))]), len(known) + len(late)
-    value = float(np.median(ordered))
-    return value, int(understated or count // 2 >= len(known))
+    return float(np.median(ordered)), count // 2 >= len(known)

@@ -8,11 +8,10 @@ from typing import Any, TypedDict
 import numpy as np
 import pandas as pd
 
+from android_suite.analysis.doubts import doubt_inversions, doubt_vma_waits
 from android_suite.analysis.metrics import (
     frames_of_app,
     list_metrics,
-    sees_all_inversions,
-    sees_all_vma_waits,
     sees_frames,
 )
 from android_suite.analysis.pipeline import Analysis
@@ -203,7 +202,7 @@ def _vma_locks(analysis: Analysis) -> list[LockSummary]:
     """
     waits = of_process(analysis, analysis["vma_waits"])
     waits = waits.assign(ns=waits["end_ns"] - waits["start_ns"])
-    exact = sees_all_vma_waits(analysis)
+    exact = not doubt_vma_waits(analysis)
     who, rows = _threads(analysis), []
     for tid, own in _groups(waits, "tid"):
         known = own[own["quality"] != UNKNOWN]
@@ -300,7 +299,7 @@ def _inversions(analysis: Analysis) -> InversionSummary:
         **{kind: int((table["kind"] == i).sum()) for i, kind in enumerate(INVERSION_KINDS)},
         by_lock_ns={name: int(length[table["lock"] == i].sum()) for i, name in enumerate(LOCKS)},
         state_ns=StateTimes(**{s: int(table[f"{s}_ns"].sum()) for s in ("running", "runnable", "blocked")}),
-        quality=QUALITIES[0 if sees_all_inversions(analysis) else 1],
+        quality=QUALITIES[1 if doubt_inversions(analysis) else 0],
         chains=tuple(_chain(analysis, int(i), drawn=n < _DRAWN_CHAINS) for n, i in enumerate(longest)),
     )
 

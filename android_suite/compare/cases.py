@@ -98,6 +98,7 @@ def build_cases(
                 baseline_bounded=_bounded(one, orders[0]),
                 candidate_bounded=_bounded(other, orders[1]),
                 candidate_failed=any(other.failed[boot].any() for boot in orders[1]),
+                doubt=_doubt(one, other),
                 observations=observations,
             ),
             (
@@ -155,6 +156,14 @@ def _bounded(side: _Rows, order: Sequence[str]) -> bool:
     if (side.used["quality"] == "lower_bound").any():
         return True
     return any(np.isinf(np.median(np.where(side.failed[boot], np.inf, side.boots[boot]))) for boot in order)
+
+
+def _doubt(baseline: _Rows, candidate: _Rows) -> str:
+    """The most frequent reason for which numbers are unknown on a side that has none, or else are lower bounds."""
+    without = [side for side in (baseline, candidate) if not side.boots]
+    rows = [side.rows if without else side.used for side in without or (baseline, candidate)]
+    reasons = pd.concat([side.loc[side["reason"] != "", "reason"] for side in rows])
+    return str(reasons.mode().iloc[0]) if len(reasons) else ""
 
 
 def _side(side: _Rows, order: Sequence[str], chosen: Sequence[Array], seeds: Seeds) -> Side:

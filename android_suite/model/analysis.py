@@ -240,13 +240,14 @@ class GcSummary(ThreadSummary):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricValue:
-    """One metric of the catalogue; ``value`` is None if it is unknown."""
+    """One metric of the catalogue; ``value`` is None if it is unknown. ``reason``: why it is not exact, and what helps."""
 
     name: str
     unit: str = ""
     better: str = "none"
     value: int | float | None = None
     quality: Quality = "unknown"
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,7 @@ class Question:
         baseline_bounded: the numbers of that side are lower bounds of the true ones.
         candidate_bounded: the same of the candidate.
         candidate_failed: launches of the candidate failed, so it cannot come out BETTER on their time.
+        doubt: why the numbers of a side are unknown or lower bounds, in the words of the analysis.
         observations: how many different observations the boots are, where equal numbers from different seeds count as
             one; None: as many as boots.
     """
@@ -51,6 +52,7 @@ class Question:
     baseline_bounded: bool = False
     candidate_bounded: bool = False
     candidate_failed: bool = False
+    doubt: str = ""
     observations: int | None = None
 
     @property
@@ -63,7 +65,8 @@ class Question:
         """Why these boots can decide nothing, whatever their numbers are; empty if they can."""
         if not self.baseline or not self.candidate:
             missing = "either side" if not self.baseline and not self.candidate else "the baseline"
-            return f"unknown on {missing if not self.baseline else 'the candidate'}: no sample can be trusted"
+            side = missing if not self.baseline else "the candidate"
+            return f"unknown on {side}: {self.doubt or 'no sample can be trusted'}"
         if self.boots < MIN_BOOTS:
             boots = "one boot a side says" if self.boots == 1 else f"{self.boots} boots a side say"
             return f"{boots} too little about other boots; fewer than {MIN_BOOTS} decide nothing"
@@ -207,13 +210,16 @@ def _decide(
         return "UNDECIDED", question.obstacle
     if -question.margin <= low and high <= question.margin:
         if question.baseline_bounded or question.candidate_bounded:
-            return "UNDECIDED", "some samples are only lower bounds, so equality cannot be shown"
+            return "UNDECIDED", f"some samples are only lower bounds{_why(question)}, so equality cannot be shown"
         return "SAME", "the interval lies inside the margin"
     differs, beyond = low > 0 or high < 0, low > question.margin or high < -question.margin
     if p_adjusted is None:
         return "UNDECIDED", f"neither direction of this metric is better{' (it differs)' if differs else ''}"
     if differs and not question.proves(effect):
-        return "UNDECIDED", "the side that looks lower holds lower bounds, so its true values may not be lower"
+        return (
+            "UNDECIDED",
+            f"the side that looks lower holds lower bounds{_why(question)}, so its true values may not be lower",
+        )
     direction = question.direction(effect)
     if direction == "better" and question.candidate_failed:
         return "UNDECIDED", "launches of the candidate failed, so it is not better on the time of those that did not"
@@ -226,6 +232,10 @@ def _decide(
     if differs:
         return "UNDECIDED", "a difference is seen; whether it is larger than the margin is not"
     return "UNDECIDED", "neither a difference nor its absence is shown"
+
+
+def _why(question: Question) -> str:
+    return f" ({question.doubt})" if question.doubt else ""
 
 
 def estimate_boots(question: Question, *, level: float, confidence: float) -> int | None:

@@ -23,6 +23,7 @@ SAMPLES = Table(
         Column("better", "str", "", "lower, higher or none"),
         Column("value", "float64", "metric", "the value; NaN where unknown"),
         Column("quality", "str", "", "exact, lower_bound or unknown"),
+        Column("reason", "str", "", "why it is not exact, and what to enable; empty where it is"),
         Column(
             "censored",
             "bool",

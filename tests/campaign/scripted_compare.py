@@ -36,6 +36,7 @@ def read_set(runs: Sequence[Run]) -> RunSet:
                         "boot": item.boot, "seed": item.seed, "scenario": item.scenario, "iteration": item.index,
                         "sample": 0, "traced": item.traced, "metric": metric.name, "unit": metric.unit,
                         "better": metric.better, "value": values["invertedMs"], "quality": "exact",
+                        "reason": "",
                         "censored": False,
                     }
                 )  # fmt: skip

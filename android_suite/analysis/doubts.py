@@ -1,0 +1,121 @@
+"""Why a number is unknown or a lower bound, in words that end with what to enable or to change."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from android_suite.analysis.pipeline import Analysis
+from android_suite.tables.derived import EXACT, HOW, MMAP_LOCK, ROLES, UNKNOWN
+
+_UNKNOWN_HOW = HOW.index("unknown")
+_ENABLE = {
+    "sched": "sched events were not recorded; enable events/sched/sched_switch and events/sched/sched_waking",
+    "mmap_lock": "mmap_lock events were not recorded; enable events/mmap_lock",
+}
+_THREADS = {
+    None: "thread",
+    "ui": "main thread",
+    "render": "RenderThread",
+    "gc": "HeapTaskDaemon",
+}
+NO_MARKERS = "no markers of the app were recorded; record them with atrace (categories gfx, view, dalvik)"
+Reasons = tuple[str, ...]
+
+
+def say_missing(analysis: Analysis, *groups: str) -> Reasons:
+    """Which of the groups of events a number needs were not recorded."""
+    return tuple(_ENABLE[group] for group in groups if group not in analysis.recorded)
+
+
+def say_absent(analysis: Analysis, role: str | None = None) -> Reasons:
+    """That the app has no thread of that role in the trace, which is no zero."""
+    threads = analysis["thread_roles"]
+    if not len(threads):
+        return ("there is no trace of threads; record with tracing on",)
+    mine = threads["process"] == analysis.process if analysis.process else threads["role"] >= 0
+    if role is not None:
+        mine &= threads["role"] == ROLES.index(role)
+    if mine.any():
+        return ()
+    whose = f"of {analysis.process} " if analysis.process else ""
+    untold = "; set the trace option record-tgid, which tells the process of each thread"
+    return (f"no {_THREADS[role]} {whose}is in the trace{untold if (threads['tgid'] < 0).any() else ''}",)
+
+
+def doubt_blind(analysis: Analysis) -> Reasons:
+    """That events of some CPU are missing for a time, or that the file ends early."""
+    if not analysis.blind_ns:
+        return ()
+    if analysis.blind_ns == 1 and analysis.source.cut:
+        return ("the file ends before the recording did",)
+    return (f"events are missing in {analysis.blind_ns / 1e6:.3f} ms of the trace; record with a larger buffer",)
+
+
+def doubt_waits(analysis: Analysis, role: str) -> Reasons:
+    """Why the waits of the app's threads of a role for mmap_lock may be more or longer."""
+    tids = app_tids(analysis, role)
+    holds, waits = analysis["lock_holds"], analysis["lock_waits"]
+    reasons = list(doubt_blind(analysis))
+    # A first acquire without a start may be the end of a wait that began before the trace.
+    if (holds["tid"].isin(tids) & (holds["how"] == _UNKNOWN_HOW)).any():
+        reasons.append("a wait may have begun before the trace")
+    if (waits.loc[waits["tid"].isin(tids), "quality"] != EXACT).any():
+        reasons.append("a wait is cut by the edge of the trace or by lost events")
+    return tuple(reasons)
+
+
+def doubt_vma_waits(analysis: Analysis, role: str | None = None) -> Reasons:
+    """Why waits of the app for a VMA may be missing; empty where every one is known.
+
+    Such a wait has no event of its own, so it can hide where thread states, mmap_lock events or a stretch of the trace
+    are missing, in a hold that began before the trace, and in a sleep inside a write hold whose cause is not known.
+    """
+    reasons = [*doubt_blind(analysis), *say_missing(analysis, "sched", "mmap_lock")]
+    if reasons:
+        return tuple(reasons)
+    holds, waits, tids = analysis["lock_holds"], analysis["vma_waits"], app_tids(analysis, role)
+    mms = holds.loc[holds["tid"].isin(tids), "mm"].unique()
+    on = holds[holds["write"] & (holds["mm"].isin(mms) if role is None else holds["tid"].isin(tids))]
+    near = waits[waits["tid"].isin(tids) | (waits["mm"].isin(mms) if role is None else False)]
+    if ((on["start_seq"] < 0) | (on["quality"] == UNKNOWN)).any():
+        reasons.append("a write hold of mmap_lock, in which a wait for a VMA may hide, began before the trace")
+    if (near["quality"] != EXACT).any():
+        reasons.append(
+            "a sleep inside a write hold of mmap_lock may or may not be a wait for a VMA; "
+            "events/sched/sched_blocked_reason, or a kprobe on __vma_start_write, tells"
+        )
+    return tuple(reasons)
+
+
+def doubt_mmap_inversions(analysis: Analysis) -> Reasons:
+    """Why inversions on the mms that the app waited for may be missing."""
+    waits, holds = analysis["lock_waits"], analysis["lock_holds"]
+    own = waits[waits["tid"].isin(app_tids(analysis))]
+    mms = own["mm"].unique()
+    on = holds[holds["mm"].isin(mms)]
+    beside = waits[waits["mm"].isin(mms)]
+    found = analysis["inversions"]
+    found = found[found["lock"] == MMAP_LOCK]
+    reasons = list(doubt_blind(analysis))
+    if (on["quality"] != EXACT).any() or (on["how"] == _UNKNOWN_HOW).any():
+        reasons.append("a hold of mmap_lock is not seen from its start to its end")
+    if (beside["quality"] != EXACT).any():
+        reasons.append("a wait for mmap_lock is cut by the edge of the trace or by lost events")
+    if (found["quality"] != EXACT).any():
+        reasons.append("the end of an inversion, or a priority in it, is not known")
+    return tuple(reasons)
+
+
+def doubt_inversions(analysis: Analysis) -> Reasons:
+    """Why inversions on either lock may be missing."""
+    reasons = [*doubt_mmap_inversions(analysis), *doubt_vma_waits(analysis)]
+    if not reasons and (analysis["inversions"]["quality"] != EXACT).any():
+        reasons.append("the end of an inversion, or a priority in it, is not known")
+    return tuple(dict.fromkeys(reasons))
+
+
+def app_tids(analysis: Analysis, role: str | None = None) -> pd.Series:
+    """Threads of the app that was asked for, or of every process; of one role, or all."""
+    threads = analysis["thread_roles"]
+    mine = threads["process"] == analysis.process if analysis.process else threads["role"] >= 0
+    return threads.loc[mine if role is None else mine & (threads["role"] == ROLES.index(role)), "tid"]

@@ -10,6 +10,8 @@ from android_suite.tables.derived import EXACT, HOW, MMAP_LOCK, ROLES, UNKNOWN
 _UNKNOWN_HOW = HOW.index("unknown")
 _ENABLE = {
     "sched": "sched events were not recorded; enable events/sched/sched_switch and events/sched/sched_waking",
+    "waking": "wake-ups were not recorded; enable events/sched/sched_waking",
+    "blocked_reason": "callers of sleeps were not recorded; enable events/sched/sched_blocked_reason",
     "mmap_lock": "mmap_lock events were not recorded; enable events/mmap_lock",
 }
 _THREADS = {
@@ -39,7 +41,7 @@ def say_absent(analysis: Analysis, role: str | None = None) -> Reasons:
         return ()
     whose = f"of {analysis.process} " if analysis.process else ""
     untold = "; set the trace option record-tgid, which tells the process of each thread"
-    return (f"no {_THREADS[role]} {whose}is in the trace{untold if (threads['tgid'] < 0).any() else ''}",)
+    return (f"no {_THREADS[role]} {whose}is in the trace{untold if ((threads['tgid'] < 0) & (threads['tid'] > 0)).any() else ''}",)
 
 
 def doubt_blind(analysis: Analysis) -> Reasons:

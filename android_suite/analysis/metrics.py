@@ -65,7 +65,7 @@ def _locks(analysis: Analysis) -> Iterator[_Value]:
     tids = app_tids(analysis, "ui")
     own = analysis["vma_waits"]
     own = own[own["tid"].isin(tids) & (own["quality"] != UNKNOWN)]
-    missing = say_absent(analysis, "ui") or (() if len(own) else say_missing(analysis, "sched", "mmap_lock"))
+    missing = (() if len(own) else say_missing(analysis, "sched", "mmap_lock")) or say_absent(analysis, "ui")
     total = None if missing else float((own["end_ns"] - own["start_ns"]).sum()) / 1e6
     yield _Value("vmaLockWaitMs_ui", total, doubt_vma_waits(analysis, "ui"), missing)
 

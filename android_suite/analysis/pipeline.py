@@ -22,9 +22,11 @@ from android_suite.analysis.locks.vma_lock import measure_vma_waits, without_vma
 from android_suite.analysis.loss import Losses
 from android_suite.analysis.madvise import measure_madvise
 from android_suite.analysis.sched import Timeline, measure_thread_states
+from android_suite.analysis.scheduling import measure_scheduling, measure_uninterruptible_sleeps
 from android_suite.analysis.sleeps import measure_sleeps
 from android_suite.analysis.slices import measure_slices
 from android_suite.analysis.threads import list_namespaced, list_reused, measure_threads
+from android_suite.analysis.wakeups import measure_wakeups, pick_wakes
 from android_suite.tables import events
 from android_suite.tables.derived import (
     COUNTERS,
@@ -38,11 +40,14 @@ from android_suite.tables.derived import (
     LOCK_WAITS,
     MADVISE,
     OTHER_WAITS,
+    SCHEDULING,
     SLICES,
     SYSCALL_CALLS,
     THREAD_ROLES,
     THREAD_STATES,
+    UNINTERRUPTIBLE_SLEEPS,
     VMA_WAITS,
+    WAKEUPS,
 )
 from android_suite.tables.evidence import FRAME_GAPS
 from android_suite.tables.schema import make_frame
@@ -81,8 +86,8 @@ class Analysis:
         source: the trace.
         process: the app asked for; None for all.
         blind_ns: time in which events of some CPU are missing.
-        recorded: which of sched, mmap_lock, contention, syscall the trace recorded at all; frames where SurfaceFlinger
-            or hwui told of them.
+        recorded: which of sched, waking, blocked_reason, mmap_lock, contention, syscall the trace recorded at all;
+            frames where SurfaceFlinger or hwui told of them.
         tables: by table name, every table of tables.derived but thread_states; and frame_gaps.
         timeline: thread_states.
         notes: what a reader of the numbers must know.
@@ -122,6 +127,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
     trace = _drop(trace, "sched_switch", "seq", "prev_prio", "prev_state", "next_prio")  # the timeline has them
     wakes = trace["sched_wake"]
     sleeps = measure_sleeps(timeline, wakes)
+    drawing = pick_wakes(trace, evidence.framestats)
     trace = replace(trace, tables={**trace.tables, "sched_wake": wakes[wakes["kind"] == _WAKEUP_NEW]})
     del wakes
     locks = measure_mmap_lock(trace, timeline, losses)
@@ -153,7 +159,9 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
         recorded=recorded,
         timeline=timeline,
         tables={
-            THREAD_ROLES.name: threads, LOCK_WAITS.name: locks.waits, LOCK_HOLDS.name: locks.holds,
+            THREAD_ROLES.name: threads, SCHEDULING.name: measure_scheduling(timeline),
+            UNINTERRUPTIBLE_SLEEPS.name: measure_uninterruptible_sleeps(sleeps, trace["blocked_reason"]),
+            WAKEUPS.name: measure_wakeups(timeline, drawing, threads), LOCK_WAITS.name: locks.waits, LOCK_HOLDS.name: locks.holds,
             VMA_WAITS.name: vma_waits,
             OTHER_WAITS.name: other, SYSCALL_CALLS.name: locks.calls, MADVISE.name: madvise,
             LOCK_BLOCKERS.name: blockers, INVERSIONS.name: inversions, INTRUDERS.name: intruders,
@@ -191,6 +199,8 @@ def _frames(
 
 _KINDS = {
     "sched": ("sched_switch", "sched:sched_switch"),
+    "waking": ("sched_wake", "sched:sched_waking"),
+    "blocked_reason": ("blocked_reason", "sched:sched_blocked_reason"),
     "mmap_lock": ("mmap_lock", "mmap_lock:mmap_lock_start_locking"),
     "contention": ("contention", "lock:contention_begin"),
     "syscall": ("syscall", "raw_syscalls:sys_enter"),

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from android_suite.analysis.doubts import doubt_inversions, doubt_vma_waits
+from android_suite.analysis.late_frames import list_late_frames
 from android_suite.analysis.metrics import (
     frames_of_app,
     list_metrics,
     sees_frames,
 )
+from android_suite.analysis.names import Threads, of_process
 from android_suite.analysis.pipeline import Analysis
+from android_suite.analysis.sched_summary import summarize_scheduling
 from android_suite.model.analysis import (
     AnalysisSummary,
     BlockerSummary,
@@ -41,7 +44,6 @@ from android_suite.tables.derived import (
     PATHS,
     QUALITIES,
     REASONS,
-    ROLES,
     SPLIT_CAUSES,
     STATES,
     UNKNOWN,
@@ -80,6 +82,7 @@ def summarize(analysis: Analysis) -> AnalysisSummary:
         frames=_frames(analysis),
         launches=tuple(_launches(analysis)),
         gc=tuple(_gc(analysis)),
+        scheduling=summarize_scheduling(analysis),
         metrics=tuple(list_metrics(analysis)),
     )
 
@@ -90,42 +93,12 @@ def summarize_analysis(analysis: Analysis) -> dict[str, Any]:
     return plain
 
 
-def of_process(analysis: Analysis, frame: pd.DataFrame, tid: str = "tid") -> pd.DataFrame:
-    """The rows whose thread belongs to the app that was asked for; all where none was."""
-    if analysis.process is None:
-        return frame
-    threads = analysis["thread_roles"]
-    return frame[frame[tid].isin(threads.loc[threads["process"] == analysis.process, "tid"])]
-
-
-class _Who(TypedDict):
-    """The fields of a ``ThreadSummary``, which the row of a thread has, too."""
-
-    process: str | None
-    role: str
-    thread: str
-    tid: int
-
-
-def _threads(analysis: Analysis) -> dict[int, _Who]:
-    table = analysis["thread_roles"]
-    columns = (table[c].tolist() for c in ("tid", "comm", "process", "role"))
-    return {
-        tid: {"process": process or None, "role": ROLES[role], "thread": comm, "tid": tid}
-        for tid, comm, process, role in zip(*columns, strict=True)
-    }
-
-
-def _nobody(tid: int) -> _Who:
-    return {"process": None, "role": "other", "thread": str(tid), "tid": tid}
-
-
 def _groups(table: pd.DataFrame, by: str | list[str]) -> Iterator[tuple[Any, pd.DataFrame]]:
     yield from table.groupby(by)
 
 
 def _madvise(analysis: Analysis) -> list[MadviseSummary]:
-    who, rows = _threads(analysis), []
+    who, rows = Threads.of(analysis), []
     table = of_process(analysis, analysis["madvise"])
     if analysis.process is not None:
         table = pd.concat([table, _remote_calls(analysis)], ignore_index=True)
@@ -134,7 +107,7 @@ def _madvise(analysis: Analysis) -> list[MadviseSummary]:
         reason = np.bincount(calls["reason"], minlength=len(REASONS))
         rows.append(
             MadviseSummary(
-                **who.get(int(tid), _nobody(int(tid))),
+                **who.describe(int(tid)),
                 calls=len(calls),
                 **{name: int(path[i]) for i, name in enumerate(PATHS)},
                 bytes=int(calls["bytes"].sum()),
@@ -166,7 +139,7 @@ def _mmap_locks(analysis: Analysis) -> list[LockSummary]:
     split = {key: _wait_split(own) for key, own in _groups(trusted, ["tid", "write"])}
     doubt = waits["quality"].groupby([waits["tid"], waits["write"]]).max()
     unsure = holds["how"].eq(2).groupby([holds["tid"], holds["write"]]).any()
-    who, rows = _threads(analysis), []
+    who, rows = Threads.of(analysis), []
     for key in sorted({*wait.index, *hold.index}):
         tid, write = int(key[0]), bool(key[1])
         count, total, longest = (int(v) for v in wait.loc[key]) if key in wait.index else (0, 0, 0)
@@ -174,7 +147,7 @@ def _mmap_locks(analysis: Analysis) -> list[LockSummary]:
         exact = not analysis.blind_ns and not int(doubt.get(key, 0)) and not bool(unsure.get(key, False))
         rows.append(
             LockSummary(
-                **who.get(tid, _nobody(tid)),
+                **who.describe(tid),
                 mode="write" if write else "read",
                 waits=count,
                 wait_total_ns=total,
@@ -203,13 +176,13 @@ def _vma_locks(analysis: Analysis) -> list[LockSummary]:
     waits = of_process(analysis, analysis["vma_waits"])
     waits = waits.assign(ns=waits["end_ns"] - waits["start_ns"])
     exact = not doubt_vma_waits(analysis)
-    who, rows = _threads(analysis), []
+    who, rows = Threads.of(analysis), []
     for tid, own in _groups(waits, "tid"):
         known = own[own["quality"] != UNKNOWN]
         rows.append(
             LockSummary(
                 lock="vma_lock",
-                **who.get(int(tid), _nobody(int(tid))),
+                **who.describe(int(tid)),
                 mode="write",
                 waits=len(known),
                 wait_total_ns=int(known["ns"].sum()),
@@ -235,7 +208,7 @@ def _blockers(analysis: Analysis) -> list[BlockerSummary]:
     total = each.groupby(names).agg(["size", "sum", "max"]).sort_values("sum", ascending=False, kind="stable")
     turned = of_process(analysis, analysis["inversions"], "waiter_tid")
     inverted = (turned["end_ns"] - turned["start_ns"]).groupby([turned[name] for name in names]).sum()
-    known, who = {"sched", "mmap_lock"} <= analysis.recorded, _threads(analysis)
+    known, who = {"sched", "mmap_lock"} <= analysis.recorded, Threads.of(analysis)
     rows = []
     for key, (count, ns, longest) in zip(total.index, total.to_numpy().tolist(), strict=True):
         lock, waiter, holder_lock, holder, operation, kind = key
@@ -243,8 +216,8 @@ def _blockers(analysis: Analysis) -> list[BlockerSummary]:
             BlockerSummary(
                 lock=LOCKS[lock],
                 holder_lock=LOCKS[holder_lock],
-                waiter=ThreadSummary(**who.get(int(waiter), _nobody(int(waiter)))),
-                holder=ThreadSummary(**who.get(int(holder), _nobody(int(holder)))),
+                waiter=ThreadSummary(**who.describe(int(waiter))),
+                holder=ThreadSummary(**who.describe(int(holder))),
                 operation=operation,
                 kind=INVERSION_KINDS[kind],
                 waits=count,
@@ -270,12 +243,12 @@ def _hold_times(holds: pd.DataFrame) -> pd.DataFrame:
 def _other_waits(analysis: Analysis) -> list[OtherWaitSummary]:
     table = of_process(analysis, analysis["other_waits"])
     table = table[table["quality"] != UNKNOWN].assign(ns=lambda t: t["end_ns"] - t["start_ns"])
-    who, rows = _threads(analysis), []
+    who, rows = Threads.of(analysis), []
     names = ("contention", "blocked_reason")
     for (tid, kind, evidence), group in _groups(table, ["tid", "kind", "evidence"]):
         rows.append(
             OtherWaitSummary(
-                **who.get(int(tid), _nobody(int(tid))),
+                **who.describe(int(tid)),
                 lock=kind,
                 evidence=names[int(evidence) - 1],
                 waits=len(group),
@@ -306,10 +279,10 @@ def _inversions(analysis: Analysis) -> InversionSummary:
 
 def _chain(analysis: Analysis, row: int, *, drawn: bool) -> ChainSummary:
     one: Any = analysis["inversions"].loc[row]
-    who = _threads(analysis)
+    who = Threads.of(analysis)
 
     def thread(tid: int, prio: int | None = None) -> RankedThread:
-        return RankedThread(**who.get(tid, _nobody(tid)), prio=prio)
+        return RankedThread(**who.describe(tid), prio=prio)
 
     intruders = analysis["intruders"]
     ran = intruders[intruders["inversion"] == row]
@@ -330,7 +303,7 @@ def _chain(analysis: Analysis, row: int, *, drawn: bool) -> ChainSummary:
         holders=int(one["holders"]),
         quality=QUALITIES[one["quality"]],
         intruders=tuple(
-            Intruder(**who.get(tid, _nobody(tid)), ran_ns=ns)
+            Intruder(**who.describe(tid), ran_ns=ns)
             for tid, ns in zip(ran["tid"].tolist(), ran["ran_ns"].tolist(), strict=True)
         ),
         holder_segments=tuple(_holder_segments(analysis, int(one["holder_tid"]), start, end)) if drawn else None,
@@ -371,6 +344,7 @@ def _frames(analysis: Analysis) -> FrameSummary:
         source=str(table["source"].iloc[0]),
         worst_ms=float(overrun.max()) if len(known) else None,
         late_time_ns={side: {c: int(late[f"{side}_{c}_ns"].sum()) for c in SPLIT_CAUSES} for side in ("ui", "render")},
+        worst=tuple(list_late_frames(analysis)),
     )
 
 
@@ -397,7 +371,7 @@ def _launches(analysis: Analysis) -> list[LaunchSummary]:
 
 def _gc(analysis: Analysis) -> list[GcSummary]:
     """One row a process, collector and cause."""
-    who, rows = _threads(analysis), []
+    who, rows = Threads.of(analysis), []
     table = of_process(analysis, analysis["gc_cycles"])
     table = table.assign(ns=table["end_ns"] - table["start_ns"])
     for (tid, collector, cause), group in _groups(table, ["tid", "collector", "cause"]):
@@ -405,7 +379,7 @@ def _gc(analysis: Analysis) -> list[GcSummary]:
         sums = ("running_ns", "runnable_ns", "lock_wait_ns", "madvise_calls", "madvise_bytes")
         rows.append(
             GcSummary(
-                **who.get(int(tid), _nobody(int(tid))),
+                **who.describe(int(tid)),
                 collector=collector,
                 cause=cause or None,
                 cycles=len(group),

@@ -190,8 +190,43 @@ class Percentiles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waker(ThreadSummary):
+    """Who woke a thread of a frame (``woken``: ui or render), how often, and how long that thread had slept in the frame.
+
+    It is the thread in whose context the waking was; an interrupt may have borrowed it. tid 0 is an idle CPU.
+    """
+
+    woken: str
+    wakes: int
+    slept_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateFrame:
+    """One frame that missed its deadline: when, whose, what its threads spent the time on, and who woke them."""
+
+    start_ns: int
+    duration_ns: int
+    overrun_ms: float
+    process: str | None = None
+    layer: str | None = None
+    frame_id: int | None = None
+    jank_type: str | None = None
+    quality: Quality = "unknown"
+    inverted_ns: int | None = None
+    from_inversion: bool | None = None
+    waited_for: str | None = None  # whose lock the UI thread waited for longest
+    ui_ns: Mapping[str, int] | None = None  # cause to time; causes that took none are left out
+    render_ns: Mapping[str, int] | None = None
+    woken_by: tuple[Waker, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FrameSummary:
-    """Frames of the app. ``overrun_ms`` and ``worst_ms``: end minus deadline. ``late_time_ns``: thread, cause, time."""
+    """Frames of the app. ``overrun_ms`` and ``worst_ms``: end minus deadline. ``late_time_ns``: thread, cause, time.
+
+    ``worst``: the frames that were latest.
+    """
 
     count: int | None = None
     janky: int | None = None
@@ -201,6 +236,40 @@ class FrameSummary:
     source: str | None = None
     worst_ms: float | None = None
     late_time_ns: Mapping[str, Mapping[str, int]] | None = None
+    worst: tuple[LateFrame, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadScheduling(ThreadSummary):
+    """What the scheduler did with one thread. A delay: ready to run, and waiting for a CPU."""
+
+    running_ns: int
+    delays: int
+    delay_ns: int
+    delay_max_ns: int
+    preempted_ns: int  # part of delay_ns
+    uninterruptible_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SleepSummary(ThreadSummary):
+    """Uninterruptible sleeps of one thread in one kernel function; ``caller`` is None where no event told it."""
+
+    caller: str | None = None
+    io_wait: bool | None = None
+    sleeps: int
+    total_ns: int
+    longest_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulingSummary:
+    """The scheduler's part: threads by their delays, and uninterruptible sleep by caller. ``reason``: why it is not exact."""
+
+    threads: tuple[ThreadScheduling, ...] = ()
+    uninterruptible: tuple[SleepSummary, ...] = ()
+    quality: Quality = "unknown"
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +334,7 @@ class AnalysisSummary:
     frames: FrameSummary = field(default_factory=FrameSummary)
     launches: tuple[LaunchSummary, ...] = ()
     gc: tuple[GcSummary, ...] = ()
+    scheduling: SchedulingSummary = field(default_factory=SchedulingSummary)
     metrics: tuple[MetricValue, ...] = ()
 
 

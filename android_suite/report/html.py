@@ -15,6 +15,14 @@ from android_suite.model.analysis import AnalyzedRun, FrameSummary
 from android_suite.model.comparison import Comparison, MadvisePaths, MetricComparison
 from android_suite.model.verdict import Verdict
 from android_suite.report import charts, phrases
+from android_suite.report.analysis_texts import (
+    WAKER_NOTE,
+    collect_shortfalls,
+    describe_late_frame,
+    is_sched_only,
+    list_known,
+    name_sleep,
+)
 from android_suite.report.chains import Chain, list_chains, name_thread
 from android_suite.report.digest import digest_comparison, explain_p, find_common_reason, measured, rank_metrics
 from android_suite.report.interval import draw_interval
@@ -81,6 +89,7 @@ def render_html(model: ReportModel) -> str:
         "counters": collect_counters(model.runs),
         "names": {id(run): _name_run(run) for run in model.runs},
         "chains": _chains(model.runs),
+        "waker_note": WAKER_NOTE,
         "style": Markup(_read("report.css")),
     }
     if comparison is not None:
@@ -282,6 +291,11 @@ def _environment() -> jinja2.Environment:
         "thread": name_thread,
         "picture": draw_chain,
         "times": _explain_times,
+        "known": list_known,
+        "shortfalls": collect_shortfalls,
+        "late_frame": describe_late_frame,
+        "sched_only": is_sched_only,
+        "sleep": name_sleep,
     }
     environment.filters.update(filters)
     return environment

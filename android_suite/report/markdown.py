@@ -5,9 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from android_suite.model.analysis import AnalysisSummary, BlockerSummary
+from android_suite.model.analysis import AnalysisSummary, BlockerSummary, LateFrame, SchedulingSummary
 from android_suite.model.comparison import Comparison, MadvisePaths, MetricComparison
 from android_suite.model.verdict import GateOutcome, Verdict
+from android_suite.report.analysis_texts import (
+    collect_shortfalls,
+    describe_late_frame,
+    is_sched_only,
+    list_known,
+    name_sleep,
+)
 from android_suite.report.chains import name_thread
 from android_suite.report.digest import digest_comparison, explain_p, rank_metrics
 from android_suite.report.model import ReportModel
@@ -29,6 +36,7 @@ from android_suite.report.summary import (
 )
 
 BLOCKERS = 8  # pairs of threads; the HTML report has more
+LATE, DELAYED = 5, 10  # late frames, threads that waited for a CPU
 LONGEST = 60_000  # characters; code hosts cut comments at 65,536
 SIGNS = {Verdict.BETTER: "✅", Verdict.WORSE: "❌", Verdict.SAME: "➖", Verdict.UNDECIDED: "❔"}
 _ACTIVE = re.compile(r"([\\`*_{}\[\]()#+!|<>~@&$-])")
@@ -135,22 +143,63 @@ def _metrics(metrics: list[MetricComparison]) -> Iterator[str]:
 
 
 def _analysis(analysis: AnalysisSummary) -> Iterator[str]:
+    for note in analysis.source.notes:
+        yield f"> {escape(note)}"
+        yield ""
     paths = MadvisePaths.add_up([analysis])
-    yield (
-        f"HeapTaskDaemon: {format_number(paths.per_vma)} calls per-VMA, {format_number(paths.mmap_lock)} on mmap_lock, "
-        f"{format_number(paths.unknown)} unknown, {format_bytes(paths.bytes)}."
-    )
+    if paths.calls:
+        yield (
+            f"HeapTaskDaemon: {format_number(paths.per_vma)} calls per-VMA, {format_number(paths.mmap_lock)} on mmap_lock, "
+            f"{format_number(paths.unknown)} unknown, {format_bytes(paths.bytes)}."
+        )
     inversions = analysis.inversions
-    yield (
-        f"Inversions: {format_number(inversions.count)}, {format_ms(inversions.total_ns)} in total, "
-        f"longest {format_ms(inversions.longest_ns)}."
-    )
+    if inversions.count is not None:
+        yield (
+            f"Inversions: {format_number(inversions.count)}, {format_ms(inversions.total_ns)} in total, "
+            f"longest {format_ms(inversions.longest_ns)}."
+        )
     yield ""
     yield from _blockers(analysis.blockers)
-    yield "| metric | value | quality |"
-    yield "| :-- | --: | :-- |"
-    for metric in analysis.metrics:
-        yield f"| {escape(metric.name)} | {format_value(metric.value, metric.unit)} | {escape(metric.quality)} |"
+    yield from _late_frames(analysis.frames.worst)
+    if is_sched_only(analysis):
+        yield from _scheduling(analysis.scheduling)
+    if known := list_known(analysis.metrics):
+        yield "| metric | value | quality |"
+        yield "| :-- | --: | :-- |"
+        for metric in known:
+            yield f"| {escape(metric.name)} | {format_value(metric.value, metric.unit)} | {escape(metric.quality)} |"
+        yield ""
+    yield from (f"- {escape(shortfall.sentence)}" for shortfall in collect_shortfalls(analysis.metrics))
+
+
+def _late_frames(frames: Sequence[LateFrame]) -> Iterator[str]:
+    if not frames:
+        return
+    yield "| late frame at | process | past its deadline | took | spent on | woken |"
+    yield "| --: | :-- | --: | --: | :-- | :-- |"
+    for frame in frames[:LATE]:
+        texts = describe_late_frame(frame)
+        words = (escape(text) for text in (texts.spent, texts.woken))
+        yield f"| {texts.when} | {escape(texts.process)} | {texts.late} | {texts.took} | {' | '.join(words)} |"
+    yield ""
+
+
+def _scheduling(scheduling: SchedulingSummary) -> Iterator[str]:
+    if scheduling.threads:
+        yield "| thread | process | ran | delays | delayed | longest | D sleep |"
+        yield "| :-- | :-- | --: | --: | --: | --: | --: |"
+        for row in scheduling.threads[:DELAYED]:
+            times = (row.delay_ns, row.delay_max_ns, row.uninterruptible_ns)
+            cells = [escape(name_thread(row)), escape(row.process or "?"), format_ms(row.running_ns)]
+            yield f"| {' | '.join([*cells, format_number(row.delays), *map(format_ms, times)])} |"
+        yield ""
+    if scheduling.uninterruptible:
+        yield "| uninterruptible sleep of | in | sleeps | total | longest |"
+        yield "| :-- | :-- | --: | --: | --: |"
+        for each in scheduling.uninterruptible[:DELAYED]:
+            cells = [escape(name_thread(each)), escape(name_sleep(each)), format_number(each.sleeps)]
+            yield f"| {' | '.join([*cells, format_ms(each.total_ns), format_ms(each.longest_ns)])} |"
+        yield ""
 
 
 def _blockers(rows: Sequence[BlockerSummary]) -> Iterator[str]:

@@ -18,6 +18,13 @@ from android_suite.model.analysis import (
     OtherWaitSummary,
 )
 from android_suite.model.comparison import MadvisePaths
+from android_suite.report.analysis_texts import (
+    WAKER_NOTE,
+    collect_shortfalls,
+    describe_late_frame,
+    is_sched_only,
+    list_known,
+)
 from android_suite.report.chains import list_chains, name_thread
 from android_suite.report.phrases import (
     explain_times,
@@ -28,9 +35,17 @@ from android_suite.report.phrases import (
     show_foreign,
 )
 from android_suite.report.summary import PathRow
+from android_suite.report.terminal_scheduling import print_scheduling
 from android_suite.report.terminal_tables import make_table, print_paths
 
-PAIRS, CHAINS, OTHERS, LAUNCHES, CYCLES = 8, 3, 5, 12, 6  # rows of each; the JSON has more, the tables have all
+PAIRS, CHAINS, OTHERS, LATE, LAUNCHES, CYCLES = (
+    8,
+    3,
+    5,
+    5,
+    12,
+    6,
+)  # rows of each; the JSON has more, the tables have all
 
 
 def print_analysis(run: AnalyzedRun, console: Console) -> None:
@@ -53,6 +68,8 @@ def print_analysis(run: AnalyzedRun, console: Console) -> None:
     _print_inversions(run.name, analysis, console)
     _print_other_waits(analysis.other_waits, console)
     _print_frames(analysis.frames, console)
+    if is_sched_only(analysis):
+        print_scheduling(analysis, console)
     _print_launches(analysis.launches, console)
     _print_cycles(analysis.gc, console)
     _print_metrics(analysis.metrics, console)
@@ -157,6 +174,25 @@ def _print_frames(frames: FrameSummary, console: Console) -> None:
         if spent:
             told = ", ".join(f"{cause.replace('_', ' ')} {format_ms(ns)}" for ns, cause in spent)
             console.print(Text(show_foreign(f"- what the {side} thread of late frames spent its time on: {told}")))
+    _print_late_frames(frames, console)
+
+
+def _print_late_frames(frames: FrameSummary, console: Console) -> None:
+    if not frames.worst:
+        return
+    table = make_table(
+        "The latest frames",
+        ("at", "right"), ("process", "left"), ("past deadline", "right"), ("took", "right"), ("spent on", "left"),
+        ("woken", "left"),
+    )  # fmt: skip
+    for frame in frames.worst[:LATE]:
+        texts = describe_late_frame(frame)
+        table.add_row(
+            texts.when, Text(texts.process), texts.late, texts.took, Text(texts.spent), Text(texts.woken)
+        )  # fmt: skip
+    console.print(table)
+    console.print(Text(WAKER_NOTE, style="dim"))
+    _print_rest((frames.late or 0) - LATE, "late frames", console)
 
 
 def _print_launches(rows: Sequence[LaunchSummary], console: Console) -> None:
@@ -200,10 +236,15 @@ def _print_cycles(rows: Sequence[GcSummary], console: Console) -> None:
 def _print_metrics(metrics: Sequence[MetricValue], console: Console) -> None:
     if not metrics:
         return
-    table = make_table("Metrics", ("metric", "left"), ("value", "right"), ("quality", "left"))
-    for metric in metrics:
-        table.add_row(Text(show_foreign(metric.name)), format_value(metric.value, metric.unit), Text(metric.quality))
-    console.print(table)
+    known = list_known(metrics)
+    if known:
+        table = make_table("Metrics", ("metric", "left"), ("value", "right"), ("quality", "left"))
+        for metric in known:
+            quality = Text(metric.quality)
+            table.add_row(Text(show_foreign(metric.name)), format_value(metric.value, metric.unit), quality)
+        console.print(table)
+    for shortfall in collect_shortfalls(metrics):
+        console.print(Text(f"- {shortfall.sentence}"))
 
 
 def _print_rest(count: int, what: str, console: Console) -> None:

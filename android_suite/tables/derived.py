@@ -69,6 +69,45 @@ THREAD_STATES = Table(
         Column("prio", "int32", "", "kernel priority, lower is stronger"),
     ),
 )  # fmt: skip
+SCHEDULING = Table(
+    "scheduling",
+    "One row a thread that sched events show: what the scheduler did with it, over the whole trace.",
+    (
+        _TID,
+        Column("running_ns", "int64", "ns", "it ran"),
+        Column("delays", "int64", "", "times it was ready and waited for a CPU, after a waking or a preemption"),
+        Column("delay_ns", "int64", "ns", "how long in all"),
+        Column("delay_max_ns", "int64", "ns", "the longest"),
+        Column("preempted_ns", "int64", "ns", "part of delay_ns after a preemption"),
+        Column("sleeping_ns", "int64", "ns", "interruptible sleep (S)"),
+        Column("uninterruptible_ns", "int64", "ns", "uninterruptible sleep (D)"),
+    ),
+)
+UNINTERRUPTIBLE_SLEEPS = Table(
+    "uninterruptible_sleeps",
+    "One row a sleep in state D, with its caller where sched_blocked_reason was recorded.",
+    (
+        _TID,
+        Column("start_ns", "int64", "ns", "switch-out"),
+        Column("end_ns", "int64", "ns", "waking; the end of what is known where none was seen"),
+        Column("runnable_ns", "int64", "ns", "from the waking to the CPU"),
+        Column("waker_tid", "int32", "", "thread in whose context it was woken; 0 an idle CPU (an interrupt), -1 not seen"),
+        Column("told", "bool", "", "sched_blocked_reason told of it"),
+        Column("io_wait", "bool", "", "it waited for I/O; False where not told"),
+        Column("caller", "str", "", "kernel function that blocked: symbol+offset or an address; empty where not told"),
+    ),
+)  # fmt: skip
+WAKEUPS = Table(
+    "wakeups",
+    "One row a sleep of a UI or render thread that a recorded wake-up ended.",
+    (
+        _TID,
+        Column("start_ns", "int64", "ns", "switch-out"),
+        Column("end_ns", "int64", "ns", "waking"),
+        Column("waker_tid", "int32", "", "thread in whose context it was woken (an interrupt borrows one); 0 an idle CPU"),
+        Column("uninterruptible", "bool", "", "the sleep was in state D"),
+    ),
+)  # fmt: skip
 LOCK_WAITS = Table(
     "lock_waits",
     "One row a wait for mmap_lock: start_locking to acquire_returned.",
@@ -301,6 +340,7 @@ GC_CYCLES = Table(
 )  # fmt: skip
 
 DERIVED_TABLES = (
-    THREAD_ROLES, THREAD_STATES, LOCK_WAITS, LOCK_HOLDS, VMA_WAITS, OTHER_WAITS, SYSCALL_CALLS, MADVISE, LOCK_BLOCKERS,
+    THREAD_ROLES, THREAD_STATES, SCHEDULING, UNINTERRUPTIBLE_SLEEPS, WAKEUPS,
+    LOCK_WAITS, LOCK_HOLDS, VMA_WAITS, OTHER_WAITS, SYSCALL_CALLS, MADVISE, LOCK_BLOCKERS,
     INVERSIONS, INTRUDERS, SLICES, COUNTERS, FRAMES, LAUNCHES, GC_CYCLES,
 )  # fmt: skip

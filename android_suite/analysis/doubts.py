@@ -40,8 +40,9 @@ def say_absent(analysis: Analysis, role: str | None = None) -> Reasons:
     if mine.any():
         return ()
     whose = f"of {analysis.process} " if analysis.process else ""
-    untold = "; set the trace option record-tgid, which tells the process of each thread"
-    return (f"no {_THREADS[role]} {whose}is in the trace{untold if ((threads['tgid'] < 0) & (threads['tid'] > 0)).any() else ''}",)
+    untold = ((threads["tgid"] < 0) & (threads["tid"] > 0)).any()
+    hint = "; set the trace option record-tgid, which tells the process of each thread" if untold else ""
+    return (f"no {_THREADS[role]} {whose}is in the trace{hint}",)
 
 
 def doubt_blind(analysis: Analysis) -> Reasons:

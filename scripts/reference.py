@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -82,7 +83,12 @@ def _metric(metric: Metric) -> tuple[str, ...]:
 
 def _render_table(table: Table) -> list[str]:
     rows = ((f"`{c.name}`", c.dtype, c.unit, c.doc) for c in table.columns)
-    return [f"### {table.name}", table.doc, "", *_render_grid(("column", "dtype", "unit", "meaning"), rows)]
+    return [
+        f"### {table.name}",
+        *textwrap.wrap(table.doc, 116),
+        "",
+        *_render_grid(("column", "dtype", "unit", "meaning"), rows),
+    ]
 
 
 def _render_grid(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:

@@ -1,1 +1,1 @@
-"""Declared tables: name, dtype, unit, one line a column."""
+"""Declared tables: name, dtype, unit, one line per column."""

@@ -49,7 +49,7 @@ _HOLD = Column(
 
 THREAD_ROLES = Table(
     "thread_roles",
-    "One row a thread: its process and its role there.",
+    "One row per thread: its process and its role there.",
     (
         _TID,
         Column("tgid", "int32", "", "process; -1 where unknown"),
@@ -61,7 +61,7 @@ THREAD_ROLES = Table(
 )
 THREAD_STATES = Table(
     "thread_states",
-    "One row a stretch of constant state, priority and CPU of a thread; a gap between two rows of a thread is unknown.",
+    "One row per stretch of constant state, priority and CPU of a thread; a gap between two rows of a thread is unknown.",
     (
         _TID, _START, _END, _index("state", STATES),
         Column("preempted", "bool", "", "runnable because it was preempted, not because it was woken"),
@@ -110,7 +110,7 @@ WAKEUPS = Table(
 )  # fmt: skip
 LOCK_WAITS = Table(
     "lock_waits",
-    "One row a wait for mmap_lock: start_locking to acquire_returned.",
+    "One row per wait for mmap_lock: start_locking to acquire_returned.",
     (
         _TID, _MM, _WRITE, _START, _END,
         Column("start_seq", "int64", "", "seq of start_locking"),
@@ -127,7 +127,7 @@ LOCK_WAITS = Table(
 )  # fmt: skip
 LOCK_HOLDS = Table(
     "lock_holds",
-    "One row a hold of mmap_lock: successful acquire_returned to released.",
+    "One row per hold of mmap_lock: successful acquire_returned to released.",
     (
         _TID, _MM, _WRITE, _START, _END,
         Column("start_seq", "int64", "", "seq of acquire_returned; -1 where cut"),
@@ -141,7 +141,7 @@ LOCK_HOLDS = Table(
 )  # fmt: skip
 VMA_WAITS = Table(
     "vma_waits",
-    "One row a sleep (state D) of a writer of a VMA: it holds mmap_lock for write and waits until the VMA's readers are gone. "
+    "One row per sleep (state D) of a writer of a VMA: it holds mmap_lock for write and waits until the VMA's readers are gone. "
     "A sleep in such a hold that may have been for anything else is there, too, with evidence and quality unknown.",
     (
         _TID, _MM,
@@ -159,7 +159,7 @@ VMA_WAITS = Table(
 )  # fmt: skip
 OTHER_WAITS = Table(
     "other_waits",
-    "One row a wait for a lock that lock_waits and vma_waits do not have: weaker evidence, which names no holder.",
+    "One row per wait for a lock that lock_waits and vma_waits do not have: weaker evidence, which names no holder.",
     (
         _TID,
         Column("lock_addr", "uint64", "", "address; 0 where unknown"),
@@ -172,7 +172,7 @@ OTHER_WAITS = Table(
 )  # fmt: skip
 SYSCALL_CALLS = Table(
     "syscall_calls",
-    "One row a system call, entry joined to exit.",
+    "One row per system call, entry joined to exit.",
     (
         _TID,
         Column("call", "int32", "", "index into events.SYSCALLS"),
@@ -190,7 +190,7 @@ SYSCALL_CALLS = Table(
 )  # fmt: skip
 MADVISE = Table(
     "madvise",
-    "One row a madvise or process_madvise call.",
+    "One row per madvise or process_madvise call.",
     (
         _TID, _START, _END,
         Column("remote_call", "bool", "", "process_madvise"),
@@ -205,7 +205,7 @@ MADVISE = Table(
 )  # fmt: skip
 LOCK_BLOCKERS = Table(
     "lock_blockers",
-    "Who waited for whom: one row a stretch of a wait for a lock in which another thread kept it waiting, "
+    "Who waited for whom: one row per stretch of a wait for a lock in which another thread kept it waiting, "
     "whatever their priorities. Several holders at once are several rows. Where events were lost some may be missing.",
     (
         _START, _END, _LOCK, _WAIT, _HOLDER_LOCK, _HOLD,
@@ -243,7 +243,7 @@ INVERSIONS = Table(
 )  # fmt: skip
 INTRUDERS = Table(
     "intruders",
-    "One row a thread that ran on the blamed holder's CPU while that holder was runnable.",
+    "One row per thread that ran on the blamed holder's CPU while that holder was runnable.",
     (
         Column("inversion", "int64", "", "row of inversions"),
         _TID,
@@ -252,7 +252,7 @@ INTRUDERS = Table(
 )
 SLICES = Table(
     "slices",
-    "One row a slice of trace_marker (B/E, S/F); C counters are in counters.",
+    "One row per slice of trace_marker (B/E, S/F); C counters are in counters.",
     (
         _TID,
         Column("tgid", "int32", "", "process written in the marker; -1 none"),
@@ -264,7 +264,7 @@ SLICES = Table(
 )  # fmt: skip
 COUNTERS = Table(
     "counters",
-    "One row a counter marker (C|tgid|name|value).",
+    "One row per counter marker (C|tgid|name|value).",
     (
         _TID, Column("tgid", "int32", "", ""), Column("ts_ns", "int64", "ns", ""), Column("name", "str", "", ""),
         Column("value", "int64", "", ""),
@@ -285,7 +285,7 @@ SPLIT_CAUSES = (
 )
 FRAMES = Table(
     "frames",
-    "One row a frame of an app.",
+    "One row per frame of an app.",
     (
         Column("tgid", "int32", "", "process; -1 unknown"),
         Column("layer", "str", "", "layer or window; empty where the source has none"),
@@ -327,7 +327,7 @@ LAUNCHES = Table(
 )  # fmt: skip
 GC_CYCLES = Table(
     "gc_cycles",
-    "One row a GC cycle.",
+    "One row per GC cycle.",
     (
         _TID, Column("tgid", "int32", "", ""), _START, _END,
         Column("collector", "str", "", "concurrent copying, concurrent mark compact, ..."),

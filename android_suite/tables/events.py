@@ -38,7 +38,7 @@ def _kind(names: tuple[str, ...]) -> Column:
 
 SCHED_SWITCH = Table(
     "sched_switch",
-    "One row a sched:sched_switch.",
+    "One row per sched:sched_switch.",
     (
         _SEQ, _TS, _CPU,
         Column("prev_tid", "int32", "", "thread that leaves the CPU (0 is idle)"),
@@ -50,7 +50,7 @@ SCHED_SWITCH = Table(
 )  # fmt: skip
 SCHED_WAKE = Table(
     "sched_wake",
-    "One row a sched:sched_waking, sched_wakeup or sched_wakeup_new; tid is the waker.",
+    "One row per sched:sched_waking, sched_wakeup or sched_wakeup_new; tid is the waker.",
     (
         *_HEAD, _kind(WAKE_KINDS),
         Column("target_tid", "int32", "", "thread that is woken"),
@@ -60,7 +60,7 @@ SCHED_WAKE = Table(
 )  # fmt: skip
 MMAP_LOCK = Table(
     "mmap_lock",
-    "One row a mmap_lock:* event; both layouts (memcg_path and memcg_id) end here.",
+    "One row per mmap_lock:* event; both layouts (memcg_path and memcg_id) end here.",
     (
         *_HEAD, _kind(MMAP_LOCK_KINDS),
         Column("mm", "uint64", "", "address of the mm_struct; hashed by %p in text traces, equal within one boot all the same"),
@@ -70,7 +70,7 @@ MMAP_LOCK = Table(
 )  # fmt: skip
 CONTENTION = Table(
     "contention",
-    "One row a lock:contention_begin or contention_end.",
+    "One row per lock:contention_begin or contention_end.",
     (
         *_HEAD, _kind(CONTENTION_KINDS),
         Column("lock_addr", "uint64", "", "address of the lock"),
@@ -91,12 +91,12 @@ SYSCALL = Table(
 )  # fmt: skip
 MARKER = Table(
     "marker",
-    "One row a write to trace_marker (ftrace:print, tracing_mark_write), without its trailing newline.",
+    "One row per write to trace_marker (ftrace:print, tracing_mark_write), without its trailing newline.",
     (*_HEAD, Column("text", "str", "", "what was written, such as B|123|Choreographer#doFrame 7")),
 )
 BLOCKED_REASON = Table(
     "blocked_reason",
-    "One row a sched:sched_blocked_reason; tid is the waker's context.",
+    "One row per sched:sched_blocked_reason; tid is the waker's context.",
     (
         *_HEAD,
         Column("target_tid", "int32", "", "thread that was blocked"),
@@ -106,7 +106,7 @@ BLOCKED_REASON = Table(
 )  # fmt: skip
 PI_SETPRIO = Table(
     "pi_setprio",
-    "One row a sched:sched_pi_setprio or binder:binder_set_priority.",
+    "One row per sched:sched_pi_setprio or binder:binder_set_priority.",
     (
         *_HEAD,
         Column("target_tid", "int32", "", "thread whose priority changes"),
@@ -116,7 +116,7 @@ PI_SETPRIO = Table(
 )  # fmt: skip
 TASK = Table(
     "task",
-    "One row a sched_process_fork/exec/exit, task:task_newtask or task:task_rename.",
+    "One row per sched_process_fork/exec/exit, task:task_newtask or task:task_rename.",
     (
         *_HEAD, _kind(TASK_KINDS),
         Column("target_tid", "int32", "", "the thread that is made, ends or is renamed"),
@@ -136,12 +136,12 @@ PAGE_FAULT = Table(
 )  # fmt: skip
 VMA_START_WRITE = Table(
     "vma_start_write",
-    "One row a kprobe event at the entry or the return of __vma_start_write, where a writer waits for a VMA's readers.",
+    "One row per kprobe event at the entry or the return of __vma_start_write, where a writer waits for a VMA's readers.",
     (*_HEAD, _kind(VMA_START_WRITE_KINDS)),
 )
 FRAME_TIMELINE = Table(
     "frame_timeline",
-    "One row a surface or display frame of SurfaceFlinger's FrameTimeline (Perfetto only).",
+    "One row per surface or display frame of SurfaceFlinger's FrameTimeline (Perfetto only).",
     (
         Column("token", "int64", "", "surface_frame_token; -1 for a display frame"),
         Column("display_token", "int64", "", "display_frame_token"),
@@ -161,7 +161,7 @@ FRAME_TIMELINE = Table(
 )  # fmt: skip
 THREADS = Table(
     "threads",
-    "One row a thread seen anywhere in the trace. Join on tid: comms saved by the kernel can be stale.",
+    "One row per thread seen anywhere in the trace. Join on tid: comms saved by the kernel can be stale.",
     (
         Column("tid", "int32", "", ""),
         Column("tgid", "int32", "", "process; -1 where unknown"),
@@ -171,7 +171,7 @@ THREADS = Table(
 )  # fmt: skip
 LOST = Table(
     "lost",
-    "One row a gap: events of that CPU are missing between the two times (inclusive).",
+    "One row per gap: events of that CPU are missing between the two times (inclusive).",
     (
         Column("cpu", "int32", "", "-1: any CPU"),
         Column("from_ns", "int64", "ns", "last event before the gap; the trace's start if none"),

@@ -1,4 +1,4 @@
-"""Tables of the evidence beside the trace: what the device printed, one table a kind of text.
+"""Tables of the evidence beside the trace: what the device printed, one table per kind of text.
 
 Unknown numbers are -1, unknown words empty. Times in ``*_ns`` of framestats are CLOCK_MONOTONIC; logcat says its own clock.
 """
@@ -32,7 +32,7 @@ def _count(name: str, doc: str = "") -> Column:
 
 LOCK_STAT = Table(
     "lock_stat",
-    "One row a lock class and mode of /proc/lock_stat.",
+    "One row per lock class and mode of /proc/lock_stat.",
     (
         Column("lock", "str", "", "class as printed, without -R or -W"),
         Column("mode", "int8", "", "index into LOCK_MODES"),
@@ -44,7 +44,7 @@ LOCK_STAT = Table(
 )  # fmt: skip
 LOCK_STAT_POINTS = Table(
     "lock_stat_points",
-    "One row a call site listed under a lock class; the kernel keeps four of each kind.",
+    "One row per call site listed under a lock class; the kernel keeps four of each kind.",
     (
         Column("lock", "str", "", "class as printed"),
         Column("kind", "int8", "", "index into POINT_KINDS: who waited, who held"),
@@ -52,7 +52,7 @@ LOCK_STAT_POINTS = Table(
         Column("site", "str", "", "symbol+offset/length"),
     ),
 )
-VMSTAT = Table("vmstat", "One row a counter of /proc/vmstat.", (Column("name", "str", "", ""), _count("value")))
+VMSTAT = Table("vmstat", "One row per counter of /proc/vmstat.", (Column("name", "str", "", ""), _count("value")))
 
 # Of hwui's FrameInfo: our name, Android's name.
 FRAMESTATS_TIMES = (
@@ -65,7 +65,7 @@ FRAMESTATS_TIMES = (
 )  # fmt: skip
 FRAMESTATS = Table(
     "framestats",
-    "One row a frame of `dumpsys gfxinfo PKG framestats`.",
+    "One row per frame of `dumpsys gfxinfo PKG framestats`.",
     (
         _PID,
         Column("process", "str", "", ""),
@@ -79,12 +79,12 @@ FRAMESTATS = Table(
 )
 FRAME_GAPS = Table(
     "frame_gaps",
-    "One row a stretch in which the ring of 120 frames may have lost some between two polls.",
+    "One row per stretch in which the ring of 120 frames may have lost some between two polls.",
     (_PID, Column("window", "str", "", ""), _ns("from_ns", "last frame before"), _ns("to_ns", "first frame after")),
 )
 GFXINFO = Table(
     "gfxinfo",
-    "One row a process of `dumpsys gfxinfo`: its aggregate.",
+    "One row per process of `dumpsys gfxinfo`: its aggregate.",
     (
         _PID,
         Column("process", "str", "", ""),
@@ -112,12 +112,12 @@ AM_STARTS = Table(
 )  # fmt: skip
 LOGCAT = Table(
     "logcat",
-    "One row a line of logcat.",
+    "One row per line of logcat.",
     (*_LINE_HEAD, Column("level", "str", "", "V D I W E F"), Column("message", "str", "", "")),
 )
 GC_LOG = Table(
     "gc_log",
-    "One row a GC line of ART. Only slow or explicit GCs are logged: never a total.",
+    "One row per GC line of ART. Only slow or explicit GCs are logged: never a total.",
     (
         *_LINE_HEAD,
         Column("cause", "str", "", "Background, Explicit, Alloc, ..."),
@@ -130,7 +130,7 @@ GC_LOG = Table(
 )  # fmt: skip
 DISPLAYED = Table(
     "displayed",
-    "One row a `Displayed` or `Fully drawn` line.",
+    "One row per `Displayed` or `Fully drawn` line.",
     (
         *_LINE_HEAD,
         Column("fully_drawn", "bool", "", "Fully drawn; else Displayed"),
@@ -141,7 +141,7 @@ DISPLAYED = Table(
 )
 MONITOR_CONTENTION = Table(
     "monitor_contention",
-    "One row a `Long monitor contention` line; the owner's number is ART's, it may not be a tid.",
+    "One row per `Long monitor contention` line; the owner's number is ART's, it may not be a tid.",
     (
         *_LINE_HEAD,
         Column("owner", "str", "", "thread name"), Column("owner_number", "int64", "", ""),
@@ -151,7 +151,7 @@ MONITOR_CONTENTION = Table(
 )  # fmt: skip
 VMAS = Table(
     "vmas",
-    "One row a mapping of /proc/PID/smaps or maps.",
+    "One row per mapping of /proc/PID/smaps or maps.",
     (
         Column("start", "uint64", "", "first address"), Column("end", "uint64", "", "address after the last"),
         Column("perms", "str", "", "rwxp"), Column("name", "str", "", "file, [heap], [anon:...]; empty for anonymous memory"),

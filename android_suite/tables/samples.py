@@ -1,4 +1,4 @@
-"""The table that comparisons are made from: one row a measured value, with the boot it came from."""
+"""The table that comparisons are made from: one row per measured value, with the boot it came from."""
 
 from __future__ import annotations
 

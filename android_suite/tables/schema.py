@@ -40,7 +40,7 @@ def make_frame(table: Table, columns: Mapping[str, object] | None = None) -> pd.
 
     Args:
         table: the declaration.
-        columns: one array a column, all of one length; None for an empty frame.
+        columns: one array per column, all of one length; None for an empty frame.
 
     Raises:
         SchemaError: a column is missing, unknown, or cannot have its declared dtype.

@@ -71,7 +71,7 @@ class GrowingTable:
         self._texts: dict[str, list[Any]] = {c.name: [] for c in table.columns if c.dtype == "str"}
 
     def extend(self, columns: Mapping[str, Any]) -> None:
-        """Adds rows: one array a column, all of one length; texts as a pandas or Arrow array."""
+        """Adds rows: one array per column, all of one length; texts as a pandas or Arrow array."""
         for name, column in self._columns.items():
             column.extend(columns[name])
         for name, pieces in self._texts.items():

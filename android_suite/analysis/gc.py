@@ -23,7 +23,7 @@ def measure_gc_cycles(slices: pd.DataFrame, threads: pd.DataFrame, waits: Waits,
 
     Args:
         slices: frame of SLICES.
-        threads: frame of THREAD_ROLES; the thread is whoever wrote the slice, since the daemon's comm may be missing.
+        threads: frame of THREAD_ROLES; the thread is the writer of the slice, because the daemon's comm may be missing.
         waits: thread states and mmap_lock waits.
         madvise: frame of MADVISE; calls that begin inside a cycle are its own.
 

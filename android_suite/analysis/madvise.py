@@ -78,7 +78,7 @@ def measure_madvise(
     ).astype(np.int8)
     verdict = _judge(maps or {}, tgid, address, length, remote_call)
     writer = np.zeros(len(picked), np.bool_)
-    clean = np.flatnonzero(verdict == map_snapshots.CLEAN)  # of the others nobody asks
+    clean = np.flatnonzero(verdict == map_snapshots.CLEAN)  # the others do not need it
     if len(clean):
         writer[clean] = _writer_inside(picked.iloc[clean], locks.holds)
     reason = _reasons(path, advice, verdict, remote_call & locked & ~own, guessed, writer)

@@ -120,7 +120,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
     losses, recorded = Losses.of(trace["lost"]), _recorded(trace)
     if evidence.framestats is not None or len(trace[events.FRAME_TIMELINE.name]):
         recorded |= {"frames"}
-    trace = _drop(_drop(trace, "syscall", "cpu", "arg4", "arg5"), "mmap_lock", "cpu")  # nobody asks for these
+    trace = _drop(_drop(trace, "syscall", "cpu", "arg4", "arg5"), "mmap_lock", "cpu")  # unused
     timeline = measure_thread_states(
         trace["sched_switch"], trace["sched_wake"], trace["pi_setprio"], losses, trace.source.end_ns
     )

@@ -21,7 +21,7 @@ DEFAULT_METRIC = "launchFailedPct"  # gated in every comparison that has it
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """One gate and one case it is about; None where no case has its metric. ``implied`` gates nobody asked for."""
+    """One gate and one case it is about; None where no case has its metric. ``implied`` gates are not from the user."""
 
     gate: Gate
     case: Case | None

@@ -123,7 +123,7 @@ class _Wait:
 def _claim_on_host(cache: Path, boot: str, holder: str, wait: _Wait) -> Iterator[None]:
     """Locks the device's file; the kernel drops the lock when its holder dies.
 
-    The first lock is the head of the queue: whoever records again and again has to line up for it, too.
+    The first lock is the head of the queue: a process that records repeatedly queues for it too.
     """
     path = cache / "claims" / re.sub(r"[^0-9A-Za-z-]", "_", boot)
     queue = path.with_suffix(".next")

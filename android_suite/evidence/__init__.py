@@ -1,1 +1,1 @@
-"""Text that a device printed to tables: lock_stat, framestats, am start, logcat, vmstat."""
+"""Parsers of device output into tables: lock_stat, framestats, am start, logcat, vmstat."""

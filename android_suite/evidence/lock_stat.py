@@ -39,7 +39,7 @@ class LockStat:
         version: 0.3 or 0.4.
         classes: frame of LOCK_STAT.
         points: frame of LOCK_STAT_POINTS.
-        fault: why the numbers are not to be trusted; empty: they are. After a lockdep splat the kernel stops counting.
+        fault: why the numbers cannot be trusted, else empty. After a lockdep warning the kernel stops counting.
     """
 
     version: str
@@ -56,10 +56,10 @@ def parse_lock_stat(text: str) -> LockStat:
     """
     opening = _VERSION.search(text)
     if opening is None:
-        raise EvidenceError("this is no /proc/lock_stat: it lacks 'lock_stat version'; capture it again.")
+        raise EvidenceError("this is not /proc/lock_stat: it lacks 'lock_stat version'; capture it again.")
     width = {"0.3": 10, "0.4": 12}.get(opening["version"])
     if width is None:
-        raise EvidenceError(f"lock_stat version {opening['version']} is not known here (0.3 and 0.4 are); report it.")
+        raise EvidenceError(f"lock_stat version {opening['version']} is not supported (0.3 and 0.4 are); report it.")
     numbered = bool(opening["margin"].strip())  # the kernel's documentation numbers its lines
     classes: list[dict[str, object]] = []
     points: list[dict[str, object]] = []

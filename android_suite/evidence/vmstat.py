@@ -1,4 +1,4 @@
-"""/proc/vmstat: its counters, and what changed between two readings."""
+"""/proc/vmstat: its counters, and their changes between two readings."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Compiled loops: numba compiles them once, later processes load the machine code without importing numba."""
+"""Compiled loops: numba compiles them once; later processes load the machine code without numba."""

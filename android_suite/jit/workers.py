@@ -1,7 +1,6 @@
-"""The cores there are, for compiled loops: they run without the GIL, so threads are enough.
+"""Runs compiled loops on several cores. They release the GIL, so threads are enough.
 
-Work is shared by what is independent anyway (tables, chunks, passes), never by what a result could show: one core and
-many give the same bytes.
+Only independent work runs in parallel (tables, chunks, passes), so one core and many give the same bytes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The derived tables: what the analysis makes of the event tables. All can be made again from the raw trace.
+"""The derived tables, which the analysis computes from the event tables. All can be computed again from the raw trace.
 
 Times are int64 ns on the trace clock. ``quality`` says how far a row may be believed: an index into ``QUALITIES``.
 A row of quality ``lower_bound`` is true and may be longer than shown (cut by an edge of the trace); one of quality

@@ -1,8 +1,8 @@
-"""The catalogue of events: which kernel event goes into which table, and where each column's value stands in each format.
+"""The catalogue of events: the table of each kernel event, and the place of each column's value in each format.
 
-The only place where an event is described. A reader takes an event's columns from here and adds what is special to its
-format; the Perfetto writer writes what is here. To keep a further field of an event, add the column to ``tables/events.py``
-and its ``Place`` here.
+Events are described only here. A reader takes an event's columns from here and adds what is specific to its format; the
+Perfetto writer writes these events. To keep another field of an event, add the column to ``tables/events.py`` and its
+``Place`` here.
 """
 
 from __future__ import annotations
@@ -270,12 +270,12 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 
 
 def events_of(table: Table) -> Iterator[Event]:
-    """The events whose rows go to ``table``, named system calls left out."""
+    """The events whose rows go to ``table``, without named system calls."""
     return (event for event in EVENTS if event.table is table)
 
 
 def names_of_event() -> frozenset[str]:
-    """What text and Perfetto call the events of the catalogue; named system calls are not among them."""
+    """Names of the catalogue's events in text and Perfetto, without named system calls."""
     return frozenset(name for event in EVENTS for name in (event.bare_name, *event.text_names))
 
 

@@ -1,4 +1,4 @@
-"""Which file of an archive or folder is the trace: judged by content, and never chosen between two."""
+"""Finds the trace in an archive or folder by content. Several traces are an error, not a choice."""
 
 from __future__ import annotations
 

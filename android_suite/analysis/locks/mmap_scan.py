@@ -6,7 +6,7 @@ whatever the priorities (analysis.locks.inversion looks at those).
 
 Three rules keep it honest on traces that are cut or have lost events. An acquire without a start is a trylock only if
 the thread was seen since the last gap; else how it was taken is unknown. After a gap the sets of waiters and holders
-start empty, so that a lost release accuses nobody. Intervals over a gap are judged afterwards (analysis.locks.mmap_lock).
+start empty, so that a lost release blames no thread. Intervals over a gap are judged afterwards (analysis.locks.mmap_lock).
 """
 
 from __future__ import annotations

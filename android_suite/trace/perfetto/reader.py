@@ -155,7 +155,7 @@ def _lost(bundles: Bundles, about: About, begin: int, end: int) -> tuple[pd.Data
     # Counted by the kernel and not marked in any bundle: somewhere in the trace.
     unplaced = {cpu: (about.unmarked_cpus if cpu in flagged else about.lost_cpus)[cpu] for cpu in about.lost_cpus}
     rows += [(cpu, begin, end, count) for cpu, count in unplaced.items() if count]
-    # Nobody counts what was gone before the trace: it makes a gap, and no lost event.
+    # Data lost before the trace makes a gap but does not count as lost events.
     listed = rows + _late_starts(bundles, begin, end)
     columns = zip(*listed, strict=True) if listed else ([], [], [], [])
     names = events.LOST.dtypes

@@ -241,7 +241,7 @@ def follow_switches(
     cpu: Array, lost: Array, dropped: Array, switch_at: Array, switch_ts: Array, next_tid: Array, next_prio: Array,
     prev_tid: Array, prev_prio: Array, wake_at: Array, wake_ts: Array, waker: Array, running: Array, running_prio: Array,
 ) -> None:  # fmt: skip
-    """compact_sched names only who comes: who leaves, and who wakes, is whoever came to that CPU before (-1: not known)."""
+    """compact_sched has only the next thread. The previous thread and the waker is that CPU's last one (-1: unknown)."""
     for bundle in range(len(cpu)):
         where = cpu[bundle]
         if dropped[bundle]:  # of any CPU

@@ -45,7 +45,7 @@ class LostEvents:
 def summarize_lost(summary: ScanSummary, stream_cpus: Sequence[int], stats: Mapping[int, CpuStats]) -> LostEvents:
     """Joins the gaps that pages mark with the counters of ``stats`` (CPU to counters).
 
-    Overwritten events stand in both; what the counters have above the marks was lost at a place that nobody noted, and
+    Overwritten events stand in both; what the counters have above the marks was lost at an unknown place, and
     becomes a gap over the whole trace of that CPU. So does the rest of a stream whose last page was cut.
     """
     start, end = summary.first_ns or 0, summary.last_ns or 0

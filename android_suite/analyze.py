@@ -286,7 +286,7 @@ def read_evidence(run: Run, record: IterationRecord) -> Evidence:
             *_frame_notes(frame_text, record.process, gaps),
             *_lock_stat_notes(raw),
             *_log_notes(raw),
-            *_read(raw / "capture_notes.txt").splitlines(),
+            *_read(raw / layout.CAPTURE_NOTES).splitlines(),
         ),
     )
 

@@ -49,10 +49,9 @@ class AtraceCapture:
         if self._package:
             wanted |= {_APP_COUNT: "1", _APP: self._package}
         if refused := self._set(wanted):
-            said = "".join(
-                f"the device refused the property {name} ({why}): slices may be missing\n" for name, why in refused
+            out.remark(
+                *(f"the device refused the property {name} ({why}): slices may be missing" for name, why in refused)
             )
-            out.write("capture_notes.txt", said)
 
     def _set(self, properties: Mapping[str, str]) -> list[tuple[str, str]]:
         """Sets the properties; returns those that the device refused, with its messages."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 # Files that change on their own or do not affect the recording.
-_NOT_COMPARED = frozenset({"saved_cmdlines_size"})
+_NOT_COMPARED = frozenset({"saved_cmdlines_size", "kprobe_events"})
 
 
 def find_owner(tracefs: str, found: Mapping[str, str | None]) -> str:

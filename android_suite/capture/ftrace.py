@@ -31,8 +31,10 @@ from android_suite.capture.trace_files import (
 from android_suite.capture.trace_plan import (
     TraceOptions,
     TracePlan,
+    list_refusals,
     plan_restore,
     plan_trace,
+    settle_probes,
     state_files,
 )
 from android_suite.device.device import BOOT_ID, TRACEFS_PLACES, WORK_FOLDER, Device
@@ -138,8 +140,11 @@ class FtraceCapture:
         self._found = merged
         device.transport.push(json.dumps({"boot": boot, "files": dict(self._found)}).encode(), AS_FOUND)
         refused = device.write_files(plan.writes)
-        self._notes += [f"{write.path} refused {write.value!r}" for write in refused]
-        pull_trace_formats(device, plan, self._facts, out, about=self._about())
+        self.plan, remarks = settle_probes(plan, refused)
+        self._notes += list_refusals(plan, refused)
+        out.remark(*remarks)
+        out.note(trace_setup=self.plan.describe())
+        pull_trace_formats(device, self.plan, self._facts, out, about=self._about())
 
     def _about(self) -> dict[str, object]:
         return {"clock_sync": self._clock_sync, "notes": self._notes}
@@ -317,16 +322,17 @@ def _collect(plan: TracePlan, device: Device, left: Mapping[str, bytes], out: It
     for name, data in left.items():
         if name.startswith("cpu") and name.endswith(".raw"):
             out.write(f"ftrace/{name}", data)
-    seen = replace(plan, choice=choice, tracefs=facts.tracefs)
-    out.note(trace_setup=seen.describe())
-    refused = parse_write_output(plan.writes, left.get("refused.txt", b"").decode(errors="replace"))
     places = [f"/{event.replace(':', '/')}/" for event in set(plan.choice.events) - set(choice.events)]
-    notes = [
-        f"{plan.writes[index].path} refused {plan.writes[index].value!r}"
-        for index in refused
+    refused = [
+        plan.writes[index]
+        for index in parse_write_output(plan.writes, left.get("refused.txt", b"").decode(errors="replace"))
         if not any(place in plan.writes[index].path for place in places)
     ]
-    pull_trace_formats(device, seen, facts, out, about={"notes": notes})
+    settled, remarks = settle_probes(replace(plan, choice=choice), refused)
+    out.remark(*remarks)
+    seen = replace(settled, tracefs=facts.tracefs)
+    out.note(trace_setup=seen.describe())
+    pull_trace_formats(device, seen, facts, out, about={"notes": list_refusals(plan, refused)})
     out.note(lost_events=pull_trace_counts(device, seen.tracefs, out))
 
 

@@ -18,18 +18,45 @@ MM_SYSCALLS: Final = ("madvise", "process_madvise", "mmap", "munmap", "mprotect"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """An event that the kernel makes when it is told to: a kprobe (Documentation/trace/kprobetrace.rst).
+
+    Attributes:
+        event: ``system:name``.
+        symbol: the function; it can be probed unless the compiler inlined it or the kernel forbids it.
+        at_return: at its return instead of its entry.
+    """
+
+    event: str
+    symbol: str
+    at_return: bool = False
+
+    @property
+    def name(self) -> str:
+        """As ``kprobe_events`` spells it."""
+        return self.event.replace(":", "/")
+
+    @property
+    def definition(self) -> str:
+        """The line of ``kprobe_events`` that makes it."""
+        return f"{'r' if self.at_return else 'p'}:{self.name} {self.symbol}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
     """A named group of events.
 
     Attributes:
         required: events that the group cannot do without.
         optional: events that add precision; the run notes their absence.
+        probes: events that the kernel makes on request, optional as well; enabling them shows which ones it allows.
         remedy: what to do if a kernel lacks the required ones.
     """
 
     name: str
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    probes: tuple[Probe, ...] = ()
     remedy: str = ""
 
 
@@ -61,8 +88,17 @@ BLOCKED_REASON = Need(name="BLOCKED_REASON", optional=("sched:sched_blocked_reas
 PI = Need(name="PI", optional=("sched:sched_pi_setprio", "binder:binder_set_priority"))
 PAGE_FAULT = Need(name="PAGE_FAULT", optional=("exceptions:page_fault_user",))
 MARKERS = Need(name="MARKERS")  # written by apps into trace_marker; nothing to enable but the option
+# Not in the scenarios' usual list: each write to a VMA costs two events (docs/measurement.md says how much).
+VMA_LOCK = Need(
+    name="VMA_LOCK",
+    probes=(
+        Probe(event="kprobes:vma_start_write", symbol="__vma_start_write"),
+        Probe(event="kprobes:vma_start_write_return", symbol="__vma_start_write", at_return=True),
+    ),
+)
 
-NEEDS: Final = (SCHED, MMAP_LOCK, MADVISE, CONTENTION, BLOCKED_REASON, PI, PAGE_FAULT, MARKERS)
+NEEDS: Final = (SCHED, MMAP_LOCK, MADVISE, CONTENTION, BLOCKED_REASON, PI, PAGE_FAULT, MARKERS, VMA_LOCK)
+PROBES: Final = tuple(probe for need in NEEDS for probe in need.probes)
 
 
 def find_needs(names: Sequence[str]) -> tuple[Need, ...]:
@@ -86,11 +122,13 @@ class EventChoice:
         events: ``system:name``, in a fixed order without duplicates.
         filters: filter expressions by event.
         missing: optional events that this kernel lacks.
+        probes: those to be made; their events are among ``events`` until the kernel refuses them.
     """
 
     events: tuple[str, ...]
     filters: Mapping[str, str]
     missing: tuple[str, ...]
+    probes: tuple[Probe, ...] = ()
 
 
 def choose_events(needs: Sequence[Need], available: Collection[str], machine: str) -> EventChoice:
@@ -107,6 +145,7 @@ def choose_events(needs: Sequence[Need], available: Collection[str], machine: st
     events: dict[str, None] = {}
     filters: dict[str, str] = {}
     missing: dict[str, None] = {}
+    probes: dict[Probe, None] = {}
     for need in needs:
         if absent := [event for event in need.required if event not in available]:
             raise Unsupported(f"this kernel has no event {absent[0]}, which {need.name} needs; {need.remedy}.")
@@ -118,7 +157,9 @@ def choose_events(needs: Sequence[Need], available: Collection[str], machine: st
             events |= dict.fromkeys(chosen)
             filters |= chosen_filters
             missing |= dict.fromkeys(absent_calls)
-    return EventChoice(events=tuple(events), filters=filters, missing=tuple(missing))
+        probes |= dict.fromkeys(need.probes)
+        events |= dict.fromkeys(probe.event for probe in need.probes)
+    return EventChoice(events=tuple(events), filters=filters, missing=tuple(missing), probes=tuple(probes))
 
 
 def choose_syscall_events(

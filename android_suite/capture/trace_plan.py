@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from android_suite.capture.needs import MARKERS, EventChoice, Need
+from android_suite.capture.needs import MARKERS, PROBES, EventChoice, Need
 from android_suite.device.files import Write
 
 _CHOSEN = re.compile(r"\[([^\]]+)\]")
@@ -28,8 +28,11 @@ _STATE = (
     "options/record-cmd",
     "options/markers",
     "options/overwrite",
+    "kprobe_events",
     "set_event",
 )
+_KPROBES = "kprobe_events"
+_NAMES = frozenset(probe.name for probe in PROBES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +104,15 @@ def plan_trace(tracefs: str, choice: EventChoice, needs: Sequence[Need], options
     ]
     if MARKERS in needs:
         writes.append(to("options/markers", "1", optional=True))
+    # Appended: a plain write to kprobe_events takes away everybody's probes. One of the same name is replaced.
+    writes += [to(_KPROBES, f"-:{probe.name}", optional=True, append=True) for probe in choice.probes]
+    writes += [to(_KPROBES, probe.definition, optional=True, append=True) for probe in choice.probes]
+    probed = {probe.event for probe in choice.probes}
     for event in choice.events:
         folder = f"events/{event.replace(':', '/')}"
         # "0" removes a filter that another tool left, which would hide events silently
-        writes.append(to(f"{folder}/filter", choice.filters.get(event, "0")))
-        writes.append(to(f"{folder}/enable", "1"))
+        writes.append(to(f"{folder}/filter", choice.filters.get(event, "0"), optional=event in probed))
+        writes.append(to(f"{folder}/enable", "1", optional=event in probed))
     writes.append(to("trace", ""))  # empties the buffers, so that the loss counts start at zero
     return TracePlan(
         tracefs=tracefs,
@@ -114,6 +121,40 @@ def plan_trace(tracefs: str, choice: EventChoice, needs: Sequence[Need], options
         options=options,
         needs=tuple(need.name for need in needs),
     )
+
+
+def settle_probes(plan: TracePlan, refused: Sequence[Write]) -> tuple[TracePlan, list[str]]:
+    """Looks which probes the kernel allowed.
+
+    Args:
+        plan: whose writes were done.
+        refused: those of them that the kernel refused.
+
+    Returns:
+        The plan with the events that are there, the others among the missing ones; and a sentence for each function that
+        could not be probed.
+    """
+    off = {write.path for write in refused if write.path.endswith("/enable")}
+    lacking = [p for p in plan.choice.probes if f"{plan.tracefs}/events/{p.name}/enable" in off]
+    absent = {probe.event for probe in lacking}
+    choice = replace(
+        plan.choice,
+        events=tuple(event for event in plan.choice.events if event not in absent),
+        missing=(*plan.choice.missing, *sorted(absent)),
+    )
+    said = [
+        f"this kernel does not let {symbol} be probed (inlined, not traceable, or no CONFIG_KPROBE_EVENTS); "
+        "recorded without it"
+        for symbol in sorted({probe.symbol for probe in lacking})
+    ]
+    return replace(plan, choice=choice), said
+
+
+def list_refusals(plan: TracePlan, refused: Sequence[Write]) -> list[str]:
+    """A line for each write that was refused, but for those of probes: there :func:`settle_probes` says what it means."""
+    probed = {f"{plan.tracefs}/events/{p.name}/{name}" for p in plan.choice.probes for name in ("filter", "enable")}
+    probed.add(f"{plan.tracefs}/{_KPROBES}")
+    return [f"{write.path} refused {write.value!r}" for write in refused if write.path not in probed]
 
 
 def plan_restore(tracefs: str, choice: EventChoice, found: Mapping[str, str | None]) -> tuple[Write, ...]:
@@ -134,8 +175,12 @@ def plan_restore(tracefs: str, choice: EventChoice, found: Mapping[str, str | No
         name = f"events/{event.replace(':', '/')}/filter"
         before = texts.get(f"{tracefs}/{name}", "none")
         writes.append(to(name, "0" if before in ("", "none") else before))
+    if (probes := texts.get(f"{tracefs}/{_KPROBES}")) is not None:
+        # All that the suite ever sets, not only those of this choice: a killed recording may have left them.
+        writes += [to(_KPROBES, f"-:{probe.name}", append=True) for probe in PROBES]
+        writes += [to(_KPROBES, line, append=True) for line in probes.splitlines() if _defines(line) in _NAMES]
     for name in _STATE:
-        if name in ("tracing_on", "set_event") or f"{tracefs}/{name}" not in texts:
+        if name in ("tracing_on", "set_event", _KPROBES) or f"{tracefs}/{name}" not in texts:
             continue
         value = parse_state(name, texts[f"{tracefs}/{name}"])
         if value is not None:
@@ -145,6 +190,11 @@ def plan_restore(tracefs: str, choice: EventChoice, found: Mapping[str, str | No
     writes.append(to("trace", ""))
     writes.append(to("tracing_on", texts.get(f"{tracefs}/tracing_on", "1")))
     return tuple(writes)
+
+
+def _defines(line: str) -> str:
+    """Name of the probe that a line of ``kprobe_events`` defines: ``r4:kprobes/open_return do_sys_open``."""
+    return line.partition(" ")[0].partition(":")[2]
 
 
 def parse_state(name: str, text: str) -> str | None:

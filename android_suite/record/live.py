@@ -110,9 +110,9 @@ def _record(
     identity = read_device_identity(device, accel=options.accel)
     run.set_identity(kernel, identity)
     facts = read_tracefs_facts(device) if options.trace else None
-    for workload, _ in planned:
+    for workload, parameters in planned:
         if facts:  # report missing kernel features before anything is recorded
-            choose_events(find_needs(workload.needs), facts.available, facts.machine)
+            choose_events(find_needs(workload.needs(parameters)), facts.available, facts.machine)
     site = Site(device=device, tracefs=facts, refresh_rate_hz=identity.refresh_rate_hz)
     boot = device.boot_id()
     done: list[IterationRecord] = []
@@ -124,7 +124,7 @@ def _record(
             request = Request(
                 process=workload.process(parameters),
                 package=workload.package(parameters),
-                needs=workload.needs,
+                needs=workload.needs(parameters),
                 cache=options.cache,
                 traced=options.trace,
                 lock_stat=options.lock_stat,

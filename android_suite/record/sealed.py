@@ -81,7 +81,7 @@ def record_deterministic(
         request = Request(
             process=workload.process(complete),
             package=workload.package(complete),
-            needs=workload.needs,
+            needs=workload.needs(complete),
             cache=config.cache,
             traced=trace,
         )

@@ -18,6 +18,7 @@ MANIFEST = "manifest.json"
 RAW = "raw"
 DERIVED = "derived"
 FTRACE = "ftrace"
+CAPTURE_NOTES = "capture_notes.txt"
 
 _SAFE_PART = re.compile(r"[A-Za-z0-9_+@=,.\-]{1,120}")
 

@@ -82,6 +82,7 @@ class IterationWriter:
         self._run = run
         self.record = record
         self.doubts: list[str] = []  # reasons why the evidence is incomplete
+        self._remarks: list[str] = []
         self.folder = run.path / layout.RAW / record.directory
         self.folder.mkdir(parents=True)
 
@@ -96,6 +97,12 @@ class IterationWriter:
         target = self.path(name)
         write_atomic(target, data.encode(errors="surrogateescape") if isinstance(data, str) else data)
         return target
+
+    def remark(self, *sentences: str) -> None:
+        """Adds to ``capture_notes.txt`` what a source could not do; every analysis of this evidence repeats it."""
+        if sentences:
+            self._remarks += sentences
+            self.write(layout.CAPTURE_NOTES, "".join(f"{sentence}\n" for sentence in self._remarks))
 
     def note(self, **changes: Any) -> None:
         """Changes fields of the record before it is sealed, such as ``boot``, ``trace_setup`` or ``lost_events``."""

@@ -29,12 +29,13 @@ from android_suite.errors import AdbTimeout, LabError, NotReady, UsageError
 from android_suite.model.launch import STATES, AmStart, judge_launch, parse_am_start
 from android_suite.store.run import now_iso
 from android_suite.workload.workload import (
-    ALL_NEEDS,
+    PROBE_VMA_LOCK,
     Context,
     Left,
     Outcome,
     Parameters,
     decode_left,
+    list_needs,
 )
 
 _CLEAR_TASK = ["-f", "0x10008000"]  # FLAG_ACTIVITY_NEW_TASK | FLAG_ACTIVITY_CLEAR_TASK
@@ -48,7 +49,6 @@ class AppLaunch:
     """See the module. Launches cycle through cold, warm and hot; each starts from where the one before ended."""
 
     name: str = "app_launch"
-    needs: tuple[str, ...] = ALL_NEEDS
 
     @property
     def defaults(self) -> Parameters:
@@ -60,6 +60,7 @@ class AppLaunch:
             "activity": ".LaunchActivity",
             "settle_ms": 300,
             "fully_drawn_timeout_ms": 10_000,
+            PROBE_VMA_LOCK: False,
         }
 
     def check(self, parameters: Parameters) -> None:
@@ -74,6 +75,10 @@ class AppLaunch:
         states = str(parameters["states"]).split(",")
         if unknown := [state for state in states if state not in STATES]:
             raise UsageError(f"there is no launch state {unknown[0]!r}; choose among {', '.join(STATES)}.")
+
+    def needs(self, parameters: Parameters) -> tuple[str, ...]:
+        """See the protocol."""
+        return list_needs(parameters)
 
     def process(self, parameters: Parameters) -> str:
         """See the protocol."""

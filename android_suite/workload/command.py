@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from android_suite.errors import UsageError
-from android_suite.workload.workload import ALL_NEEDS, Context, Left, Outcome, Parameters, decode_left
+from android_suite.workload.workload import (
+    PROBE_VMA_LOCK,
+    Context,
+    Left,
+    Outcome,
+    Parameters,
+    decode_left,
+    list_needs,
+)
 
 _LAST_SIGNAL = 64  # a shell's status is 128 + signal; larger values come from the program
 _CANNOT_RUN = {126: "it is not executable", 127: "there is no such command"}
@@ -18,15 +26,17 @@ _CANNOT_RUN = {126: "it is not executable", 127: "there is no such command"}
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """``run``: the command; ``process``: the process that counts as the app; ``timeout_s``: time limit."""
+    """``run``: the command; ``process``: the process that counts as the app; ``timeout_s``: time limit.
+
+    ``probe_vma_lock`` adds the kprobe that records waits for the lock of a VMA.
+    """
 
     name: str = "command"
-    needs: tuple[str, ...] = ALL_NEEDS
 
     @property
     def defaults(self) -> Parameters:
         """See the protocol."""
-        return {"run": "", "process": "", "timeout_s": 600.0}
+        return {"run": "", "process": "", "timeout_s": 600.0, PROBE_VMA_LOCK: False}
 
     def check(self, parameters: Parameters) -> None:
         """See the protocol."""
@@ -36,6 +46,10 @@ class Command:
             raise UsageError("the command is too long for adb or contains a NUL; put it into a script and run that.")
         if not 0 < float(parameters["timeout_s"]) <= 7 * 86_400:
             raise UsageError(f"timeout_s is {parameters['timeout_s']}; choose a time of up to a week.")
+
+    def needs(self, parameters: Parameters) -> tuple[str, ...]:
+        """See the protocol."""
+        return list_needs(parameters)
 
     def process(self, parameters: Parameters) -> str:
         """See the protocol."""

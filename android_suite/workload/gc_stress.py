@@ -20,13 +20,14 @@ from android_suite.errors import LabError, NotReady, UsageError
 from android_suite.model.identity import CrashRecord
 from android_suite.model.launch import parse_am_start
 from android_suite.workload.workload import (
-    ALL_NEEDS,
     GUEST_SLACK_S,
+    PROBE_VMA_LOCK,
     Context,
     Left,
     Outcome,
     Parameters,
     decode_left,
+    list_needs,
 )
 
 PACKAGE = "com.androidsuite.workload"
@@ -47,6 +48,8 @@ def render_stress_extras(parameters: Parameters, *, seed: int, token: str) -> li
     """Arguments of ``am start`` for the parameters that differ from the app's defaults."""
     extras: dict[str, Extra] = {"token": token, "seed": seed}
     for name, value in parameters.items():
+        if name == PROBE_VMA_LOCK:
+            continue  # of the trace, not of the app
         if name == "duration_ms" or value not in ("", -1):
             extras[name] = int(value) if isinstance(value, float) else value
     return render_extras(extras, longs=LONG_EXTRAS)
@@ -56,13 +59,14 @@ def render_stress_extras(parameters: Parameters, *, seed: int, token: str) -> li
 class GcStress:
     """See the module. ``profile`` is the default of the app, ``guest_profile`` that of a deterministic run.
 
+    ``probe_vma_lock`` is the default of the parameter of that name: a kprobe records waits for the lock of a VMA.
     A parameter that is -1 or empty leaves the choice to the app's profile.
     """
 
     name: str = "gc_stress"
     profile: str = "steady"
     guest_profile: str = "inversion"
-    needs: tuple[str, ...] = ALL_NEEDS
+    probe_vma_lock: bool = False
 
     @property
     def defaults(self) -> Parameters:
@@ -86,7 +90,8 @@ class GcStress:
             "ui_slowdown_pct",
             "gc_hold_pct",
         )
-        return {"duration_ms": 10_000, "profile": self.profile, "planted": "", **dict.fromkeys(numbers, -1)}
+        texts = {"profile": self.profile, "planted": ""}
+        return {"duration_ms": 10_000, **texts, **dict.fromkeys(numbers, -1), PROBE_VMA_LOCK: self.probe_vma_lock}
 
     def check(self, parameters: Parameters) -> None:
         """See the protocol."""
@@ -98,6 +103,10 @@ class GcStress:
         for name in filter(None, str(parameters["planted"]).split(",")):
             if name not in PLANTED:
                 raise UsageError(f"there is no planted fallback {name!r}; choose among {', '.join(PLANTED)}.")
+
+    def needs(self, parameters: Parameters) -> tuple[str, ...]:
+        """See the protocol."""
+        return list_needs(parameters)
 
     def process(self, parameters: Parameters) -> str:
         """See the protocol."""

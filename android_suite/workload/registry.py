@@ -16,7 +16,7 @@ from android_suite.workload.workload import Parameters, Workload, complete_param
 WORKLOADS: Final[tuple[Workload, ...]] = (
     AppLaunch(),
     GcStress(),
-    GcStress(name="vma_stress", profile="vma", guest_profile="vma"),
+    GcStress(name="vma_stress", profile="vma", guest_profile="vma", probe_vma_lock=True),
     Command(),
 )
 

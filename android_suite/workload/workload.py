@@ -20,6 +20,14 @@ GUEST_SLACK_S: Final = 60  # virtual seconds added to a guest's time limit, so t
 ALL_NEEDS: Final = ("SCHED", "MMAP_LOCK", "MADVISE", "CONTENTION", "BLOCKED_REASON", "PI", "PAGE_FAULT", "MARKERS")
 
 
+PROBE_VMA_LOCK: Final = "probe_vma_lock"  # the parameter that adds a kprobe on __vma_start_write
+
+
+def list_needs(parameters: Parameters) -> tuple[str, ...]:
+    """Names of the event groups for an app, with the probe on the lock of a VMA if the parameters ask for it."""
+    return (*ALL_NEEDS, "VMA_LOCK") if parameters[PROBE_VMA_LOCK] else ALL_NEEDS
+
+
 class FollowedLog(Protocol):
     """The device's log, followed from before the work began."""
 
@@ -73,11 +81,6 @@ class Workload(Protocol):
         ...
 
     @property
-    def needs(self) -> tuple[str, ...]:
-        """Names of the event groups that it needs."""
-        ...
-
-    @property
     def defaults(self) -> Parameters:
         """Every parameter with its default, which also gives the type."""
         ...
@@ -88,6 +91,10 @@ class Workload(Protocol):
         Raises:
             UsageError: a value is invalid.
         """
+        ...
+
+    def needs(self, parameters: Parameters) -> tuple[str, ...]:
+        """Names of the event groups that it needs."""
         ...
 
     def process(self, parameters: Parameters) -> str:

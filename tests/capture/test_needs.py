@@ -59,6 +59,21 @@ def test_neither_or_an_unknown_machine() -> None:
         choose_events(find_needs(["MADVISE"]), RAW, "sparc64")
 
 
+def test_the_lock_of_a_vma_is_probed_only_where_it_is_the_question() -> None:
+    def needs(name: str, **given: object) -> tuple[str, ...]:
+        workload = next(w for w in WORKLOADS if w.name == name)
+        return workload.needs({**workload.defaults, **given})  # type: ignore[dict-item]
+
+    assert "VMA_LOCK" in needs("vma_stress")
+    assert "VMA_LOCK" not in needs("vma_stress", probe_vma_lock=False)
+    for name in ("app_launch", "gc_stress", "command"):
+        assert "VMA_LOCK" not in needs(name)
+        assert "VMA_LOCK" in needs(name, probe_vma_lock=True)
+    choice = choose_events(find_needs(["SCHED", "VMA_LOCK"]), SCHED, "aarch64")
+    assert set(choice.events) == SCHED | {"kprobes:vma_start_write", "kprobes:vma_start_write_return"}
+    assert not {event for event in choice.missing if "kprobes" in event}, "which ones a kernel lacks is not known yet"
+
+
 def test_nothing_twice_and_always_in_the_same_order() -> None:
     everything = SCHED | LOCKS | CALLS
     names = ["MMAP_LOCK", "SCHED", "MADVISE", "SCHED"]
@@ -69,7 +84,7 @@ def test_nothing_twice_and_always_in_the_same_order() -> None:
 
 def test_every_scenario_asks_for_groups_that_exist() -> None:
     for workload in WORKLOADS:
-        assert find_needs(workload.needs)
+        assert find_needs(workload.needs(workload.defaults))
     with pytest.raises(UsageError, match="SCHEDULE"):
         find_needs(["SCHEDULE"])
     assert len({need.name for need in NEEDS}) == len(NEEDS)

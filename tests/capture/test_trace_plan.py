@@ -9,7 +9,16 @@ import pytest
 
 from android_suite.capture.needs import MM_SYSCALLS, choose_events, find_needs
 from android_suite.capture.trace_files import parse_lost
-from android_suite.capture.trace_plan import TraceOptions, TracePlan, parse_state, plan_restore, plan_trace, state_files
+from android_suite.capture.trace_plan import (
+    TraceOptions,
+    TracePlan,
+    list_refusals,
+    parse_state,
+    plan_restore,
+    plan_trace,
+    settle_probes,
+    state_files,
+)
 from android_suite.device.files import (
     Write,
     parse_read_lines_output,
@@ -99,6 +108,66 @@ def test_only_the_apps_pids_if_asked(tracefs: Path) -> None:
     writes = {write.path.rsplit("/", 1)[-1]: write for write in plan_for(tracefs, event_pids=(7, 8)).writes}
     assert writes["set_event_pid"].value == "7 8"
     assert not writes["set_event_pid"].optional
+
+
+PROBES = ("kprobes/vma_start_write", "kprobes/vma_start_write_return")
+DEFINITIONS = ["p:kprobes/vma_start_write __vma_start_write", "r:kprobes/vma_start_write_return __vma_start_write"]
+
+
+def plan_probed() -> TracePlan:
+    needs = find_needs(["SCHED", "VMA_LOCK"])
+    return plan_trace("/t", choose_events(needs, EVENTS, "aarch64"), needs, TraceOptions())
+
+
+def kprobe_lines(writes: tuple[Write, ...]) -> list[str]:
+    lines = [write for write in writes if write.path == "/t/kprobe_events"]
+    assert all(write.append and write.optional for write in lines), "anything else takes other people's probes away"
+    return [write.value for write in lines]
+
+
+def test_a_probe_is_made_before_it_is_enabled() -> None:
+    plan = plan_probed()
+    assert kprobe_lines(plan.writes) == [*(f"-:{name}" for name in PROBES), *DEFINITIONS]
+    paths = [write.path for write in plan.writes]
+    for name in PROBES:
+        enable = paths.index(f"/t/events/{name}/enable")
+        assert enable > max(at for at, path in enumerate(paths) if path == "/t/kprobe_events")
+        assert plan.writes[enable].optional
+    assert settle_probes(plan, [w for w in plan.writes if w.value.startswith("-:")]) == (plan, [])
+
+
+def test_a_function_that_cannot_be_probed_is_told_and_missing() -> None:
+    plan = plan_probed()
+    refused = [w for w in plan.writes if "kprobe" in w.path]
+    other = next(w for w in plan.writes if w.path == "/t/saved_cmdlines_size")
+    settled, (sentence,) = settle_probes(plan, [*refused, other])
+    assert "does not let __vma_start_write be probed" in sentence
+    assert set(settled.choice.events) == {"sched:sched_switch", "sched:sched_waking"}
+    assert settled.describe()["missing"][-2:] == ["kprobes:vma_start_write", "kprobes:vma_start_write_return"]
+    assert list_refusals(plan, [*refused, other]) == ["/t/saved_cmdlines_size refused '8192'"]
+
+
+def test_one_probe_of_two_is_kept() -> None:
+    plan = plan_probed()
+    settled, sentences = settle_probes(plan, [w for w in plan.writes if "vma_start_write_return/" in w.path])
+    assert "kprobes:vma_start_write" in settled.choice.events
+    assert settled.choice.missing[-1] == "kprobes:vma_start_write_return"
+    assert len(sentences) == 1
+
+
+@pytest.mark.parametrize("probed", [True, False], ids=["ours", "left by a killed recording"])
+def test_probes_are_removed_and_those_found_put_back(probed: bool) -> None:
+    plan = plan_probed() if probed else plan_for(Path("/t"))
+    theirs = ["p:kprobes/open do_sys_openat2", "r4:kprobes/vma_start_write_return __vma_start_write arg1=$retval"]
+    found = {"/t/kprobe_events": "\n".join(theirs) + "\n", "/t/set_event": "kprobes:vma_start_write_return\n"}
+    writes = plan_restore("/t", plan.choice, found)
+    assert kprobe_lines(writes) == [*(f"-:{name}" for name in PROBES), theirs[1]]
+    values = [write.value for write in writes]
+    assert values.index("") < values.index(f"-:{PROBES[0]}"), "an enabled probe cannot be removed"
+    assert values.index(theirs[1]) < values.index("kprobes:vma_start_write_return"), (
+        "nor one enabled before it is there"
+    )
+    assert kprobe_lines(plan_restore("/t", plan.choice, {"/t/kprobe_events": None})) == []
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_the_whole_script_is_a_script() -> None:
         request = Request(
             process=found.process(parameters),
             package=found.package(parameters),
-            needs=found.needs,
+            needs=found.needs(parameters),
             cache=CONFIG.cache,
             traced=False,
         )

@@ -139,8 +139,13 @@ def _last(end_seq: pd.Series) -> np.ndarray:
 
 
 def _probed(trace: Trace) -> ThreadIntervals:
-    """The runs of ``__vma_start_write`` between a kprobe at its entry and one at its return."""
+    """The runs of ``__vma_start_write`` between a kprobe at its entry and one at its return.
+
+    None where only entries were recorded: a kernel may allow one probe and not the other.
+    """
     probes = trace["vma_start_write"].sort_values(["tid", "seq"], kind="stable")
+    if (probes["kind"] == 0).all():
+        probes = probes.iloc[:0]
     enters = (probes["kind"] == 0).to_numpy()
     after = np.append(enters[1:], True) | np.append(probes["tid"].to_numpy()[1:] != probes["tid"].to_numpy()[:-1], True)
     paired = enters & ~after

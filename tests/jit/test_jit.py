@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -164,10 +165,10 @@ def test_a_loop_that_uses_what_cannot_be_told_is_refused() -> None:
 def test_a_damaged_file_is_made_again(own_store: Path, damage: Callable[[bytes], bytes]) -> None:
     assert copy_of(times)(2) == 6
     (file,) = own_store.iterdir()
-    whole = file.read_bytes()
-    file.write_bytes(damage(whole))
+    file.write_bytes(damage(file.read_bytes()))
     assert copy_of(times)(2) == 6
-    assert len(file.read_bytes()) == len(whole)
+    content = file.read_bytes()  # its length may differ: names inside it are counted up in a process
+    assert hashlib.sha256(content[32:]).digest() == content[:32]
 
 
 def test_without_a_place_for_it_code_is_compiled_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ from android_suite.model.document import read_document, to_plain
 from android_suite.model.launch import FAILED
 from android_suite.model.run import IterationRecord
 from android_suite.store import layout
-from android_suite.store.run import Run, open_run, write_atomic, write_json
+from android_suite.store.run import Run, is_run, open_run, write_atomic, write_json
 from android_suite.tables.evidence import LOCK_MODES
 from android_suite.tables.samples import SAMPLES
 from android_suite.tables.schema import check_frame, make_frame
@@ -95,14 +95,28 @@ class RunAnalysis:
         )
 
 
-def analyze_file(path: Path, *, process: str | None = None) -> Analysis:
-    """Analyzes any trace, whatever its format.
+def analyze_file(path: Path, *, process: str | None = None, iteration: int | None = None) -> Analysis:
+    """Analyzes any trace, whatever its format, or one iteration of a run directory.
+
+    Args:
+        path: a trace or a run directory.
+        process: name of the app; None for whatever is in the trace, and for the app that was recorded in a run.
+        iteration: index of the iteration of a run; may be omitted where only one was traced.
 
     Raises:
-        UsageError: there is no trace at ``path``, or not the process in it.
+        UsageError: there is no trace at ``path``, not the process in it, or several iterations and none chosen.
         TraceError: there is one, and it is damaged.
     """
-    analysis = analyze_trace(open_trace(path), process=process)
+    if is_run(path):
+        run = open_run(path)
+        record = choose_iteration(run, iteration)
+        evidence = read_evidence(run, record)
+        trace = read_raw_capture(run.raw(record) / layout.FTRACE)
+        analysis = analyze_trace(trace, process=process or record.process or None, evidence=evidence)
+    elif iteration is not None:
+        raise UsageError(f"{path} is not a run directory, so it has no iterations; leave out the iteration.")
+    else:
+        analysis = analyze_trace(open_trace(path), process=process)
     require_process(analysis, path, process)
     return analysis
 
@@ -171,7 +185,7 @@ def write_tables(analysis: Analysis, summary: AnalysisSummary, folder: Path) -> 
     Raises:
         LabError: the folder cannot be written.
     """
-    for name in (*analysis.tables, "thread_states"):
+    for name in analysis:
         _write_parquet(analysis[name], folder / f"{name}.parquet")
     write_json(folder / _SUMMARY, to_plain(summary))
 
@@ -187,7 +201,9 @@ def choose_iteration(run: Run, index: int | None) -> IterationRecord:
         return next(iter(traced.values()))
     if index not in traced:
         known = ", ".join(f"{i} ({record.scenario})" for i, record in traced.items()) or "none"
-        raise UsageError(f"{run.path}: choose a traced iteration with --iteration; there is {known}.")
+        raise UsageError(
+            f"{run.path}: choose a traced iteration (--iteration N; from Python iteration=N); there is {known}."
+        )
     return traced[index]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -27,9 +27,11 @@ from android_suite.analysis.sleeps import measure_sleeps
 from android_suite.analysis.slices import measure_slices
 from android_suite.analysis.threads import list_namespaced, list_reused, measure_threads
 from android_suite.analysis.wakeups import measure_wakeups, pick_wakes
+from android_suite.errors import UsageError
 from android_suite.tables import events
 from android_suite.tables.derived import (
     COUNTERS,
+    DERIVED_TABLES,
     FRAMES,
     GC_CYCLES,
     INTRUDERS,
@@ -50,10 +52,11 @@ from android_suite.tables.derived import (
     WAKEUPS,
 )
 from android_suite.tables.evidence import FRAME_GAPS
-from android_suite.tables.schema import make_frame
+from android_suite.tables.schema import make_frame, name_codes
 from android_suite.tables.trace import Trace, TraceSource
 
 _WAKEUP_NEW = events.WAKE_KINDS.index("sched_wakeup_new")
+_DECLARED = {table.name: table for table in (*DERIVED_TABLES, FRAME_GAPS)}
 _MONOTONIC = ("mono", "mono_raw")  # clocks of a trace on which framestats' times lie
 
 
@@ -80,7 +83,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
-    """Every derived table of one trace.
+    """Every derived table of one trace: ``analysis[NAME]`` is a frame, ``for name in analysis`` gives the names.
 
     Attributes:
         source: the trace.
@@ -103,6 +106,25 @@ class Analysis:
 
     def __getitem__(self, table: str) -> pd.DataFrame:
         return self.timeline.to_frame() if table == THREAD_STATES.name else self.tables[table]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self.tables, THREAD_STATES.name))
+
+    def __len__(self) -> int:
+        return len(self.tables) + 1
+
+    def __contains__(self, table: object) -> bool:
+        return table == THREAD_STATES.name or table in self.tables
+
+    def named(self, table: str) -> pd.DataFrame:
+        """A table with names in place of codes, as pandas categoricals: ``named("thread_roles")`` has ``role == "ui"``.
+
+        Raises:
+            UsageError: there is no such table.
+        """
+        if table not in self:
+            raise UsageError(f"there is no table {table!r}; there is {', '.join(sorted(self))}.")
+        return name_codes(_DECLARED[table], self[table])
 
 
 def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidence | None = None) -> Analysis:

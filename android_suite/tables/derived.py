@@ -8,6 +8,7 @@ A row of quality ``lower_bound`` is true and may be longer than shown (cut by an
 from __future__ import annotations
 
 from android_suite.model.analysis import Lock, Quality
+from android_suite.model.syscalls import CALL_NAMES
 from android_suite.tables.schema import Column, Table
 
 QUALITIES: tuple[Quality, ...] = ("exact", "lower_bound", "unknown")
@@ -31,7 +32,7 @@ INVERSION_KINDS = ("direct", "chained")
 
 
 def _index(name: str, names: tuple[str, ...]) -> Column:
-    return Column(name, "int8", "", "index into " + " | ".join(n or "(none)" for n in names))
+    return Column(name, "int8", "", "index into " + " | ".join(n or "(none)" for n in names), names)
 
 
 _QUALITY = _index("quality", QUALITIES)
@@ -40,8 +41,8 @@ _END = Column("end_ns", "int64", "ns", "end; the trace's end where it is cut the
 _TID = Column("tid", "int32", "", "thread")
 _MM = Column("mm", "uint64", "", "address of the mm_struct; 0 where the evidence does not name it")
 _WRITE = Column("write", "bool", "", "write mode")
-_LOCK = Column("lock", "int8", "", "the lock waited for: index into " + " | ".join(LOCKS))
-_HOLDER_LOCK = Column("holder_lock", "int8", "", "the lock the blocking thread holds, index as in lock")
+_LOCK = Column("lock", "int8", "", "the lock waited for: index into " + " | ".join(LOCKS), LOCKS)
+_HOLDER_LOCK = Column("holder_lock", "int8", "", "the lock the blocking thread holds, index as in lock", LOCKS)
 _WAIT = Column("wait", "int64", "", "row of lock_waits, or of vma_waits where lock is vma_lock")
 _HOLD = Column(
     "hold", "int64", "", "row of lock_holds, or of vma_waits (whose holder it is) where holder_lock is vma_lock"
@@ -175,7 +176,7 @@ SYSCALL_CALLS = Table(
     "One row per system call, entry joined to exit.",
     (
         _TID,
-        Column("call", "int32", "", "index into events.SYSCALLS"),
+        Column("call", "int32", "", "index into events.SYSCALLS", CALL_NAMES),
         Column("nr", "int32", "", "the kernel's number; -1 where only the name is known"),
         _START, _END,
         Column("start_seq", "int64", "", "seq of the entry; -1 where it is before the trace"),

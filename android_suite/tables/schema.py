@@ -13,12 +13,16 @@ from android_suite.errors import SchemaError
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its pandas dtype name, its unit ('' for a plain count, name or flag) and what it means."""
+    """One column: its pandas dtype name, its unit ('' for a plain count, name or flag) and what it means.
+
+    A column of codes declares in ``names`` what each code stands for: its values are indices into them.
+    """
 
     name: str
     dtype: str
     unit: str
     doc: str
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,17 @@ def _as_array(values: object, dtype: str) -> object:
         return values
     made = values.astype(dtype) if isinstance(values, pd.Series) else pd.Series(values, dtype=dtype, copy=False)  # type: ignore[call-overload]
     return made.array if dtype == "str" else made.to_numpy()
+
+
+def name_codes(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with each column of codes as a pandas categorical of names; a code without a name is missing (NaN)."""
+    named = {}
+    for column in table.columns:
+        if column.names:
+            codes = frame[column.name].to_numpy()
+            codes = np.where((codes >= 0) & (codes < len(column.names)), codes, -1)
+            named[column.name] = pd.Categorical.from_codes(codes, categories=pd.Index(column.names))
+    return frame.assign(**named)
 
 
 def check_frame(table: Table, frame: pd.DataFrame) -> pd.DataFrame:

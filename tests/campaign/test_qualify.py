@@ -69,7 +69,7 @@ def test_what_the_lab_breaks_is_tried_again_and_kept(
     failed = [event for event in read_journal(out / "journal.jsonl") if event["event"] == "failed"]
     assert sorted((event["error"], event["kept"][:6]) for event in failed) == [("LabError", "failed")] * 2
     assert any("cable fell out" in event["text"] for event in failed)
-    assert any("ended with 9" in event["text"] for event in failed)
+    assert any("ended with status 9" in event["text"] for event in failed)
     assert all(open_run(out / event["kept"]).manifest.sealed is False for event in failed)
 
 
@@ -185,7 +185,7 @@ def test_a_spent_budget_starts_no_job_and_loses_none(
     file = make_plan(('"scripted"', '"scripted"\nbudget = "3 s"'))
     durations_s = {job.kind: [0.5] for job in schedule(file)[1]}
     slow = replace(lab, recorder=ScriptedRecorder(faults, 2.0))
-    with pytest.raises(LabError, match=r"the budget of 0.05 min is spent with \d of 6 jobs done; run qualify again"):
+    with pytest.raises(LabError, match=r"the budget of 0.05 min is used up with \d of 6 jobs done; run qualify again"):
         qualify(file, tmp_path / "out", slow, workers=1, durations_s=dict(durations_s))
     begun = len(lines(faults / "recorded"))
     assert 1 <= begun < 6

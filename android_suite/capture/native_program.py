@@ -35,7 +35,7 @@ def build_program(name: str, machine: str, *, cache: Path) -> bytes:
     compiler = shutil.which(_COMPILERS[machine])
     if compiler is None:
         raise LabError(
-            f"the compiler {_COMPILERS[machine]}, which builds {name} for the device, is missing; run `make setup`."
+            f"{_COMPILERS[machine]} is missing, and {name} cannot be built for the device without it; run `make setup`."
         )
     version = _run([compiler, "-dumpfullversion"])
     key = hashlib.sha256(b"\0".join([source, version, " ".join(_FLAGS).encode(), machine.encode()])).hexdigest()

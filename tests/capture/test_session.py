@@ -76,7 +76,7 @@ def test_what_fails_on_the_way_out_becomes_a_note(out: IterationWriter) -> None:
         raise AdbError("work")
     assert caught.value.__notes__ == [
         "while saving evidence: no stop",
-        "while putting the device back (a): no restore",
+        "while restoring the device (a): no restore",
     ]
 
 

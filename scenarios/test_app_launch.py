@@ -13,6 +13,6 @@ def test_no_launch_fails(record) -> None:
     assert result.metric("launchFailedPct") == 0.0, "a launch timed out, crashed or ended in another app"
 
 
-def test_the_ui_thread_is_not_held_up_by_weaker_threads(record) -> None:
+def test_the_ui_thread_is_not_held_up_by_weaker_threads(real_time, record) -> None:
     result = record("app_launch")
     assert result.metric("invertedMs") < 16.7, "a launch waited longer than a frame for a weaker thread"

@@ -12,10 +12,11 @@ def test_gc_frees_memory_without_the_process_wide_lock(record) -> None:
     assert gc.unknown == 0
     if gc.per_vma == 0:
         pytest.skip("this kernel has no per-VMA madvise path")
-    assert gc.per_vma / gc.calls >= 0.995
+    share = (gc.per_vma + gc.vma_lock_busy) / gc.calls
+    assert share >= 0.995, f"too many calls took the process-wide lock: {gc}"
 
 
-def test_no_frame_is_lost_to_priority_inversion(record) -> None:
+def test_no_frame_is_lost_to_priority_inversion(real_time, record) -> None:
     result = record("gc_stress", duration_ms=10_000)
     assert result.metric("frameCount") > 0
     assert result.metric("jankyFromInversionCount") == 0

@@ -1,7 +1,8 @@
 """Runs scenarios with pytest: provides the fixtures ``device`` and ``record`` and classifies failures.
 
-The fixture records and analyzes; a test body only asserts. In JUnit, a fault of the kernel is a failure, a fault of the
-test setup is an error, and a kernel without a required feature is a skip.
+The fixture records and analyzes; a test body only asserts. A failed assertion and a crash of the kernel or app are
+failures; every exception of the suite (a fault of the test setup, evidence that cannot be trusted, a wrong name) is an
+error; a kernel without a required feature is a skip.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from android_suite.errors import LabError, Unsupported
+from android_suite.errors import SuiteError, Unsupported
 
 WAIT_S = 600.0  # for the tests of another worker, or another recording
 
@@ -29,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--kernel-label", default="", help="Name of this kernel in comparisons.")
     group.addoption("--iterations", type=int, default=1, help="Iterations of each scenario (default: 1).")
     group.addoption(
-        "--run-dir", type=Path, default=None, help="Folder for run directories (default: a temporary folder)."
+        "--run-dir", type=Path, default=Path("runs/pytest"), help="Folder for run directories (default: runs/pytest)."
     )
 
 
@@ -73,28 +74,51 @@ def device(_claimed: Any) -> Any:
 
 
 @pytest.fixture
-def record(_claimed: Any, _config: Any, request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Any]:
+def real_time(_booted: Any) -> None:
+    """Skips the test on an emulated device, where a deadline in milliseconds cannot be judged."""
+    from android_suite.device.identity import read_device_identity
+
+    identity = read_device_identity(_booted.device, accel=_booted.accel)
+    if identity.virtual and identity.accel != "kvm":
+        pytest.skip(
+            "an emulated device's times depend on the host: a frame's 16.7 ms cannot be judged there; use a phone, "
+            "or `qualify` with a deterministic plan"
+        )
+
+
+@pytest.fixture
+def record(_claimed: Any, _config: Any, request: pytest.FixtureRequest) -> Callable[..., Any]:
     """``record(scenario, **parameters)``: records and analyzes one scenario, returns a `result.Recorded`.
 
     A crash of the tested kernel or app fails the test with its console text.
     """
     from android_suite.pytest_plugin.recording import make_record
 
-    return make_record(_claimed, _config.cache, request, tmp_path)
+    return make_record(_claimed, _config.cache, request)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Classifies a failure: a fault of the test setup is an error, a missing kernel feature is a skip."""
+    """Classifies a failure: an exception of the suite is an error, a missing kernel feature is a skip."""
     report = yield
     error = call.excinfo.value if call.excinfo is not None else None
     if isinstance(error, Unsupported):
         report.outcome = "skipped"
         report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {error}")
-    elif isinstance(error, LabError) and report.when == "call":
+    elif isinstance(error, SuiteError) and report.when == "call":
         # pytest and its JUnit writer report a failure outside the test body as an error. Treat the recording so too,
         # although a test starts it by a call.
         report.when = "setup"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Lists the run directories that the tests made."""
+    reports = [r for group in terminalreporter.stats.values() for r in group if isinstance(r, pytest.TestReport)]
+    runs = sorted({(str(value), r.nodeid) for r in reports for name, value in r.user_properties if name == "run"})
+    if runs:
+        terminalreporter.section("android-suite runs")
+        for path, test in runs:
+            terminalreporter.write_line(f"{path}  {test}")

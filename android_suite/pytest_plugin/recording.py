@@ -22,9 +22,9 @@ from android_suite.workload.registry import plan_scenarios
 Record = Callable[..., Recorded]
 
 
-def make_record(booted: Booted, cache: Path, request: pytest.FixtureRequest, folder: Path) -> Record:
+def make_record(booted: Booted, cache: Path, request: pytest.FixtureRequest) -> Record:
     """Implements the fixture ``record``."""
-    base: Path = request.config.getoption("--run-dir") or folder
+    base = request.config.invocation_params.dir / request.config.getoption("--run-dir")
     test = re.sub(r"[^A-Za-z0-9_]+", "-", request.node.name)[:60]
     names = (f"{test}-{number}" for number in itertools.count(1))
     label = request.config.getoption("--kernel-label")
@@ -40,16 +40,18 @@ def make_record(booted: Booted, cache: Path, request: pytest.FixtureRequest, fol
         def work(writer: RunWriter) -> None:
             record_scenarios((scenario,), booted.device, writer, options, crash_probe=booted.crash_probe)
 
-        manifest = record_run(path, work, label=label, mode="realtime").manifest
-        # Check this first: after a crash the trace may be unreadable.
-        crash = next((i.crash for i in manifest.iterations if i.crash), None)
-        if crash is not None:
-            request.node.user_properties.append(("run", str(path)))
-            pytest.fail(_describe(crash), pytrace=False)
-        analysis = load_run(path)
         # Not the fixture record_property, which warns under JUnit's newer family although it works there.
         properties = request.node.user_properties
-        properties.append(("run", str(path)))
+        try:
+            manifest = record_run(path, work, label=label, mode="realtime").manifest
+        finally:
+            if path.exists():
+                properties.append(("run", str(path)))
+        # Check this first: after a crash the trace may be unreadable.
+        crash = manifest.crash or next((i.crash for i in manifest.iterations if i.crash), None)
+        if crash is not None:
+            pytest.fail(_describe(crash), pytrace=False)
+        analysis = load_run(path)
         for each in analysis.iterations:
             for metric in each.summary.metrics if each.record.status == "complete" else ():
                 properties.append((f"{each.record.index}.{metric.name}", metric.value))

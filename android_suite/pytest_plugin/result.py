@@ -12,21 +12,38 @@ from android_suite.errors import EvidenceError, UsageError
 from android_suite.model.document import to_plain
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PathCounts:
-    """Madvise calls by path, summed over the complete iterations."""
+    """Madvise calls by path, summed over the complete iterations.
+
+    ``vma_lock_busy`` of the calls under mmap_lock tried the VMA's own lock, which another thread held for writing. That
+    is the app's doing, not the kernel's: any patched kernel takes mmap_lock then.
+    """
 
     calls: int
     per_vma: int
     mmap_lock: int
     unknown: int
+    vma_lock_busy: int
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.calls} madvise calls ({self.per_vma} under the VMA's lock, {self.mmap_lock} under mmap_lock, "
+            f"{self.vma_lock_busy} of these because the VMA's lock was busy, {self.unknown} unknown)"
+        )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Recorded:
     """One analyzed recording. Only complete iterations count."""
 
     analysis: RunAnalysis
+
+    def __repr__(self) -> str:
+        records = [i.record for i in self.analysis.iterations]
+        complete = sum(record.status == "complete" for record in records)
+        scenarios = ", ".join(sorted({record.scenario for record in records}))
+        return f"{scenarios} ({complete} of {len(records)} iterations complete, {self.analysis.run.path})"
 
     @property
     def summaries(self) -> list[dict[str, Any]]:
@@ -50,7 +67,8 @@ class Recorded:
         """Calls of the app's threads with that role."""
         rows = [row for summary in self.summaries for row in summary["madvise"] if row["role"] == role]
         total = {name: sum(row[name] for row in rows) for name in ("calls", "per_vma", "mmap_lock", "unknown")}
-        return PathCounts(**total)
+        busy = sum(row["reasons"].get("vma_lock_busy", 0) for row in rows)
+        return PathCounts(**total, vma_lock_busy=busy)
 
     def metric(self, name: str) -> float:
         """Median of a metric over the iterations.

@@ -1,0 +1,84 @@
+"""Whose fault a failed scenario is, and where its run is found. The recorder is replaced, so no device is needed."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as Xml
+
+import pyarrow.parquet
+import pytest
+
+from android_suite.pytest_plugin import recording
+from tests import made_runs
+
+pytest_plugins = ["pytester"]
+# pytester forgets the modules that the inner run loads first, and numpy cannot be loaded twice: load them here.
+LOADED = (pyarrow.parquet, recording, made_runs)
+
+CONFTEST = """
+from types import SimpleNamespace
+
+import pytest
+
+from android_suite.errors import DeviceLost, Unsupported
+from android_suite.model.identity import CrashRecord
+from android_suite.pytest_plugin import recording
+from tests.made_runs import BEFORE, DEVICE
+
+
+def record_scenarios(scenarios, device, writer, options, crash_probe):
+    writer.set_identity(BEFORE, DEVICE)
+    iteration = writer.begin_iteration(scenarios[0], seed=1, boot="b", traced=False, parameters={})
+    what = options.parameters["run"]
+    if what == "lost":
+        raise DeviceLost("the device disconnected; check the cable.")
+    if what == "unsupported":
+        raise Unsupported("the kernel has no mmap_lock events.")
+    if what == "crash":
+        iteration.seal("incomplete", "it crashed", crash=CrashRecord(kind="oops", summary="BUG: bad page", console="..."))
+    elif what == "boot_crash":
+        writer.set_crash(CrashRecord(kind="panic", summary="Kernel panic", console="..."))
+    else:
+        iteration.seal("complete")
+
+
+@pytest.fixture
+def _claimed(monkeypatch):
+    monkeypatch.setattr(recording, "record_scenarios", record_scenarios)
+    return SimpleNamespace(device=None, accel=None, crash_probe=None)
+"""
+
+
+def run(pytester: pytest.Pytester, body: str, *options: str) -> pytest.RunResult:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile("def test_it(record):\n    " + body)
+    return pytester.runpytest_inprocess("--junitxml=junit.xml", "-p", "no:cacheprovider", *options)
+
+
+def case(pytester: pytest.Pytester) -> Xml.Element:
+    found = Xml.parse(pytester.path / "junit.xml").getroot().find(".//testcase")
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome", "tag", "text"),
+    [
+        ("record('command', run='lost')", "errors", "error", "check the cable"),
+        ("record('command', run='true').metric('invertedMs')", "errors", "error", "invertedMs is unknown in 1 of 1"),
+        ("record('no_such', run='true')", "errors", "error", "no_such"),
+        ("record('command', run='unsupported')", "skipped", "skipped", "no mmap_lock events"),
+        ("record('command', run='crash')", "failed", "failure", "BUG: bad page"),
+        ("record('command', run='boot_crash')", "failed", "failure", "Kernel panic"),
+    ],
+)  # fmt: skip
+def test_whose_fault_it_is(pytester: pytest.Pytester, body: str, outcome: str, tag: str, text: str) -> None:
+    result = run(pytester, body)
+    result.assert_outcomes(**{outcome: 1})
+    (found,) = (child for child in case(pytester) if child.tag in ("error", "failure", "skipped"))
+    assert found.tag == tag
+    assert text in f"{found.get('message')} {found.text}"
+
+
+def test_the_run_of_a_lost_device_is_told_too(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "record('command', run='lost')", "--run-dir", "elsewhere")
+    result.stdout.fnmatch_lines([f"{pytester.path / 'elsewhere' / 'test_it-1'}  *::test_it"])

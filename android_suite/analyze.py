@@ -175,8 +175,9 @@ def load_run(path: Path, *, say: Callable[[str], None] = lambda _: None) -> RunA
 
 
 def _made_by(run: Run) -> dict[str, object]:
-    """What has to agree for ``derived/`` to be read again: the suite, its samples table, and how much there was."""
-    return {"suite": __version__, "iterations": len(run.manifest.iterations), "samples": list(SAMPLES.dtypes)}
+    """What has to agree for ``derived/`` to be read again: the suite, its samples table, and what there was by then."""
+    iterations = [[i.status, i.trace_digest] for i in run.manifest.iterations]
+    return {"suite": __version__, "iterations": iterations, "samples": list(SAMPLES.dtypes)}
 
 
 def write_tables(analysis: Analysis, summary: AnalysisSummary, folder: Path) -> None:

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from android_suite.analyze import analyze_run, load_run
+from android_suite.cli import main as cli
 from android_suite.errors import TraceError
+from android_suite.model.identity import CrashRecord
 from android_suite.model.run import Status
 from android_suite.store.run import Run, create_run
 from tests.made_runs import BEFORE, DEVICE
@@ -121,3 +123,57 @@ def test_launches_that_failed_are_samples_above_every_other(tmp_path: Path) -> N
     times = samples[samples["metric"] == "timeToInitialDisplayMs_cold"]
     assert times[["value", "censored"]].values.tolist() == [[300.0, False], [10012.0, True]]
     assert samples.loc[samples["metric"] == "launchFailedPct", "value"].tolist() == [50.0]
+
+
+@pytest.mark.parametrize("begun", [0, 1, 2])
+def test_a_killed_recording_is_analyzed_as_far_as_it_goes_and_ends_with_5(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], begun: int
+) -> None:
+    writer = create_run(tmp_path / "run", label="before", mode="realtime")
+    writer.set_identity(BEFORE, DEVICE)
+    for index in range(begun):  # the last one was never sealed
+        iteration = writer.begin_iteration("command", seed=1, boot="b", traced=True, parameters={})
+        shutil.copytree(GOLDEN, iteration.folder / "ftrace")
+        if index + 1 < begun:
+            iteration.note(lost_events=0)
+            iteration.seal("complete")
+    assert cli.run(["analyze", str(writer.path), "--json"]) == 5
+    shown = capsys.readouterr()
+    analyzed = json.loads(shown.out)["iterations"]
+    assert [each["analysis"]["source"]["events"] > 0 for each in analyzed] == [True] * begun
+    assert "is not sealed: its recording was killed or still runs" in shown.err
+    assert ("command is incomplete (not sealed: the suite was ended" in shown.err) == (begun > 0)
+    assert shown.err.strip().endswith("record it again.")
+
+
+@pytest.mark.parametrize(
+    ("status", "crash", "code"),
+    [
+        ("complete", None, 0),
+        ("incomplete", None, 5),
+        ("discarded", None, 5),
+        ("incomplete", CrashRecord(kind="panic", summary="sysrq", console=""), 0),
+    ],
+)
+def test_a_run_without_a_complete_iteration_ends_with_5_unless_what_is_tested_crashed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], status: Status, crash: CrashRecord | None, code: int
+) -> None:
+    writer = create_run(tmp_path / "run", label="before", mode="realtime")
+    writer.set_identity(BEFORE, DEVICE)
+    iteration = writer.begin_iteration("command", seed=1, boot="b", traced=False, parameters={})
+    iteration.seal(status, "" if status == "complete" else "the trace was disturbed", crash=crash)
+    writer.seal()
+    assert cli.run(["analyze", str(writer.path)]) == code
+    assert ("has no complete iteration; " in capsys.readouterr().err) == (code == 5)
+
+
+def test_what_was_analyzed_while_it_was_recorded_is_analyzed_again(tmp_path: Path) -> None:
+    writer = create_run(tmp_path / "run", label="before", mode="realtime")
+    writer.set_identity(BEFORE, DEVICE)
+    iteration = writer.begin_iteration("command", seed=1, boot="b", traced=True, parameters={})
+    assert load_run(writer.path).iterations[0].summary.source.events == 0
+    shutil.copytree(GOLDEN, iteration.folder / "ftrace")
+    iteration.note(lost_events=0)
+    iteration.seal("complete")
+    writer.seal()
+    assert load_run(writer.path).iterations[0].summary.source.events > 0

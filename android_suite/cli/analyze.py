@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from android_suite.cli.output import console_for_results, print_json, say, say_error
-from android_suite.errors import SuiteError, UsageError
+from android_suite.errors import EvidenceError, SuiteError, UsageError
 from android_suite.model.analysis import AnalysisSummary, AnalyzedRun, IterationSummary, RunSummary
 from android_suite.model.document import to_plain
+from android_suite.report.phrases import show_foreign
 
 if TYPE_CHECKING:
     from android_suite.analyze import RunAnalysis
+    from android_suite.store.run import Run
 
 
 @click.command("analyze")
@@ -28,7 +30,8 @@ def command(paths: tuple[Path, ...], process: str | None, as_json: bool, output:
     PATH is a run directory from `record`, or any trace: trace.dat, ftrace or systrace text or html, `atrace -z` output,
     a Perfetto trace. It may be compressed with gzip, xz, bzip2 or zstd, or be the only trace in a zip or tar archive
     such as bugreport.zip. The tables of a run go to its derived/ folder. If one of several PATHs cannot be analyzed, its
-    error goes to stderr, the others are analyzed, and the exit code is that of the error.
+    error goes to stderr, the others are analyzed, and the exit code is that of the error. A run whose recording was
+    killed, or that has no complete iteration, is analyzed as far as possible and exits with 5.
     """
     from android_suite.report.model import ReportModel
     from android_suite.report.terminal import render_terminal
@@ -40,7 +43,7 @@ def command(paths: tuple[Path, ...], process: str | None, as_json: bool, output:
     status = 0
     for path in paths:
         try:
-            summary, runs = _analyze(path, process, output)
+            summary, runs, doubt = _analyze(path, process, output)
         except SuiteError as error:
             if len(paths) == 1:
                 raise
@@ -49,6 +52,9 @@ def command(paths: tuple[Path, ...], process: str | None, as_json: bool, output:
             continue
         found.append(summary)
         rows += runs
+        if doubt is not None:
+            say_error(doubt)
+            status = status or doubt.exit_code
     if as_json:
         print_json(to_plain(found[0] if len(paths) == 1 else found))
     elif rows:
@@ -58,8 +64,8 @@ def command(paths: tuple[Path, ...], process: str | None, as_json: bool, output:
 
 def _analyze(
     path: Path, process: str | None, output: Path | None
-) -> tuple[AnalysisSummary | RunSummary, Sequence[AnalyzedRun]]:
-    """The analysis of one PATH, as JSON and as text for the terminal."""
+) -> tuple[AnalysisSummary | RunSummary, Sequence[AnalyzedRun], EvidenceError | None]:
+    """The analysis of one PATH, as JSON and as text for the terminal, and why it cannot be trusted."""
     from android_suite.analyze import analyze_file, analyze_run, summarize, write_tables
     from android_suite.store.run import is_run, open_run
 
@@ -67,13 +73,28 @@ def _analyze(
         if output is not None:
             raise UsageError(f"the tables of a run go to {path / 'derived'}; omit -o.")
         run = analyze_run(open_run(path), process=process, say=say)
-        return _summarize_run(run), run.describe()
+        return _summarize_run(run), run.describe(), _find_doubt(run.run)
     analysis = analyze_file(path, process=process)
     summary = summarize(analysis)
     if output is not None:
         write_tables(analysis, summary, output)
         say(f"tables in {output}")
-    return summary, [AnalyzedRun(name=str(path), analysis=summary)]
+    return summary, [AnalyzedRun(name=str(path), analysis=summary)], None
+
+
+def _find_doubt(run: Run) -> EvidenceError | None:
+    """Why no number of a run can be trusted; None where some can, or where a crash of what is tested ended it."""
+    iterations = run.manifest.iterations
+    reasons = "; ".join(
+        f"{i.directory} is {i.status} ({show_foreign(i.reason, longest=300)})" for i in iterations if i.reason
+    )
+    if not run.manifest.sealed:
+        why = "is not sealed: its recording was killed or still runs"
+    elif any(i.status == "complete" or i.crash for i in iterations) or run.manifest.crash:
+        return None
+    else:
+        why = "has no complete iteration"
+    return EvidenceError(f"{run.path} {why}{f'; {reasons}' if reasons else ''}; record it again.")
 
 
 def _summarize_run(found: RunAnalysis) -> RunSummary:

@@ -138,18 +138,24 @@ def open_campaign(path: Path, description: Mapping[str, Any], *, fresh: bool = F
         folder = CampaignFolder(path)
         _mend(path / JOURNAL)
         plans = [event["plan"] for event in folder.events() if event["event"] == "plan"]
-        if not plans:
+        if plans:
+            check_same_plan(path, plans[0], description)
+        else:
             folder.append("plan", plan=dict(description), suite=__version__)
-        elif differences := compare_plans(plans[0], dict(description)):
-            shown = "; ".join(differences[:3]) + (f"; and {len(differences) - 3} more" if len(differences) > 3 else "")
-            raise UsageError(
-                f"{path} has a campaign with another plan: {shown}. "
-                "Choose another folder with -o, or start again with --fresh."
-            )
         for left in sorted(folder.partial.iterdir()):
             aside = folder.set_aside(left.name)
             folder.append("set_aside", job=left.name, kept=str(aside.relative_to(path)) if aside else None)
         yield folder
+
+
+def check_same_plan(path: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raises UsageError where the campaign in ``path`` was begun with another plan than ``now`` describes."""
+    if differences := compare_plans(dict(begun), dict(now)):
+        shown = "; ".join(differences[:3]) + (f"; and {len(differences) - 3} more" if len(differences) > 3 else "")
+        raise UsageError(
+            f"{path} has a campaign with another plan: {shown}. "
+            "Choose another folder with -o, or start again with --fresh."
+        )
 
 
 def _check_ours(path: Path) -> None:

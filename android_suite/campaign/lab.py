@@ -18,14 +18,14 @@ from android_suite.campaign.plan_file import PlanFile
 from android_suite.campaign.qualify import Collaborators
 from android_suite.campaign.schedule import IMAGE, Job
 from android_suite.config import Config
-from android_suite.errors import UsageError
+from android_suite.errors import MachineError, UsageError
 from android_suite.model.plan import ATTACHED
 from android_suite.record.live import RecordOptions, record
 from android_suite.record.run import record_run
 from android_suite.record.sealed import record_deterministic
 from android_suite.store.run import RunWriter
 from android_suite.virtual.image import build_base
-from android_suite.virtual.kernels import fetch_kernel
+from android_suite.virtual.kernels import check_kernel, fetch_kernel
 from android_suite.workload.registry import plan_scenarios
 
 # The iterations of a boot take consecutive seeds; those of two boots must not overlap.
@@ -115,6 +115,26 @@ def make_collaborators(config: Config, *, serial: str | None = None) -> Collabor
         comparer=evaluate.compare_plan,
         renderer=evaluate.render_plan,
     )
+
+
+def check_kernels(file: PlanFile, config: Config, *, say: Callable[[str], None] = lambda _: None) -> None:
+    """Looks whether every kernel of a plan exists; nothing is fetched.
+
+    Args:
+        file: the plan.
+        config: names the cache and the Debian mirror.
+        say: told where that could not be found out.
+
+    Raises:
+        UsageError: an unknown kernel.
+    """
+    for kernel in file.plan.kernels:
+        if kernel.kernel == ATTACHED:
+            continue
+        try:
+            check_kernel(kernel.kernel, file.plan.arch, config=config)
+        except MachineError as error:
+            say(f"whether there is a kernel {kernel.kernel} is not known: {error}")
 
 
 def prepare_lab(file: PlanFile, config: Config, *, say: Callable[[str], None] = lambda _: None) -> PlanFile:

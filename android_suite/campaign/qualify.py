@@ -14,22 +14,32 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from android_suite import __version__
-from android_suite.campaign.journal import CampaignFolder, open_campaign
+from android_suite.campaign.journal import JOURNAL, CampaignFolder, check_same_plan, open_campaign, read_journal
 from android_suite.campaign.plan_file import PlanFile
 from android_suite.campaign.runner import Progress, Runner, default_workers
-from android_suite.campaign.schedule import Cost, Job, describe_plan, estimate_cost, plan_against_itself, plan_jobs
+from android_suite.campaign.schedule import (
+    IMAGE,
+    Cost,
+    Job,
+    describe_plan,
+    estimate_cost,
+    plan_against_itself,
+    plan_jobs,
+)
 from android_suite.campaign.worker import Analyzer, Recorder
 from android_suite.model.comparison import Comparison
 from android_suite.model.plan import KernelEntry, Plan
 from android_suite.store.run import Run, now_iso, open_run, write_atomic, write_json
 
 Json = dict[str, Any]
+_DESCRIBED = re.compile(r"(.*) \(sha256 ([0-9a-f]{64})\)")  # a kernel in a described plan
 
 
 class Comparer(Protocol):
@@ -230,18 +240,47 @@ def _write_provenance(folder: CampaignFolder, file: PlanFile, jobs: Sequence[Job
     )
 
 
-def render_schedule(jobs: Sequence[Job], cost: Cost) -> str:
-    """The text of ``--dry-run``: one line per job, then the cost."""
+def schedule_rest(file: PlanFile, out: Path, *, aa: bool = False) -> tuple[PlanFile, tuple[Job, ...], frozenset[str]]:
+    """What ``--dry-run`` shows: the plan, its jobs, and the names of those that an earlier call has finished in ``out``.
+
+    Nothing is fetched and the folder is only read: what a plan does not say by itself, the digests of kernels that are
+    known by name and of the virtual device, is taken from the journal of the campaign.
+
+    Raises:
+        UsageError: the folder holds a campaign of another plan.
+    """
+    begun: Json | None = next((e["plan"] for e in read_journal(out / JOURNAL) if e["event"] == "plan"), None)
+    if begun is not None:
+        named = [_DESCRIBED.fullmatch(kernel["kernel"]) for kernel in begun["kernels"]]
+        known = {match[1]: match[2] for match in named if match}
+        image = {IMAGE: begun["image"]} if begun["image"] else {}
+        file = replace(file, digests={**known, **image, **file.digests})
+    file, jobs = schedule(file, aa=aa)
+    if begun is None:
+        return file, jobs, frozenset()
+    check_same_plan(out, begun, describe_plan(file.plan, file.digests))
+    return file, jobs, frozenset(job.name for job in jobs if CampaignFolder(out).finished(job.name))
+
+
+def render_schedule(jobs: Sequence[Job], cost: Cost, finished: Collection[str] = ()) -> str:
+    """The text of ``--dry-run``: one line a job, then the cost.
+
+    Args:
+        jobs: all of the plan.
+        cost: of those that are not finished.
+        finished: names of those that are.
+    """
     lines = []
     for job in jobs:
         what = ", ".join(
             f"{item.name} x{item.iterations}{'' if item.traced else ' untraced'}" for item in job.scenarios
         )
-        lines.append(
-            f"block {job.block:<3} seed {job.seed:<6} {job.label:<20} {what:<40} {cost.job_s[job.name]:6.0f} s"
-        )
-    known = {len(jobs): "measured", 0: "assumed"}.get(cost.measured, f"{cost.measured} of them measured")
-    return "\n".join([*lines, f"{len(jobs)} jobs, about {cost.wall_s / 60:.1f} min ({known})."]) + "\n"
+        takes = "finished" if job.name in finished else f"{cost.job_s[job.name]:6.0f} s"
+        lines.append(f"block {job.block:<3} seed {job.seed:<6} {job.label:<20} {what:<40} {takes}")
+    left = len(jobs) - len(finished)
+    known = {left: "measured", 0: "assumed"}.get(cost.measured, f"{cost.measured} of them measured")
+    done = f", {len(finished)} of them finished; the other {left}" if finished else ""
+    return "\n".join([*lines, f"{len(jobs)} jobs{done}, about {cost.wall_s / 60:.1f} min ({known})."]) + "\n"
 
 
 def read_durations(path: Path) -> dict[str, list[float]]:

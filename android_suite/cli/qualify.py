@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Folder of the experiment (default: reports/NAME)."
 )
-@click.option("--dry-run", is_flag=True, help="Print the schedule and its cost, and do nothing else.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the schedule, what is finished and the cost of the rest; do nothing else."
+)
 @click.option("--aa", is_flag=True, help="Run the baseline against itself, to show false alarms.")
 @click.option("--fresh", is_flag=True, help="Start again; an earlier experiment is renamed.")
 @click.option(
@@ -45,9 +47,16 @@ def command(
     After an interruption, call it again to continue. Exit code 1: a gate failed, a metric got WORSE or a tested kernel
     crashed.
     """
-    from android_suite.campaign.lab import check_parameters, make_collaborators, prepare_lab
+    from android_suite.campaign.lab import check_kernels, check_parameters, make_collaborators, prepare_lab
     from android_suite.campaign.plan_file import read_plan
-    from android_suite.campaign.qualify import estimate, qualify, read_durations, render_schedule, schedule
+    from android_suite.campaign.qualify import (
+        estimate,
+        qualify,
+        read_durations,
+        render_schedule,
+        schedule,
+        schedule_rest,
+    )
     from android_suite.campaign.runner import default_out
     from android_suite.report.model import ReportModel
     from android_suite.report.terminal import render_terminal
@@ -59,13 +68,15 @@ def command(
     config = read_settings()
     measured = config.cache / "durations.json"
     durations = read_durations(measured)
+    out = output or default_out(plan)
     if dry_run:
-        file, jobs = schedule(file, aa=aa)
-        print_text(render_schedule(jobs, estimate(file, jobs, durations, workers=workers)))
+        check_kernels(file, config, say=say)
+        file, jobs, finished = (*schedule(file, aa=aa), frozenset[str]()) if fresh else schedule_rest(file, out, aa=aa)
+        left = [job for job in jobs if job.name not in finished]
+        print_text(render_schedule(jobs, estimate(file, left, durations, workers=workers), finished))
         return 0
     file = prepare_lab(file, config)
     collaborators = make_collaborators(config, serial=serial)
-    out = output or default_out(plan)
     try:
         with _Bar() as bar:
             outcome = qualify(

@@ -136,6 +136,24 @@ def _is_named(package: str, name: str) -> bool:
     )  # fmt: skip
 
 
+def check_kernel(name: str, arch: str | None = None, *, config: Config) -> None:
+    """Looks whether :func:`fetch_kernel` would find a kernel of that name; fetches none.
+
+    Raises:
+        UsageError: no such kernel, no such file, or an image of another architecture.
+        MachineError: the package index cannot be read.
+    """
+    if arch is not None:
+        _check_arch(arch)
+    cache = Cache(config.cache)
+    if "/" in name or Path(name).is_file():
+        read_kernel(Path(name), arch)
+    elif ":" in name:
+        read_built(name, arch, cache=cache)
+    elif _cached_release(cache, name, arch or _arch_in(name) or "arm64") is None:
+        _find_release(config, name, arch or _arch_in(name) or "arm64")
+
+
 def fetch_kernel(name: str, arch: str | None = None, *, config: Config) -> KernelImage:
     """A kernel by version (``6.17.13``), release (``6.17.13+deb13-cloud-arm64``), path, or side of a built pair.
 

@@ -9,12 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from android_suite.campaign.journal import read_journal
 from android_suite.campaign.plan_file import PlanFile
+from android_suite.campaign.qualify import Collaborators, estimate, qualify, render_schedule, schedule_rest
+from android_suite.campaign.schedule import IMAGE
+from android_suite.errors import LabError, UsageError
 
 HERE = Path(__file__).parent
 # Files that tell when and how it ran. Everything else must be equal.
@@ -123,3 +127,28 @@ def alive(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0]
     except (ProcessLookupError, FileNotFoundError):
         return False
+
+
+def test_a_dry_run_counts_what_is_finished_and_touches_nothing(
+    tmp_path: Path, lab: Collaborators, make_plan: Callable[..., PlanFile], faults: Path
+) -> None:
+    # As prepare_lab leaves it: kernels that the plan names are known by content.
+    digests = {"6.16.12": "a" * 64, "6.17.13": "b" * 64, IMAGE: "c" * 64}
+    out = tmp_path / "out"
+    (faults / "dead-before-seed2").touch()
+    with pytest.raises(LabError):
+        qualify(replace(make_plan(), digests=digests), out, lab, workers=1, retry_after_s=())
+    there = sorted((out / "jobs").iterdir())
+    assert 0 < len(there) < 6
+    before = contents(out)
+    file, jobs, finished = schedule_rest(make_plan(), out)
+    assert finished == {path.name for path in there}
+    left = [job for job in jobs if job.name not in finished]
+    text = render_schedule(jobs, estimate(file, left, {jobs[0].kind: [12.0]}, workers=1), finished)
+    assert text.count("finished\n") == len(there)
+    assert f"6 jobs, {len(there)} of them finished; the other {len(left)}, about {len(left) / 5:.1f} min" in text
+    with pytest.raises(UsageError, match=r"duration_ms was 100, is 200.*--fresh"):
+        schedule_rest(make_plan(("= 100", "= 200")), out)
+    assert contents(out) == before
+    assert schedule_rest(make_plan(), tmp_path / "nowhere")[2] == frozenset()
+    assert not (tmp_path / "nowhere").exists()

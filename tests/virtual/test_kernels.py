@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from android_suite.cli import main as cli
 from android_suite.config import Config
 from android_suite.errors import MachineError, UsageError
 from android_suite.virtual import adb_link, packages
@@ -76,6 +77,26 @@ INDEX = {  # package: what it depends on
     "linux-image-cloud-arm64": ["linux-image-7.3-cloud-arm64"],
 }
 
+PLAN = """
+[plan]
+name = "x"
+mode = "deterministic"
+seeds = [1]
+
+[[kernel]]
+label = "before"
+kernel = "{known}"
+role = "baseline"
+
+[[kernel]]
+label = "after"
+kernel = "{kernel}"
+role = "candidate"
+
+[[scenario]]
+name = "gc_stress"
+"""
+
 
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,6 +140,30 @@ def test_names_of_a_kernel(
     with pytest.raises(MachineError, match="not fetched"):
         fetch_kernel(name, "arm64", config=Config(cache=tmp_path))
     assert asked == [package]
+
+
+def test_a_dry_run_refuses_a_kernel_that_does_not_exist_and_fetches_none(
+    tmp_path: Path, index: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ANDROID_SUITE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    plan = tmp_path / "plan.toml"
+    known = next(choice.name for choice in list_kernels("arm64", config=Config(cache=tmp_path)))
+
+    def dry_run(kernel: str) -> int:
+        plan.write_text(PLAN.format(known=known, kernel=kernel))
+        return cli.run(["qualify", str(plan), "--dry-run"])
+
+    assert dry_run("9.9.9") == 2
+    assert "unknown kernel '9.9.9' for arm64" in capsys.readouterr().err
+    assert dry_run("mine:baseline") == 2
+    assert "no built kernel pair 'mine'" in capsys.readouterr().err
+    (tmp_path / "Image").write_bytes(b"no kernel")
+    assert dry_run("./Image") == 2
+    assert "is not a kernel image" in capsys.readouterr().err
+    assert dry_run(list_kernels("arm64", config=Config(cache=tmp_path))[-1].name) == 0
+    assert "2 jobs, about" in capsys.readouterr().out
+    assert not (tmp_path / "cache" / "entries").exists()
 
 
 @pytest.mark.vdev

@@ -68,7 +68,7 @@ class DeviceGuest:
         self._serial = serial
 
     def run(self, *argv: str) -> tuple[int, str]:
-        text = adb_link.run_shell(self._serial, f"{shlex.join(argv)} 2>&1; echo status=$?")
+        text = adb_link.run_shell(CONFIG, self._serial, f"{shlex.join(argv)} 2>&1; echo status=$?")
         body, _, status = text.replace("\r\n", "\n").rpartition("status=")
         return int(status), body
 

@@ -95,7 +95,12 @@ def run_witnessed(kernel: str, folder: Path, *, calls: int, seed: int = 1, perf:
             ["command"],
             device,
             writer,
-            RecordOptions(cache=CONFIG.cache, parameters=parameters, tracing=TraceOptions(buffer_kb=65536)),
+            RecordOptions(
+                cache=CONFIG.cache,
+                parameters=parameters,
+                tracing=TraceOptions(buffer_kb=65536),
+                take_tracing=True,  # the counters' triggers show as events of somebody else's
+            ),
         )
         run = writer.seal()
         counts = read_counts(device)

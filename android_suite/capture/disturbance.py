@@ -33,6 +33,12 @@ def find_owner(tracefs: str, found: Mapping[str, str | None]) -> str:
     return ""
 
 
+def tell_changes(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> list[str]:
+    """A sentence if somebody changed the set-up while the trace was recorded, else nothing."""
+    changed = find_changes(before, after)
+    return [f"the trace was disturbed: {', '.join(changed)} changed while it was recorded"] if changed else []
+
+
 def find_changes(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> list[str]:
     """The changes to the set-up: ``name from X to Y`` for every file whose content differs now."""
     changes = []
@@ -59,13 +65,14 @@ def _normalize(text: str | None) -> str:
     return chosen.group(1) if chosen else line
 
 
-def find_gaps(folder: Path, token: str, *, lost: bool) -> list[str]:
+def find_gaps(folder: Path, token: str, *, lost: bool, heartbeats: bool = True) -> list[str]:
     """Finds the suite's marks that are missing in the raw pages: one at the start, one at the end, heartbeats between.
 
     Args:
         folder: the folder with ``cpuN.raw``.
         token: the text in every mark of this iteration.
         lost: whether the kernel lost events, because marks may be among them.
+        heartbeats: whether there were any; a guest that runs isolated drains its buffers once and writes none.
 
     Returns:
         A sentence if any mark is missing, else nothing.
@@ -85,7 +92,7 @@ def find_gaps(folder: Path, token: str, *, lost: bool) -> list[str]:
     if lost:
         return []
     missing = [f"the mark at the {edge}" for edge in ("start", "end") if edge.encode() not in ends]
-    if absent := set(range(max(beats, default=0) + 1)) - beats:
+    if heartbeats and (absent := set(range(max(beats, default=0) + 1)) - beats):
         missing.append(f"{len(absent)} of {max(beats, default=0) + 1} heartbeats")
     if not missing:
         return []

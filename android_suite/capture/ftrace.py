@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final, Self
 
 from android_suite.capture.demux import FrameDemux
-from android_suite.capture.disturbance import find_changes, find_gaps, find_owner
+from android_suite.capture.disturbance import find_gaps, find_owner, tell_changes
 from android_suite.capture.native_program import build_program
 from android_suite.capture.needs import MM_SYSCALLS, NEEDS, EventChoice, Need, choose_events, find_needs
 from android_suite.capture.source import GUEST_FOLDER, GuestSteps, Request, Site
@@ -38,7 +38,13 @@ from android_suite.capture.trace_plan import (
     state_files,
 )
 from android_suite.device.device import BOOT_ID, TRACEFS_PLACES, WORK_FOLDER, Device
-from android_suite.device.files import Write, parse_write_output, render_write_script
+from android_suite.device.files import (
+    Write,
+    parse_read_lines_output,
+    parse_write_output,
+    render_read_lines_script,
+    render_write_script,
+)
 from android_suite.device.transport import Stream
 from android_suite.errors import AdbTimeout, LabError, SuiteError, Unsupported
 from android_suite.store.run import IterationWriter
@@ -50,6 +56,9 @@ _ALONE_TIMEOUT_S = 3.0
 _STOP_TIMEOUT_S = 120.0  # the rest of full buffers over a slow link
 # The buffers must hold a whole deterministic run. 6 s of the inversion profile take about 5 MB.
 _GUEST_BUFFER_KB: Final = 65536
+_GUEST_TOKEN: Final = "alone"  # the same in every run, which is to repeat to the byte
+_SET_UP: Final = "tracefs_set_up.txt"
+_AT_END: Final = "tracefs_at_end.txt"
 
 
 class FtraceCapture:
@@ -107,9 +116,17 @@ class FtraceCapture:
         size = f"{plan.tracefs}/buffer_subbuf_size_kb"
         program = f"{GUEST_FOLDER}/ftrace_drain"
         setup = render_write_script(plan.writes).rstrip("\n")
+        look = render_read_lines_script(state_files(plan.tracefs, plan.choice)).rstrip("\n")
+        mark = f"android_suite: %s {_GUEST_TOKEN}\\n"
         return GuestSteps(
-            start=f"(\n{setup}\n) > $out/refused.txt\necho 1 > {plan.tracefs}/tracing_on",
-            stop=f"echo 0 > {plan.tracefs}/tracing_on",
+            start=(
+                f"(\n{setup}\n) > $out/refused.txt\n(\n{look}\n) > $out/{_SET_UP}\necho 1 > {plan.tracefs}/tracing_on\n"
+                f"printf '{mark}' start > {plan.tracefs}/trace_marker"
+            ),
+            stop=(
+                f"printf '{mark}' end > {plan.tracefs}/trace_marker\n(\n{look}\n) > $out/{_AT_END}\n"
+                f"echo 0 > {plan.tracefs}/tracing_on"
+            ),
             pull=(
                 f"kb=4\nif [ -r {size} ]; then read kb < {size}; fi\n"
                 f"{program} {plan.tracefs} $((kb * 1024)) 1 -o $out < /dev/null 2> $out/drain.txt\n"
@@ -252,9 +269,8 @@ class FtraceCapture:
     def stop(self) -> None:
         """Checks for disturbance, disables tracing and waits until the drain has sent the rest."""
         self._mark_clock("end")
-        changed = find_changes(self._set_up, self._read_set_up())
-        if changed and self._out:
-            self._out.doubts.append(f"the trace was disturbed: {', '.join(changed)} changed while it was recorded")
+        if self._out:
+            self._out.doubts += tell_changes(self._set_up, self._read_set_up())
         self._device.write_files([self._to("tracing_on", "0")])
         self._end_stream()
         self.check()
@@ -333,7 +349,15 @@ def _collect(plan: TracePlan, device: Device, left: Mapping[str, bytes], out: It
     seen = replace(settled, tracefs=facts.tracefs)
     out.note(trace_setup=seen.describe())
     pull_trace_formats(device, seen, facts, out, about={"notes": list_refusals(plan, refused)})
-    out.note(lost_events=pull_trace_counts(device, seen.tracefs, out))
+    lost = pull_trace_counts(device, seen.tracefs, out)
+    out.note(lost_events=lost)
+    paths = state_files(plan.tracefs, plan.choice)
+    before, after = (
+        parse_read_lines_output(paths, left.get(name, b"").decode(errors="replace")) for name in (_SET_UP, _AT_END)
+    )
+    # It was read before tracing was switched on: what reads it would be in the trace.
+    out.doubts += tell_changes({**before, f"{plan.tracefs}/tracing_on": "1"}, after)
+    out.doubts += find_gaps(out.folder / "ftrace", _GUEST_TOKEN, lost=lost > 0, heartbeats=False)
 
 
 def _check_choice(plan: TracePlan, seen: EventChoice) -> EventChoice:

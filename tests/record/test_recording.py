@@ -321,6 +321,28 @@ def test_a_lab_kernel_adds_lock_stat_and_per_vma_counts(lab_kernels: Path, run: 
     assert "vma_lock_success" in (folder / "vmstat_after.txt").read_text()
 
 
+@pytest.mark.vdev
+@pytest.mark.parametrize(
+    ("meddling", "says"),
+    [
+        ("true", ""),
+        ("echo 0 > tracing_on", "tracing_on from 1 to 0"),
+        ("echo 0 > events/sched/sched_waking/enable", "events: 1 off (sched:sched_waking)"),
+        ("echo > trace", "it lacks the mark at the start"),
+    ],
+)
+def test_a_trace_that_was_disturbed_in_virtual_time_is_incomplete_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], meddling: str, says: str
+) -> None:
+    command = f"cd /sys/kernel/tracing && {meddling}"
+    words = ["record", "command", "--run", command, "--kernel", KERNEL, "--deterministic", "-o", str(tmp_path / "run")]
+    assert cli.run(words) == (5 if says else 0)
+    [iteration] = open_run(tmp_path / "run").manifest.iterations
+    assert iteration.status == ("incomplete" if says else "complete")
+    assert says in iteration.reason
+    assert says in capsys.readouterr().err
+
+
 def record_twice(tmp_path: Path, **options: object) -> list[IterationRecord]:
     found: list[IterationRecord] = []
     for name in ("first", "second"):

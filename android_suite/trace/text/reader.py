@@ -177,6 +177,11 @@ def _notes(builder: TextTables) -> list[str]:
         notes.append(f"{int(counts[UNSORTED])} lines stood earlier than the line before them; sorted by time")
     if counts[LATENCY]:
         notes.append("latency format: the kernel cuts names to 8 characters in it")
+    if builder.repeated:
+        notes.append(
+            f"{builder.repeated} lines of the tracer itself about switches and wakeups were left out: "
+            "they repeat events of the trace"
+        )
     if counts[MOVED]:
         notes.append(
             "thread ids were used again by another process: what is said of them is of both, under the last one's name"

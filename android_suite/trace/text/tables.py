@@ -81,6 +81,7 @@ class TextTables:
     counts: dict[str, int] = field(default_factory=dict)
     malformed: dict[str, int] = field(default_factory=dict)
     events: int = 0
+    repeated: int = 0  # lines of the tracer itself that are in no table
 
     def begin(self, lines: Lines, workers: Workers) -> None:
         """Begins to add the events of one chunk, whose names are learnt; the next one may be scanned meanwhile."""
@@ -88,8 +89,10 @@ class TextTables:
         for number in np.flatnonzero(tally):
             self.counts[self.names[number]] = self.counts.get(self.names[number], 0) + int(tally[number])
         groups = np.array([_group_of(name) for name in self.names], dtype=np.int8)
-        if "sched_switch" in self.counts:  # the tracer's own lines say the same once more
-            groups[CONTEXT_SWITCH] = groups[WAKEUP] = 0
+        for own, same in ((CONTEXT_SWITCH, {"sched_switch"}), (WAKEUP, set(events.WAKE_KINDS))):
+            if same & self.counts.keys():  # the tracer's own lines repeat recorded events
+                groups[own] = 0
+                self.repeated += int(tally[own])
         codes, first = groups[lines.name], self.events
         self.events += len(lines.ts_ns)
         tasks = [partial(self._add, lines, codes, chosen, first) for chosen in _TASKS]

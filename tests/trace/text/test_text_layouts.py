@@ -78,7 +78,13 @@ def test_the_wakeup_tracers_own_lines() -> None:
         "  <idle>-0  3d..3.  5us :  0:120:R ==> [003]  77: 94:R rt",
         f"  rt-77  3d..3.  6us : {SWITCH.format(prio=94)}",
     )
-    assert len(twice["sched_switch"]) == 1  # where the event is recorded, the tracer's line says it once more
+    assert len(twice["sched_switch"]) == 1  # the tracer's line repeats the recorded event
+    assert any(note.startswith("1 lines of the tracer itself") for note in twice.source.notes)
+    wakes = read(
+        "  <idle>-0  3d.h4.  1us :  0:120:R   + [003]  77: 94:R rt",
+        f"  rt-77  3d..3.  6us : {SWITCH.format(prio=94)}",
+    )
+    assert wakes["sched_wake"]["target_tid"].tolist() == [77]  # no event tells of the wakeup, so the line counts
 
 
 def test_trace_cmd_report_in_latency_format() -> None:

@@ -94,7 +94,7 @@ def command(
     output: Path | None,
     as_json: bool,
 ) -> int:
-    """Run scenarios (app_launch, gc_stress, command) on a device and seal a run directory.
+    """Run scenarios (app_launch, gc_stress, vma_stress, command) on a device and seal a run directory.
 
     Without --kernel it uses the attached device. With --kernel it boots a virtual device for the recording.
     """

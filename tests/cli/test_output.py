@@ -63,5 +63,5 @@ def test_a_full_disk_behind_stdout(small_trace: Path, words: str) -> None:
         )
     assert done.returncode == 4
     assert done.stderr.splitlines() == [
-        "android-suite: the output cannot be written: No space left on device; free some room."
+        "android-suite: the output cannot be written: No space left on device; free some space."
     ]

@@ -203,7 +203,7 @@ def test_a_trace_of_somebody_elses_is_not_taken_over(booted: Booted, run: RunWri
     options = RecordOptions(cache=CONFIG.cache, parameters={"run": "true"})
     try:
         before = read_tracefs(device)
-        with pytest.raises(LabError, match=r"somebody else records a trace there \(event irq:.*--take-tracing"):
+        with pytest.raises(LabError, match=r"another tool is recording a trace \(event irq:.*--take-tracing"):
             record(["command"], device, run, options)
         assert read_tracefs(device) == before, "nothing was touched"
         (iteration,) = record(["command"], device, run, replace(options, take_tracing=True))

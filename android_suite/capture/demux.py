@@ -9,6 +9,7 @@ from typing import BinaryIO, Literal
 from android_suite.errors import LabError
 
 _READY = 0xFFFF_FFFF
+_COUNTING = 0xFFFF_FFFE
 _MAX_FRAME_BYTES = 128 << 20
 
 
@@ -18,6 +19,10 @@ class FrameDemux:
     Args:
         open_file: opens the file of a CPU; called once per CPU, when the drain announces their number.
         endian: byte order of the device.
+
+    Attributes:
+        cpus: number of CPUs, once the drain has opened every buffer.
+        counting: whether the drain has written its first heartbeat.
     """
 
     def __init__(self, open_file: Callable[[int], BinaryIO], *, endian: Literal["<", ">"] = "<") -> None:
@@ -25,6 +30,7 @@ class FrameDemux:
         self._buffer = bytearray()
         self._files: dict[int, BinaryIO] = {}
         self.cpus: int | None = None
+        self.counting = False
         self.bytes_written = 0
 
     def feed(self, data: bytes) -> None:
@@ -40,6 +46,10 @@ class FrameDemux:
             if cpu == _READY and self.cpus is None and 0 < length <= 4096:
                 self.cpus = length
                 self._files = {number: self._open_file(number) for number in range(length)}
+                at += self._header.size
+                continue
+            if cpu == _COUNTING and self.cpus is not None and not self.counting and length == 1:
+                self.counting = True
                 at += self._header.size
                 continue
             if cpu not in self._files or length > _MAX_FRAME_BYTES:

@@ -86,7 +86,7 @@ class FtraceCapture:
         self._out: IterationWriter | None = None
         self._stream: Stream | None = None
         self._reader: threading.Thread | None = None
-        self._ready = threading.Event()
+        self._ready, self._counting = threading.Event(), threading.Event()
         self._fault: SuiteError | None = None
         self._program = ""
         self._notes: list[str] = []
@@ -192,20 +192,25 @@ class FtraceCapture:
         return {**found, **{path: text for path, text in files.items() if path.startswith(self.plan.tracefs)}}
 
     def start(self) -> None:
-        """Starts the drain, waits until it has opened every buffer, then enables tracing."""
+        """Starts the drain, waits until every buffer is open, enables tracing and waits for the first heartbeat."""
         options = self.plan.options
         self._stream = self._device.transport.stream(
             [self._program, self.plan.tracefs, str(self._facts.page_bytes), str(options.period_ms), "-m", self._token]
         )
         self._reader = threading.Thread(target=self._read_stream, name="ftrace-drain", daemon=True)
         self._reader.start()
-        if not self._ready.wait(_READY_TIMEOUT_S) or self._fault:
-            raise self._fault or LabError(
-                f"{self._device.serial}: the trace drain did not start; run `android-suite doctor`."
-            )
+        self._wait_for(self._ready, "did not start")
         self._device.write_files([self._to("tracing_on", "1")])
         self._set_up = self._read_set_up()
         self._mark_clock("start")
+        self._stream.write(b"count\n")
+        self._wait_for(self._counting, "did not mark the trace")
+
+    def _wait_for(self, event: threading.Event, failure: str) -> None:
+        if not event.wait(_READY_TIMEOUT_S) or self._fault:
+            raise self._fault or LabError(
+                f"{self._device.serial}: the trace drain {failure}; run `android-suite doctor`."
+            )
 
     def _read_set_up(self) -> Mapping[str, str | None]:
         return self._device.read_texts(state_files(self.plan.tracefs, self.plan.choice))
@@ -230,6 +235,8 @@ class FtraceCapture:
                 demux.feed(data)
                 if demux.cpus is not None:
                     self._ready.set()
+                if demux.counting:
+                    self._counting.set()
             said = self._stream.stderr.decode(errors="replace").strip()
             if self._stream.status != 0 or demux.pending_bytes or demux.cpus is None:
                 self._fault = LabError(
@@ -248,6 +255,7 @@ class FtraceCapture:
                     f"cannot write the trace ({error.strerror}); free space or choose another folder."
                 )
             self._ready.set()
+            self._counting.set()
 
     def _mark_clock(self, when: str) -> None:
         """Relates trace time to wall time, with the marker that systrace and atrace use."""

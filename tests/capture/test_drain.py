@@ -117,6 +117,30 @@ def test_what_comes_later_is_taken_too_and_sigterm_ends_it(drain: Path, tmp_path
     assert demux([struct.pack("<II", 0xFFFF_FFFF, 1), rest]) == {0: b"A" * PAGE + b"B" * PAGE}
 
 
+def test_the_first_mark_is_in_the_trace_before_the_work_begins(drain: Path, tmp_path: Path) -> None:
+    tracefs = fake_tracefs(tmp_path, [b""])
+    (tracefs / "trace_marker").touch()
+    argv = [drain, tracefs, str(PAGE), "60000", "-m", "TOKEN"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        assert running.stdout.read(8) == struct.pack("<II", 0xFFFF_FFFF, 1)
+        assert (tracefs / "trace_marker").read_text() == "", "tracing may be off still"
+        running.stdin.write(b"count\n")
+        running.stdin.flush()
+        assert running.stdout.read(8) == struct.pack("<II", 0xFFFF_FFFE, 1)
+        assert (tracefs / "trace_marker").read_text().startswith("android_suite: beat 0 TOKEN\n")
+        running.stdin.close()
+        assert (running.stdout.read(), running.wait(10)) == (b"", 0)
+
+
+def test_the_answer_to_the_first_mark_is_no_page() -> None:
+    counting = struct.pack("<II", 0xFFFF_FFFE, 1)
+    assert demux([READY + counting + frame(0, b"x")])[0] == b"x"
+    with pytest.raises(LabError, match="out of step"):
+        demux([counting])
+
+
 @pytest.mark.parametrize("argv", [[], ["/t", "1", "50"], ["/t", "4096", "0"], ["/t", "4096", "50", "-x", "y"]])
 def test_bad_arguments(drain: Path, argv: list[str]) -> None:
     assert subprocess.run([drain, *argv], stdin=subprocess.DEVNULL, capture_output=True).returncode == 2

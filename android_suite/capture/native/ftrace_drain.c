@@ -6,7 +6,9 @@
 //                                                       its reader finds out if somebody switched it off meanwhile
 //   ftrace_drain TRACEFS PAGE_BYTES PERIOD_MS -o DIR    DIR/cpuN.raw instead
 //
-// The first frame is [u32 0xffffffff][u32 cpus]: every buffer is open. Byte order is the device's.
+// The first frame is [u32 0xffffffff][u32 cpus]: every buffer is open. Byte order is the device's. With -m, the first
+// line on its standard input says that tracing is on: mark 0 is written and [u32 0xfffffffe][u32 1] answers, so every
+// recording, however short, has a mark. Marks are numbered from then on, whether or not the kernel takes them.
 //
 // It ends at the end of its standard input, or at SIGTERM: the caller has switched tracing off by then, so one more
 // pass over all CPUs takes the rest, the half-filled pages included. Status 0 means that nothing was left behind.
@@ -26,6 +28,9 @@
 #include <unistd.h>
 
 enum { MAX_CPUS = 1024, PAGES_A_WRITE = 64 };
+
+#define READY UINT32_MAX
+#define COUNTING (UINT32_MAX - 1)
 
 static volatile sig_atomic_t stopping;
 static size_t page_bytes;
@@ -94,21 +99,30 @@ static void drain_cpu(int in, int out, int framed, uint32_t cpu)
 		emit(out, framed, cpu, filled);
 }
 
-// Marks the trace and returns the number of the next mark. A write fails while tracing is off: before the recording,
-// where counting has not begun, and in its midst, where the number is then missing.
-static unsigned int mark(int marker, const char *token, unsigned int number)
+// Marks the trace. The write fails while tracing is off: the number is then missing in the trace, and its reader finds
+// out.
+static void mark(int marker, const char *token, unsigned int number)
 {
 	char text[128];
 	int length = snprintf(text, sizeof(text), "android_suite: beat %u %s\n", number, token);
 
-	return write(marker, text, (size_t)length) > 0 || number > 0 ? number + 1 : 0;
+	if (write(marker, text, (size_t)length) < 0)
+		return;
+}
+
+// Tells the host something that is not a page.
+static void announce(uint32_t what, uint32_t number)
+{
+	uint32_t frame[2] = {what, number};
+
+	write_all(STDOUT_FILENO, (const char *)frame, sizeof(frame));
 }
 
 int main(int argc, char **argv)
 {
 	static int in[MAX_CPUS], out[MAX_CPUS];
 	uint32_t cpus = 0;
-	int framed, period_ms, marker = -1;
+	int framed, period_ms, counting = 0, marker = -1;
 	unsigned int beats = 0;
 	char path[4096];
 
@@ -149,23 +163,30 @@ int main(int argc, char **argv)
 	if (framed && argc == 6) {
 		snprintf(path, sizeof(path), "%s/trace_marker", argv[1]);
 		marker = open(path, O_WRONLY | O_CLOEXEC);
+		if (marker < 0)
+			die(path);
 	}
-	if (framed) { // tells the host that every buffer is open, and how many there are
-		uint32_t ready[2] = {UINT32_MAX, cpus};
-		write_all(STDOUT_FILENO, (const char *)ready, sizeof(ready));
-	}
+	if (framed)
+		announce(READY, cpus);
 
 	while (!stopping) {
 		struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
 		char ignored[256];
 
-		if (poll(&input, 1, period_ms) > 0 && read(STDIN_FILENO, ignored, sizeof(ignored)) <= 0)
-			stopping = 1;
+		if (poll(&input, 1, period_ms) > 0) {
+			if (read(STDIN_FILENO, ignored, sizeof(ignored)) <= 0)
+				stopping = 1;
+			else if (marker >= 0 && !counting) {
+				counting = 1;
+				mark(marker, argv[5], beats++);
+				announce(COUNTING, 1);
+			}
+		}
 		for (uint32_t cpu = 0; cpu < cpus; cpu++)
 			drain_cpu(in[cpu], out[cpu], framed, cpu);
 		// After the pass: the mark lies in the buffer until the next one, and whoever empties the buffer takes it.
-		if (marker >= 0 && !stopping)
-			beats = mark(marker, argv[5], beats);
+		if (counting && !stopping)
+			mark(marker, argv[5], beats++);
 	}
 	for (uint32_t cpu = 0; cpu < cpus; cpu++)
 		drain_cpu(in[cpu], out[cpu], framed, cpu);

@@ -94,6 +94,9 @@ class ScriptedStream:
             raise piece
         return piece
 
+    def write(self, data: bytes) -> None:
+        """No-op: nothing reads the input."""
+
     def close_stdin(self) -> None:
         """No-op: nothing reads the input."""
 

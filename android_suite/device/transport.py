@@ -61,6 +61,10 @@ class Stream(Protocol):
         """
         ...
 
+    def write(self, data: bytes) -> None:
+        """Sends bytes to the command's standard input."""
+        ...
+
     def close_stdin(self) -> None:
         """Closes the command's input."""
         ...

@@ -44,6 +44,10 @@ class LocalStream:
         assert self.process.stderr
         return self.process.stderr.read() if self.status is not None else b""
 
+    def write(self, data: bytes) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(data)
+
     def close_stdin(self) -> None:
         assert self.process.stdin
         self.process.stdin.close()

@@ -177,8 +177,9 @@ def test_a_second_recording_is_refused_and_does_the_first_no_harm(
 
 # Waits by the drain's own work, not by time: it sleeps once a pass, and a loaded machine makes its passes late.
 TEN_PASSES = (
-    "passes() { sed -n 's/^voluntary_ctxt_switches:[^0-9]*//p' /proc/$(pidof ftrace_drain)/status; }; "
-    "n=$(passes); until [ $(passes) -gt $((n + 10)) ]; do sleep 0.1; done"
+    "cd /proc; for p in [0-9]*; do case $(cat $p/comm) in ftrace_drain*) d=$p;; esac; done 2> /dev/null; "
+    "passes() { sed -n 's/^voluntary_ctxt_switches:[^0-9]*//p' $d/status; }; "
+    "n=$(passes) && until [ $(passes) -gt $((n + 10)) ]; do sleep 0.1; done; cd /sys/kernel/tracing"
 )
 
 

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from android_suite.analysis.lives import split_lives
 from android_suite.analysis.pipeline import analyze_trace
 from android_suite.analyze import choose_iteration, read_evidence, require_process
 from android_suite.errors import UsageError
 from android_suite.model.run import IterationRecord
 from android_suite.store import layout
 from android_suite.store.run import Run, is_run, open_run
-from android_suite.tables.events import THREADS
+from android_suite.tables.events import MARKER, THREADS
 from android_suite.tables.trace import Trace
 from android_suite.trace.catalogue import names_of_event
 from android_suite.trace.dat.reader import MAGIC, open_trace_dat
@@ -127,7 +128,9 @@ def _write_perfetto(source: _Source, trace: Trace, target: Path, process: str | 
     require_process(analysis, source.path, process)
     # The processes as the analysis found them: many a trace has no column for them.
     threads = analysis["thread_roles"][list(THREADS.dtypes)]
-    write_perfetto(replace(trace, tables={**trace.tables, THREADS.name: threads}), analysis.tables, target)
+    # Threads of one id have names of their own; what was written to trace_marker stays as it was.
+    tables = {**split_lives(trace)[0].tables, MARKER.name: trace[MARKER.name], THREADS.name: threads}
+    write_perfetto(replace(trace, tables=tables), analysis.tables, target)
     known = names_of_event()
     return {
         name: count

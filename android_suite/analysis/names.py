@@ -10,6 +10,7 @@ import pandas as pd
 
 from android_suite.analysis.pipeline import Analysis
 from android_suite.tables.derived import ROLES
+from android_suite.tables.events import kernel_tid
 
 
 class Who(TypedDict):
@@ -34,7 +35,7 @@ class Threads:
         columns = (table[c].tolist() for c in ("tid", "comm", "process", "role"))
         return cls(
             {
-                tid: {"process": process or None, "role": ROLES[role], "thread": comm, "tid": tid}
+                tid: {"process": process or None, "role": ROLES[role], "thread": comm, "tid": kernel_tid(tid)}
                 for tid, comm, process, role in zip(*columns, strict=True)
             }
         )
@@ -43,7 +44,8 @@ class Threads:
         """The thread of that id; by its id alone where nothing is known of it."""
         if tid == 0:
             return {"process": None, "role": "other", "thread": "swapper", "tid": 0}
-        return self.known.get(tid) or {"process": None, "role": "other", "thread": str(tid), "tid": tid}
+        shown = kernel_tid(tid)
+        return self.known.get(tid) or {"process": None, "role": "other", "thread": str(shown), "tid": shown}
 
 
 def of_process(analysis: Analysis, frame: pd.DataFrame, tid: str = "tid") -> pd.DataFrame:

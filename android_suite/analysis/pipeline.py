@@ -13,6 +13,7 @@ from android_suite.analysis.causes import Waits
 from android_suite.analysis.frames import measure_frames
 from android_suite.analysis.gc import measure_gc_cycles
 from android_suite.analysis.launch import measure_launches, measure_traced_launches
+from android_suite.analysis.lives import split_lives
 from android_suite.analysis.locks.blockers import measure_blockers
 from android_suite.analysis.locks.inversion import measure_inversions
 from android_suite.analysis.locks.mmap_lock import MmapLock, measure_mmap_lock
@@ -25,7 +26,7 @@ from android_suite.analysis.sched import Timeline, measure_thread_states
 from android_suite.analysis.scheduling import measure_scheduling, measure_uninterruptible_sleeps
 from android_suite.analysis.sleeps import measure_sleeps
 from android_suite.analysis.slices import measure_slices
-from android_suite.analysis.threads import list_namespaced, list_reused, measure_threads
+from android_suite.analysis.threads import list_namespaced, measure_threads
 from android_suite.analysis.wakeups import measure_wakeups, pick_wakes
 from android_suite.errors import UsageError
 from android_suite.tables import events
@@ -139,6 +140,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
         evidence: what was captured beside it.
     """
     evidence = evidence or Evidence()
+    trace, reused = split_lives(trace)
     losses, recorded = Losses.of(trace["lost"]), _recorded(trace)
     if evidence.framestats is not None or len(trace[events.FRAME_TIMELINE.name]):
         recorded |= {"frames"}
@@ -190,7 +192,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
             SLICES.name: slices, COUNTERS.name: counters, FRAMES.name: frames, LAUNCHES.name: launches,
             GC_CYCLES.name: cycles, FRAME_GAPS.name: _gaps(frames, evidence),
         },
-        notes=(*trace.source.notes, *evidence.notes, *_notes(trace, threads, locks, process)),
+        notes=(*trace.source.notes, *evidence.notes, *_notes(trace, threads, locks, process, reused)),
     )  # fmt: skip
 
 
@@ -234,7 +236,9 @@ def _recorded(trace: Trace) -> frozenset[str]:
     return frozenset(kind for kind, (table, event) in _KINDS.items() if len(trace[table]) or event in enabled)
 
 
-def _notes(trace: Trace, threads: pd.DataFrame, locks: MmapLock, process: str | None) -> list[str]:
+def _notes(
+    trace: Trace, threads: pd.DataFrame, locks: MmapLock, process: str | None, reused: Sequence[int]
+) -> list[str]:
     notes = []
     if process and not (threads["process"] == process).any():
         notes.append(f"no thread of process {process} is in the trace")
@@ -242,9 +246,9 @@ def _notes(trace: Trace, threads: pd.DataFrame, locks: MmapLock, process: str | 
         notes.append(f"{trace.source.lost_events} events were lost: numbers they touch are lower bounds or unknown")
     if len(locks.waits) and not len(trace["sched_switch"]):
         notes.append("sched_switch was not recorded: priorities are unknown, so no inversion can be told")
-    if reused := list_reused(trace):
+    if reused:
         notes.append(
-            f"{len(reused)} thread ids were used again by another thread ({_some(reused)}): what is said of them is of both"
+            f"{len(reused)} thread ids were used again by another thread ({_some(reused)}): the threads were told apart"
         )
     if apart := list_namespaced(trace):
         notes.append(

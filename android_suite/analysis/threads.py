@@ -94,16 +94,6 @@ def list_namespaced(trace: Trace) -> list[int]:
     return [int(tid) for tid in written.index[(told > 0) & (told != written)]]
 
 
-def list_reused(trace: Trace) -> list[int]:
-    """Thread ids that a second thread got after the first had ended, as far as task events tell."""
-    task = trace["task"]
-    kinds = task["kind"].to_numpy()
-    made = np.isin(kinds, [events.TASK_KINDS.index(kind) for kind in ("fork", "newtask")])
-    ended = task[kinds == events.TASK_KINDS.index("exit")].groupby("target_tid")["seq"].min()
-    again = task.loc[made, ["target_tid", "seq"]]
-    return sorted(again.loc[again["seq"] > again["target_tid"].map(ended), "target_tid"].unique().tolist())
-
-
 def list_processes(threads: pd.DataFrame, most: int = 10) -> str:
     """Names of the processes in a frame of THREAD_ROLES for a message: apps first."""
     named = threads[(threads["process"] != "") & (threads["tgid"] > 0)]

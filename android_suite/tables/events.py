@@ -169,6 +169,16 @@ THREADS = Table(
         Column("process", "str", "", "name of the process: cmdline if known, else the comm of its main thread; empty if unknown"),
     ),
 )  # fmt: skip
+THREAD_MOVES = Table(
+    "thread_moves",
+    "One row per change of the process that the trace itself names for a thread id.",
+    (
+        Column("tid", "int32", "", ""),
+        Column("ts_ns", "int64", "ns", "first event under the other process; -1 where the format does not say when"),
+        Column("tgid", "int32", "", "process before it"),
+        Column("comm", "str", "", "name before it; empty if unknown"),
+    ),
+)
 LOST = Table(
     "lost",
     "One row per gap: events of that CPU are missing between the two times (inclusive).",
@@ -182,5 +192,10 @@ LOST = Table(
 
 EVENT_TABLES = (
     SCHED_SWITCH, SCHED_WAKE, MMAP_LOCK, CONTENTION, SYSCALL, MARKER, BLOCKED_REASON, PI_SETPRIO, TASK, PAGE_FAULT,
-    VMA_START_WRITE, FRAME_TIMELINE, THREADS, LOST,
+    VMA_START_WRITE, FRAME_TIMELINE, THREADS, THREAD_MOVES, LOST,
 )  # fmt: skip
+
+
+def kernel_tid(tid: int) -> int:
+    """The kernel's id of any thread or process id in an analysis's tables (see analysis.lives)."""
+    return tid % MAX_TID if tid > MAX_TID else tid

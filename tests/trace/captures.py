@@ -74,6 +74,11 @@ _EVENTS: tuple[tuple[str, str, int, tuple[tuple[str, int, int, int], ...], str],
         'REC->success ? "true" : "false"'),
     ),
     (
+        "mmap_lock", "mmap_lock_released", 558,
+        (("struct mm_struct * mm", 8, 8, 0), ("u64 memcg_id", 16, 8, 0), ("bool write", 24, 1, 0)),
+        '"mm=%p memcg_id=%llu write=%s", REC->mm, REC->memcg_id, REC->write ? "true" : "false"',
+    ),
+    (
         "lock", "contention_begin", 288, (("void * lock_addr", 8, 8, 0), ("unsigned int flags", 16, 4, 0)),
         ('"%p (flags=%s)", REC->lock_addr, __print_flags(REC->flags, "|", { (1U << 0), "SPIN" }, { (1U << 1), "READ" }, '
         '{ (1U << 2), "WRITE" }, { (1U << 3), "RT" }, { (1U << 4), "PERCPU" }, { (1U << 5), "MUTEX" } )'),

@@ -26,7 +26,7 @@ from android_suite.trace.perfetto.packets import Packets, read_packets
 from android_suite.trace.perfetto.scan import expand_field, read_columns
 from android_suite.trace.perfetto.symbols import read_symbols
 from android_suite.trace.perfetto.tables import Context, PerfettoTables
-from android_suite.trace.perfetto.threads import SchedThreads, thread_table
+from android_suite.trace.perfetto.threads import SchedThreads, thread_tables
 from android_suite.trace.text.reader import read_text
 
 _EVENT_NAMES: dict[int, str] = {f.number: f.name for f in protos.FtraceEvent.DESCRIPTOR.fields}
@@ -59,7 +59,7 @@ def read_perfetto(source: Path | str | bytes, *, name: str = "trace") -> Trace:
     which, start, end = packets.of("frame_timeline_event")
     ts, known = to_boottime(packets, which)
     tables[events.FRAME_TIMELINE.name] = decode_frame_timeline(packets.buf, start[known], end[known], ts[known])
-    tables[events.THREADS.name] = thread_table(packets, sched, tables)
+    tables[events.THREADS.name], tables[events.THREAD_MOVES.name] = thread_tables(packets, sched, tables)
     named = name_calls(tables[events.SYSCALL.name], tables[events.THREADS.name], about.machine or None)
     begin, finish = _range(bundles, tables[events.FRAME_TIMELINE.name])
     tables[events.LOST.name], lost = _lost(bundles, about, begin, finish)

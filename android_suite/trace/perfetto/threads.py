@@ -10,6 +10,7 @@ import pandas as pd
 
 from android_suite.tables import events
 from android_suite.tables.events import MAX_TID
+from android_suite.tables.schema import make_frame
 from android_suite.trace.catalogue import events_of
 from android_suite.trace.perfetto.events import FtraceEvents
 from android_suite.trace.perfetto.numbers import number_of, numbers_of
@@ -51,21 +52,26 @@ class SchedThreads:
         return {tid: _text(buf, start, end) for tid, start, end in spans}
 
 
-def thread_table(packets: Packets, sched: SchedThreads, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The ``threads`` table: names from sched events, then task events, then the process tree."""
+def thread_tables(
+    packets: Packets, sched: SchedThreads, tables: Mapping[str, pd.DataFrame]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The ``threads`` and ``thread_moves`` tables: names from sched events, then task events, then the process tree."""
     buf, task = packets.buf, tables[events.TASK.name]
     tgids: dict[int, int] = {}
     comms: dict[int, str] = {}
     processes: dict[int, str] = {}
     _, start, end = packets.of("process_tree")
     _read_processes(buf, start, end, tgids, processes)
-    _read_threads(buf, start, end, tgids, comms)
+    moved: list[tuple[int, int, int, str]] = []
+    _read_threads(buf, start, end, tgids, comms, moved)
     mark_threads(tables, sched.seen)
     of_tasks = dict(zip(task["target_tid"].tolist(), task["comm"].tolist(), strict=True))
-    return make_threads(
+    threads = make_threads(
         seen=np.flatnonzero(sched.seen).tolist(), comms=(sched.comms(buf), _possible(of_tasks), _possible(comms)),
         tgids=_possible(tgids), task=task, processes=processes,
     )  # fmt: skip
+    moves = pd.DataFrame([m for m in moved if 0 < m[0] <= MAX_TID], columns=list(events.THREAD_MOVES.dtypes))
+    return threads, make_frame(events.THREAD_MOVES, {name: moves[name] for name in events.THREAD_MOVES.dtypes})
 
 
 def _possible(by_tid: Mapping[int, _Value]) -> dict[int, _Value]:
@@ -86,7 +92,14 @@ def _read_processes(buf: Array, start: Array, end: Array, tgid: dict[int, int], 
                 process[pid] = name
 
 
-def _read_threads(buf: Array, start: Array, end: Array, tgid: dict[int, int], comm: dict[int, str]) -> None:
+def _read_threads(
+    buf: Array,
+    start: Array,
+    end: Array,
+    tgid: dict[int, int],
+    comm: dict[int, str],
+    moved: list[tuple[int, int, int, str]],
+) -> None:
     _, at, to = expand_field(buf, start, end, number_of("ProcessTree", "threads"))
     found = read_columns(buf, at, to, numbers_of("ProcessTree.Thread", "tid", "tgid", "name"))
     spans = found.span(2)
@@ -97,6 +110,8 @@ def _read_threads(buf: Array, start: Array, end: Array, tgid: dict[int, int], co
         strict=True,
     ):
         if group:
+            if tgid.get(tid, group) != group:
+                moved.append((tid, -1, tgid[tid], comm.get(tid, "")))
             tgid[tid] = group
         if b > a:
             comm[tid] = _text(buf, a, b)

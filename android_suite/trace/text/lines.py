@@ -19,6 +19,7 @@ from android_suite.trace.core.compiled import compiled
 MAX_CPUS = 4096
 MAX_NAMES = 4096  # different events in one trace; a phone has about 1,500
 MAX_GAPS = 1 << 16
+MAX_MOVES = 4096  # thread ids that the trace names with a second process
 _SHORTEST_LINE = 12  # of an event: "-1 [0] 0.0:x:" and its newline have more
 # Ids of function-tracer lines, of names beyond MAX_NAMES, and of what the wakeup tracers write beside events:
 # ``PREV_TID:PRIO:STATE ==> [CPU] NEXT_TID:PRIO:STATE COMM`` and, of a thread woken, the same with ``+``.
@@ -59,6 +60,8 @@ class ScanState:
     comm_size: np.ndarray = field(default_factory=lambda: np.zeros(MAX_TID + 1, np.int32))
     seen: np.ndarray = field(default_factory=lambda: np.zeros(MAX_TID + 1, np.uint8))
     tgid: np.ndarray = field(default_factory=lambda: np.zeros(MAX_TID + 1, np.int32))  # tgid + 1
+    # tid, first time under another process, process before it, comm_at and comm_size of then
+    moves: np.ndarray = field(default_factory=lambda: np.zeros((MAX_MOVES, 5), np.int64))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,7 @@ def scan_chunk(buf: np.ndarray, begin: int, end: int, state: ScanState) -> Lines
     n = _scan(
         buf, words, first_word, begin, end, ts, tid, cpu, name, delim, starts, ends,
         state.counts, state.name_slots, state.name_start, state.name_size, state.cpu_first, state.cpu_last, state.cpu_gap,
-        state.gaps, state.comm_at, state.comm_size, state.seen, state.tgid,
+        state.gaps, state.comm_at, state.comm_size, state.seen, state.tgid, state.moves,
     )  # fmt: skip
     return Lines(ts_ns=ts[:n], tid=tid[:n], cpu=cpu[:n], name=name[:n], delim=delim[:n], start=starts[:n], end=ends[:n])
 
@@ -103,7 +106,7 @@ def _scan(
     out_start: np.ndarray, out_end: np.ndarray,
     counts: np.ndarray, name_slots: np.ndarray, name_start: np.ndarray, name_size: np.ndarray,
     cpu_first: np.ndarray, cpu_last: np.ndarray, cpu_gap: np.ndarray, gaps: np.ndarray,
-    comm_at: np.ndarray, comm_size: np.ndarray, seen: np.ndarray, tgids: np.ndarray,
+    comm_at: np.ndarray, comm_size: np.ndarray, seen: np.ndarray, tgids: np.ndarray, moves: np.ndarray,
 ) -> int:  # fmt: skip
     n = 0
     at = begin
@@ -170,6 +173,9 @@ def _scan(
         counts[LARGEST_TID] = max(counts[LARGEST_TID], tid)
         if tgid >= 0:
             if tgids[tid] != tgid + 1 and tgids[tid] != 0:
+                if counts[MOVED] < len(moves):
+                    move = moves[counts[MOVED]]
+                    move[0], move[1], move[2], move[3], move[4] = tid, ts, tgids[tid] - 1, comm_at[tid], comm_size[tid]
                 counts[MOVED] += 1
             tgids[tid] = tgid + 1
         size = comm_end - start

@@ -30,6 +30,7 @@ from android_suite.trace.text.lines import (
     IN_BUFFER,
     LAST_TS,
     LATENCY,
+    MAX_MOVES,
     MOVED,
     NEAR,
     STACKS,
@@ -40,7 +41,7 @@ from android_suite.trace.text.lines import (
     scan_chunk,
 )
 from android_suite.trace.text.tables import TextTables
-from android_suite.trace.text.threads import apply_process_dump, thread_table
+from android_suite.trace.text.threads import apply_process_dump, move_table, thread_table
 from android_suite.trace.text.unwrap import unwrap_text
 
 _CHUNK_BYTES = 8 << 20  # small beside a trace: the tables of one chunk are made while the next is scanned
@@ -153,11 +154,12 @@ def _finish(builder: TextTables, form: str, name: str, process_dump: bytes, path
         rank = np.empty(len(ts), np.int64)
         rank[order] = np.arange(len(ts), dtype=np.int64)
     start, end = (int(ts.min()), int(ts.max())) if len(ts) else (0, 0)
-    threads_only = {events.FRAME_TIMELINE.name, events.THREADS.name, events.LOST.name}
+    threads_only = {events.FRAME_TIMELINE.name, events.THREADS.name, events.THREAD_MOVES.name, events.LOST.name}
     tables = {t.name: builder.finish(t, rank) for t in events.EVENT_TABLES if t.name not in threads_only}
     notes = _notes(builder)
     dumped = apply_process_dump(process_dump, state.tgid)
     threads = tables[events.THREADS.name] = thread_table(builder, tables, dumped)
+    tables[events.THREAD_MOVES.name] = move_table(builder)
     notes += name_calls(tables[events.SYSCALL.name], threads, None)
     tables[events.FRAME_TIMELINE.name] = make_frame(events.FRAME_TIMELINE)
     tables[events.LOST.name], lost_events = _lost(state, start, end)
@@ -182,10 +184,8 @@ def _notes(builder: TextTables) -> list[str]:
             f"{builder.repeated} lines of the tracer itself about switches and wakeups were left out: "
             "they repeat events of the trace"
         )
-    if counts[MOVED]:
-        notes.append(
-            "thread ids were used again by another process: what is said of them is of both, under the last one's name"
-        )
+    if counts[MOVED] > MAX_MOVES:
+        notes.append(f"only the first {MAX_MOVES} changes of a thread id's process were told apart")
     if counts[STACKS]:
         notes.append(f"{int(counts[STACKS])} lines of stack traces were left out")
     if counts[UNPARSED] + counts[BAD_TIME]:

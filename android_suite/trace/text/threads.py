@@ -9,6 +9,8 @@ import pandas as pd
 
 from android_suite.tables import events
 from android_suite.tables.events import MAX_TID
+from android_suite.tables.schema import make_frame
+from android_suite.trace.text.lines import MOVED
 from android_suite.trace.text.tables import TextTables
 from android_suite.trace.threads import make_threads, mark_threads
 
@@ -63,6 +65,22 @@ def thread_table(builder: TextTables, tables: dict[str, pd.DataFrame], process_n
     )  # fmt: skip
 
 
+def move_table(builder: TextTables) -> pd.DataFrame:
+    """The ``thread_moves`` table: where the column of the process changed for a thread id."""
+    moves = builder.state.moves[: int(builder.state.counts[MOVED])]
+    names = [_name(builder, int(at), int(size)) for at, size in moves[:, 3:].tolist()]
+    return make_frame(
+        events.THREAD_MOVES,
+        {"tid": moves[:, 0], "ts_ns": moves[:, 1], "tgid": moves[:, 2], "comm": pd.Series(names, dtype="str")},
+    )
+
+
+def _name(builder: TextTables, at: int, size: int) -> str:
+    """The name of ``size`` bytes that begins at ``at`` - 1; empty for the kernel's <...>."""
+    name = builder.buf[at - 1 : at - 1 + size].tobytes().decode("utf-8", "replace") if at else ""
+    return "" if name == "<...>" else name
+
+
 def _tgids(tids: np.ndarray, plus_one: np.ndarray) -> dict[int, int]:
     known = tids[plus_one[tids] > 0]
     return dict(zip(known.tolist(), (plus_one[known] - 1).tolist(), strict=True))
@@ -72,8 +90,6 @@ def _comms(builder: TextTables, tids: np.ndarray, at: np.ndarray, size: np.ndarr
     """Names by tid of the spans that begin at ``at`` - 1."""
     found = {}
     for tid in tids[at[tids] > 0].tolist():
-        start = int(at[tid]) - 1
-        name = builder.buf[start : start + int(size[tid])].tobytes().decode("utf-8", "replace")
-        if name != "<...>":
+        if name := _name(builder, int(at[tid]), int(size[tid])):
             found[tid] = name
     return found

@@ -193,4 +193,4 @@ def test_a_thread_id_of_two_processes() -> None:
         "   a-77 (   77) [004] d..2. 1.000001: tracing_mark_write: E|77",
         "   b-77 (   12) [004] d..2. 2.000001: tracing_mark_write: E|12",
     )
-    assert any("used again by another process" in note for note in trace.source.notes)
+    assert trace["thread_moves"].to_numpy().tolist() == [[77, 2_000_001_000, 77, "a"]]

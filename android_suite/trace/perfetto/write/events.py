@@ -99,11 +99,11 @@ class EventWriter:
         spans = np.zeros((n, TEXTS, 2), np.int64)
         for k, span in enumerate(texts or ()):
             spans[:, k] = span
-        tid = frame["tid"] if "tid" in frame else frame["prev_tid"]
+        tid = _kernel_tids((frame["tid"] if "tid" in frame else frame["prev_tid"]).to_numpy())
         self._rows.append(
             {
                 "seq": frame["seq"].to_numpy(), "ts": frame["ts_ns"].to_numpy(), "cpu": frame["cpu"].to_numpy(),
-                "tid": np.maximum(tid.to_numpy(), 0), "kind": np.full(n, len(self._kinds)), "values": values, "spans": spans,
+                "tid": np.maximum(tid, 0), "kind": np.full(n, len(self._kinds)), "values": values, "spans": spans,
             }
         )  # fmt: skip
         self._kinds.append(kind)
@@ -224,7 +224,12 @@ def _kernel_values(out: EventWriter, column: pd.Series, change: Change) -> Any:
             return column * CLONE_THREAD
         case "symbol":
             return out.symbols(column)
-    return column
+    return _kernel_tids(column.to_numpy()) if str(column.name).endswith("tid") else column
+
+
+def _kernel_tids(tid: Array) -> Array:
+    """As ``kernel_tid``, of many."""
+    return np.where(tid > events.MAX_TID, tid % events.MAX_TID, tid)
 
 
 def _add_named_syscalls(out: EventWriter, calls: pd.DataFrame) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
+from android_suite.tables.events import kernel_tid
+
 SEQUENCE_ID = 2
 _MODES = ("read", "write")
 _INVERSIONS = ("direct", "chained")
@@ -58,8 +60,8 @@ def _blocker_tracks(derived: Mapping[str, pd.DataFrame], comms: Mapping[int, str
         return []
     holders = [comms.get(tid) or str(tid) for tid in rows["holder_tid"].tolist()]
     names = [f"{holder} in {operation}" for holder, operation in zip(holders, rows["operation"].tolist(), strict=True)]
-    notes = {
-        "holder": holders, "holder_tid": rows["holder_tid"].tolist(),
+    notes: dict[str, Sequence[object]] = {
+        "holder": holders, "holder_tid": _kernel_tids(rows["holder_tid"]),
         "via": [comms.get(tid, "") if tid >= 0 else "" for tid in rows["via_tid"].tolist()],
     }  # fmt: skip
     return _by_thread(rows, rows["waiter_tid"], "waited for", names, notes)
@@ -74,8 +76,8 @@ def _inversion_tracks(derived: Mapping[str, pd.DataFrame], comms: Mapping[int, s
         f"{_INVERSIONS[kind]}: {holder} in {operation}"
         for kind, holder, operation in zip(rows["kind"].tolist(), holders, rows["operation"].tolist(), strict=True)
     ]
-    notes = {
-        "holder": holders, "holder_tid": rows["holder_tid"].tolist(), "holder_prio": rows["holder_prio"].tolist(),
+    notes: dict[str, Sequence[object]] = {
+        "holder": holders, "holder_tid": _kernel_tids(rows["holder_tid"]), "holder_prio": rows["holder_prio"].tolist(),
         "waiter_prio": rows["waiter_prio"].tolist(),
         "via": [comms.get(tid, "") if tid >= 0 else "" for tid in rows["via_tid"].tolist()],
         "holder_running_ns": rows["running_ns"].tolist(), "holder_runnable_ns": rows["runnable_ns"].tolist(),
@@ -104,7 +106,7 @@ def _frame_tracks(derived: Mapping[str, pd.DataFrame]) -> list[Track]:
         f"late by {overrun / 1e6:.1f} ms" + (" (inversion)" if inverted else "")
         for overrun, inverted in zip(rows["overrun_ns"].tolist(), rows["from_inversion"].tolist(), strict=True)
     ]
-    notes = {
+    notes: dict[str, Sequence[object]] = {
         "frame": rows["frame_id"].tolist(), "layer": rows["layer"].tolist(), "jank_type": rows["jank_type"].tolist(),
         "inverted_ns": rows["inverted_ns"].tolist(), "waited_for": rows["waited_for"].tolist(),
     }  # fmt: skip
@@ -160,13 +162,17 @@ def encode_tracks(tracks: Sequence[Track], threads: pd.DataFrame) -> Iterator[by
             yield _packet(packet)
 
 
+def _kernel_tids(tids: pd.Series) -> Sequence[object]:
+    return [kernel_tid(tid) for tid in tids.tolist()]
+
+
 def _describe_thread(uuid: int, tid: int, known: pd.DataFrame) -> protos.TracePacket:
     packet = protos.TracePacket()
     packet.track_descriptor.uuid = uuid
     thread = packet.track_descriptor.thread
-    thread.tid = tid
+    thread.tid = kernel_tid(tid)
     tgid = int(known["tgid"].get(tid, -1))
-    thread.pid = tgid if tgid >= 0 else tid
+    thread.pid = kernel_tid(tgid if tgid >= 0 else tid)
     thread.thread_name = str(known["comm"].get(tid, ""))
     return packet
 

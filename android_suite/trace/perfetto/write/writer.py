@@ -11,6 +11,7 @@ import pandas as pd
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
 from android_suite.errors import UsageError
+from android_suite.tables.events import MAX_TID, kernel_tid
 from android_suite.tables.trace import Trace
 from android_suite.trace.core.calls import find_machine
 from android_suite.trace.perfetto.numbers import number_of
@@ -70,13 +71,13 @@ def _encode_system(trace: Trace) -> bytes:
     threads = trace["threads"]
     named = threads[threads["process"] != ""].drop_duplicates("tgid")
     for tgid, process in zip(named["tgid"].tolist(), named["process"].tolist(), strict=True):
-        if tgid > 0:
+        if 0 < tgid <= MAX_TID:
             tree.processes.add(pid=tgid, cmdline=[process])
     for tid, tgid, comm in zip(
         threads["tid"].tolist(), threads["tgid"].tolist(), threads["comm"].tolist(), strict=True
     ):
-        if tid > 0:
-            tree.threads.add(tid=tid, tgid=max(0, tgid), name=comm)
+        if 0 < tid <= MAX_TID:  # of several threads of one id the last
+            tree.threads.add(tid=tid, tgid=max(0, kernel_tid(tgid)), name=comm)
     for packet in out.packet:
         packet.trusted_packet_sequence_id = _SEQUENCE_ID
     return bytes(out.SerializeToString())

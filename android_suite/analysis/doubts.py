@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from android_suite.analysis.frames import FRAMESTATS_CLOCKS
 from android_suite.analysis.pipeline import Analysis
 from android_suite.tables.derived import EXACT, HOW, MMAP_LOCK, ROLES, UNKNOWN
 
@@ -21,6 +22,10 @@ _THREADS = {
     "gc": "HeapTaskDaemon",
 }
 NO_MARKERS = "no markers of the app were recorded; record them with atrace (categories gfx, view, dalvik)"
+SLICED = (
+    "frames are known by the app's slices alone, which understate how late they were; "
+    "record framestats or SurfaceFlinger's FrameTimeline"
+)
 Reasons = tuple[str, ...]
 
 
@@ -43,6 +48,18 @@ def say_absent(analysis: Analysis, role: str | None = None) -> Reasons:
     untold = ((threads["tgid"] < 0) & (threads["tid"] > 0)).any()
     hint = "; set the trace option record-tgid, which tells the process of each thread" if untold else ""
     return (f"no {_THREADS[role]} {whose}is in the trace{hint}",)
+
+
+def say_unexplained(analysis: Analysis, frames: pd.DataFrame) -> Reasons:
+    """Why it cannot be told of these frames which of them inversion alone made late."""
+    reasons = [*say_missing(analysis, "sched", "mmap_lock"), *say_absent(analysis)]
+    if (frames["source"] == "choreographer").any():
+        reasons.append(SLICED)
+    if (frames["source"] == "framestats").any() and analysis.source.clock not in FRAMESTATS_CLOCKS:
+        reasons.append(
+            f"framestats are not on the clock of the trace ({analysis.source.clock}); record with clock mono"
+        )
+    return tuple(reasons)
 
 
 def doubt_blind(analysis: Analysis) -> Reasons:

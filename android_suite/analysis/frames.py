@@ -21,6 +21,7 @@ I64 = NDArray[np.int64]
 _HEAD = (
     "tgid", "layer", "frame_id", "expected_start_ns", "deadline_ns", "start_ns", "end_ns", "jank_type", "source", "quality",
 )  # fmt: skip
+FRAMESTATS_CLOCKS = ("mono", "mono_raw")  # clocks of a trace on which framestats' times lie
 # SurfaceFlinger's words that are not jank of anybody's making (facts of FrameTimeline; stuffed frames stay smooth).
 _NOT_JANK = ("", "Unspecified", "None", "Non Animating", "Display not ON", "Buffer Stuffing")
 _DO_FRAME = r"Choreographer#doFrame(?:[^-]|$)"
@@ -71,7 +72,8 @@ def measure_choreographer_frames(
     """Frames by their slices: from the wake-up of the ui thread for Choreographer#doFrame to the end of DrawFrame.
 
     The deadline is one refresh period after the wake-up; the period is the device's (``refresh_hz``) or the median
-    distance of frames. Where the wake-up is not in the trace, doFrame's own begin stands for it, a lower bound.
+    distance of frames. Where the wake-up is not in the trace, doFrame's own begin stands for it. Every overrun is a
+    lower bound: the wake-up comes after the vsync it is for, and a frame that is drawn is not yet on the display.
     """
     ui = threads[threads["role"] == UI].set_index("tid")["tgid"]
     work = slices[pick(slices, _DO_FRAME) & slices["tid"].isin(ui.index).to_numpy()]
@@ -80,13 +82,13 @@ def measure_choreographer_frames(
     work = work[~nested]
     tgid = ui.reindex(work["tid"].to_numpy()).to_numpy()
     frame_id = _numbers_in(work["name"])
-    start, woken = _vsync_wakes(waits, work)
+    start = _vsync_wakes(waits, work)
     end = _draw_ends(slices, threads, tgid, frame_id, work["end_ns"].to_numpy())
     apart = np.diff(start, append=np.iinfo(np.int64).max)
     steady = apart[(np.append(tgid[1:], -1) == tgid) & (apart > 0) & (apart < _SLOWEST_NS)]
     period = 1e9 / refresh_hz if refresh_hz else (float(np.median(steady)) if len(steady) >= _FEW else 0.0)
     deadline = start + round(period) if period else np.full(len(start), -1, np.int64)
-    quality = np.where(deadline < 0, UNKNOWN, np.where(woken, EXACT, LOWER_BOUND))
+    quality = np.where(deadline < 0, UNKNOWN, LOWER_BOUND)
     process = threads.set_index("tid")["process"].reindex(work["tid"].to_numpy()).to_numpy()
     return pd.DataFrame(
         {
@@ -97,11 +99,10 @@ def measure_choreographer_frames(
     )  # fmt: skip
 
 
-def _vsync_wakes(waits: Waits, work: pd.DataFrame) -> tuple[I64, NDArray[np.bool_]]:
+def _vsync_wakes(waits: Waits, work: pd.DataFrame) -> I64:
     """When each ui thread was woken for its frame, if between that and doFrame it hardly ran; else doFrame's begin."""
     line = waits.timeline
     start = work["start_ns"].to_numpy(copy=True)
-    woken = np.zeros(len(work), np.bool_)
     for tid in work["tid"].unique():
         k = int(line.index.number(np.array([tid], np.int32))[0])
         if k < 0:
@@ -121,8 +122,8 @@ def _vsync_wakes(waits: Waits, work: pd.DataFrame) -> tuple[I64, NDArray[np.bool
         busy = total[np.maximum(before[1] - 1, 0)] - total[before[0]]  # the run that doFrame begins in not counted
         into = begin - runs[np.maximum(before[1] - 1, 0)] if len(runs) else begin
         good = (at >= 0) & (np.maximum(busy, 0) + np.minimum(into, begin - since) < _WAKE_RUN_NS)
-        start[of], woken[of] = np.where(good, since, begin), good
-    return start, woken
+        start[of] = np.where(good, since, begin)
+    return start
 
 
 def _draw_ends(slices: pd.DataFrame, threads: pd.DataFrame, tgid: NDArray[np.int32], frame_id: I64, end: I64) -> I64:
@@ -164,7 +165,7 @@ def measure_frames(
         A frame of FRAMES, by process and start.
     """
     frames = frames[list(_HEAD)].sort_values(["tgid", "start_ns"], kind="stable").reset_index(drop=True)
-    known = (frames["quality"] != UNKNOWN).to_numpy()
+    known, exact = (frames["quality"] != UNKNOWN).to_numpy(), (frames["quality"] == EXACT).to_numpy()
     overrun = np.where(known, frames["end_ns"] - frames["deadline_ns"], 0).astype(np.int64)
     late = overrun > 0
     words = frames["jank_type"].astype("str")
@@ -190,7 +191,8 @@ def measure_frames(
         {
             **{name: frames[name] for name in _HEAD}, "overrun_ns": overrun, "late": late,
             "janky": np.where(typed, ~smooth, late), "inverted_ns": inverted,
-            "from_inversion": late & (inverted > 0) & (overrun <= inverted), **columns, "waited_for": waited_for,
+            # An overrun that may be longer than shown may be longer than the inverted time, too.
+            "from_inversion": late & exact & (inverted > 0) & (overrun <= inverted), **columns, "waited_for": waited_for,
         },
     )  # fmt: skip
 

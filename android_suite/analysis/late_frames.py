@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from android_suite.analysis.doubts import say_unexplained
 from android_suite.analysis.metrics import frames_of_app
 from android_suite.analysis.names import Threads
 from android_suite.analysis.pipeline import Analysis
@@ -23,11 +24,11 @@ def list_late_frames(analysis: Analysis) -> list[LateFrame]:
     table = frames_of_app(analysis)
     late = table[table["late"] & (table["quality"] != UNKNOWN)]
     worst = late.sort_values("overrun_ns", ascending=False, kind="stable").head(_MOST)
-    who = Threads.of(analysis)
-    return [_describe(analysis, row, who) for row in worst.to_dict("records")]
+    who, explained = Threads.of(analysis), not say_unexplained(analysis, table)
+    return [_describe(analysis, row, who, explained=explained) for row in worst.to_dict("records")]
 
 
-def _describe(analysis: Analysis, row: dict[Any, Any], who: Threads) -> LateFrame:
+def _describe(analysis: Analysis, row: dict[Any, Any], who: Threads, *, explained: bool) -> LateFrame:
     split = {
         side: {cause: int(ns) for cause in SPLIT_CAUSES if (ns := row[f"{side}_{cause}_ns"])} or None
         for side in ("ui", "render")
@@ -44,7 +45,7 @@ def _describe(analysis: Analysis, row: dict[Any, Any], who: Threads) -> LateFram
         jank_type=row["jank_type"] or None,
         quality=QUALITIES[row["quality"]],
         inverted_ns=int(row["inverted_ns"]) if seen else None,
-        from_inversion=bool(row["from_inversion"]) if seen else None,
+        from_inversion=bool(row["from_inversion"]) if seen and explained else None,
         waited_for=row["waited_for"] or None,
         ui_ns=split["ui"],
         render_ns=split["render"],

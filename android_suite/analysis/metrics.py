@@ -10,6 +10,7 @@ import pandas as pd
 
 from android_suite.analysis.doubts import (
     NO_MARKERS,
+    SLICED,
     Reasons,
     app_tids,
     doubt_blind,
@@ -18,6 +19,7 @@ from android_suite.analysis.doubts import (
     doubt_waits,
     say_absent,
     say_missing,
+    say_unexplained,
 )
 from android_suite.analysis.pipeline import Analysis
 from android_suite.model.analysis import MetricValue
@@ -26,6 +28,7 @@ from android_suite.model.metrics import find_metric
 from android_suite.tables.derived import EXACT, LOWER_BOUND, PATHS, QUALITIES, ROLES, UNKNOWN, VMA_LOCK
 
 _NO_FRAMES = "no source of frames: record framestats, SurfaceFlinger's FrameTimeline, or the app's markers (atrace category view)"
+_OVERRAN = ("gfxinfo's ring of frames overran between two polls",)
 _NO_CALLS = "system calls were not recorded; enable events/raw_syscalls, or syscalls:sys_enter_madvise and its exit"
 
 
@@ -124,12 +127,32 @@ def sees_frames(analysis: Analysis) -> bool:
     return bool(analysis["slices"]["tid"].isin(app_tids(analysis)).any())
 
 
-def _lacks_frames(analysis: Analysis) -> bool:
-    """Whether hwui's ring of frames overran between two polls for the app that was asked for."""
+def _gaps_of_app(analysis: Analysis) -> pd.DataFrame:
+    """Where hwui's ring of frames overran between two polls for the app that was asked for."""
     gaps, threads = analysis["frame_gaps"], analysis["thread_roles"]
     if not analysis.process or not len(threads):
-        return bool(len(gaps))
-    return bool(gaps["pid"].isin(threads.loc[threads["process"] == analysis.process, "tgid"]).any())
+        return gaps
+    return gaps[gaps["pid"].isin(threads.loc[threads["process"] == analysis.process, "tgid"])]
+
+
+def least_overrun(frames: pd.DataFrame, percentile: float, hidden: int = 0) -> float | None:
+    """A percentile of the overrun in ms; frames that cannot be judged, and ``hidden`` more, stand below all others.
+
+    None where the percentile is one of those.
+    """
+    known = frames.loc[frames["quality"] != UNKNOWN, "overrun_ns"].to_numpy() / 1e6
+    below = len(frames) - len(known) + hidden
+    rank = percentile / 100.0 * (len(known) + below - 1) - below
+    return float(np.percentile(known, 100.0 * rank / max(len(known) - 1, 1))) if len(known) and rank >= 0 else None
+
+
+def most_hidden(analysis: Analysis, frames: pd.DataFrame) -> int:
+    """How many frames fit into the gaps at the most, each as soon after the one before as any that was seen."""
+    gaps = _gaps_of_app(analysis)
+    vsync = frames.sort_values(["tgid", "expected_start_ns"], kind="stable")
+    apart = vsync.groupby("tgid")["expected_start_ns"].diff()
+    shortest = apart[apart > 0].min() if len(gaps) else np.nan
+    return 0 if np.isnan(shortest) else int(((gaps["to_ns"] - gaps["from_ns"]) // int(shortest)).sum())
 
 
 def _frames(analysis: Analysis) -> Iterator[_Value]:
@@ -139,25 +162,25 @@ def _frames(analysis: Analysis) -> Iterator[_Value]:
     # Gaps of the trace hide frames that are seen by their slices, and none that SurfaceFlinger or hwui counted; hwui's ring
     # has gaps of its own.
     sliced = bool((table["source"] == "choreographer").any() or not len(table))
-    lacking = ("gfxinfo's ring of frames overran between two polls",) if _lacks_frames(analysis) else ()
-    hidden = (doubt_blind(analysis) if sliced else ()) + lacking
-    inexact = (
-        ("of some frames the start or the deadline is not known; events/sched/sched_waking shows the vsync wake-up",)
-        if (table["quality"] != EXACT).any()
-        else ()
-    )
-    overrun = known["overrun_ns"].to_numpy() / 1e6
+    hidden = (doubt_blind(analysis) if sliced else ()) + _OVERRAN * bool(len(_gaps_of_app(analysis)))
+    inexact = (SLICED,) if (table["quality"] == LOWER_BOUND).any() else ()
+    inexact += ("of some frames the end or the deadline is not known",) if judged < len(table) else ()
+    beyond = most_hidden(analysis, table)
     source = () if sees_frames(analysis) else (_NO_FRAMES,)
     missing = source or (("no frame of it was drawn",) if not len(table) else ("no deadline of a frame is known",))
     yield _Value("frameCount", None if source else len(table), hidden, missing)
-    jank = 100.0 * float(known["janky"].sum()) / judged if judged else None
+    jank = 100.0 * float(known["janky"].sum()) / (len(table) + beyond) if judged else None
     yield _Value("jankyFramesPct", jank, hidden + inexact, missing)
     for p in (50, 90, 95, 99):
-        value = float(np.percentile(overrun, p)) if judged else None
-        yield _Value(f"frameOverrunMs_p{p}", value, hidden + inexact, missing)
-    unseen = say_missing(analysis, "sched", "mmap_lock")
+        yield _Value(
+            f"frameOverrunMs_p{p}",
+            least_overrun(table, p, beyond),
+            hidden + inexact,
+            hidden + inexact if judged else missing,
+        )
+    unseen = say_unexplained(analysis, table)
     late = int(known["from_inversion"].sum()) if judged and not unseen else None
-    doubts = hidden + inexact + doubt_blind(analysis)
+    doubts = hidden + inexact + doubt_inversions(analysis)
     yield _Value("jankyFromInversionCount", late, doubts, unseen if judged else missing)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from android_suite.analysis import frames as frame_sources
 from android_suite.analysis.causes import Waits
-from android_suite.analysis.frames import measure_frames
+from android_suite.analysis.frames import FRAMESTATS_CLOCKS, measure_frames
 from android_suite.analysis.gc import measure_gc_cycles
 from android_suite.analysis.launch import measure_launches, measure_traced_launches
 from android_suite.analysis.lives import split_lives
@@ -58,7 +58,6 @@ from android_suite.tables.trace import Trace, TraceSource
 
 _WAKEUP_NEW = events.WAKE_KINDS.index("sched_wakeup_new")
 _DECLARED = {table.name: table for table in (*DERIVED_TABLES, FRAME_GAPS)}
-_MONOTONIC = ("mono", "mono_raw")  # clocks of a trace on which framestats' times lie
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +213,7 @@ def _frames(
     found, joined = frame_sources.read_timeline_frames(trace), True
     if not len(found) and evidence.framestats is not None and len(evidence.framestats):
         found = frame_sources.read_framestats_frames(evidence.framestats)
-        joined = trace.source.clock in _MONOTONIC
+        joined = trace.source.clock in FRAMESTATS_CLOCKS
     if not len(found):
         found = frame_sources.measure_choreographer_frames(trace, waits.slices, threads, waits, evidence.refresh_hz)
         joined = True

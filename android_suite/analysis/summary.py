@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from android_suite.analysis.doubts import doubt_inversions, doubt_vma_waits
+from android_suite.analysis.doubts import doubt_inversions, doubt_vma_waits, say_unexplained
 from android_suite.analysis.late_frames import list_late_frames
 from android_suite.analysis.metrics import (
     frames_of_app,
+    least_overrun,
     list_metrics,
+    most_hidden,
     sees_frames,
 )
 from android_suite.analysis.names import Threads, of_process
@@ -333,14 +335,13 @@ def _frames(analysis: Analysis) -> FrameSummary:
         return FrameSummary(count=0 if sees_frames(analysis) else None)
     overrun = known["overrun_ns"].to_numpy() / 1e6
     late = known[known["late"]]
-    seen = {"sched", "mmap_lock"} <= analysis.recorded
-    percentiles = {f"p{p}": float(np.percentile(overrun, p)) if len(known) else None for p in _PERCENTILES}
+    percentiles = {f"p{p}": least_overrun(table, p, most_hidden(analysis, table)) for p in _PERCENTILES}
     return FrameSummary(
         count=len(table),
         janky=int(known["janky"].sum()) if len(known) else None,
         late=len(late) if len(known) else None,
         overrun_ms=Percentiles(**percentiles),
-        janky_from_inversion=int(known["from_inversion"].sum()) if seen else None,
+        janky_from_inversion=None if say_unexplained(analysis, table) else int(known["from_inversion"].sum()),
         source=str(table["source"].iloc[0]),
         worst_ms=float(overrun.max()) if len(known) else None,
         late_time_ns={side: {c: int(late[f"{side}_{c}_ns"].sum()) for c in SPLIT_CAUSES} for side in ("ui", "render")},

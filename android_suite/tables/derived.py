@@ -300,7 +300,7 @@ FRAMES = Table(
         Column("source", "str", "", "frametimeline, framestats or choreographer"),
         _QUALITY,
         Column("inverted_ns", "int64", "ns", "inverted waits of the ui and render threads inside the frame"),
-        Column("from_inversion", "bool", "", "late, and in time without the inverted time"),
+        Column("from_inversion", "bool", "", "late, and in time without the inverted time; only where quality is exact"),
         *(Column(f"ui_{c}_ns", "int64", "ns", f"ui thread inside the frame: {c}; late frames only") for c in SPLIT_CAUSES),
         *(Column(f"render_{c}_ns", "int64", "ns", f"render thread: {c}; late frames only") for c in SPLIT_CAUSES),
         Column("waited_for", "str", "", "holder that the ui thread's mmap_lock waits were longest for; empty none"),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from android_suite.analysis.metrics import least_overrun, list_metrics
 from android_suite.analysis.pipeline import Analysis, Evidence, analyze_trace
 from android_suite.analysis.summary import summarize_analysis
 from android_suite.tables.derived import SPLIT_CAUSES
 from android_suite.tables.evidence import FRAMESTATS
 from android_suite.tables.schema import make_frame
+from android_suite.trace.perfetto.reader import read_perfetto
+from android_suite.trace.perfetto.write.writer import write_perfetto
 from tests.analysis.build import APP, GC, TraceBuilder
 
 MS = 1_000_000
@@ -133,7 +138,9 @@ def test_framestats_before_android_12_have_no_deadline() -> None:
     assert (table["overrun_ns"] // MS).tolist() == [-5, -5, -5, 2, -5, -5]
 
 
-def choreographer(count: int = 12, period: int = 10 * MS, *, wakes: bool = True, long: int = 5) -> TraceBuilder:
+def choreographer(
+    count: int = 12, period: int = 10 * MS, *, wakes: bool = True, long: int = 5, drawn: int = 13
+) -> TraceBuilder:
     b = TraceBuilder().thread(RENDER, APP, "RenderThread", "com.example")
     for n in range(count):
         at = 1000 + n * period
@@ -141,7 +148,7 @@ def choreographer(count: int = 12, period: int = 10 * MS, *, wakes: bool = True,
             b.wake(at, APP, prio=110).switch(at + 2 * MS, 0, "R", APP, prio=(120, 110))
         b.mark(at + 2 * MS + 10, APP, f"B|100|Choreographer#doFrame {n}").mark(at + 4 * MS, APP, "E|100")
         b.mark(at + 4 * MS + 1, RENDER, f"B|100|DrawFrames {n}").mark(
-            at + (13 if n == long else 6) * MS, RENDER, "E|100"
+            at + (drawn if n == long else 6) * MS, RENDER, "E|100"
         )
         if wakes:
             b.switch(at + 4 * MS + 2, APP, "S", 0, prio=(110, 120))
@@ -152,7 +159,77 @@ def test_choreographer_frames_begin_at_the_wake_up_and_end_with_the_drawing() ->
     table = analyze_trace(choreographer().trace())["frames"]
     assert table["source"].unique().tolist() == ["choreographer"]
     assert (table["overrun_ns"] // MS).tolist() == [-7 if n == 0 else 3 if n == 5 else -4 for n in range(12)]
-    assert table["quality"].tolist() == [1] + [0] * 11  # where the first slept before the trace is not seen
+    assert set(table["quality"]) == {1}  # the vsync was before the wake-up, and the display shows what is drawn later
+
+
+def inverted_choreographer() -> TraceBuilder:
+    """Frames of 10 ms, the sixth drawn 1 ms too late, after the ui thread waited 1.4 ms behind HeapTaskDaemon."""
+    b, at = choreographer(drawn=11), 1000 + 50 * MS
+    b.switch(1, 0, "R", GC, prio=(120, 124), cpu=1).hold(at, at + 3_400_000, GC)
+    b.lock(at + 2 * MS + 20, APP, "start", write=True).switch(at + 2 * MS + 20, APP, "D", 0, prio=(110, 120))
+    b.wake(at + 3_400_020, APP, prio=110).switch(at + 3_400_020, 0, "R", APP, prio=(120, 110))
+    return b.lock(at + 3_500_000, APP, "acquired", write=True).lock(at + 3_600_000, APP, "released", write=True)
+
+
+def run_stats() -> pd.DataFrame:
+    """What hwui says of the same frames: the vsync was 0.5 ms before the wake-up, the GPU was done 1 ms after the drawing."""
+    times = ((1000 + n * 10 * MS - 500_000, 12 if n == 5 else 7) for n in range(12))
+    return framestats(
+        *(
+            {
+                "intended_vsync_ns": at,
+                "deadline_ns": at + 10 * MS,
+                "completed_ns": at + 500_000 + took * MS,
+                "vsync_id": n,
+            }
+            for n, (at, took) in enumerate(times)
+        )
+    )
+
+
+def test_an_exported_trace_never_says_more_than_the_run(tmp_path: Path) -> None:
+    trace = inverted_choreographer().trace()
+    write_perfetto(trace, {}, tmp_path / "exported.pftrace")
+    run = analyze_trace(trace, evidence=Evidence(framestats=run_stats()))
+    exported = analyze_trace(read_perfetto(tmp_path / "exported.pftrace"))
+    assert exported["inversions"]["start_ns"].tolist() == run["inversions"]["start_ns"].tolist() != []
+    (truth, told) = ({m.name: m for m in list_metrics(analysis)} for analysis in (run, exported))
+    assert (truth["jankyFromInversionCount"].value, truth["jankyFromInversionCount"].quality) == (0, "exact")
+    assert (told["jankyFromInversionCount"].value, told["jankyFromInversionCount"].quality) == (None, "unknown")
+    assert "slices alone" in (told["jankyFromInversionCount"].reason or "")
+    assert not exported["frames"]["from_inversion"].any()
+    frames = summarize_analysis(exported)["frames"]
+    assert (frames["late"], frames["janky_from_inversion"]) == (1, None)
+    assert [(late["inverted_ns"] > 0, late["from_inversion"]) for late in frames["worst"]] == [(True, None)]
+    for name in ("jankyFramesPct", *(f"frameOverrunMs_p{p}" for p in (50, 90, 95, 99))):
+        assert told[name].quality == "lower_bound", name
+        assert truth[name].quality == "exact", name
+        assert (told[name].value or 0) <= (truth[name].value or 0), name
+
+
+def test_frames_on_another_clock_than_the_trace_are_not_laid_to_inversions() -> None:
+    analysis = analyze_trace(inverted_choreographer().trace(clock="boot"), evidence=Evidence(framestats=run_stats()))
+    (found,) = (m for m in list_metrics(analysis) if m.name == "jankyFromInversionCount")
+    assert (found.value, found.reason) == (
+        None, "framestats are not on the clock of the trace (boot); record with clock mono"
+    )  # fmt: skip
+
+
+def test_frames_that_cannot_be_judged_stand_below_all_others() -> None:
+    b = busy()
+    for n, overrun in enumerate((-4, -2, 1, 3, None)):
+        end = -1 if overrun is None else (20 * n + 10 + overrun) * MS
+        b.frame(n, (20 * n * MS, (20 * n + 10) * MS), (20 * n * MS, end), "None" if overrun == -4 else "Dropped Frame")
+    analysis = analyze_trace(b.trace())
+    found = {m.name: (m.value, m.quality) for m in list_metrics(analysis)}
+    # Whatever the fifth was, the truth is not less.
+    assert found["jankyFramesPct"] == (60.0, "lower_bound")
+    assert found["frameOverrunMs_p50"] == (-2.0, "lower_bound")
+    assert found["frameOverrunMs_p99"] == (pytest.approx(2.92), "lower_bound")
+    frames = analysis["frames"]
+    assert least_overrun(frames, 25) == -4.0
+    assert least_overrun(frames, 24) is None
+    assert least_overrun(frames, 50, hidden=2) == -4.0
 
 
 def test_without_wake_ups_lateness_is_a_lower_bound_and_few_frames_have_no_deadline() -> None:

@@ -79,7 +79,9 @@ def test_no_inversion_with_the_patch(shared_data: Path) -> None:
 
 def test_frames_lost_to_the_inversion(shared_data: Path) -> None:
     frames = summarize_analysis(analyze(shared_data / "own_capture" / "inversion-6.16.12.txt.gz"))["frames"]
-    assert (frames["count"], frames["late"], frames["janky_from_inversion"]) == (355, 3, 3)
+    assert (frames["count"], frames["late"]) == (355, 3)
+    # By their slices alone: the three waited behind HeapTaskDaemon, but how late they were is understated.
+    assert frames["janky_from_inversion"] is None
     assert frames["worst_ms"] == pytest.approx(26.7 - 16.667, abs=0.1)
     ui = frames["late_time_ns"]["ui"]
     assert ui["mmap_lock"] > ui["running"] > 0

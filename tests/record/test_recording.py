@@ -261,13 +261,12 @@ def test_another_kernel_than_asked_for_is_refused(booted: Booted, run: RunWriter
 
 
 def strike_in_mid_scenario(run: RunWriter, strike: Callable[[], None]) -> threading.Thread:
-    """Runs ``strike`` when trace data arrives."""
+    """Runs ``strike`` when some thousand events have arrived: what is recorded is then the scenario."""
 
     def wait_and_strike() -> None:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
-            if any(file.stat().st_size for file in run.path.glob("raw/*/ftrace/cpu*.raw")):
-                time.sleep(1)
+            if sum(file.stat().st_size for file in run.path.glob("raw/*/ftrace/cpu*.raw")) > 1 << 17:
                 strike()
                 return
             time.sleep(0.05)

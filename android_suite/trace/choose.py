@@ -28,10 +28,15 @@ _HTML_TRACE = re.compile(rb"class\s*=\s*[\"']trace-data[\"']|linuxPerfData\s*=\s
 _BUG_REPORT = re.compile(r"(^|/)(main_entry\.txt|bugreport-.*\.txt|dumpstate.*\.txt)$")
 
 
-def choose_trace(members: Sequence[Member], file: Path | str) -> Member:
+def choose_trace(members: Sequence[Member], file: Path | str, *, packed: bool = False) -> Member:
     """The only trace among the files of an archive or folder.
 
     A log that quotes lines of a trace is taken only where there is nothing better.
+
+    Args:
+        members: the files.
+        file: the archive or folder, for messages.
+        packed: it is an archive, of which ``ARCHIVE!MEMBER`` names a member.
 
     Raises:
         UsageError: there is none, or more than one.
@@ -53,8 +58,26 @@ def choose_trace(members: Sequence[Member], file: Path | str) -> Member:
         raise UsageError(f"{file} holds {len(members)} files and no trace (the largest is {largest}); give {KNOWN}.")
     if len(found) > 1:
         listed = ", ".join(member.shown for member in found[:4]) + (", ..." if len(found) > 4 else "")
-        raise UsageError(f"{file} holds {len(found)} traces ({listed}); unpack the one you mean and give that.")
+        one = f"'{file}!{found[0].name}'" if packed else str(Path(file) / found[0].name)
+        raise UsageError(f"{file} holds {len(found)} traces ({listed}); give the one you mean, such as {one}.")
     return found[0]
+
+
+def find_member(members: Sequence[Member], name: str, file: Path | str) -> Member:
+    """The member of an archive with that name, or the only one whose path ends with it.
+
+    Raises:
+        UsageError: there is none, or more than one.
+    """
+    exact = [member for member in members if member.name.removeprefix("./") == name.removeprefix("./")]
+    found = exact[-1:] or [member for member in members if member.name.endswith(f"/{name}")]
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(member.shown for member in (found or members)[:4]) + (
+        ", ..." if len(found or members) > 4 else ""
+    )
+    what = f"{len(found)} files {name}" if found else f"no file {name}"
+    raise UsageError(f"{file} holds {what}; give one of its files in full ({listed}).")
 
 
 def _name_package(names: Sequence[str]) -> str | None:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from android_suite.errors import TraceError, Unsupported, UsageError
 from android_suite.tables.trace import Trace
-from android_suite.trace.choose import choose_trace
+from android_suite.trace.choose import choose_trace, find_member
 from android_suite.trace.core.archive import Member, is_archive, list_members
 from android_suite.trace.core.encoding import UTF8_BOM, decode_utf16, find_utf16
 from android_suite.trace.core.foreign import KNOWN, name_binary, name_document
@@ -34,13 +34,14 @@ def open_trace(path: Path | str) -> Trace:
     Packed traces (gzip, xz, bzip2, zstd) and archives (zip, tar; a bugreport.zip among them) are unpacked within a bound.
 
     Args:
-        path: a file, or a folder that is or holds one raw ftrace capture, or holds one trace.
+        path: a file, or a folder that is or holds one raw ftrace capture, or holds one trace; ``ARCHIVE!MEMBER`` for one
+            file of an archive that holds several traces.
 
     Raises:
-        UsageError: nothing there, nothing a trace could be, or several traces in one archive or folder.
+        UsageError: nothing there, nothing a trace could be, several traces in one archive or folder, or no such member.
         TraceError: a trace, and damaged.
     """
-    place = Path(path)
+    place, wanted = _split_member(Path(path))
     if place.is_dir():
         return _open_folder(place)
     try:
@@ -54,11 +55,29 @@ def open_trace(path: Path | str) -> Trace:
     if size == 0:
         raise TraceError(place, 0, "a trace, the file is empty", hint="Record the trace again and check its size.")
     if is_packed(head) or is_archive(head):
-        return _open_packed(place.read_bytes(), place)
+        return _open_packed(place.read_bytes(), place, wanted)
+    if not head.startswith(TRACE_DAT_MAGIC):
+        _refuse_foreign(head, place)
+    if wanted is not None:
+        raise _no_archive(place)
     if head.startswith(TRACE_DAT_MAGIC):
         return read_trace_dat(place)
-    _refuse_foreign(head, place)
     return _read_perfetto(place) if looks_like_perfetto(head, size) else _read_text(place)
+
+
+def _split_member(path: Path) -> tuple[Path, str | None]:
+    """ARCHIVE!MEMBER as file and member; a file that is called so is itself."""
+    if path.exists():
+        return path, None
+    name = str(path)
+    for at in range(len(name) - 1, 0, -1):
+        if name[at] == "!" and Path(name[:at]).is_file():
+            return Path(name[:at]), name[at + 1 :]
+    return path, None
+
+
+def _no_archive(place: Path) -> UsageError:
+    return UsageError(f"{place} is no zip or tar archive, so it has no members; give {place}.")
 
 
 def find_capture(folder: Path) -> Path:
@@ -108,7 +127,7 @@ def _open_folder(folder: Path) -> Trace:
     return _with_notes(open_trace(folder / chosen.name), [f"read {chosen.shown} of the folder"])
 
 
-def _open_packed(data: bytes, name: Path) -> Trace:
+def _open_packed(data: bytes, name: Path, wanted: str | None = None) -> Trace:
     notes: list[str] = []
     cut = False
     for _ in range(_LAYERS):
@@ -122,9 +141,13 @@ def _open_packed(data: bytes, name: Path) -> Trace:
                     "counted in it is a lower bound"
                 )
         elif is_archive(data[:_HEAD_BYTES]):
-            member = choose_trace(list_members(data, name), name)
+            members = list_members(data, name)
+            member = choose_trace(members, name, packed=True) if wanted is None else find_member(members, wanted, name)
+            wanted = None
             data = member.read(None)
             notes.append(f"read {member.shown} of the archive")
+    if wanted is not None:
+        raise _no_archive(name)
     head = data[:_HEAD_BYTES]
     if is_packed(head) or is_archive(head):
         raise TraceError(name, 0, f"at most {_LAYERS} layers of packing", hint="Unpack the trace yourself.")

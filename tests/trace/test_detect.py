@@ -176,13 +176,58 @@ def test_bug_reports(tmp_path: Path) -> None:
     assert trace.source.events == 20
     assert "read FS/data/local/traces/a of the archive" in trace.source.notes
     path.write_bytes(bug_report(FS__data__misc__a=TWENTY, FS__data__misc__b=TWENTY))
-    with pytest.raises(UsageError, match=r"2 traces \(FS/data/misc/a, FS/data/misc/b\); unpack the one you mean"):
+    with pytest.raises(UsageError, match=r"2 traces .*such as '.*bugreport.zip!FS/data/misc/a'"):
         open_trace(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("main_entry.txt", "x")
         archive.writestr("bugreport-x.txt", "no event\n" * 100)
     with pytest.raises(UsageError, match="bug report without a trace"):
         open_trace(path)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.xz"])
+def test_a_member_of_an_archive_with_two_traces(tmp_path: Path, kind: str) -> None:
+    other = TWENTY.replace(b"x y", b"z z")
+    path = tmp_path / f"two!.{kind}"
+    if kind == "zip":
+        path.write_bytes(bug_report(a__one=TWENTY, b__one=other, b__two=gzip.compress(other, mtime=0)))
+    else:
+        with tarfile.open(path, {"tar": "w", "tar.gz": "w:gz", "tar.xz": "w:xz"}[kind]) as archive:
+            for name, data in (("./a/one", TWENTY), ("b/one", other), ("b/two", gzip.compress(other, mtime=0))):
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+
+    def third(member: str) -> str:
+        return str(open_trace(f"{path}!{member}")["threads"].set_index("tid").loc[3, "comm"])
+
+    assert [third(member) for member in ("a/one", "b/one", "two", "b/two")] == ["x y", "z z", "z z", "z z"]
+    with pytest.raises(UsageError, match=r"2 files one; give one of its files in full"):
+        third("one")
+    with pytest.raises(UsageError, match=r"no file three"):
+        third("three")
+    with pytest.raises(UsageError, match=r"such as '.*two!\.[a-z.]*!(\./)?a/one'"):
+        open_trace(path)
+
+
+def test_members_of_what_is_no_archive(tmp_path: Path) -> None:
+    for name, data in (("a!b", TWENTY), ("packed.gz", gzip.compress(TWENTY, mtime=0)), ("a.7z", b"7z\xbc\xaf\x27\x1c")):
+        (tmp_path / name).write_bytes(data)
+    assert open_trace(tmp_path / "a!b").source.events == 20
+    for name in ("a!b!c", "packed.gz!c"):
+        with pytest.raises(UsageError, match="no zip or tar archive"):
+            open_trace(tmp_path / name)
+    with pytest.raises(UsageError, match="7z archive"):
+        open_trace(tmp_path / "a.7z!c")
+
+
+def test_a_packed_text_with_a_bad_checksum_is_given_with_a_note(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(TWENTY + b"\n", mtime=0))
+    packed[-8] ^= 1  # of the checksum
+    (tmp_path / "t.gz").write_bytes(packed)
+    source = open_trace(tmp_path / "t.gz").source
+    assert (source.events, source.cut) == (20, True)
+    assert any("the packed file is damaged" in note for note in source.notes)
 
 
 def test_an_unpacked_bug_report(tmp_path: Path) -> None:

@@ -29,9 +29,10 @@ def command(paths: tuple[Path, ...], process: str | None, as_json: bool, output:
 
     PATH is a run directory from `record`, or any trace: trace.dat, ftrace or systrace text or html, `atrace -z` output,
     a Perfetto trace. It may be compressed with gzip, xz, bzip2 or zstd, or be in a zip or tar archive such as
-    bugreport.zip; of an archive with several traces, ARCHIVE!MEMBER is one ('bugreport.zip!FS/data/a.pftrace'). The tables of a run go to its derived/ folder. If one of several PATHs cannot be analyzed, its
-    error goes to stderr, the others are analyzed, and the exit code is that of the error. A run whose recording was
-    killed, or that has no complete iteration, is analyzed as far as possible and exits with 5.
+    bugreport.zip; of an archive with several traces, ARCHIVE!MEMBER is one ('bugreport.zip!FS/data/a.pftrace'). The
+    tables of a run go to its derived/ folder. If one of several PATHs cannot be analyzed, its error goes to stderr, the
+    others are analyzed, and the exit code is that of the error. A run whose recording was killed, or that has no
+    complete iteration, is analyzed as far as possible and exits with 5.
     """
     from android_suite.report.model import ReportModel
     from android_suite.report.terminal import render_terminal

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from android_suite.analysis.enclosing import find_wakers
 from android_suite.analysis.jit import I8, I32, I64, compiled, frozen
 from android_suite.analysis.sched import Timeline
-from android_suite.tables.derived import DISK, RUNNABLE
+from android_suite.tables.derived import DISK, RUNNABLE, RUNNING
+from android_suite.tables.events import WAKE_KINDS
 
+_WAKING = WAKE_KINDS.index("sched_waking")
 _DISK, _RUNNABLE = DISK, RUNNABLE  # of this module, so that the cached code is made anew with them
 
 
@@ -23,7 +25,7 @@ class Sleeps:
     Attributes:
         tid: thread.
         start_ns: switch-out.
-        end_ns: waking; the end of what is known of it where no waking was seen.
+        end_ns: waking, but not before ``start_ns``; the end of what is known of it where no waking was seen.
         runnable_ns: from the waking to the CPU.
         waker: thread that woke it (0: from an interrupt of an idle CPU); -1 where no waking was seen.
         wake_seq: seq of the wake-up; -1 as above.
@@ -59,7 +61,34 @@ def measure_sleeps(timeline: Timeline, wakes: pd.DataFrame) -> Sleeps:
     tid = timeline.tid[begins]
     ts, target, seqs, wakers = (frozen(wakes[c].to_numpy()) for c in ("ts_ns", "target_tid", "seq", "tid"))
     waker, seq = find_wakers(ts, target, seqs, wakers, frozen(tid), frozen(end))
-    return Sleeps(tid, timeline.start_ns[begins], end, runnable, waker, seq)
+    found = Sleeps(tid, timeline.start_ns[begins], end, runnable, waker, seq)
+    _wake_before_sleep(found, timeline, begins, wakes)
+    return found
+
+
+def _wake_before_sleep(sleeps: Sleeps, timeline: Timeline, begins: I64, wakes: pd.DataFrame) -> None:
+    """Fills in the wakers of sleeps that were over before they began.
+
+    On another CPU the waking may come between the thread's decision to sleep and its switch-out; it then leaves the CPU
+    in state D and is ready to run at once. Such a sleep is followed by no waking, and the last one before it came while
+    the thread ran.
+    """
+    last, before = np.minimum(begins + 1, len(timeline.tid) - 1), np.maximum(begins - 1, 0)
+    ran, runs = (timeline.state[row] == RUNNING for row in (before, last))
+    ran &= (timeline.tid[before] == sleeps.tid) & (timeline.end_ns[before] == sleeps.start_ns)
+    runs &= (timeline.tid[last] == sleeps.tid) & (timeline.start_ns[last] == sleeps.end_ns)
+    rows = np.flatnonzero((sleeps.wake_seq < 0) & ran & runs)
+    if not len(rows):
+        return
+    wanted = pd.DataFrame({"target_tid": sleeps.tid[rows], "ts_ns": sleeps.start_ns[rows], "row": rows})
+    wakings = wakes.loc[wakes["kind"] == _WAKING, ["target_tid", "ts_ns", "tid", "seq"]]
+    wakings = wakings.assign(at_ns=wakings["ts_ns"])
+    found = pd.merge_asof(wanted.sort_values("ts_ns", kind="stable"), wakings, on="ts_ns", by="target_tid")
+    found = found[found["at_ns"] >= timeline.start_ns[before[found["row"]]]]
+    rows = found["row"].to_numpy()
+    sleeps.waker[rows], sleeps.wake_seq[rows] = found["tid"], found["seq"]
+    sleeps.runnable_ns[rows] = sleeps.end_ns[rows] - sleeps.start_ns[rows]
+    sleeps.end_ns[rows] = sleeps.start_ns[rows]
 
 
 @compiled

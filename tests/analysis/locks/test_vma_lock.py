@@ -77,6 +77,25 @@ def test_a_sleep_in_a_write_hold_ended_by_a_reader_of_a_vma() -> None:
     assert metric(analysis, "invertedMs_mmapLock") == (0.0, "exact")
 
 
+@pytest.mark.parametrize(("woken", "evidence"), [(106, "inferred"), (None, "unknown")])
+def test_woken_before_it_slept(woken: int | None, evidence: str) -> None:
+    """The reader leaves between the writer's decision to sleep and its switch-out: it waits for a CPU, not for a VMA."""
+    b = reader(awake(TraceBuilder(), (APP, 110), (GC, 124)), 90, 152)
+    b.enter(100, APP, "mprotect").lock(101, APP, "start", write=True).lock(102, APP, "acquired", write=True)
+    if woken is not None:
+        b.wake(woken, APP, prio=110, waker=GC)
+    b.switch(107, APP, "D", 0, prio=(110, 120), cpu=0).switch(120, 0, "R", APP, prio=(120, 110), cpu=0)
+    analysis = analyze_trace(b.lock(125, APP, "released", write=True).leave(126, APP, "mprotect").trace())
+    known = evidence == "inferred"
+    assert waits(analysis) == [
+        (APP, 107, 107 if known else 120, GC if known else -1, "madvise(MADV_DONTNEED)" if known else "", evidence)
+    ]
+    assert analysis["vma_waits"]["runnable_ns"].tolist() == [13 if known else 0]
+    assert inversions(analysis) == []
+    assert metric(analysis, "vmaLockWaitMs_ui") == (0.0, "exact" if known else "lower_bound")
+    assert metric(analysis, "invertedMs") == (0.0, "exact" if known else "lower_bound")
+
+
 def test_no_sleep_is_a_true_zero_and_no_switches_are_a_blind_one() -> None:
     b = awake(TraceBuilder(), (APP, 110), (GC, 124)).hold(100, 150, APP, write=True)
     analysis = analyze_trace(reader(b, 90, 152).trace())

@@ -14,6 +14,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
@@ -114,8 +115,19 @@ def record_boots(folder: Path, *, seeds: Sequence[int], settings: Mapping[str, s
     """
     (folder / "partial").mkdir(parents=True, exist_ok=True)
     wanted = [(seed, variant) for seed in seeds for variant in VARIANTS]  # seeds outside: each finished one counts
+    failed = threading.Event()
+
+    def record(seed: int, variant: str) -> None:
+        if failed.is_set():
+            return
+        try:
+            _record_one(folder, seed, variant, settings, kernel)
+        except BaseException:
+            failed.set()
+            raise
+
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        jobs = [pool.submit(_record_one, folder, seed, variant, settings, kernel) for seed, variant in wanted]
+        jobs = [pool.submit(record, seed, variant) for seed, variant in wanted]
         try:
             for job in as_completed(jobs):
                 job.result()

@@ -139,14 +139,33 @@ def _weigh(metric: MetricComparison) -> tuple[bool, bool, int, float]:
 
 
 def _choose_highlights(comparison: Comparison, ranked: Sequence[MetricComparison]) -> tuple[MetricComparison, ...]:
-    """What got worse and what moved first; of one quantity (its percentiles, say) one picture."""
-    moved = {(each.scenario, name) for each in comparison.moved for name in (each.fell, each.rose)}
-    first = [m for m in ranked if m.verdict is Verdict.WORSE or (m.scenario, m.name) in moved]
+    """What got worse, one pair of what moved, then headline metrics: each quantity once before any in two scenarios.
+
+    The percentiles of a metric are one quantity.
+    """
+    worse = [m for m in ranked if m.verdict is Verdict.WORSE]
+    pair = {(each.scenario, name) for each in comparison.moved[:1] for name in (each.fell, each.rose)}
     chosen: dict[tuple[str, str], MetricComparison] = {}
-    for metric in (*first, *(m for m in ranked if m.headline)):
-        quantity = metric.name if (metric.scenario, metric.name) in moved else metric.name.partition("_")[0]
-        chosen.setdefault((metric.scenario, quantity), metric)
+    for metric in worse:
+        chosen.setdefault((metric.scenario, _quantity(metric)), metric)
+    for metric in ranked:
+        if (metric.scenario, metric.name) in pair:
+            chosen.setdefault((metric.scenario, metric.name), metric)
+    seen = {_quantity(metric) for metric in chosen.values()}
+    again = []
+    for metric in (m for m in ranked if m.headline and m not in chosen.values()):
+        if _quantity(metric) in seen:
+            again.append(metric)
+            continue
+        seen.add(_quantity(metric))
+        chosen[metric.scenario, _quantity(metric)] = metric
+    for metric in again:
+        chosen.setdefault((metric.scenario, _quantity(metric)), metric)
     return tuple(chosen.values())[:HIGHLIGHTS]
+
+
+def _quantity(metric: MetricComparison) -> str:
+    return metric.name.partition("_")[0]
 
 
 def _tell_change(metric: MetricComparison) -> str:

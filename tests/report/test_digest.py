@@ -76,6 +76,14 @@ def test_of_one_quantity_there_is_one_picture() -> None:
     assert len(digest.highlights) == 2
 
 
+def test_a_quantity_is_shown_in_a_second_scenario_only_where_there_is_room() -> None:
+    names = ["a", "b", "c", "d", "e"]
+    metrics = [made_metric(name, Verdict.BETTER, scenario=scenario) for name in names for scenario in ("s", "t")]
+    assert sorted(metric.name for metric in digest_comparison(made(*metrics)).highlights) == names
+    few = digest_comparison(made(*metrics[:4])).highlights
+    assert sorted((metric.name, metric.scenario) for metric in few) == [("a", "s"), ("a", "t"), ("b", "s"), ("b", "t")]
+
+
 def test_scenarios_stand_by_weight() -> None:
     metrics = (
         made_metric("a", Verdict.SAME, scenario="app_launch"),

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from android_suite.model.analysis import AnalysisSummary, LateFrame, MetricValue, SleepSummary, Waker
+from android_suite.model.analysis import AnalysisSummary, LateFrame, LaunchSummary, MetricValue, SleepSummary, Waker
 from android_suite.report.chains import name_thread
 from android_suite.report.phrases import format_ms, format_value, join_words, show_foreign
+
+_OUTCOMES = {
+    "ok": "complete", "timeout": "timed out", "crash": "crashed", "elsewhere": "landed elsewhere",
+    "wrong_state": "in another state than asked", None: "not known",
+}  # fmt: skip
 
 SPENT = 3  # causes of one thread that are named
 WAKER_NOTE = (
@@ -82,6 +88,12 @@ def collect_shortfalls(metrics: Sequence[MetricValue]) -> list[Shortfall]:
 def list_known(metrics: Sequence[MetricValue]) -> list[MetricValue]:
     """Metrics that have a value, or that are unknown without a reason that is told elsewhere."""
     return [metric for metric in metrics if metric.value is not None or not metric.reason]
+
+
+def count_outcomes(launches: Sequence[LaunchSummary]) -> list[tuple[str, int]]:
+    """How launches ended and how many did so; complete ones first, then what happened; empty without launches."""
+    counts = Counter(launch.outcome for launch in launches)
+    return [(words, counts[outcome]) for outcome, words in _OUTCOMES.items() if counts[outcome]]
 
 
 def name_sleep(row: SleepSummary) -> str:

@@ -18,6 +18,7 @@ from android_suite.report import charts, phrases
 from android_suite.report.analysis_texts import (
     WAKER_NOTE,
     collect_shortfalls,
+    count_outcomes,
     describe_late_frame,
     is_sched_only,
     list_known,
@@ -293,6 +294,7 @@ def _environment() -> jinja2.Environment:
         "times": _explain_times,
         "known": list_known,
         "shortfalls": collect_shortfalls,
+        "outcomes": count_outcomes,
         "late_frame": describe_late_frame,
         "sched_only": is_sched_only,
         "sleep": name_sleep,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from android_suite.model.analysis import AnalysisSummary, BlockerSummary, LateFrame, SchedulingSummary
+from android_suite.model.analysis import AnalysisSummary, BlockerSummary, LateFrame, LaunchSummary, SchedulingSummary
 from android_suite.model.comparison import Comparison, MadvisePaths, MetricComparison
 from android_suite.model.verdict import GateOutcome, Verdict
 from android_suite.report.analysis_texts import (
     collect_shortfalls,
+    count_outcomes,
     describe_late_frame,
     is_sched_only,
     list_known,
@@ -160,6 +161,7 @@ def _analysis(analysis: AnalysisSummary) -> Iterator[str]:
         )
     yield ""
     yield from _blockers(analysis.blockers)
+    yield from _outcomes(analysis.launches)
     yield from _late_frames(analysis.frames.worst)
     if is_sched_only(analysis):
         yield from _scheduling(analysis.scheduling)
@@ -170,6 +172,15 @@ def _analysis(analysis: AnalysisSummary) -> Iterator[str]:
             yield f"| {escape(metric.name)} | {format_value(metric.value, metric.unit)} | {escape(metric.quality)} |"
         yield ""
     yield from (f"- {escape(shortfall.sentence)}" for shortfall in collect_shortfalls(analysis.metrics))
+
+
+def _outcomes(launches: Sequence[LaunchSummary]) -> Iterator[str]:
+    if not launches:
+        return
+    yield "| launches that were | count |"
+    yield "| :-- | --: |"
+    yield from (f"| {words} | {format_number(count)} |" for words, count in count_outcomes(launches))
+    yield ""
 
 
 def _late_frames(frames: Sequence[LateFrame]) -> Iterator[str]:

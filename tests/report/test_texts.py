@@ -256,3 +256,19 @@ def test_terminal_cuts_no_name_at_any_usual_width(good: Comparison, width: int) 
     if width >= 80:
         assert "timeToInitialDisplayMs_cold" in text
         assert ("95" in text.split("app_launch")[1].split("\n")[2]) == (width >= 128)
+
+
+def test_how_launches_ended_is_a_table() -> None:
+    run = made_analyses()[0]
+    (launch,) = run.analysis.launches
+    ends = ("ok", "timeout", "crash", "elsewhere", "ok", None)
+    launches = tuple(replace(launch, outcome=end) for end in ends)
+    shown = ReportModel(title="t", runs=[replace(run, analysis=replace(run.analysis, launches=launches))])
+    want = [("complete", 2), ("timed out", 1), ("crashed", 1), ("landed elsewhere", 1), ("not known", 1)]
+    markdown, html = render_markdown(shown), render_html(shown)
+    table = markdown[markdown.index("| launches that were |") :].splitlines()[2:7]
+    assert table == [f"| {words} | {count} |" for words, count in want]
+    rows = re.findall(r"<tr><td>([a-z ]+)</td><td class=\"n\">(\d)</td></tr>", html.split('class="outcomes"')[1])
+    assert rows == [(words, str(count)) for words, count in want]
+    without = ReportModel(title="t", runs=[replace(run, analysis=replace(run.analysis, launches=()))])
+    assert "launches that were" not in render_markdown(without).lower() + render_html(without).lower()

@@ -56,11 +56,13 @@ class LabRecorder:
         config: the settings.
         serial: serial of the attached device, if the plan uses one.
         cpus: number of CPUs of a virtual device in real time.
+        take_tracing: take over a trace that another tool records on the device.
     """
 
     config: Config
     serial: str | None = None
     cpus: int = 2
+    take_tracing: bool = False
 
     def __call__(self, job: Job, path: Path, say: Callable[[str], None]) -> None:
         """See `Recorder`."""
@@ -79,6 +81,7 @@ class LabRecorder:
                     trace=scenario.traced,
                     expect_release=booted.release,
                     accel=booted.accel,
+                    take_tracing=self.take_tracing,
                 )
                 done = record((scenario.name,), booted.device, run, options, crash_probe=booted.crash_probe, say=say)
                 if done[-1].crash:
@@ -107,10 +110,10 @@ class LabRecorder:
         )
 
 
-def make_collaborators(config: Config, *, serial: str | None = None) -> Collaborators:
-    """The real collaborators. ``serial`` is that of the attached device, if the plan uses one."""
+def make_collaborators(config: Config, *, serial: str | None = None, take_tracing: bool = False) -> Collaborators:
+    """The real collaborators. ``serial`` and ``take_tracing`` are of the attached device, if the plan uses one."""
     return Collaborators(
-        recorder=LabRecorder(config=config, serial=serial),
+        recorder=LabRecorder(config=config, serial=serial, take_tracing=take_tracing),
         analyzer=evaluate.analyze_job,
         comparer=evaluate.compare_plan,
         renderer=evaluate.render_plan,

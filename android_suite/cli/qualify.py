@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     "--workers", type=click.IntRange(1), help="Parallel jobs (default: one per core if deterministic, else 1)."
 )
 @click.option("--serial", help="Attached device, if the plan uses one.")
+@click.option("--take-tracing", is_flag=True, help="Take over a trace that another tool records on the device.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparisons as JSON.")
 def command(
     plan: Path,
@@ -40,6 +41,7 @@ def command(
     fresh: bool,
     workers: int | None,
     serial: str | None,
+    take_tracing: bool,
     as_json: bool,
 ) -> int:
     """Boot each kernel of PLAN in random blocks, record, analyze, compare and report.
@@ -76,7 +78,7 @@ def command(
         print_text(render_schedule(jobs, estimate(file, left, durations, workers=workers), finished))
         return 0
     file = prepare_lab(file, config)
-    collaborators = make_collaborators(config, serial=serial)
+    collaborators = make_collaborators(config, serial=serial, take_tracing=take_tracing)
     try:
         with _Bar() as bar:
             outcome = qualify(

@@ -30,6 +30,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--kernel-label", default="", help="Name of this kernel in comparisons.")
     group.addoption("--iterations", type=int, default=1, help="Iterations of each scenario (default: 1).")
     group.addoption(
+        "--take-tracing", action="store_true", help="Take over a trace that another tool records on the device."
+    )
+    group.addoption(
         "--run-dir", type=Path, default=Path("runs/pytest"), help="Folder for run directories (default: runs/pytest)."
     )
 

@@ -34,8 +34,9 @@ def make_record(booted: Booted, cache: Path, request: pytest.FixtureRequest) -> 
         plan_scenarios((scenario,), parameters, mode="realtime")
         path = next(p for p in (base / name for name in names) if not p.exists())
         options = RecordOptions(
-            cache=cache, iterations=iterations, parameters=parameters, accel=booted.accel, claimed=True
-        )
+            cache=cache, iterations=iterations, parameters=parameters, accel=booted.accel, claimed=True,
+            take_tracing=request.config.getoption("--take-tracing"),
+        )  # fmt: skip
 
         def work(writer: RunWriter) -> None:
             record_scenarios((scenario,), booted.device, writer, options, crash_probe=booted.crash_probe)

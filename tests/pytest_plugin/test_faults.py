@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as Xml
 
+import pandas.core.arrays.arrow.extension_types as arrow_types
 import pyarrow.parquet
 import pytest
 
@@ -12,7 +13,7 @@ from tests import made_runs
 
 pytest_plugins = ["pytester"]
 # pytester forgets the modules that the inner run loads first, and numpy cannot be loaded twice: load them here.
-LOADED = (pyarrow.parquet, recording, made_runs)
+LOADED = (arrow_types, pyarrow.parquet, recording, made_runs)
 
 CONFTEST = """
 from types import SimpleNamespace
@@ -82,3 +83,26 @@ def test_whose_fault_it_is(pytester: pytest.Pytester, body: str, outcome: str, t
 def test_the_run_of_a_lost_device_is_told_too(pytester: pytest.Pytester) -> None:
     result = run(pytester, "record('command', run='lost')", "--run-dir", "elsewhere")
     result.stdout.fnmatch_lines([f"{pytester.path / 'elsewhere' / 'test_it-1'}  *::test_it"])
+
+
+@pytest.mark.parametrize(
+    ("claim", "words"),
+    [
+        ("len(done.launches) > 0", "assert 0 > 0"),
+        ("len(done.summaries) == 2", "assert 1 == 2"),
+        ("len(done.summaries) <= 0", "assert 1 <= 0"),
+        ("'com.example' in done.launches", "assert 'com.example' in []"),
+        ("len(done.summaries) == pytest.approx(2)", "assert 1 == 2 ± 2"),
+    ],
+)
+def test_a_failed_assertion_is_a_sentence_and_keeps_its_run(pytester: pytest.Pytester, claim: str, words: str) -> None:
+    result = run(pytester, f"import pytest\n    done = record('command', run='true')\n    assert {claim}")
+    result.assert_outcomes(failed=1)
+    said = result.stdout.str()
+    assert words in said
+    assert "approx" in claim or "= command (1 of 1 iterations complete, " in said  # approx shows its numbers alone
+    assert "Recorded(" not in said
+    assert "object at 0x" not in said
+    (path,) = (one.get("value") for one in case(pytester).iter("property") if one.get("name") == "run")
+    assert path is not None
+    assert (pytester.path / path / "manifest.json").is_file()

@@ -37,12 +37,10 @@ def measure_inversions(trace: Trace, timeline: Timeline, standoffs: Standoffs) -
     segments = standoffs.segments
     if not len(segments):
         return make_frame(INVERSIONS), make_frame(INTRUDERS)
-    pieces, blind = scan.cut_by_priority(
-        timeline.starts, timeline.start_ns, timeline.end_ns, timeline.state, timeline.cpu, timeline.prio,
-        frozen(segments[:, 2]), frozen(segments[:, 3]),
-        timeline.index.number(standoffs.wait_tid[segments[:, 0]]),
-        timeline.index.number(standoffs.hold_tid[segments[:, 1]]),
-    )  # fmt: skip
+    rows = scan.States(timeline.starts, timeline.start_ns, timeline.end_ns, timeline.state, timeline.cpu, timeline.prio)
+    waiter, holder = standoffs.wait_tid[segments[:, 0]], standoffs.hold_tid[segments[:, 1]]
+    numbers = timeline.index.number(waiter), timeline.index.number(holder)
+    pieces, blind = scan.cut_by_priority(rows, scan.Segments(frozen(segments[:, 2]), frozen(segments[:, 3]), *numbers))
     if not len(pieces):
         return make_frame(INVERSIONS), make_frame(INTRUDERS)
     order = np.lexsort((pieces[:, scan.START], segments[pieces[:, scan.SEGMENT], 0]))
@@ -113,14 +111,13 @@ def _intruders(trace: Trace, cpus: TidIndex, inversions: pd.DataFrame, pieces: I
     switches = trace["sched_switch"]
     order, starts = group_order(cpus.number(switches["cpu"].to_numpy()), len(cpus))
     of = number[ready]
-    found = scan.find_intruders(
-        order, starts, frozen(switches["ts_ns"].to_numpy()), frozen(switches["prev_tid"].to_numpy()),
-        frozen(switches["next_tid"].to_numpy()),
-        trace.source.start_ns, trace.source.end_ns,
-        frozen(pieces[ready, scan.START]), frozen(pieces[ready, scan.END]),
-        frozen(cpus.number(pieces[ready, scan.CPU]).astype(np.int64)),
-        frozen(inversions["waiter_tid"].to_numpy()[of]), frozen(inversions["holder_tid"].to_numpy()[of]),
-    )  # fmt: skip
+    ts, prev, following = (frozen(switches[c].to_numpy()) for c in ("ts_ns", "prev_tid", "next_tid"))
+    runs = scan.Runs(order, starts, ts, prev, following, trace.source.start_ns, trace.source.end_ns)
+    waiter, holder = (frozen(inversions[c].to_numpy()[of]) for c in ("waiter_tid", "holder_tid"))
+    begin, end = (frozen(pieces[ready, column]) for column in (scan.START, scan.END))
+    cpu = frozen(cpus.number(pieces[ready, scan.CPU]).astype(np.int64))
+    intervals = scan.Intervals(begin, end, cpu, waiter, holder)
+    found = scan.find_intruders(runs, intervals)
     rows = pd.DataFrame({"inversion": of[found[:, 0]], "tid": found[:, 1], "ran_ns": found[:, 2]})
     rows = rows.groupby(["inversion", "tid"], as_index=False).sum()
     rows = rows.sort_values(["inversion", "ran_ns", "tid"], ascending=[True, False, True], kind="stable")

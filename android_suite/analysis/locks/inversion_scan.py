@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from android_suite.analysis.jit import I64, Array, compiled
@@ -32,58 +34,62 @@ def _grow(table: I64, count: int) -> I64:
     return grown
 
 
+class States(NamedTuple):
+    """The timeline: rows of thread k are ``starts[k]:starts[k + 1]``; priority -1 unknown."""
+
+    starts: I64
+    start: I64
+    end: I64
+    state: Array
+    cpu: Array
+    prio: Array
+
+
+class Segments(NamedTuple):
+    """Stretches of a wait behind a hold; threads as numbers of the timeline, -1 for one that it does not have."""
+
+    start: I64
+    end: I64
+    waiter: Array
+    holder: Array
+
+
 @compiled
-def cut_by_priority(
-    starts: I64,
-    row_start: I64,
-    row_end: I64,
-    row_state: Array,
-    row_cpu: Array,
-    row_prio: Array,
-    seg_start: I64,
-    seg_end: I64,
-    waiter: Array,
-    holder: Array,
-) -> tuple[I64, I64]:
+def cut_by_priority(rows: States, segments: Segments) -> tuple[I64, I64]:
     """Splits segments where a state or a priority changes, and keeps the parts in which the holder is weaker.
 
     Args:
-        starts: rows of each thread in the timeline.
-        row_start: the timeline.
-        row_end: the timeline.
-        row_state: the timeline.
-        row_cpu: the timeline.
-        row_prio: the timeline; -1 unknown.
-        seg_start: the segments.
-        seg_end: the segments.
-        waiter: thread numbers in the timeline; -1 for a thread it does not have.
-        holder: the same.
+        rows: what threads did.
+        segments: to be split.
 
     Returns:
         Pieces of shape (n, 8), ordered by segment and time, and per segment the time for which states or priorities
         are unknown.
     """
+    starts, waiter, holder, seg_start, seg_end = (
+        rows.starts, segments.waiter, segments.holder, segments.start, segments.end
+    )  # fmt: skip
     pieces, count = np.empty((256, 8), np.int64), 0
     blind = np.zeros(seg_start.shape[0], np.int64)
     for s in range(seg_start.shape[0]):
         known = 0
         if waiter[s] >= 0 and holder[s] >= 0:
             w_stop, h_stop = starts[waiter[s] + 1], starts[holder[s] + 1]
-            w = _first_after(row_end, starts[waiter[s]], w_stop, seg_start[s])
-            h = _first_after(row_end, starts[holder[s]], h_stop, seg_start[s])
-            while w < w_stop and h < h_stop and row_start[w] < seg_end[s] and row_start[h] < seg_end[s]:
-                begin = max(seg_start[s], row_start[w], row_start[h])
-                end = min(seg_end[s], row_end[w], row_end[h])
-                if begin < end and row_prio[w] >= 0 and row_prio[h] >= 0:
+            w = _first_after(rows.end, starts[waiter[s]], w_stop, seg_start[s])
+            h = _first_after(rows.end, starts[holder[s]], h_stop, seg_start[s])
+            while w < w_stop and h < h_stop and rows.start[w] < seg_end[s] and rows.start[h] < seg_end[s]:
+                begin = max(seg_start[s], rows.start[w], rows.start[h])
+                end = min(seg_end[s], rows.end[w], rows.end[h])
+                if begin < end and rows.prio[w] >= 0 and rows.prio[h] >= 0:
                     known += end - begin
-                    if row_prio[h] > row_prio[w]:
+                    if rows.prio[h] > rows.prio[w]:
                         pieces = _grow(pieces, count)
                         pieces[count, SEGMENT], pieces[count, START], pieces[count, END] = s, begin, end
-                        pieces[count, STATE], pieces[count, CPU] = row_state[h], row_cpu[h]
-                        pieces[count, WAITER_PRIO], pieces[count, HOLDER_PRIO] = row_prio[w], row_prio[h]
+                        pieces[count, STATE], pieces[count, CPU] = rows.state[h], rows.cpu[h]
+                        pieces[count, WAITER_PRIO], pieces[count, HOLDER_PRIO] = rows.prio[w], rows.prio[h]
                         pieces[count, COUNT] = 1
                         count += 1
-                if row_end[w] < row_end[h]:
+                if rows.end[w] < rows.end[h]:
                     w += 1
                 else:
                     h += 1
@@ -145,45 +151,45 @@ def choose_blamed(pieces: I64, wait: I64, hold: I64, hold_end: I64, hold_tid: Ar
     return out[:count], origin[:count, 0]
 
 
+class Runs(NamedTuple):
+    """Who got each CPU when: sched_switch, whose rows of CPU number c are ``order[starts[c]:starts[c + 1]]``."""
+
+    order: I64
+    starts: I64
+    ts: I64
+    prev: Array
+    next: Array
+    trace_start: int
+    trace_end: int
+
+
+class Intervals(NamedTuple):
+    """Times on a CPU (a dense number, -1 unknown), and two threads that do not count there."""
+
+    begin: I64
+    end: I64
+    cpu: I64
+    waiter: Array
+    holder: Array
+
+
 @compiled
-def find_intruders(
-    order: I64,
-    starts: I64,
-    ts: I64,
-    prev: Array,
-    nxt: Array,
-    trace_start: int,
-    trace_end: int,
-    begin: I64,
-    end: I64,
-    cpu: I64,
-    waiter: Array,
-    holder: Array,
-) -> I64:
+def find_intruders(runs: Runs, intervals: Intervals) -> I64:
     """Who ran on a CPU during intervals.
 
     Args:
-        order: rows of sched_switch by CPU, see group_order.
-        starts: where each CPU's rows start in ``order``.
-        ts: of sched_switch.
-        prev: of sched_switch.
-        nxt: of sched_switch.
-        trace_start: of the trace.
-        trace_end: of the trace.
-        begin: the intervals.
-        end: the intervals.
-        cpu: of each interval, as a dense number; -1 unknown.
-        waiter: tid that does not count.
-        holder: tid that does not count.
+        runs: of all CPUs.
+        intervals: to look at.
 
     Returns:
         Rows (interval, tid, ran_ns), one for each time a thread was on the CPU.
     """
+    order, ts, begin, end, cpu = runs.order, runs.ts, intervals.begin, intervals.end, intervals.cpu
     out, count = np.empty((64, 3), np.int64), 0
     for q in range(begin.shape[0]):
         if cpu[q] < 0:
             continue
-        low, stop = starts[cpu[q]], starts[cpu[q] + 1]
+        low, stop = runs.starts[cpu[q]], runs.starts[cpu[q] + 1]
         first, high = low, stop
         while low < high:  # first switch after the interval began
             middle = (low + high) // 2
@@ -193,13 +199,13 @@ def find_intruders(
                 high = middle
         at = low - 1
         while at < stop:
-            on = ts[order[at]] if at >= first else trace_start
+            on = ts[order[at]] if at >= first else runs.trace_start
             if on >= end[q]:
                 break
-            off = ts[order[at + 1]] if at + 1 < stop else trace_end
-            tid = nxt[order[at]] if at >= first else (prev[order[first]] if first < stop else 0)
+            off = ts[order[at + 1]] if at + 1 < stop else runs.trace_end
+            tid = runs.next[order[at]] if at >= first else (runs.prev[order[first]] if first < stop else 0)
             ran = min(off, end[q]) - max(on, begin[q])
-            if ran > 0 and tid > 0 and tid != waiter[q] and tid != holder[q]:
+            if ran > 0 and tid > 0 and tid != intervals.waiter[q] and tid != intervals.holder[q]:
                 out = _grow(out, count)
                 out[count, 0], out[count, 1], out[count, 2] = q, tid, ran
                 count += 1

@@ -99,9 +99,7 @@ def _print_madvise(analysis: AnalysisSummary, console: Console) -> None:
 def _print_blockers(rows: Sequence[BlockerSummary], recorded: Sequence[str] | None, console: Console) -> None:
     if not rows:
         if recorded is not None and "mmap_lock" in recorded:
-            console.print(
-                Text("Nobody was seen to wait for mmap_lock, or for the lock of a VMA, while another thread held it.")
-            )
+            console.print(Text("No wait for mmap_lock or a VMA lock behind another thread was found."))
         return
     table = make_table(
         "Who waited for whom",

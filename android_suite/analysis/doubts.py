@@ -46,7 +46,7 @@ def say_absent(analysis: Analysis, role: str | None = None) -> Reasons:
         return ()
     whose = f"of {analysis.process} " if analysis.process else ""
     untold = ((threads["tgid"] < 0) & (threads["tid"] > 0)).any()
-    hint = "; set the trace option record-tgid, which tells the process of each thread" if untold else ""
+    hint = "; set the trace option record-tgid, which records the process of each thread" if untold else ""
     return (f"no {_THREADS[role]} {whose}is in the trace{hint}",)
 
 
@@ -57,7 +57,7 @@ def say_unexplained(analysis: Analysis, frames: pd.DataFrame) -> Reasons:
         reasons.append(SLICED)
     if (frames["source"] == "framestats").any() and analysis.source.clock not in FRAMESTATS_CLOCKS:
         reasons.append(
-            f"framestats are not on the clock of the trace ({analysis.source.clock}); record with clock mono"
+            f"framestats do not use the clock of the trace ({analysis.source.clock}); record with clock mono"
         )
     return tuple(reasons)
 

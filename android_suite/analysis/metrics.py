@@ -164,10 +164,10 @@ def _frames(analysis: Analysis) -> Iterator[_Value]:
     sliced = bool((table["source"] == "choreographer").any() or not len(table))
     hidden = (doubt_blind(analysis) if sliced else ()) + _OVERRAN * bool(len(_gaps_of_app(analysis)))
     inexact = (SLICED,) * bool((table["quality"] == LOWER_BOUND).any())
-    inexact += ("of some frames the end or the deadline is not known",) * (judged < len(table))
+    inexact += ("the end or the deadline of some frames is not known",) * (judged < len(table))
     beyond = most_hidden(analysis, table)
     source = () if sees_frames(analysis) else (_NO_FRAMES,)
-    missing = source or (("no frame of it was drawn",) if not len(table) else ("no deadline of a frame is known",))
+    missing = source or (("it drew no frame",) if not len(table) else ("no frame has a known deadline",))
     yield _Value("frameCount", None if source else len(table), hidden, missing)
     jank = 100.0 * float(known["janky"].sum()) / (len(table) + beyond) if judged else None
     yield _Value("jankyFramesPct", jank, hidden + inexact, missing)
@@ -194,7 +194,7 @@ def _gc(analysis: Analysis) -> Iterator[_Value]:
     length = (whole["end_ns"] - whole["start_ns"]).to_numpy() / 1e6
     # A collection is seen by its slice: where the app's markers were not recorded, none is not the same as no collection.
     unseen = say_absent(analysis) or (() if len(analysis["slices"]) else (NO_MARKERS,))
-    none = unseen or ("no whole collection was seen",)
+    none = unseen or ("no complete garbage collection was recorded",)
     yield _Value("gcCount", None if unseen else len(cycles), edge, unseen)
     yield _Value("gcDurationMs_p50", float(np.median(length)) if len(whole) else None, (), none)
     unlocked = say_missing(analysis, "mmap_lock") or (() if len(cycles) else none)
@@ -215,7 +215,7 @@ def _gc(analysis: Analysis) -> Iterator[_Value]:
 def _no_madvise(analysis: Analysis, calls: int) -> Reasons:
     """Why there is no share of paths."""
     if calls:
-        return say_missing(analysis, "mmap_lock") or ("the path of no madvise call of HeapTaskDaemon is known",)
+        return say_missing(analysis, "mmap_lock") or ("the path of HeapTaskDaemon's madvise calls is not known",)
     if "syscall" not in analysis.recorded:
         return (_NO_CALLS,)
     return say_absent(analysis, "gc") or ("HeapTaskDaemon made no madvise call",)
@@ -228,7 +228,7 @@ def _launches(analysis: Analysis) -> Iterator[_Value]:
     failed = table["outcome"].isin(FAILED)
     judged = failed | (table["outcome"] == "ok")
     share = 100.0 * float(failed.sum()) / float(judged.sum()) if judged.any() else None
-    yield _Value("launchFailedPct", share, (), ("no launch that was asked for could be judged",))
+    yield _Value("launchFailedPct", share, (), ("no requested launch could be judged",))
     for name, column in (("timeToInitialDisplayMs", "initial_display_ms"), ("timeToFullDisplayMs", "full_display_ms")):
         for state in STATES:
             whole = table.loc[(table["outcome"] == "ok") & (table["got"] == state)]
@@ -237,8 +237,8 @@ def _launches(analysis: Analysis) -> Iterator[_Value]:
                 value, bounded = _censored_median(whole[column], late)
                 doubts = ("half of the launches or more failed: they took longer than they were given",) * bounded
                 if whole["quality"].any():
-                    doubts += ("the start or the end of a launch is not seen exactly",)
-                yield _Value(f"{name}_{state}", value, doubts, (f"no {state} launch told it",))
+                    doubts += ("the start or the end of a launch is not known exactly",)
+                yield _Value(f"{name}_{state}", value, doubts, (f"no {state} launch reported it",))
 
 
 def _censored_median(times: pd.Series, longer_than: pd.Series) -> tuple[float | None, bool]:

@@ -244,10 +244,10 @@ def _notes(
     if trace.source.lost_events:
         notes.append(f"{trace.source.lost_events} events were lost: numbers they touch are lower bounds or unknown")
     if len(locks.waits) and not len(trace["sched_switch"]):
-        notes.append("sched_switch was not recorded: priorities are unknown, so no inversion can be told")
+        notes.append("sched_switch was not recorded: priorities are unknown, so inversions cannot be found")
     if reused:
         notes.append(
-            f"{len(reused)} thread ids were used again by another thread ({_some(reused)}): the threads were told apart"
+            f"{len(reused)} thread ids were used again by another thread ({_some(reused)}): the threads are reported separately"
         )
     if apart := list_namespaced(trace):
         notes.append(

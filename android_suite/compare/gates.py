@@ -144,7 +144,7 @@ def _explain(bound: Bound, margin: float, boots: int, unit: str) -> str:
         parts.append(f"at worst {bound.worst:+.4g} against {margin:.4g} {difference}".rstrip())
     if bound.boots_to_decide is not None and bound.boots_to_decide > boots:
         more = bound.boots_to_decide - boots
-        parts.append(f"{more} more {'boot' if more == 1 else 'boots'} a kernel would decide")
+        parts.append(f"{more} more {'boot' if more == 1 else 'boots'} per kernel would decide")
     return "; ".join(parts)
 
 

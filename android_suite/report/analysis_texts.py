@@ -12,7 +12,7 @@ from android_suite.report.phrases import format_ms, format_value, join_words, sh
 
 _OUTCOMES = {
     "ok": "complete", "timeout": "timed out", "crash": "crashed", "elsewhere": "landed elsewhere",
-    "wrong_state": "in another state than asked", None: "not known",
+    "wrong_state": "in a state other than the requested one", None: "not known",
 }  # fmt: skip
 
 SPENT = 3  # causes of one thread that are named
@@ -60,8 +60,8 @@ def describe_late_frame(frame: LateFrame) -> LateFrameTexts:
         process=show_foreign(frame.process or frame.layer or "unknown", longest=60),
         late=format_value(frame.overrun_ms, "ms", signed=True),
         took=format_ms(frame.duration_ns),
-        spent=show_foreign("; ".join(parts) or frame.jank_type or "not told by this trace", longest=200),
-        woken="; ".join(_name_waker(waker) for waker in frame.woken_by or ()) or "not told by this trace",
+        spent=show_foreign("; ".join(parts) or frame.jank_type or "not recorded in this trace", longest=200),
+        woken="; ".join(_name_waker(waker) for waker in frame.woken_by or ()) or "not recorded in this trace",
     )
 
 

@@ -191,7 +191,7 @@ def _tell_undecided(comparison: Comparison, ranked: Sequence[MetricComparison]) 
         if metric.boots_to_decide is not None:
             by_boots.setdefault(metric.boots_to_decide, []).append(_name(metric))
     takes = [
-        f"about {boots} boots a kernel would decide {join_words(names[:2])}"
+        f"about {boots} boots per kernel would decide {join_words(names[:2])}"
         + (f" and {len(names) - 2} more" if len(names) > 2 else "")
         for boots, names in sorted(by_boots.items())[:3]
     ]

@@ -177,7 +177,7 @@ def _analysis(analysis: AnalysisSummary) -> Iterator[str]:
 def _outcomes(launches: Sequence[LaunchSummary]) -> Iterator[str]:
     if not launches:
         return
-    yield "| launches that were | count |"
+    yield "| outcome of launches | count |"
     yield "| :-- | --: |"
     yield from (f"| {words} | {format_number(count)} |" for words, count in count_outcomes(launches))
     yield ""

@@ -68,7 +68,7 @@ class Question:
             side = missing if not self.baseline else "the candidate"
             return f"unknown on {side}: {self.doubt or 'no sample can be trusted'}"
         if self.boots < MIN_BOOTS:
-            boots = "one boot a side says" if self.boots == 1 else f"{self.boots} boots a side say"
+            boots = "one boot per side says" if self.boots == 1 else f"{self.boots} boots per side say"
             return f"{boots} too little about other boots; fewer than {MIN_BOOTS} decide nothing"
         if self.observations is not None and self.observations < MIN_BOOTS:
             numbers = (
@@ -186,7 +186,7 @@ def _judge(
         needed = estimate_boots(question, level=level, confidence=confidence)
     if needed is not None and not question.obstacle:
         more = needed - question.boots
-        reason += f"; {more} more {'boot' if more == 1 else 'boots'} a kernel would decide"
+        reason += f"; {more} more {'boot' if more == 1 else 'boots'} per kernel would decide"
     differs = (interval[0] > 0 or interval[1] < 0) and not question.obstacle and question.proves(effect)
     return Answer(
         effect=effect,
@@ -228,10 +228,10 @@ def _decide(
             "BETTER" if direction == "better" else "WORSE"
         ), "beyond the margin, confirmed after correction for all metrics"
     if beyond:
-        return "UNDECIDED", "seen, not confirmed after correction for all metrics"
+        return "UNDECIDED", "seen, but not confirmed after correction for all metrics"
     if differs:
-        return "UNDECIDED", "a difference is seen; whether it is larger than the margin is not"
-    return "UNDECIDED", "neither a difference nor its absence is shown"
+        return "UNDECIDED", "there is a difference, but it is not shown to exceed the margin"
+    return "UNDECIDED", "the data show neither a difference nor its absence"
 
 
 def _why(question: Question) -> str:

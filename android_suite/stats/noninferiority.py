@@ -91,7 +91,7 @@ def _measure_bound(question: Question, level: float, seed: int) -> Bound:
     elif not reason and best > question.margin:
         standing, reason = ("open", "some samples are only lower bounds") if hides_better else ("worse", "")
     elif not reason:
-        reason = "neither that it got worse by more than the margin nor that it did not is shown"
+        reason = "it is not shown whether it got worse by more than the margin"
     return Bound(
         effect=effect,
         interval=interval if np.isfinite(interval).all() else None,

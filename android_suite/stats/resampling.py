@@ -60,7 +60,7 @@ def measure_effect_interval(
         rng: the only source of chance.
 
     Returns:
-        Lower and upper bound; infinite where one boot a side says nothing about the spread.
+        Lower and upper bound; infinite where one boot per side says nothing about the spread.
     """
     n_base, n_cand = len(baseline), len(candidate)
     if min(n_base, n_cand) < 2:

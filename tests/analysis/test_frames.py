@@ -211,7 +211,7 @@ def test_frames_on_another_clock_than_the_trace_are_not_laid_to_inversions() -> 
     analysis = analyze_trace(inverted_choreographer().trace(clock="boot"), evidence=Evidence(framestats=run_stats()))
     (found,) = (m for m in list_metrics(analysis) if m.name == "jankyFromInversionCount")
     assert (found.value, found.reason) == (
-        None, "framestats are not on the clock of the trace (boot); record with clock mono"
+        None, "framestats do not use the clock of the trace (boot); record with clock mono"
     )  # fmt: skip
 
 

@@ -106,7 +106,7 @@ def test_what_it_would_take_is_told() -> None:
     metrics = [made_metric(name, Verdict.UNDECIDED, boots_to_decide=boots) for name, boots in (("a", 12), ("b", 9))]
     digest = digest_comparison(made(*metrics))
     assert digest.undecided == (
-        "2 metrics (r); about 9 boots a kernel would decide s b; about 12 boots a kernel would decide s a"
+        "2 metrics (r); about 9 boots per kernel would decide s b; about 12 boots per kernel would decide s a"
     )
 
 

@@ -266,7 +266,7 @@ def test_how_launches_ended_is_a_table() -> None:
     shown = ReportModel(title="t", runs=[replace(run, analysis=replace(run.analysis, launches=launches))])
     want = [("complete", 2), ("timed out", 1), ("crashed", 1), ("landed elsewhere", 1), ("not known", 1)]
     markdown, html = render_markdown(shown), render_html(shown)
-    table = markdown[markdown.index("| launches that were |") :].splitlines()[2:7]
+    table = markdown[markdown.index("| outcome of launches |") :].splitlines()[2:7]
     assert table == [f"| {words} | {count} |" for words, count in want]
     rows = re.findall(r"<tr><td>([a-z ]+)</td><td class=\"n\">(\d)</td></tr>", html.split('class="outcomes"')[1])
     assert rows == [(words, str(count)) for words, count in want]

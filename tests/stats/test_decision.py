@@ -67,7 +67,7 @@ def test_a_shown_difference_smaller_than_what_matters_is_no_verdict() -> None:
     assert answer.effect is not None
     assert answer.effect < asked.margin
     assert answer.verdict == "UNDECIDED"
-    assert "whether it is larger than the margin is not" in answer.reason
+    assert "it is not shown to exceed the margin" in answer.reason
     assert answer.leans == "worse"
     assert judge(dataclasses.replace(asked, margin=0.2)).verdict == "WORSE"
 
@@ -145,7 +145,7 @@ def test_seen_and_not_confirmed_says_how_many_boots_more() -> None:
     assert (answer.verdict, answer.leans) == ("UNDECIDED", "worse")
     assert answer.boots_to_decide is not None
     more = answer.boots_to_decide - 6
-    assert answer.reason.startswith("seen, not confirmed after correction for all metrics; ")
+    assert answer.reason.startswith("seen, but not confirmed after correction for all metrics; ")
     assert f"; {more} more boot" in answer.reason
 
 

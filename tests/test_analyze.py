@@ -102,7 +102,7 @@ def test_evidence_that_is_not_to_be_trusted_is_noted(tmp_path: Path, shared_root
     assert not found.counters.lock_stat
     notes = found.summary.source.notes
     assert any(
-        "lock_stat is not to be trusted: the kernel says that lock debugging is disabled" in note for note in notes
+        "lock_stat is not to be trusted: the kernel reports that lock debugging is disabled" in note for note in notes
     )
     assert any("logcat broke off 1 time (Unexpected EOF)" in note for note in notes)
     gcs = pd.read_parquet(run.derived(run.manifest.iterations[0]) / "gc_log.parquet")

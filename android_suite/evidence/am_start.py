@@ -1,4 +1,4 @@
-"""``am start -W`` as tables: answers of any Android version, and the launches that the recorder noted."""
+"""Parses ``am start -W``: replies of any Android version, and the launches that the recorder noted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from android_suite.tables.evidence import AM_STARTS
 
 
 def parse_am_start_answers(text: str) -> pd.DataFrame:
-    """Reads every answer in ``text`` (AM_STARTS), each judged as a launch in any state."""
+    """Reads every reply in ``text`` (AM_STARTS), each judged as a launch in any state."""
     return frame_of(AM_STARTS, [_row(started, asked="") for started in parse_am_starts(text)])
 
 

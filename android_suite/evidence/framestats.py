@@ -1,4 +1,4 @@
-"""``dumpsys gfxinfo PKG framestats``: frames of all windows, joined over several polls of the ring of 120."""
+"""Parses ``dumpsys gfxinfo PKG framestats``: frames of all windows, joined over several polls of the ring of 120."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _PRESENTED_WITHIN_NS = 10 * _SECOND_NS
 
 
 def parse_framestats(text: str) -> pd.DataFrame:
-    """Reads the PROFILEDATA blocks of one answer; columns are found by the header, so every Android's layout is read.
+    """Reads the PROFILEDATA blocks of one reply (FRAMESTATS), in the layout of any Android version, by their headers.
 
-    Android 12's header names FrameInterval and FrameStartTime the wrong way round: of the two the smaller is the interval.
-    A value of INT64_MAX is 'not known': -1; so is a present time of 0, before its frame, or 10 s after it, since hwui
-    prints what the driver left in an unused fence.
+    Android 12's header swaps FrameInterval and FrameStartTime: the smaller of the two is the interval. INT64_MAX means
+    unknown and becomes -1. So does a present time of 0, before its frame, or 10 s or more after it, because hwui prints
+    what the driver left in an unused fence.
     """
     rows: list[dict[str, object]] = []
     pid, process, window, blocks = -1, "", "", 0
@@ -66,7 +66,7 @@ def _frame(fields: dict[str, str]) -> dict[str, object]:
 
 
 def parse_framestats_polls(text: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Reads several answers, one after the other in one text; see ``merge_framestats`` for what comes back."""
+    """Reads several replies, one after the other in ``text``; returns the same as ``merge_framestats``."""
     starts = [match.start() for match in _ANSWER.finditer(text)] or [0]
     bounds = zip(starts, [*starts[1:], len(text)], strict=True)
     return merge_framestats([parse_framestats(text[start:end]) for start, end in bounds])
@@ -76,8 +76,8 @@ def merge_framestats(polls: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, pd.Da
     """Joins several readings of the ring, oldest first.
 
     Returns:
-        The frames, each once (FRAMESTATS, by intended vsync), and the gaps: where a full ring shares no frame with the
-        reading before it, frames between may be missing (FRAME_GAPS).
+        The frames, each once (FRAMESTATS, by intended vsync), and the gaps (FRAME_GAPS): where a full ring shares no
+        frame with the reading before it, frames between them may be missing.
     """
     gaps: list[dict[str, object]] = []
     last: dict[tuple[Hashable, Hashable], tuple[set[tuple[int, int]], int]] = {}
@@ -94,7 +94,7 @@ def merge_framestats(polls: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, pd.Da
     if not filled:
         return make_frame(FRAMESTATS), frame_of(FRAME_GAPS, gaps)
     frames = pd.concat(filled, ignore_index=True)
-    # The newest reading of a frame wins: its present time comes in later than the row itself.
+    # The newest reading of a frame wins: hwui adds the present time later than the rest of the row.
     frames = frames.drop_duplicates(["pid", "window", "vsync_id", "intended_vsync_ns"], keep="last")
     frames = frames.sort_values(["intended_vsync_ns", "window"], kind="stable", ignore_index=True)
     return frames, frame_of(FRAME_GAPS, gaps)

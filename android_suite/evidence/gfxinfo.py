@@ -1,4 +1,4 @@
-"""``dumpsys gfxinfo``: the aggregate of each process."""
+"""Parses ``dumpsys gfxinfo``: the aggregate of each process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FIELD = re.compile(r"^\s*([A-Z0-9][A-Za-z0-9() ]{3,40}): (\d{1,12})(?:ms)?(?: \
 
 
 def parse_gfxinfo(text: str) -> pd.DataFrame:
-    """Reads the process-wide block of each process (GFXINFO); those of single windows are left out, as are processes without.
+    """Reads the process-wide block of each process (GFXINFO). Window blocks, and processes without one, are left out.
 
     A process with a block and 0 frames draws without HWUI, as a game or a video player does.
     """
@@ -35,7 +35,7 @@ def parse_gfxinfo(text: str) -> pd.DataFrame:
                 row.setdefault(_LABELS[label], whole_number(number))
         if "frames" not in row:
             continue
-        if row["frames"] == 0:  # Android prints its last bucket, 4950ms, for percentiles of nothing
+        if row["frames"] == 0:  # Android prints its last bucket, 4950ms, for percentiles of no frames
             row |= dict.fromkeys(("p50_ms", "p90_ms", "p95_ms", "p99_ms"), -1)
         rows.append({"pid": int(start[1]), "process": start[2]} | row)
     return frame_of(GFXINFO, rows)

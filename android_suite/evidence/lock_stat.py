@@ -1,4 +1,4 @@
-"""/proc/lock_stat, versions 0.3 (10 numbers a row) and 0.4 (12, with averages)."""
+"""Parses /proc/lock_stat, versions 0.3 (10 numbers per row) and 0.4 (12, with averages)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROW = re.compile(rf"^\s*(?P<name>\S.*?):\s+(?P<numbers>{_NUMBER}(?:\s+{_NUMBER}
 _POINT = re.compile(r"^\s*(?P<name>\S.*?)\s+(?P<count>\d+)\s+\[<(?:[0-9a-fA-Fx]+|\([_\w]*\))>\]\s+(?P<site>\S.*?)\s*$")
 _DISABLED = re.compile(r"^\s*(?:\d+\s+)?\*WARNING\*.*lock debugging disabled", re.MULTILINE)
 _DISABLED_FAULT = (
-    "the kernel says that lock debugging is disabled (a lockdep warning turned it off), so it stopped counting; find the "
+    "the kernel reports that lock debugging is disabled (a lockdep warning turned it off), so it stopped counting; find the "
     "warning in dmesg, reboot and record again"
 )
 _DASHES = re.compile(r"^\s*-{3,}\s*$")
@@ -33,7 +33,7 @@ _COLUMNS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockStat:
-    """One reading. The counts run since lock_stat was cleared, over all processes.
+    """One reading of lock_stat. It counts all processes since lock_stat was cleared.
 
     Attributes:
         version: 0.3 or 0.4.
@@ -52,7 +52,7 @@ def parse_lock_stat(text: str) -> LockStat:
     """Reads ``/proc/lock_stat``; the kernel's microseconds become exact nanoseconds.
 
     Raises:
-        EvidenceError: the text is not of lock_stat version 0.3 or 0.4.
+        EvidenceError: the text is not lock_stat of version 0.3 or 0.4.
     """
     opening = _VERSION.search(text)
     if opening is None:

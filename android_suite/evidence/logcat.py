@@ -1,4 +1,4 @@
-"""logcat of any ``-v`` format, and the lines in it that tell of collections, launches and monitors."""
+"""Parses logcat in any ``-v`` format, and its lines about garbage collections, launches and monitors."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _line(said: dict[str, str | None]) -> dict[str, object]:
         clock = "realtime"
         if said["year"]:
             time = f"{said['year']}-{time}"
-        if said["year"] and said["zone"]:  # without a zone it is the device's local time, which no one told us
+        if said["year"] and said["zone"]:  # without a zone it is the device's local time, whose zone is unknown
             time_ns = _realtime_ns(said, int(fraction.ljust(9, "0")))
     return {
         "time": time, "time_ns": time_ns, "clock": clock, "pid": int(said["pid"] or -1), "tid": int(said.get("tid") or -1),
@@ -81,7 +81,7 @@ def _realtime_ns(said: dict[str, str | None], fraction_ns: int) -> int:
     offset_s = (int(zone[1:3]) * 60 + int(zone[3:5])) * (-60 if zone[0] == "-" else 60)
     try:
         return or_unknown((calendar.timegm((*numbers, 0, 0, 0)) - offset_s) * 1_000_000_000 + fraction_ns)
-    except ValueError:  # a month 13 and its like
+    except ValueError:  # such as month 13
         return -1
 
 

@@ -1,4 +1,4 @@
-"""/proc/PID/smaps and maps: the mappings that explain why a madvise fell back to mmap_lock."""
+"""Parses /proc/PID/smaps and maps, whose mappings explain why a madvise fell back to mmap_lock."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ def parse_smaps(text: str) -> pd.DataFrame:
 
 
 def is_userfaultfd(vmas: pd.DataFrame) -> np.ndarray:
-    """For each mapping whether a userfaultfd is registered on it (bool)."""
+    """Whether a userfaultfd is registered on each mapping (bool array, one value per row)."""
     return np.array([bool(USERFAULTFD_FLAGS.intersection(flags.split())) for flags in vmas["vm_flags"]], dtype=np.bool_)

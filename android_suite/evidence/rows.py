@@ -1,4 +1,4 @@
-"""Rows to declared frames: the one step every evidence parser ends with."""
+"""Builds declared frames from rows: the last step of every evidence parser."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ INT64_MAX = 9223372036854775807  # what Android writes for "not known"
 
 
 def frame_of(table: Table, rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
-    """A frame of ``table`` with one row a mapping; what a row leaves out is -1, False or ''."""
+    """A frame of ``table`` with one row per mapping; values that a mapping lacks become -1, False or ''."""
     if not rows:
         return make_frame(table)
     unknown = {c.name: "" if c.dtype == "str" else False if c.dtype == "bool" else -1 for c in table.columns}
@@ -34,5 +34,5 @@ def whole_number(word: str | None) -> int:
 
 
 def or_unknown(value: int) -> int:
-    """The value; -1 if it does not fit 64 bits or is Android's 'not known'. No device writes the first, damage does."""
+    """The value; -1 if it is Android's 'not known' or does not fit 64 bits, which only damage causes."""
     return value if abs(value) < INT64_MAX else -1

@@ -1,4 +1,4 @@
-"""/proc/vmstat: its counters, and their changes between two readings."""
+"""Parses /proc/vmstat: its counters, and their changes between two readings."""
 
 from __future__ import annotations
 

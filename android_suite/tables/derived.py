@@ -1,8 +1,8 @@
 """The derived tables, which the analysis computes from the event tables. All can be computed again from the raw trace.
 
-Times are int64 ns on the trace clock. ``quality`` says how far a row may be believed: an index into ``QUALITIES``.
-A row of quality ``lower_bound`` is true and may be longer than shown (cut by an edge of the trace); one of quality
-``unknown`` is shown for the record and enters no total.
+Times are int64 ns on the trace clock. ``quality`` says how reliable a row is: an index into ``QUALITIES``. A row of
+quality ``lower_bound`` is correct but may be longer than shown (cut by an edge of the trace); a row of quality
+``unknown`` is listed but counted in no total.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _index(name: str, names: tuple[str, ...]) -> Column:
 
 _QUALITY = _index("quality", QUALITIES)
 _START = Column("start_ns", "int64", "ns", "start")
-_END = Column("end_ns", "int64", "ns", "end; the trace's end where it is cut there")
+_END = Column("end_ns", "int64", "ns", "end; the trace's end if it is cut there")
 _TID = Column("tid", "int32", "", "thread")
 _MM = Column("mm", "uint64", "", "address of the mm_struct; 0 where the evidence does not name it")
 _WRITE = Column("write", "bool", "", "write mode")
@@ -45,7 +45,7 @@ _LOCK = Column("lock", "int8", "", "the lock waited for: index into " + " | ".jo
 _HOLDER_LOCK = Column("holder_lock", "int8", "", "the lock the blocking thread holds, index as in lock", LOCKS)
 _WAIT = Column("wait", "int64", "", "row of lock_waits, or of vma_waits where lock is vma_lock")
 _HOLD = Column(
-    "hold", "int64", "", "row of lock_holds, or of vma_waits (whose holder it is) where holder_lock is vma_lock"
+    "hold", "int64", "", "row of lock_holds; where holder_lock is vma_lock, the row of vma_waits with this holder"
 )
 
 THREAD_ROLES = Table(
@@ -66,18 +66,18 @@ THREAD_STATES = Table(
     (
         _TID, _START, _END, _index("state", STATES),
         Column("preempted", "bool", "", "runnable because it was preempted, not because it was woken"),
-        Column("cpu", "int32", "", "running: on it; else: the CPU whose queue it was last known on; -1 unknown"),
+        Column("cpu", "int32", "", "the CPU it runs on; otherwise the CPU whose queue it was last seen on; -1 unknown"),
         Column("prio", "int32", "", "kernel priority, lower is stronger"),
     ),
 )  # fmt: skip
 SCHEDULING = Table(
     "scheduling",
-    "One row a thread that sched events show: what the scheduler did with it, over the whole trace.",
+    "One row per thread in the sched events: its scheduling over the whole trace.",
     (
         _TID,
         Column("running_ns", "int64", "ns", "it ran"),
-        Column("delays", "int64", "", "times it was ready and waited for a CPU, after a waking or a preemption"),
-        Column("delay_ns", "int64", "ns", "how long in all"),
+        Column("delays", "int64", "", "number of times it waited for a CPU, after a wake-up or a preemption"),
+        Column("delay_ns", "int64", "ns", "total time of these waits"),
         Column("delay_max_ns", "int64", "ns", "the longest"),
         Column("preempted_ns", "int64", "ns", "part of delay_ns after a preemption"),
         Column("sleeping_ns", "int64", "ns", "interruptible sleep (S)"),
@@ -86,21 +86,21 @@ SCHEDULING = Table(
 )
 UNINTERRUPTIBLE_SLEEPS = Table(
     "uninterruptible_sleeps",
-    "One row a sleep in state D, with its caller where sched_blocked_reason was recorded.",
+    "One row per sleep in state D, with its caller where sched_blocked_reason was recorded.",
     (
         _TID,
         Column("start_ns", "int64", "ns", "switch-out"),
-        Column("end_ns", "int64", "ns", "waking; the end of what is known where none was seen"),
-        Column("runnable_ns", "int64", "ns", "from the waking to the CPU"),
+        Column("end_ns", "int64", "ns", "wake-up; if none was seen, the end of what is known"),
+        Column("runnable_ns", "int64", "ns", "from the wake-up until it ran"),
         Column("waker_tid", "int32", "", "thread in whose context it was woken; 0 an idle CPU (an interrupt), -1 not seen"),
-        Column("told", "bool", "", "sched_blocked_reason told of it"),
-        Column("io_wait", "bool", "", "it waited for I/O; False where not told"),
-        Column("caller", "str", "", "kernel function that blocked: symbol+offset or an address; empty where not told"),
+        Column("told", "bool", "", "there is a sched_blocked_reason event for it"),
+        Column("io_wait", "bool", "", "it waited for I/O; False without that event"),
+        Column("caller", "str", "", "kernel function that blocked: symbol+offset or an address; empty without that event"),
     ),
 )  # fmt: skip
 WAKEUPS = Table(
     "wakeups",
-    "One row a sleep of a UI or render thread that a recorded wake-up ended.",
+    "One row per sleep of a UI or render thread that ended with a recorded wake-up.",
     (
         _TID,
         Column("start_ns", "int64", "ns", "switch-out"),
@@ -118,12 +118,12 @@ LOCK_WAITS = Table(
         Column("end_seq", "int64", "", "seq of acquire_returned; -1 where cut"),
         _index("outcome", OUTCOMES),
         _QUALITY,
-        Column("call", "int32", "", "row of syscall_calls it was made in; -1 none, -2 not known"),
-        Column("contended", "int8", "", "1 a contention event lies inside, 0 none does, -1 contention events are not there"),
-        Column("behind_ns", "int64", "ns", "a hold of another thread stood in front of it"),
-        Column("running_ns", "int64", "ns", "the rest: the thread ran (it spun, or paid for the trace)"),
-        Column("runnable_ns", "int64", "ns", "the rest: runnable after the release, or preempted"),
-        Column("asleep_ns", "int64", "ns", "the rest: asleep, and nothing shows behind whom"),
+        Column("call", "int32", "", "row of syscall_calls in which it happened; -1 none, -2 not known"),
+        Column("contended", "int8", "", "1 a contention event lies inside, 0 none does, -1 the trace has no contention events"),
+        Column("behind_ns", "int64", "ns", "part in which another thread's hold blocked it"),
+        Column("running_ns", "int64", "ns", "of the rest: it ran (it spun, or bore the cost of tracing)"),
+        Column("runnable_ns", "int64", "ns", "of the rest: it was runnable after the release, or preempted"),
+        Column("asleep_ns", "int64", "ns", "of the rest: it slept, and nothing shows behind whom"),
     ),
 )  # fmt: skip
 LOCK_HOLDS = Table(
@@ -133,24 +133,24 @@ LOCK_HOLDS = Table(
         _TID, _MM, _WRITE, _START, _END,
         Column("start_seq", "int64", "", "seq of acquire_returned; -1 where cut"),
         Column("end_seq", "int64", "", "seq of released; -1 where cut"),
-        Column("downgrade_ns", "int64", "ns", "from here on it is held for read; -1 never"),
+        Column("downgrade_ns", "int64", "ns", "time from which it was held for read; -1 never"),
         _index("how", HOW),
         _QUALITY,
-        Column("call", "int32", "", "row of syscall_calls it was taken in; -1 none, -2 not known"),
+        Column("call", "int32", "", "row of syscall_calls in which it was taken; -1 none, -2 not known"),
         Column("wait", "int64", "", "row of lock_waits; -1 for a trylock"),
     ),
 )  # fmt: skip
 VMA_WAITS = Table(
     "vma_waits",
-    "One row per sleep (state D) of a writer of a VMA: it holds mmap_lock for write and waits until the VMA's readers are gone. "
-    "A sleep in such a hold that may have been for anything else is there, too, with evidence and quality unknown.",
+    "One row per sleep (state D) of a writer of a VMA, which holds mmap_lock for write and waits until the VMA's readers "
+    "are gone. A sleep in such a hold that may have had another cause is included, with evidence and quality unknown.",
     (
         _TID, _MM,
         Column("start_ns", "int64", "ns", "switch-out"),
-        Column("end_ns", "int64", "ns", "waking; the trace's end where it is cut there"),
-        Column("runnable_ns", "int64", "ns", "from the waking to the CPU: the scheduler's part, not the lock's"),
-        Column("hold", "int64", "", "row of lock_holds it lies in; -1 where mmap_lock events were not recorded"),
-        Column("call", "int32", "", "row of syscall_calls it lies in; -1 none"),
+        Column("end_ns", "int64", "ns", "wake-up; the trace's end if it is cut there"),
+        Column("runnable_ns", "int64", "ns", "from the wake-up until it ran: caused by the scheduler, not by the lock"),
+        Column("hold", "int64", "", "row of lock_holds that contains it; -1 where mmap_lock events were not recorded"),
+        Column("call", "int32", "", "row of syscall_calls that contains it; -1 none"),
         Column("holder_tid", "int32", "", "the last reader to leave, which woke it; -1 unknown"),
         Column("holder_call", "int32", "", "row of syscall_calls that reader was in; -1 none"),
         Column("operation", "str", "", "what that reader did: madvise(MADV_DONTNEED), fault, ...; empty where unknown"),
@@ -160,7 +160,7 @@ VMA_WAITS = Table(
 )  # fmt: skip
 OTHER_WAITS = Table(
     "other_waits",
-    "One row per wait for a lock that lock_waits and vma_waits do not have: weaker evidence, which names no holder.",
+    "One row per wait for a lock that is not in lock_waits or vma_waits. Its evidence is weaker and names no holder.",
     (
         _TID,
         Column("lock_addr", "uint64", "", "address; 0 where unknown"),
@@ -196,7 +196,7 @@ MADVISE = Table(
         _TID, _START, _END,
         Column("remote_call", "bool", "", "process_madvise"),
         Column("address", "uint64", "", "start of the range, untagged; 0 for process_madvise"),
-        Column("bytes", "int64", "bytes", "length asked for; process_madvise: bytes advised, by its result"),
+        Column("bytes", "int64", "bytes", "requested length; for process_madvise, the bytes advised according to its result"),
         Column("advice", "int32", "", "MADV_*; -1 where unknown"),
         _index("path", PATHS), _index("reason", REASONS),
         Column("lock_wait_ns", "int64", "ns", "time waited for mmap_lock inside the call"),
@@ -206,8 +206,8 @@ MADVISE = Table(
 )  # fmt: skip
 LOCK_BLOCKERS = Table(
     "lock_blockers",
-    "Who waited for whom: one row per stretch of a wait for a lock in which another thread kept it waiting, "
-    "whatever their priorities. Several holders at once are several rows. Where events were lost some may be missing.",
+    "Who waited for whom: one row per stretch of a wait for a lock in which another thread kept the waiter waiting, "
+    "whatever their priorities. Several holders at once give several rows. Where events were lost, rows may be missing.",
     (
         _START, _END, _LOCK, _WAIT, _HOLDER_LOCK, _HOLD,
         Column(
@@ -224,7 +224,8 @@ LOCK_BLOCKERS = Table(
 
 INVERSIONS = Table(
     "inversions",
-    "One row an inverted interval: a wait, while one weaker thread to blame stands between the waiter and the lock.",
+    "One row per inverted interval: the part of a wait in which one weaker thread, the one to blame, stands between "
+    "the waiter and the lock.",
     (
         _START, _END, _LOCK,
         _index("kind", INVERSION_KINDS),
@@ -238,7 +239,7 @@ INVERSIONS = Table(
         Column("running_ns", "int64", "ns", "the holder ran"),
         Column("runnable_ns", "int64", "ns", "the holder was runnable: preempted or not yet on a CPU"),
         Column("blocked_ns", "int64", "ns", "the holder slept"),
-        Column("holders", "int32", "", "how many weaker threads held at once, at most"),
+        Column("holders", "int32", "", "largest number of weaker threads that held it at once"),
         _QUALITY,
     ),
 )  # fmt: skip
@@ -295,30 +296,30 @@ FRAMES = Table(
         _START, _END,
         Column("overrun_ns", "int64", "ns", "actual end - deadline, positive is late; 0 where the deadline is unknown"),
         Column("late", "bool", "", "overrun_ns > 0"),
-        Column("janky", "bool", "", "frametimeline: by its jank type, stuffing and animation pauses apart; else late"),
-        Column("jank_type", "str", "", "SurfaceFlinger's words; empty for the other sources"),
+        Column("janky", "bool", "", "frametimeline: by its jank type, except stuffing and animation pauses; other sources: late"),
+        Column("jank_type", "str", "", "as SurfaceFlinger names it; empty for the other sources"),
         Column("source", "str", "", "frametimeline, framestats or choreographer"),
         _QUALITY,
         Column("inverted_ns", "int64", "ns", "inverted waits of the ui and render threads inside the frame"),
-        Column("from_inversion", "bool", "", "late, and in time without the inverted time; only where quality is exact"),
+        Column("from_inversion", "bool", "", "late, but in time without the inverted time; only where quality is exact"),
         *(Column(f"ui_{c}_ns", "int64", "ns", f"ui thread inside the frame: {c}; late frames only") for c in SPLIT_CAUSES),
         *(Column(f"render_{c}_ns", "int64", "ns", f"render thread: {c}; late frames only") for c in SPLIT_CAUSES),
-        Column("waited_for", "str", "", "holder that the ui thread's mmap_lock waits were longest for; empty none"),
+        Column("waited_for", "str", "", "holder for which the ui thread waited longest for mmap_lock; empty if none"),
     ),
 )  # fmt: skip
 LAUNCHES = Table(
     "launches",
-    "One row an app launch.",
+    "One row per app launch.",
     (
-        Column("component", "str", "", "package/activity that drew; of a trace alone the package, where no more is told"),
+        Column("component", "str", "", "package/activity that drew; from a trace alone, the package if it names no more"),
         Column("source", "str", "", "am (`am start -W`) or trace (its slices)"),
-        Column("asked", "str", "", "state asked for: cold, warm, hot; empty where unknown"),
-        Column("got", "str", "", "cold, warm, hot, relaunch, unknown; empty where nothing tells"),
+        Column("asked", "str", "", "requested state: cold, warm, hot; empty where unknown"),
+        Column("got", "str", "", "cold, warm, hot, relaunch, unknown; empty if not reported"),
         Column("outcome", "str", "", "ok, timeout, crash, elsewhere, wrong_state"),
         Column("initial_display_ms", "float64", "ms", "time to initial display; NaN unknown"),
         Column("full_display_ms", "float64", "ms", "time to full display; NaN unknown"),
-        Column("limit_ms", "float64", "ms", "of a launch that failed: how long it was waited for; NaN for the others"),
-        Column("discarded", "str", "", "why it has no time as a launch in the state asked for; empty if it has"),
+        Column("limit_ms", "float64", "ms", "for a failed launch, the time waited for it; NaN for the others"),
+        Column("discarded", "str", "", "why it has no time as a launch in the requested state; empty if it has"),
         _START, _END,
         *(Column(f"ui_{c}_ns", "int64", "ns", f"main thread during the launch: {c}") for c in SPLIT_CAUSES),
         Column("gc_ns", "int64", "ns", "overlap with GC cycles"),
@@ -332,7 +333,7 @@ GC_CYCLES = Table(
     (
         _TID, Column("tgid", "int32", "", ""), _START, _END,
         Column("collector", "str", "", "concurrent copying, concurrent mark compact, ..."),
-        Column("cause", "str", "", "Background, Explicit, Alloc, ...; empty where the slice does not say"),
+        Column("cause", "str", "", "Background, Explicit, Alloc, ...; empty if the slice does not name it"),
         Column("running_ns", "int64", "ns", ""), Column("runnable_ns", "int64", "ns", ""),
         Column("lock_wait_ns", "int64", "ns", "waits of the thread for mmap_lock"),
         Column("madvise_calls", "int64", "", ""), Column("madvise_bytes", "int64", "bytes", ""),

@@ -1,6 +1,6 @@
-"""The event tables: what every trace reader delivers, whatever the format the trace came in.
+"""The event tables that every trace reader delivers, whatever the format of the trace.
 
-Common to all: ``seq`` is the position in the merged trace (unique, ascending; it breaks ties of ``ts_ns`` and joins the
+Common columns: ``seq`` is the position in the merged trace (unique, ascending; it breaks ties of ``ts_ns`` and joins the
 tables), ``ts_ns`` is int64 nanoseconds on the trace's own clock (named in ``TraceSource.clock``), ``cpu`` the CPU that wrote the
 event, ``tid`` the thread that was running (ftrace's ``common_pid``). A table is sorted by ``seq``.
 """
@@ -12,10 +12,10 @@ from android_suite.tables.schema import Column, Table
 
 MAX_TID = 4 << 20  # the kernel's PID_MAX_LIMIT: a thread id above it comes from a damaged event
 
-# prev_state is the index of the letter here. '+' marks R left by preemption; a combination such as D|K is its first letter.
+# prev_state is an index into these letters. '+' marks R left by preemption; a combination such as D|K is its first letter.
 TASK_STATES = ("R", "R+", "S", "D", "T", "t", "X", "Z", "P", "I", "K", "W", "x", "N", "?")
 
-# syscall.call is the index of the name here; 'other' for a call that is not known by name.
+# syscall.call is an index into these names; 'other' for a call that is not known by name.
 SYSCALLS = CALL_NAMES
 
 WAKE_KINDS = ("sched_waking", "sched_wakeup", "sched_wakeup_new")
@@ -60,10 +60,10 @@ SCHED_WAKE = Table(
 )  # fmt: skip
 MMAP_LOCK = Table(
     "mmap_lock",
-    "One row per mmap_lock:* event; both layouts (memcg_path and memcg_id) end here.",
+    "One row per mmap_lock:* event, of either layout (memcg_path or memcg_id).",
     (
         *_HEAD, _kind(MMAP_LOCK_KINDS),
-        Column("mm", "uint64", "", "address of the mm_struct; hashed by %p in text traces, equal within one boot all the same"),
+        Column("mm", "uint64", "", "address of the mm_struct; hashed by %p in text traces, but the same within one boot"),
         Column("write", "bool", "", "write mode"),
         Column("success", "bool", "", "only meaningful in mmap_lock_acquire_returned; True elsewhere"),
     ),
@@ -80,7 +80,7 @@ CONTENTION = Table(
 )  # fmt: skip
 SYSCALL = Table(
     "syscall",
-    "One row an entry or exit, from raw_syscalls:* or syscalls:sys_{enter,exit}_*.",
+    "One row per entry or exit, from raw_syscalls:* or syscalls:sys_{enter,exit}_*.",
     (
         *_HEAD, _kind(SYSCALL_KINDS),
         Column("call", "int32", "", "index into SYSCALLS (android_suite/model/syscalls.py); 0 where not known by name"),
@@ -92,7 +92,7 @@ SYSCALL = Table(
 MARKER = Table(
     "marker",
     "One row per write to trace_marker (ftrace:print, tracing_mark_write), without its trailing newline.",
-    (*_HEAD, Column("text", "str", "", "what was written, such as B|123|Choreographer#doFrame 7")),
+    (*_HEAD, Column("text", "str", "", "the text written, such as B|123|Choreographer#doFrame 7")),
 )
 BLOCKED_REASON = Table(
     "blocked_reason",
@@ -126,7 +126,7 @@ TASK = Table(
 )  # fmt: skip
 PAGE_FAULT = Table(
     "page_fault",
-    "One row an exceptions:page_fault_user.",
+    "One row per exceptions:page_fault_user.",
     (
         *_HEAD,
         Column("address", "uint64", "", "faulting address"),
@@ -152,7 +152,7 @@ FRAME_TIMELINE = Table(
         Column("actual_start_ns", "int64", "ns", ""),
         Column("actual_end_ns", "int64", "ns", "-1 where the frame's end is not in the trace"),
         Column("present_type", "str", "", "On-time, Late, Early, Dropped, Unknown, Unspecified"),
-        Column("jank_type", "str", "", "SurfaceFlinger's words, joined by ', '"),
+        Column("jank_type", "str", "", "SurfaceFlinger's names, joined by ', '"),
         Column("on_time_finish", "bool", "", ""),
         Column("gpu_composition", "bool", "", ""),
         Column("prediction_type", "str", "", "Valid, Expired, Unknown, Unspecified"),
@@ -197,5 +197,5 @@ EVENT_TABLES = (
 
 
 def kernel_tid(tid: int) -> int:
-    """The kernel's id of any thread or process id in an analysis's tables (see analysis.lives)."""
+    """The kernel's id for any thread or process id in the tables of an analysis (see analysis.lives)."""
     return tid % MAX_TID if tid > MAX_TID else tid

@@ -1,6 +1,6 @@
-"""Tables of the evidence beside the trace: what the device printed, one table per kind of text.
+"""Tables of the evidence beside the trace: one table per kind of text that the device printed.
 
-Unknown numbers are -1, unknown words empty. Times in ``*_ns`` of framestats are CLOCK_MONOTONIC; logcat says its own clock.
+Unknown numbers are -1, unknown words empty. Times in ``*_ns`` of framestats are CLOCK_MONOTONIC; logcat names its clock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ POINT_KINDS = ("waiter", "holder")
 
 _PID = Column("pid", "int32", "", "process; -1 unknown")
 _TIME = Column("time", "str", "", "time as printed; empty where the line has none")
-_TIME_NS = Column("time_ns", "int64", "ns", "on the clock named by `clock`; -1 where the line does not tell it fully")
+_TIME_NS = Column("time_ns", "int64", "ns", "on the clock named by `clock`; -1 where the line does not give it in full")
 _LINE_HEAD = (
     _TIME, _TIME_NS,
     Column("clock", "str", "", "realtime, monotonic, or empty"),
@@ -54,7 +54,7 @@ LOCK_STAT_POINTS = Table(
 )
 VMSTAT = Table("vmstat", "One row per counter of /proc/vmstat.", (Column("name", "str", "", ""), _count("value")))
 
-# Of hwui's FrameInfo: our name, Android's name.
+# Fields of hwui's FrameInfo: our name, Android's name.
 FRAMESTATS_TIMES = (
     ("intended_vsync_ns", "IntendedVsync"), ("vsync_ns", "Vsync"), ("handle_input_start_ns", "HandleInputStart"),
     ("animation_start_ns", "AnimationStart"), ("traversals_start_ns", "PerformTraversalsStart"), ("draw_start_ns", "DrawStart"),
@@ -69,9 +69,9 @@ FRAMESTATS = Table(
     (
         _PID,
         Column("process", "str", "", ""),
-        Column("window", "str", "", "window the block stands under; its number in the process where it has no name"),
+        Column("window", "str", "", "name of the window; its number in the process if it has no name"),
         Column(
-            "flags", "int64", "", "not 0: left out of deadlines (window layout changed, surface canvas, skipped, ...)"
+            "flags", "int64", "", "not 0: exempt from deadlines (window layout changed, surface canvas, skipped, ...)"
         ),
         Column("vsync_id", "int64", "", "FrameTimelineVsyncId; -1 before Android 12"),
         *(_ns(ours, android) for ours, android in FRAMESTATS_TIMES),
@@ -79,7 +79,7 @@ FRAMESTATS = Table(
 )
 FRAME_GAPS = Table(
     "frame_gaps",
-    "One row per stretch in which the ring of 120 frames may have lost some between two polls.",
+    "One row per interval in which the ring of 120 frames may have lost frames between two polls.",
     (_PID, Column("window", "str", "", ""), _ns("from_ns", "last frame before"), _ns("to_ns", "first frame after")),
 )
 GFXINFO = Table(
@@ -96,18 +96,18 @@ GFXINFO = Table(
 )  # fmt: skip
 AM_STARTS = Table(
     "am_starts",
-    "One row an answer of `am start -W`.",
+    "One row per reply of `am start -W`.",
     (
-        Column("intent", "str", "", "component asked for, in its short form; empty if the intent names none"),
-        Column("asked", "str", "", "state asked for: cold, warm, hot; empty where unknown"),
-        Column("status", "str", "", "ok, timeout; empty where am did not come so far"),
+        Column("intent", "str", "", "requested component, in its short form; empty if the intent names none"),
+        Column("asked", "str", "", "requested state: cold, warm, hot; empty where unknown"),
+        Column("status", "str", "", "ok, timeout; empty if am did not get that far"),
         Column("launch_state", "str", "", "cold, warm, hot, relaunch, unknown; empty before Android 10"),
-        Column("activity", "str", "", "activity that came up, in its short form; may differ from the one asked for"),
+        Column("activity", "str", "", "activity that came up, in its short form; may differ from the requested one"),
         Column("this_ms", "int64", "ms", ""), Column("total_ms", "int64", "ms", "to the first window drawn"),
         Column("wait_ms", "int64", "ms", "how long am waited"),
         Column("fully_drawn_ms", "int64", "ms", "to the app's reportFullyDrawn"),
         Column("outcome", "str", "", "ok, timeout, crash, elsewhere, wrong_state"),
-        Column("reason", "str", "", "why it is no sample of the state asked for; empty if it is"),
+        Column("reason", "str", "", "why it is no sample of the requested state; empty if it is"),
     ),
 )  # fmt: skip
 LOGCAT = Table(
@@ -141,7 +141,7 @@ DISPLAYED = Table(
 )
 MONITOR_CONTENTION = Table(
     "monitor_contention",
-    "One row per `Long monitor contention` line; the owner's number is ART's, it may not be a tid.",
+    "One row per `Long monitor contention` line; the owner's number is ART's and may not be a tid.",
     (
         *_LINE_HEAD,
         Column("owner", "str", "", "thread name"), Column("owner_number", "int64", "", ""),

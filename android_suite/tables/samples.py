@@ -1,4 +1,4 @@
-"""The table that comparisons are made from: one row per measured value, with the boot it came from."""
+"""The table of samples that comparisons use: one row per measured value, with the boot it came from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SAMPLES = Table(
         Column("scenario", "str", "", "what ran"),
         Column("iteration", "int64", "", "index of the iteration in its run directory"),
         Column("sample", "int64", "", "index of the value within metric and iteration"),
-        Column("traced", "bool", "", "whether the trace was on; what tracing costs is the difference"),
+        Column("traced", "bool", "", "whether tracing was on; the difference is the cost of tracing"),
         Column("metric", "str", "", "name in the metric catalogue"),
         Column("unit", "str", "", "unit of value"),
         Column("better", "str", "", "lower, higher or none"),

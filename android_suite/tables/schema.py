@@ -1,4 +1,4 @@
-"""How a table is declared: name, columns, dtypes, units; and the two functions every table goes through."""
+"""Declares tables (name, columns, dtypes, units), and makes and checks their frames."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from android_suite.errors import SchemaError
 class Column:
     """One column: its pandas dtype name, its unit ('' for a plain count, name or flag) and what it means.
 
-    A column of codes declares in ``names`` what each code stands for: its values are indices into them.
+    The values of a column of codes are indices into its ``names``.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A declared table. Every frame of it has exactly these columns, in this order, also when it is empty."""
+    """A declared table. Every frame of it, even an empty one, has exactly these columns, in this order."""
 
     name: str
     doc: str
@@ -54,7 +54,7 @@ def make_frame(table: Table, columns: Mapping[str, object] | None = None) -> pd.
     if wrong:
         raise SchemaError(f"table {table.name}: columns {sorted(wrong)} are missing or not declared; fix the reader.")
     try:
-        # Arrays, not Series: a frame of Series compares their indexes one by one, which costs more than most tables' data.
+        # Arrays, because pandas would compare the indexes of Series one by one, which costs more than most tables' data.
         made = {c.name: _as_array(given[c.name], c.dtype) for c in table.columns}
         return pd.DataFrame(made, copy=False)
     except (TypeError, ValueError, OverflowError) as error:
@@ -80,7 +80,7 @@ def name_codes(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_frame(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
-    """Returns ``frame`` if it is of ``table``.
+    """Returns ``frame`` if it matches ``table``.
 
     Raises:
         SchemaError: columns or dtypes differ from the declaration.
@@ -89,5 +89,5 @@ def check_frame(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
     if found != table.dtypes:
         differ = {k: (table.dtypes.get(k), found.get(k)) for k in table.dtypes.keys() | found.keys()}
         differ = {k: v for k, v in differ.items() if v[0] != v[1]}
-        raise SchemaError(f"table {table.name}: declared and found differ: {differ}; rebuild with `analyze`.")
+        raise SchemaError(f"table {table.name}: columns differ from the declaration: {differ}; rebuild with `analyze`.")
     return frame

@@ -13,7 +13,7 @@ from android_suite.tables.schema import make_frame
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceSource:
-    """What is known of a trace as a whole."""
+    """Facts about a trace as a whole."""
 
     format: str  # ftrace_raw | trace_dat | ftrace_text | systrace_html | atrace_z | perfetto
     path: str
@@ -23,11 +23,11 @@ class TraceSource:
     start_ns: int
     end_ns: int
     cpus: int
-    kernel: str | None = None  # uname -r, where the trace says it
+    kernel: str | None = None  # uname -r, if the trace records it
     event_counts: Mapping[str, int] = field(default_factory=dict)  # "sched:sched_switch" -> count; text: name only
-    # Event kinds that were switched on, where the format tells (None: unknown, a missing event proves nothing).
+    # Event kinds that were enabled, if the format records them (None: unknown, so a missing event proves nothing).
     enabled_events: frozenset[str] | None = None
-    cut: bool = False  # the file is damaged or ends before the recording did: what is counted in it is a lower bound
+    cut: bool = False  # the file is damaged or ends before the recording did: counts are lower bounds
     notes: tuple[str, ...] = ()  # what a user must know: "times have microsecond precision", ...
 
     @property
@@ -50,5 +50,5 @@ class Trace:
 
 
 def fill_missing(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Adds an empty frame for every event table that is not there."""
+    """Adds an empty frame for every missing event table."""
     return {t.name: tables[t.name] if t.name in tables else make_frame(t) for t in events.EVENT_TABLES}

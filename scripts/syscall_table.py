@@ -14,7 +14,7 @@ from android_suite.model.syscalls import CALL_ALIASES, CALL_NAMES, MACHINES
 TARGET = Path(__file__).resolve().parent.parent / "android_suite/model/syscall_table.py"
 _HEAD = '''"""System call numbers by machine. Written by ``python -m scripts.syscall_table``; do not edit.
 
-One line a call: its name, then its number on {machines}; '-' where there is none.
+One line per call: its name, then its number on {machines}; '-' where there is none.
 A name keeps its place: the place is what tables store, so new calls go to the end.
 """
 

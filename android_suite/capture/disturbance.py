@@ -34,7 +34,7 @@ def find_owner(tracefs: str, found: Mapping[str, str | None]) -> str:
 
 
 def tell_changes(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> list[str]:
-    """A sentence if somebody changed the set-up while the trace was recorded, else nothing."""
+    """A sentence if the set-up changed while the trace was recorded, else nothing."""
     changed = find_changes(before, after)
     return [f"the trace was disturbed: {', '.join(changed)} changed while it was recorded"] if changed else []
 

@@ -59,7 +59,7 @@ class FramestatsCapture:
         )
 
     def prepare(self, out: IterationWriter) -> None:
-        """Forgets the frames of earlier iterations."""
+        """Clears the frames of earlier iterations."""
         self._out = out
         reset_framestats(self._device, self._package)
 

@@ -56,7 +56,7 @@ _ALONE_TIMEOUT_S = 3.0
 _STOP_TIMEOUT_S = 120.0  # the rest of full buffers over a slow link
 # The buffers must hold a whole deterministic run. 6 s of the inversion profile take about 5 MB.
 _GUEST_BUFFER_KB: Final = 65536
-_GUEST_TOKEN: Final = "alone"  # the same in every run, which is to repeat to the byte
+_GUEST_TOKEN: Final = "alone"  # the same in every run, because runs must repeat to the byte
 _SET_UP: Final = "tracefs_set_up.txt"
 _AT_END: Final = "tracefs_at_end.txt"
 
@@ -363,7 +363,7 @@ def _collect(plan: TracePlan, device: Device, left: Mapping[str, bytes], out: It
     before, after = (
         parse_read_lines_output(paths, left.get(name, b"").decode(errors="replace")) for name in (_SET_UP, _AT_END)
     )
-    # It was read before tracing was switched on: what reads it would be in the trace.
+    # It was read before tracing was switched on, because the reading would appear in the trace.
     out.doubts += tell_changes({**before, f"{plan.tracefs}/tracing_on": "1"}, after)
     out.doubts += find_gaps(out.folder / "ftrace", _GUEST_TOKEN, lost=lost > 0, heartbeats=False)
 

@@ -24,7 +24,7 @@ _STAMP = re.compile(r"\s*\d+\.\d+\s")
 
 
 class LogcatCapture:
-    """Follows the log from ``start`` on; the first line is the last one before that."""
+    """Follows the log from ``start`` on, beginning with the last line before it."""
 
     name = "logcat"
 
@@ -121,7 +121,7 @@ class LogcatCapture:
         """The first line that matches ``pattern``, from line ``since`` on (see :meth:`mark`).
 
         Raises:
-            NotReady: no line came within ``timeout`` seconds, or the log ended; the message has ``what``.
+            NotReady: no line came within ``timeout`` seconds, or the log ended; the message names ``what``.
             DeviceLost: the device disconnected meanwhile.
         """
         deadline = time.monotonic() + timeout

@@ -19,12 +19,12 @@ MM_SYSCALLS: Final = ("madvise", "process_madvise", "mmap", "munmap", "mprotect"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """An event that the kernel makes when it is told to: a kprobe (Documentation/trace/kprobetrace.rst).
+    """An event that the kernel adds on request: a kprobe (Documentation/trace/kprobetrace.rst).
 
     Attributes:
         event: ``system:name``.
         symbol: the function; it can be probed unless the compiler inlined it or the kernel forbids it.
-        at_return: at its return instead of its entry.
+        at_return: probe the return of the function instead of its entry.
     """
 
     event: str
@@ -33,12 +33,12 @@ class Probe:
 
     @property
     def name(self) -> str:
-        """As ``kprobe_events`` spells it."""
+        """The event's name as ``kprobe_events`` spells it."""
         return self.event.replace(":", "/")
 
     @property
     def definition(self) -> str:
-        """The line of ``kprobe_events`` that makes it."""
+        """The line of ``kprobe_events`` that defines it."""
         return f"{'r' if self.at_return else 'p'}:{self.name} {self.symbol}"
 
 
@@ -49,7 +49,7 @@ class Need:
     Attributes:
         required: events that the group cannot do without.
         optional: events that add precision; the run notes their absence.
-        probes: events that the kernel makes on request, optional as well; enabling them shows which ones it allows.
+        probes: optional events that the kernel adds on request; enabling them shows which ones it allows.
         remedy: what to do if a kernel lacks the required ones.
     """
 
@@ -122,7 +122,7 @@ class EventChoice:
         events: ``system:name``, in a fixed order without duplicates.
         filters: filter expressions by event.
         missing: optional events that this kernel lacks.
-        probes: those to be made; their events are among ``events`` until the kernel refuses them.
+        probes: the probes to add; their events are among ``events`` until the kernel refuses them.
     """
 
     events: tuple[str, ...]

@@ -104,7 +104,7 @@ def plan_trace(tracefs: str, choice: EventChoice, needs: Sequence[Need], options
     ]
     if MARKERS in needs:
         writes.append(to("options/markers", "1", optional=True))
-    # Appended: a plain write to kprobe_events takes away everybody's probes. One of the same name is replaced.
+    # Appended: a plain write to kprobe_events removes the probes of all users. A probe of the same name is replaced.
     writes += [to(_KPROBES, f"-:{probe.name}", optional=True, append=True) for probe in choice.probes]
     writes += [to(_KPROBES, probe.definition, optional=True, append=True) for probe in choice.probes]
     probed = {probe.event for probe in choice.probes}
@@ -124,15 +124,15 @@ def plan_trace(tracefs: str, choice: EventChoice, needs: Sequence[Need], options
 
 
 def settle_probes(plan: TracePlan, refused: Sequence[Write]) -> tuple[TracePlan, list[str]]:
-    """Looks which probes the kernel allowed.
+    """Finds out which probes the kernel allowed.
 
     Args:
-        plan: whose writes were done.
-        refused: those of them that the kernel refused.
+        plan: the plan whose writes were done.
+        refused: the writes that the kernel refused.
 
     Returns:
-        The plan with the events that are there, the others among the missing ones; and a sentence for each function that
-        could not be probed.
+        The plan, with events of refused probes moved to the missing ones, and a sentence for each function that could
+        not be probed.
     """
     off = {write.path for write in refused if write.path.endswith("/enable")}
     lacking = [p for p in plan.choice.probes if f"{plan.tracefs}/events/{p.name}/enable" in off]
@@ -143,7 +143,7 @@ def settle_probes(plan: TracePlan, refused: Sequence[Write]) -> tuple[TracePlan,
         missing=(*plan.choice.missing, *sorted(absent)),
     )
     said = [
-        f"this kernel does not let {symbol} be probed (inlined, not traceable, or no CONFIG_KPROBE_EVENTS); "
+        f"this kernel does not allow a probe on {symbol} (inlined, not traceable, or no CONFIG_KPROBE_EVENTS); "
         "recorded without it"
         for symbol in sorted({probe.symbol for probe in lacking})
     ]
@@ -151,7 +151,7 @@ def settle_probes(plan: TracePlan, refused: Sequence[Write]) -> tuple[TracePlan,
 
 
 def list_refusals(plan: TracePlan, refused: Sequence[Write]) -> list[str]:
-    """A line for each write that was refused, but for those of probes: there :func:`settle_probes` says what it means."""
+    """A line for each refused write, except those of probes, which :func:`settle_probes` explains."""
     probed = {f"{plan.tracefs}/events/{p.name}/{name}" for p in plan.choice.probes for name in ("filter", "enable")}
     probed.add(f"{plan.tracefs}/{_KPROBES}")
     return [f"{write.path} refused {write.value!r}" for write in refused if write.path not in probed]

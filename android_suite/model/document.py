@@ -43,12 +43,12 @@ def to_plain(value: Any) -> Any:
 
 
 def read_document(form: type[T], data: object, *, name: str, remedy: str) -> T:
-    """Makes a ``form`` of parsed JSON.
+    """Makes a ``form`` from parsed JSON.
 
     Args:
         form: the dataclass; it has ``schema`` and ``version``.
-        data: what ``json.loads`` gave. Keys that the form does not know are ignored: a later version may add some.
-        name: of the file or thing, for messages.
+        data: the result of ``json.loads``. Unknown keys are ignored, because a later version may add some.
+        name: name of the file, for messages.
         remedy: what to do if it is refused, for messages.
 
     Raises:

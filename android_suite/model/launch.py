@@ -34,7 +34,7 @@ _SPAN = re.compile(r"^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)m
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AmStart:
-    """One answer of ``am start -W``. Times in ms; None if absent."""
+    """One reply of ``am start -W``. Times in ms; None if absent."""
 
     intent: str | None  # requested component, as printed
     status: str | None  # "ok", "timeout"
@@ -79,14 +79,14 @@ def shorten_component(name: str) -> str:
 
 
 def parse_am_starts(text: str) -> tuple[AmStart, ...]:
-    """Reads the answers of ``am start -W`` in ``text``, of any Android version, in order (``-R`` gives several)."""
+    """Reads the replies of ``am start -W`` in ``text``, of any Android version, in order (``-R`` gives several)."""
     starts = list(_START.finditer(text))
     ends = [start.start() for start in starts[1:]] + [len(text)]
     return tuple(_read_answer(start[1], text[start.end() : end]) for start, end in zip(starts, ends, strict=False))
 
 
 def parse_am_start(text: str) -> AmStart:
-    """Reads the last answer in ``text``, even if its first line is missing."""
+    """Reads the last reply in ``text``, even if its first line is missing."""
     return (parse_am_starts(text) or (_read_answer("", text),))[-1]
 
 
@@ -119,23 +119,23 @@ def judge_launch(
 
     Args:
         asked: the requested state (cold, warm, hot); empty for any.
-        started: the answer of am.
+        started: the reply of am.
         component: the requested component; empty takes the one that am reports.
         crash: how the app died during the launch; empty if it did not.
-        no_answer_ms: how long am did not answer; None if it did.
+        no_answer_ms: how long the recorder waited for am in vain; None if am replied.
     """
     wanted, drew = component or started.intent or "", started.activity or ""
     if crash:
         return LaunchVerdict(outcome="crash", reason=crash)
     if no_answer_ms is not None:
-        return LaunchVerdict(outcome="timeout", reason=f"am start gave no answer in {no_answer_ms} ms")
+        return LaunchVerdict(outcome="timeout", reason=f"am start did not reply within {no_answer_ms} ms")
     if started.error:
         return LaunchVerdict(outcome="wrong_state", reason=started.error)
     if started.status == "timeout":
         waited = "" if started.wait_ms is None else f" after {started.wait_ms} ms"
-        return LaunchVerdict(outcome="timeout", reason=f"am start says timeout{waited}")
+        return LaunchVerdict(outcome="timeout", reason=f"am start reported a timeout{waited}")
     if started.status != "ok":
-        return LaunchVerdict(outcome="wrong_state", reason=f"am start says {started.status or 'nothing'}")
+        return LaunchVerdict(outcome="wrong_state", reason=f"am start reported {started.status or 'no status'}")
     # Another activity of the same package is a trampoline or an alias: the app chose what to show.
     if wanted and drew and wanted.partition("/")[0] != drew.partition("/")[0]:
         return LaunchVerdict(outcome="elsewhere", reason=f"{drew} drew instead of {wanted}")
@@ -147,7 +147,7 @@ def judge_launch(
         return LaunchVerdict(outcome="wrong_state", reason=f"asked {asked}, got {started.launch_state or got.upper()}")
     # Before Android 10 the time may be missing if an activity was only resumed.
     if got == "unknown" or (got and started.total_ms is None):
-        return LaunchVerdict(outcome="wrong_state", reason="am start tells no time: nothing was drawn")
+        return LaunchVerdict(outcome="wrong_state", reason="am start reported no time: nothing was drawn")
     return LaunchVerdict(outcome="ok")
 
 

@@ -43,7 +43,7 @@ class Margin:
 class Metric:
     """One metric. ``name`` includes the unit; ``scenarios`` is empty if every scenario has the metric.
 
-    ``per_boot`` tells how the samples of one boot become one number. It is the mean for a share of rare failures: the
+    ``per_boot`` says how the samples of one boot become one number. It is the mean for a share of rare failures: the
     median of nine successful launches and one failed launch would be "none failed".
     """
 

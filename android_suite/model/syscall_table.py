@@ -1,6 +1,6 @@
 """System call numbers by machine. Written by ``python -m scripts.syscall_table``; do not edit.
 
-One line a call: its name, then its number on arm64, x86_64, arm, i386, riscv64; '-' where there is none.
+One line per call: its name, then its number on arm64, x86_64, arm, i386, riscv64; '-' where there is none.
 A name keeps its place: the place is what tables store, so new calls go to the end.
 """
 

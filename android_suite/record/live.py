@@ -103,7 +103,7 @@ def _record(
     say: Say,
     sources: Sequence[SourceKind],
 ) -> tuple[IterationRecord, ...]:
-    """See :func:`record`; the device is ours."""
+    """See :func:`record`; the device is already claimed."""
     kernel = read_kernel_identity(device)
     if options.expect_release is not None:
         check_release(kernel, options.expect_release)

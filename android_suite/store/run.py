@@ -99,7 +99,7 @@ class IterationWriter:
         return target
 
     def remark(self, *sentences: str) -> None:
-        """Adds to ``capture_notes.txt`` what a source could not do; every analysis of this evidence repeats it."""
+        """Adds to ``capture_notes.txt`` what a source could not do; every analysis of this evidence shows it."""
         if sentences:
             self._remarks += sentences
             self.write(layout.CAPTURE_NOTES, "".join(f"{sentence}\n" for sentence in self._remarks))

@@ -40,7 +40,7 @@ from android_suite.workload.workload import (
 
 _CLEAR_TASK = ["-f", "0x10008000"]  # FLAG_ACTIVITY_NEW_TASK | FLAG_ACTIVITY_CLEAR_TASK
 _ANSWER_TIMEOUT_S = 60.0  # am gives up after 10 s, times ro.hw_timeout_multiplier
-_CRASH_LINE_S = 1.0  # the line about a crash may come after the answer of am
+_CRASH_LINE_S = 1.0  # the line about a crash may come after the reply of am
 _VSYNC_US = 16_667
 
 
@@ -287,13 +287,13 @@ def describe_launch(
     Args:
         index: index of the launch in its iteration.
         asked: the requested state.
-        started: the answer of ``am start``.
+        started: the reply of ``am start``.
         component: the started component.
         fully_drawn: the activity's report, as printed (``+1s234ms``); None without one.
         started_at: host time; None in virtual time.
         output: output of ``am start``.
         crash: how the app died; empty if it did not.
-        no_answer_ms: how long am did not answer; None if it did.
+        no_answer_ms: how long the recorder waited for am in vain; None if am replied.
     """
     verdict = judge_launch(asked, started, component=component, crash=crash, no_answer_ms=no_answer_ms)
     return {

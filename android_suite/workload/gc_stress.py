@@ -49,7 +49,7 @@ def render_stress_extras(parameters: Parameters, *, seed: int, token: str) -> li
     extras: dict[str, Extra] = {"token": token, "seed": seed}
     for name, value in parameters.items():
         if name == PROBE_VMA_LOCK:
-            continue  # of the trace, not of the app
+            continue  # a parameter of tracing, not of the app
         if name == "duration_ms" or value not in ("", -1):
             extras[name] = int(value) if isinstance(value, float) else value
     return render_extras(extras, longs=LONG_EXTRAS)
@@ -131,7 +131,7 @@ class GcStress:
         if started.error and "refused the intent" in text:
             raise UsageError(f"the app refused a parameter ({_last_line(text)}); see `am_start.txt` of the run.")
         if started.error or started.status != "ok":
-            raise LabError(f"{device.serial}: the app did not start ({_last_line(text)}); read its log.")
+            raise LabError(f"{device.serial}: the app did not start ({_last_line(text)}); see its log.")
         timeout = _START_SLACK_S + _START_SHARE * int(parameters["duration_ms"]) / 1000
         try:
             line = context.log.wait_line(
@@ -174,7 +174,7 @@ class GcStress:
         if started.error or started.status != "ok":
             why = started.error or started.status or "am printed nothing"
             reason = f"the app did not start ({why})"
-            return evidence, Outcome(incomplete=reason, fault=LabError(f"{reason}; look at the log of the run."))
+            return evidence, Outcome(incomplete=reason, fault=LabError(f"{reason}; see the log of the run."))
         found = result_pattern(token).search(decode_left(left, "result.txt"))
         if found is None:
             return evidence, Outcome(incomplete="the app did not report in time")

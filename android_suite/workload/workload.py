@@ -39,7 +39,7 @@ class FollowedLog(Protocol):
         """The first line from ``since`` on that matches ``pattern``.
 
         Raises:
-            NotReady: no line came within ``timeout`` seconds; the message has ``what``.
+            NotReady: no line came within ``timeout`` seconds; the message names ``what``.
         """
         ...
 

@@ -141,7 +141,7 @@ def test_a_function_that_cannot_be_probed_is_told_and_missing() -> None:
     refused = [w for w in plan.writes if "kprobe" in w.path]
     other = next(w for w in plan.writes if w.path == "/t/saved_cmdlines_size")
     settled, (sentence,) = settle_probes(plan, [*refused, other])
-    assert "does not let __vma_start_write be probed" in sentence
+    assert "does not allow a probe on __vma_start_write" in sentence
     assert set(settled.choice.events) == {"sched:sched_switch", "sched:sched_waking"}
     assert settled.describe()["missing"][-2:] == ["kprobes:vma_start_write", "kprobes:vma_start_write_return"]
     assert list_refusals(plan, [*refused, other]) == ["/t/saved_cmdlines_size refused '8192'"]

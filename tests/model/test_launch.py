@@ -71,7 +71,7 @@ def test_the_cases(shared_root: Path) -> None:
         ("warm", answer("COLD"), "wrong_state", "asked warm, got COLD"),
         ("warm", answer("RELAUNCH"), "wrong_state", "asked warm, got RELAUNCH"),
         ("hot", answer("UNKNOWN (0)", warning=TOP, ms=0), "wrong_state", TOP.strip().removeprefix("Warning: ")),
-        ("cold", answer("UNKNOWN (-1)", status="timeout", ms=None), "timeout", "am start says timeout after 67 ms"),
+        ("cold", answer("UNKNOWN (-1)", status="timeout", ms=None), "timeout", "am start reported a timeout after 67 ms"),
         ("cold", answer("UNKNOWN (0)", ms=None), "wrong_state", "asked cold, got UNKNOWN (0)"),
         ("cold", answer("COLD", drew="com.ex.app/.Other"), "ok", ""),  # a trampoline, an alias
         ("cold", answer("COLD", drew="com.ex.app/org.lib.Main"), "ok", ""),
@@ -82,7 +82,7 @@ def test_the_cases(shared_root: Path) -> None:
             "com.ex.app2/.Main drew instead of com.ex.app/.Main",
         ),
         ("cold", "Status: ok\nThisTime: 5\nTotalTime: 5\n", "ok", ""),
-        ("cold", "", "wrong_state", "am start says nothing"),
+        ("cold", "", "wrong_state", "am start reported no status"),
         (
             "cold",
             "Starting: Intent { }\nError type 3\nError: Activity class {a.b/a.b.X} does not exist.\n",

@@ -1,1 +1,1 @@
-"""Tables to tables: pure functions that turn events into waits, holds, inversions, frames, launches and GCs."""
+"""Pure functions that turn event tables into waits, holds, inversions, frames, launches and GCs."""

@@ -1,4 +1,4 @@
-"""What a thread's time went to: running, runnable, and what it waited for while it was asleep."""
+"""Splits a thread's time into running, runnable, and what it waited for while it was asleep."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _IOCTL = events.SYSCALLS.index("ioctl")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waits:
-    """Everything that says what a sleeping thread waits for; see causes_of.
+    """The evidence for what a sleeping thread waits for; see causes_of.
 
     Attributes:
         trace: for sched_blocked_reason.
@@ -38,9 +38,9 @@ class Waits:
         vma_waits: frame of VMA_WAITS.
         other_waits: frame of OTHER_WAITS.
         slices: frame of SLICES.
-        calls: frame of SYSCALL_CALLS, those in which binder waits.
-        monitor: which slices tell of a Java monitor.
-        binder: which slices tell of a binder call.
+        calls: frame of SYSCALL_CALLS with only the ioctls in which binder waits.
+        monitor: per slice, whether it is a wait for a Java monitor.
+        binder: per slice, whether it is a binder call.
     """
 
     trace: Trace
@@ -63,7 +63,7 @@ class Waits:
         other_waits: pd.DataFrame,
         slices: pd.DataFrame,
     ) -> Waits:
-        """Looks through all calls and all names of slices here, once, and not again for every thread."""
+        """Searches all calls and slice names once, so that the split of each thread need not."""
         ioctls = locks.calls[locks.calls["call"].to_numpy() == _IOCTL]
         return cls(
             trace=trace,
@@ -79,13 +79,13 @@ class Waits:
 
 
 def causes_of(waits: Waits, tid: int) -> Mapping[str, TimeSet]:
-    """Splits all the time the trace knows of a thread by what it went to.
+    """Splits all known time of a thread by what it was spent on.
 
-    A thread asleep within several of these waits for the first of them: mmap_lock, a VMA's lock, another kernel lock, a Java
-    monitor, binder, I/O; else it just sleeps. Uninterruptible sleep of no known cause is ``unknown``.
+    A sleep with several possible causes counts for the first of them in this order: mmap_lock, a VMA's lock, another
+    kernel lock, a Java monitor, binder, I/O. Without any, the thread just sleeps; if uninterruptibly, it is ``unknown``.
 
     Returns:
-        Disjoint sets by the names of SPLIT_CAUSES.
+        Disjoint sets of time by the names of SPLIT_CAUSES.
     """
     line = waits.timeline
     k = int(line.index.number(np.array([tid], np.int32))[0])
@@ -125,7 +125,7 @@ def _windows(waits: Waits, tid: int) -> list[tuple[str, TimeSet]]:
 
 
 def trusted_set(frame: pd.DataFrame, tid: int) -> TimeSet:
-    """The time of a thread's rows in a frame of waits, but of those of unknown quality."""
+    """The time of a thread's rows in a frame of waits, without rows of unknown quality."""
     return _set(frame, (frame["tid"].to_numpy() == tid) & (frame["quality"].to_numpy() != UNKNOWN))
 
 
@@ -137,8 +137,8 @@ def split_windows(waits: Waits, tid: int, start_ns: I64, end_ns: I64, prefix: st
     """Splits windows of one thread.
 
     Returns:
-        One int64 column a cause, ``{prefix}_{cause}_ns``; they sum to the window's length, the part in which the
-        thread's state is not known counted as ``unknown``. All 0 for tid -1.
+        One int64 column per cause, ``{prefix}_{cause}_ns``. They sum to the window's length; time in which the
+        thread's state is not known counts as ``unknown``. All 0 for tid -1.
     """
     if tid < 0:
         return {f"{prefix}_{c}_ns": np.zeros(len(start_ns), np.int64) for c in SPLIT_CAUSES}

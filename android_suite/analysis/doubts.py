@@ -1,4 +1,4 @@
-"""Why a number is unknown or a lower bound, in words that end with what to enable or to change."""
+"""Explains why a number is unknown or a lower bound, with what to enable or change where that helps."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ _THREADS = {
 }
 NO_MARKERS = "no markers of the app were recorded; record them with atrace (categories gfx, view, dalvik)"
 SLICED = (
-    "frames are known by the app's slices alone, which understate how late they were; "
+    "frames are known only from the app's slices, which understate how late they were; "
     "record framestats or SurfaceFlinger's FrameTimeline"
 )
 Reasons = tuple[str, ...]
 
 
 def say_missing(analysis: Analysis, *groups: str) -> Reasons:
-    """Which of the groups of events a number needs were not recorded."""
+    """Which groups of events that a number needs were not recorded."""
     return tuple(_ENABLE[group] for group in groups if group not in analysis.recorded)
 
 
 def say_absent(analysis: Analysis, role: str | None = None) -> Reasons:
-    """That the app has no thread of that role in the trace, which is no zero."""
+    """Whether the app lacks a thread of that role in the trace, which makes its numbers unknown, not zero."""
     threads = analysis["thread_roles"]
     if not len(threads):
-        return ("there is no trace of threads; record with tracing on",)
+        return ("no thread was traced; record with tracing on",)
     mine = threads["process"] == analysis.process if analysis.process else threads["role"] >= 0
     if role is not None:
         mine &= threads["role"] == ROLES.index(role)
@@ -51,7 +51,7 @@ def say_absent(analysis: Analysis, role: str | None = None) -> Reasons:
 
 
 def say_unexplained(analysis: Analysis, frames: pd.DataFrame) -> Reasons:
-    """Why it cannot be told of these frames which of them inversion alone made late."""
+    """Why it is unknown which of these frames were late only because of inversion."""
     reasons = [*say_missing(analysis, "sched", "mmap_lock"), *say_absent(analysis)]
     if (frames["source"] == "choreographer").any():
         reasons.append(SLICED)
@@ -63,7 +63,7 @@ def say_unexplained(analysis: Analysis, frames: pd.DataFrame) -> Reasons:
 
 
 def doubt_blind(analysis: Analysis) -> Reasons:
-    """That events of some CPU are missing for a time, or that the file ends early."""
+    """Whether events of some CPU are missing for a time, or the file ends early."""
     if not analysis.blind_ns:
         return ()
     if analysis.blind_ns == 1 and analysis.source.cut:
@@ -72,7 +72,7 @@ def doubt_blind(analysis: Analysis) -> Reasons:
 
 
 def doubt_waits(analysis: Analysis, role: str) -> Reasons:
-    """Why the waits of the app's threads of a role for mmap_lock may be more or longer."""
+    """Why the app's threads of a role may have waited for mmap_lock more often or longer than the trace shows."""
     tids = app_tids(analysis, role)
     holds, waits = analysis["lock_holds"], analysis["lock_waits"]
     reasons = list(doubt_blind(analysis))
@@ -85,10 +85,10 @@ def doubt_waits(analysis: Analysis, role: str) -> Reasons:
 
 
 def doubt_vma_waits(analysis: Analysis, role: str | None = None) -> Reasons:
-    """Why waits of the app for a VMA may be missing; empty where every one is known.
+    """Why waits of the app for a VMA may be missing; empty if every one is known.
 
     Such a wait has no event of its own, so it can hide where thread states, mmap_lock events or a stretch of the trace
-    are missing, in a hold that began before the trace, and in a sleep inside a write hold whose cause is not known.
+    are missing, in a hold that began before the trace, and in a sleep of unknown cause inside a write hold.
     """
     reasons = [*doubt_blind(analysis), *say_missing(analysis, "sched", "mmap_lock")]
     if reasons:
@@ -98,17 +98,17 @@ def doubt_vma_waits(analysis: Analysis, role: str | None = None) -> Reasons:
     on = holds[holds["write"] & (holds["mm"].isin(mms) if role is None else holds["tid"].isin(tids))]
     near = waits[waits["tid"].isin(tids) | (waits["mm"].isin(mms) if role is None else False)]
     if ((on["start_seq"] < 0) | (on["quality"] == UNKNOWN)).any():
-        reasons.append("a write hold of mmap_lock, in which a wait for a VMA may hide, began before the trace")
+        reasons.append("a write hold of mmap_lock began before the trace and may hide a wait for a VMA")
     if (near["quality"] != EXACT).any():
         reasons.append(
-            "a sleep inside a write hold of mmap_lock may or may not be a wait for a VMA; "
-            "events/sched/sched_blocked_reason, or a kprobe on __vma_start_write, tells"
+            "a sleep inside a write hold of mmap_lock may be a wait for a VMA; "
+            "record events/sched/sched_blocked_reason, or a kprobe on __vma_start_write, to know"
         )
     return tuple(reasons)
 
 
 def doubt_mmap_inversions(analysis: Analysis) -> Reasons:
-    """Why inversions on the mms that the app waited for may be missing."""
+    """Why inversions on the mmap_locks that the app waited for may be missing."""
     waits, holds = analysis["lock_waits"], analysis["lock_holds"]
     own = waits[waits["tid"].isin(app_tids(analysis))]
     mms = own["mm"].unique()
@@ -118,7 +118,7 @@ def doubt_mmap_inversions(analysis: Analysis) -> Reasons:
     found = found[found["lock"] == MMAP_LOCK]
     reasons = list(doubt_blind(analysis))
     if (on["quality"] != EXACT).any() or (on["how"] == _UNKNOWN_HOW).any():
-        reasons.append("a hold of mmap_lock is not seen from its start to its end")
+        reasons.append("the start or the end of a hold of mmap_lock is not in the trace")
     if (beside["quality"] != EXACT).any():
         reasons.append("a wait for mmap_lock is cut by the edge of the trace or by lost events")
     if (found["quality"] != EXACT).any():
@@ -135,7 +135,7 @@ def doubt_inversions(analysis: Analysis) -> Reasons:
 
 
 def app_tids(analysis: Analysis, role: str | None = None) -> pd.Series:
-    """Threads of the app that was asked for, or of every process; of one role, or all."""
+    """Thread ids of the requested app, or of every process if none was requested; of one role, or of all."""
     threads = analysis["thread_roles"]
     mine = threads["process"] == analysis.process if analysis.process else threads["role"] >= 0
     return threads.loc[mine if role is None else mine & (threads["role"] == ROLES.index(role)), "tid"]

@@ -1,4 +1,4 @@
-"""Which interval of a thread encloses another one: the hold a sleep lies in, the call a wake-up was made in."""
+"""Finds the interval of a thread that encloses another: the hold a sleep lies in, the call a wake-up was made in."""
 
 from __future__ import annotations
 
@@ -95,5 +95,5 @@ def find_wakers(ts: I64, target: I32, seq: I64, tid: I32, sleeper: I32, end: I64
 
 
 def covers(intervals: ThreadIntervals, tids: I32, begin: Array, end: Array) -> Bools:
-    """Whether an interval of the thread encloses each."""
+    """Whether an interval of the thread encloses each ``begin`` to ``end``."""
     return intervals.find(tids, begin, end) >= 0

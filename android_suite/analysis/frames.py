@@ -1,4 +1,4 @@
-"""Frames: from SurfaceFlinger's FrameTimeline, from framestats, or from Choreographer slices, and what made them late."""
+"""Measures frames, from FrameTimeline, framestats or Choreographer slices, and what made them late."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ I64 = NDArray[np.int64]
 _HEAD = (
     "tgid", "layer", "frame_id", "expected_start_ns", "deadline_ns", "start_ns", "end_ns", "jank_type", "source", "quality",
 )  # fmt: skip
-FRAMESTATS_CLOCKS = ("mono", "mono_raw")  # clocks of a trace on which framestats' times lie
-# SurfaceFlinger's words that are not jank of anybody's making (facts of FrameTimeline; stuffed frames stay smooth).
+FRAMESTATS_CLOCKS = ("mono", "mono_raw")  # clocks of a trace that framestats' times can be placed on
+# FrameTimeline's jank types that are not jank; with a stuffed buffer, frames come later but stay smooth.
 _NOT_JANK = ("", "Unspecified", "None", "Non Animating", "Display not ON", "Buffer Stuffing")
 _DO_FRAME = r"Choreographer#doFrame(?:[^-]|$)"
 _DRAW_FRAME = r"DrawFrames?\b"
 _FEW = 8  # frames from which a refresh period can be read
-_SLOWEST_NS = 50_000_000  # longer apart than that, two frames are not of one animation
-_WAKE_RUN_NS = 500_000  # what a ui thread runs between its vsync wake-up and doFrame
+_SLOWEST_NS = 50_000_000  # frames further apart than this do not belong to one animation
+_WAKE_RUN_NS = 500_000  # the most that a ui thread runs between its vsync wake-up and doFrame
 
 
 def read_timeline_frames(trace: Trace) -> pd.DataFrame:
-    """Surface frames of FrameTimeline, one a process and token: of several layers the latest."""
+    """Surface frames of FrameTimeline, one per process and token: of several layers, the one that ended last."""
     table = trace[FRAME_TIMELINE.name]
     rows = table[(table["token"] >= 0) & (table["tgid"] >= 0)].sort_values("actual_end_ns", kind="stable")
     rows = rows.drop_duplicates(["tgid", "token"], keep="last").sort_values("actual_start_ns", kind="stable")
@@ -69,11 +69,11 @@ def read_framestats_frames(framestats: pd.DataFrame) -> pd.DataFrame:
 def measure_choreographer_frames(
     trace: Trace, slices: pd.DataFrame, threads: pd.DataFrame, waits: Waits, refresh_hz: float | None
 ) -> pd.DataFrame:
-    """Frames by their slices: from the wake-up of the ui thread for Choreographer#doFrame to the end of DrawFrame.
+    """Frames from slices: from the wake-up of the ui thread for Choreographer#doFrame to the end of DrawFrame.
 
     The deadline is one refresh period after the wake-up; the period is the device's (``refresh_hz``) or the median
-    distance of frames. Where the wake-up is not in the trace, doFrame's own begin stands for it. Every overrun is a
-    lower bound: the wake-up comes after the vsync it is for, and a frame that is drawn is not yet on the display.
+    distance of frames. If the wake-up is not in the trace, the begin of doFrame replaces it. Every overrun is a lower
+    bound: the wake-up comes after its vsync, and a drawn frame is not yet on the display.
     """
     ui = threads[threads["role"] == UI].set_index("tid")["tgid"]
     work = slices[pick(slices, _DO_FRAME) & slices["tid"].isin(ui.index).to_numpy()]
@@ -100,7 +100,7 @@ def measure_choreographer_frames(
 
 
 def _vsync_wakes(waits: Waits, work: pd.DataFrame) -> I64:
-    """When each ui thread was woken for its frame, if between that and doFrame it hardly ran; else doFrame's begin."""
+    """When each ui thread was woken for its frame (ns); the begin of doFrame if it ran for long in between."""
     line = waits.timeline
     start = work["start_ns"].to_numpy(copy=True)
     for tid in work["tid"].unique():
@@ -119,7 +119,7 @@ def _vsync_wakes(waits: Waits, work: pd.DataFrame) -> I64:
         total = np.concatenate([[0], np.cumsum((line.end_ns[own] - line.start_ns[own])[ran])])
         runs = line.start_ns[own][ran]
         before = [np.searchsorted(runs, t) for t in (since, begin)]
-        busy = total[np.maximum(before[1] - 1, 0)] - total[before[0]]  # the run that doFrame begins in not counted
+        busy = total[np.maximum(before[1] - 1, 0)] - total[before[0]]  # without the run that doFrame begins in
         into = begin - runs[np.maximum(before[1] - 1, 0)] if len(runs) else begin
         good = (at >= 0) & (np.maximum(busy, 0) + np.minimum(into, begin - since) < _WAKE_RUN_NS)
         start[of] = np.where(good, since, begin)
@@ -127,7 +127,7 @@ def _vsync_wakes(waits: Waits, work: pd.DataFrame) -> I64:
 
 
 def _draw_ends(slices: pd.DataFrame, threads: pd.DataFrame, tgid: NDArray[np.int32], frame_id: I64, end: I64) -> I64:
-    """The end of each frame's DrawFrame on RenderThread, matched by the id in its name; doFrame's own end without one."""
+    """The end of each frame's DrawFrame on RenderThread, matched by the id in its name; without one, doFrame's end."""
     render = threads[threads["role"] == RENDER].set_index("tid")["tgid"]
     draws = slices[pick(slices, _DRAW_FRAME) & slices["tid"].isin(render.index).to_numpy()]
     number = _numbers_in(draws["name"])
@@ -152,14 +152,14 @@ def _numbers_in(names: pd.Series) -> I64:
 def measure_frames(
     frames: pd.DataFrame, threads: pd.DataFrame, waits: Waits, inversions: pd.DataFrame, *, joined: bool = True
 ) -> pd.DataFrame:
-    """Judges frames and says what the late ones lost their time to.
+    """Decides which frames are late and what the late ones spent their time on.
 
     Args:
         frames: as the functions above give them.
         threads: frame of THREAD_ROLES.
         waits: what the threads waited for.
         inversions: frame of INVERSIONS.
-        joined: the frames' clock is the trace's; if not, only the overrun is told.
+        joined: whether the frames use the clock of the trace; if not, only their overrun is known.
 
     Returns:
         A frame of FRAMES, by process and start.
@@ -205,7 +205,7 @@ def _thread_of(threads: pd.DataFrame, tgid: int, role: int) -> int:
 
 
 def _waited_for(inversions: pd.DataFrame, threads: pd.DataFrame, tid: int, start: I64, end: I64) -> NDArray[np.object_]:
-    """For each window the holder and operation that the thread waited behind for longest; empty where for none."""
+    """Per window, the holder and operation that the thread waited behind longest; empty if it waited behind none."""
     out = np.full(len(start), "", object)
     own = inversions[inversions["waiter_tid"] == tid].sort_values("start_ns", kind="stable")
     begin, until = own["start_ns"].to_numpy(), own["end_ns"].to_numpy()

@@ -1,4 +1,4 @@
-"""GC cycles, from ART's slices: logcat tells only of slow ones and is never a total."""
+"""Finds GC cycles in ART's slices; logcat reports only slow ones, so it never gives a total."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def measure_gc_cycles(slices: pd.DataFrame, threads: pd.DataFrame, waits: Waits,
         A frame of GC_CYCLES, by start.
     """
     nested = slices[slices["name"].str.endswith(" GC") & (slices["depth"] >= 0)]  # few: the expression is slow
-    kind, names = pd.factorize(nested["name"])  # fewer still, as their names repeat
+    kind, names = pd.factorize(nested["name"])  # once per name, because names repeat
     named = pd.Series(names, dtype="str").str.extract(_CYCLE)
     is_cycle = named[1].notna().to_numpy(dtype=bool)[kind]
     cycles, named = nested[is_cycle], named.iloc[kind[is_cycle]]

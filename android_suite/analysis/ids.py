@@ -1,4 +1,4 @@
-"""Small dense numbers for thread ids and for mm addresses, so that the kernels can index arrays with them."""
+"""Small dense numbers for thread ids and mm addresses, so that compiled loops can index arrays with them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class TidIndex:
 
 
 def count_lockers(index: TidIndex, tidx: I32, mmx: I32, mms: Array) -> pd.DataFrame:
-    """How often each thread has to do with the lock of each mm.
+    """Counts the mmap_lock events of each thread on each mm.
 
     Args:
         index: of the threads.

@@ -1,4 +1,4 @@
-"""Sets of time, as disjoint ascending intervals: cut them, join them, and ask how much of them lies in a window."""
+"""Sets of time as disjoint ascending intervals: their union, intersection, difference and overlap with windows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ I64 = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class TimeSet:
-    """Disjoint, ascending, not empty intervals, start inclusive, end exclusive, in ns."""
+    """Disjoint, ascending, non-empty intervals, start inclusive, end exclusive, in ns."""
 
     start: I64
     end: I64

@@ -1,10 +1,10 @@
 """The decorator of the analysis' compiled loops, and the types they use.
 
-Their input went through the trace readers and TidIndex, so that indexes are in range by construction; the tests run the
-kernels once more with ``NUMBA_BOUNDSCHECK=1``.
+Their input has passed the trace readers and TidIndex, so indexes are in range by construction; the tests run the loops
+once more with ``NUMBA_BOUNDSCHECK=1``.
 
-What changes from event to event and is small (a thread, a slot of a queue) is a record of a structured array: one line
-of the cache, and one argument, where columns are as many as there are fields.
+Small state that changes with each event (of a thread, of a slot in a queue) is a record of a structured array: one
+cache line and one argument, instead of one of each per field.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ compiled = decorate.compiled(error_model="python")
 def frozen(values: Array) -> Array:
     """A contiguous read-only view.
 
-    pandas hands out its columns now read-only, now not; to numba these are two types, and every mixture of them would
-    be compiled anew for seconds. Columns therefore go into the kernels through here, and arrays to be filled do not.
+    Columns from pandas are sometimes read-only and sometimes not. For numba these are two types, and each mixture of
+    them takes seconds to compile. So columns pass through here into a compiled loop; arrays to be filled do not.
     """
     view = np.ascontiguousarray(values).view()
     view.flags.writeable = False

@@ -1,4 +1,4 @@
-"""The frames that missed their deadline by most, for the summary."""
+"""Lists the frames that missed their deadline by most, for the summary."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _thread_of(analysis: Analysis, tgid: int, role: int) -> int:
 
 
 def _wakers(analysis: Analysis, row: dict[Any, Any], tids: dict[str, int], who: Threads) -> tuple[Waker, ...]:
-    """Who ended the sleeps of the frame's threads within it; whose sleep was longest comes first."""
+    """Who ended the sleeps of the frame's threads during the frame; the longest sleep comes first."""
     wakeups = analysis["wakeups"]
     inside = wakeups[(wakeups["end_ns"] >= row["start_ns"]) & (wakeups["end_ns"] <= row["end_ns"])]
     found = []

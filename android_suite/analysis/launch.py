@@ -1,4 +1,4 @@
-"""Launches: what am told, joined to the main thread's slices of the same launch; of a trace alone what its slices tell."""
+"""Measures launches: the answers of `am start -W` joined to the main thread's slices, or slices alone without them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _BINDS, _CREATES = r"bindApplication", r"activityStart|performCreate"
 _BEGINS = rf"{_BINDS}|{_CREATES}|activityResume|performResume"
 _FRAME = r"Choreographer#doFrame(?!-)"
 _REPORTS = r"reportFullyDrawn\(\)"
-_APART_NS = 5_000_000_000  # a step that follows a frame by less belongs to the launch before
-_REPORT_WITHIN_NS = 60_000_000_000  # what an app reports later than that is of no launch
+_APART_NS = 5_000_000_000  # a step that follows a frame by less than this belongs to the launch before
+_REPORT_WITHIN_NS = 60_000_000_000  # an app's report later than this belongs to no launch
 
 # system_server's own slices (ActivityMetricsLogger). Android 10 to 12: "launching: PACKAGE", which lasts from the intent to
-# the first window drawn. Since 13: "launchingActivity#7", and at its end an instant that tells kind and package.
+# the first window drawn. Since 13: "launchingActivity#7", and at its end an instant that has kind and package.
 _LAUNCHING = r"^launching: (?P<package>[\w.]+)$"
 _NUMBERED = r"^launchingActivity#(?P<number>\d+)$"
 _COMPLETED = r"launchingActivity#(?P<number>\d+):completed(?:-(?P<state>[a-z]+))?[^:]*:(?P<package>[\w.]+)"
@@ -39,7 +39,7 @@ def measure_launches(
     inversions: pd.DataFrame,
     gc_cycles: pd.DataFrame,
 ) -> pd.DataFrame:
-    """One row an answer of `am start -W`.
+    """One row per answer of `am start -W`.
 
     Args:
         am_starts: frame of AM_STARTS, in order.
@@ -50,9 +50,9 @@ def measure_launches(
         gc_cycles: frame of GC_CYCLES.
 
     Returns:
-        A frame of LAUNCHES. One that failed has no time, but how long it was waited for; one in another state than asked is
-        kept with the reason in ``discarded``. Where the trace shows another number of launches than am does, they are
-        not joined: start_ns and end_ns are -1.
+        A frame of LAUNCHES. A failed launch has no times, only how long it was waited for. A launch in another state
+        than the requested one is kept, with the reason in ``discarded``. If trace and am differ in the number of
+        launches, they are not joined: start_ns and end_ns are -1.
     """
     if not len(am_starts):
         return make_frame(LAUNCHES)
@@ -84,13 +84,13 @@ def measure_traced_launches(
     inversions: pd.DataFrame,
     gc_cycles: pd.DataFrame,
 ) -> pd.DataFrame:
-    """The launches that a trace shows by its slices alone, for traces without an answer of am.
+    """Finds launches in the slices of a trace that has no answers of am.
 
-    system_server's slices tell a launch from the intent to the first window drawn. Where they were not recorded, the app's own
-    tell it from its first step to the end of its next frame: the time before that is missing, so it is a lower bound.
+    system_server's slices show a launch from the intent to the first window drawn. If they were not recorded, the app's
+    own show it from its first step to the end of its next frame. The time before is missing: it is a lower bound.
 
     Args:
-        trace: whose markers are looked at.
+        trace: the trace, for its markers.
         process: only launches of this app; None: of every app.
         slices: frame of SLICES.
         threads: frame of THREAD_ROLES.
@@ -128,7 +128,7 @@ def measure_traced_launches(
 def _with_causes(
     known: dict[str, Any], windows: pd.DataFrame, waits: Waits, inversions: pd.DataFrame, gc_cycles: pd.DataFrame
 ) -> pd.DataFrame:
-    """LAUNCHES of what is known of each and what its main thread did in its window (tid, start_ns, end_ns; -1 without)."""
+    """LAUNCHES from the known columns and what each main thread did in its window (tid, start_ns, end_ns; -1: none)."""
     count = len(windows)
     tids, start, end = (windows[name].to_numpy(np.int64) for name in ("tid", "start_ns", "end_ns"))
     columns: dict[str, NDArray[np.int64]] = {f"ui_{c}_ns": np.zeros(count, np.int64) for c in SPLIT_CAUSES}
@@ -181,7 +181,7 @@ def _windows(slices: pd.DataFrame, threads: pd.DataFrame) -> pd.DataFrame:
 
 
 def _told_by_system_server(trace: Trace, slices: pd.DataFrame) -> pd.DataFrame:
-    """package, state ('' unknown), start_ns and end_ns of the launches that ActivityMetricsLogger wrote as slices."""
+    """package, state ('' if unknown), start_ns and end_ns of the launches that ActivityMetricsLogger wrote as slices."""
     whole = slices[(slices["cut"] == 0) & pick(slices, r"^launching")]
     name = whole["name"].astype("str")
     old = whole.assign(package=name.str.extract(_LAUNCHING)["package"], state="").dropna(subset="package")

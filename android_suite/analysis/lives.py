@@ -1,8 +1,8 @@
-"""A thread id that the kernel gave out twice is two threads: each gets an id of its own before anything is measured.
+"""Gives each thread its own id where the kernel reused a thread id, before anything is measured.
 
-The last thread of an id keeps it, as what is read when a recording ends (names, processes, maps) tells of that one. The
-one before it is ``MAX_TID + tid``, the one before that ``2 * MAX_TID + tid``; ``tables.events.kernel_tid`` gives the
-kernel's id again.
+The last thread of an id keeps it, because what is read at the end of a recording (names, processes, maps) is about that
+thread. The one before it becomes ``MAX_TID + tid``, the one before that ``2 * MAX_TID + tid``;
+``tables.events.kernel_tid`` gives the kernel's id.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Lives:
     begins: Mapping[int, Array]
 
     def place(self, tid: Array, ts_ns: Array) -> Array:
-        """The ids by time: int32, as ``tid`` where nothing was used again."""
+        """The id of each thread at its time (int32); ``tid`` itself where the kernel did not reuse it."""
         out = tid.astype(np.int32, copy=True)
         for one, begins in self.begins.items():
             rows = np.flatnonzero(tid == one)
@@ -54,14 +54,14 @@ class _Lives:
 
 
 def split_lives(trace: Trace) -> tuple[Trace, list[int]]:
-    """Tells the threads of one id apart in every table.
+    """Gives threads that shared an id separate ids in every table.
 
-    A new thread is told from its making (fork, newtask, wakeup_new), from a run after the last switch of a dead one, and
-    from a change of the process that the trace names. ``exec`` by another thread than the main one, which takes that
-    one's id over, is no new thread: the process is the same.
+    A new thread shows by its creation (fork, newtask, wakeup_new), by a run after the last switch of a dead thread, or
+    by a change of the process that the trace names. A thread that calls ``exec`` takes over the id of the main thread;
+    that is no new thread, because the process is the same.
 
     Returns:
-        The trace, and the ids that were used again (kernel's ids, ascending).
+        The trace, and the reused ids (the kernel's, ascending).
     """
     begins = _find_begins(trace)
     if not begins:
@@ -96,7 +96,7 @@ def _find_begins(trace: Trace) -> dict[int, Array]:
         own = runs[tid]
         begins: list[int] = []
         for ts in made_at.get(tid, _NONE).tolist():
-            # fork, newtask and wakeup_new tell of one making: between two of them the thread did not run.
+            # fork, newtask and wakeup_new may report one creation: the thread does not run between them.
             if np.searchsorted(own, ts) > np.searchsorted(own, begins[-1] if begins else _NEVER):
                 begins.append(ts)
         if not begins and tid in died:
@@ -111,7 +111,7 @@ def _find_begins(trace: Trace) -> dict[int, Array]:
 
 
 def _switched_in(trace: Trace, tid: int, ts_ns: int) -> int:
-    """When the thread that ran at that time got its CPU (ns); that time where the trace does not tell."""
+    """When the thread that ran at that time got its CPU (ns); that time if the trace does not show it."""
     switch = trace["sched_switch"]
     begun = switch.loc[(switch["next_tid"].to_numpy() == tid) & (switch["ts_ns"].to_numpy() <= ts_ns), "ts_ns"]
     left = switch.loc[(switch["prev_tid"].to_numpy() == tid) & (switch["ts_ns"].to_numpy() < ts_ns), "ts_ns"]
@@ -119,7 +119,7 @@ def _switched_in(trace: Trace, tid: int, ts_ns: int) -> int:
 
 
 def _made(trace: Trace) -> pd.DataFrame:
-    """When threads were made (tid, ts_ns; ascending by time); those of one making may be several."""
+    """When threads were created (tid, ts_ns; ascending by time); one creation may give several rows."""
     task, wake = trace["task"], trace["sched_wake"]
     task = task[task["kind"].isin((_FORK, _NEWTASK))]
     wake = wake[wake["kind"].to_numpy() == _WAKEUP_NEW]
@@ -129,7 +129,7 @@ def _made(trace: Trace) -> pd.DataFrame:
 
 
 def _rise_again(trace: Trace) -> dict[int, Array]:
-    """When threads died (ns, by tid) that ran again as others do, as far as no exec explains it."""
+    """When threads died whose id ran again later (ns, by tid), unless an exec explains it."""
     switch = trace["sched_switch"]
     state = switch["prev_state"].to_numpy()
     dead = switch.loc[np.isin(state, _DEAD), ["prev_tid", "ts_ns"]]
@@ -171,7 +171,7 @@ def _runs(trace: Trace, wanted: Array) -> dict[int, Array]:
 
 
 def _place_markers(marker: pd.DataFrame, lives: _Lives) -> pd.DataFrame:
-    """Markers name their process by its id, too."""
+    """Replaces the process ids that markers have in their text."""
     if not len(marker):
         return marker
     named = pd.to_numeric(marker["text"].str.extract(_MARKED, expand=False)).fillna(-1).to_numpy().astype(np.int64)
@@ -180,7 +180,7 @@ def _place_markers(marker: pd.DataFrame, lives: _Lives) -> pd.DataFrame:
     if not len(rows):
         return marker
     text = marker["text"].astype("object").to_numpy(copy=True)
-    for row in rows.tolist():  # of one process that ended
+    for row in rows.tolist():  # only those of processes that ended
         head, _, rest = text[row].split("|", 2)
         text[row] = f"{head}|{placed[row]}|{rest}"
     return marker.assign(text=pd.Series(text, index=marker.index, dtype="str"))
@@ -188,7 +188,7 @@ def _place_markers(marker: pd.DataFrame, lives: _Lives) -> pd.DataFrame:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What TASK tells of one thread."""
+    """What TASK says about one thread."""
 
     tgid: int = -1  # by newtask
     comm: str = ""  # the last one
@@ -196,12 +196,12 @@ class _Told:
 
 
 def _threads(trace: Trace, task: pd.DataFrame, lives: _Lives) -> pd.DataFrame:
-    """The THREADS table with a row for each thread that ended, and every process by the id that it had then.
+    """The THREADS table with a row for each thread that ended, and every process under the id it had then.
 
     Args:
         trace: as it was read.
-        task: its TASK table with the threads told apart.
-        lives: of the ids that were used again.
+        task: its TASK table with separate ids.
+        lives: of the reused ids.
     """
     known = trace["threads"].drop_duplicates("tid")
     again = known["tid"].isin(list(lives.begins))
@@ -227,12 +227,12 @@ def _threads(trace: Trace, task: pd.DataFrame, lives: _Lives) -> pd.DataFrame:
             (
                 tid,
                 last.tgid if last.tgid >= 0 else group,
-                # Of one that never ran, the name that is known is of the one before.
+                # If the last thread never ran, the known name is that of the thread before it.
                 comm if ran else last.comm or comm,
                 process if last.tgid in (-1, group) else "",
             )
         )
-        # What the trace says of the id, and newtask says otherwise of the last, is of the one before.
+        # If newtask gives the last thread another process than the trace does, the trace means the one before it.
         before = group if 0 <= last.tgid != group and len(begins) == 1 else -1
         edges = [_NEVER, *begins.tolist()]
         for k in range(len(begins)):
@@ -264,7 +264,7 @@ def _read_tasks(task: pd.DataFrame, lives: _Lives, groups: Mapping[int, int]) ->
 
 
 def _before_move(moves: pd.DataFrame, tid: int, start: int, end: int, *, alone: bool) -> tuple[int, str] | None:
-    """Process and name before a change, of the thread of that id that lived from start to end (ns)."""
+    """Process and name before a change, of the thread with that id that lived from start to end (ns)."""
     moves = moves[moves["tid"] == tid]
     # The change shows at the first event under the new process, so at the end or soon after it.
     inside = moves if alone else moves[(moves["ts_ns"] > start) & (moves["ts_ns"] >= end)]
@@ -272,14 +272,14 @@ def _before_move(moves: pd.DataFrame, tid: int, start: int, end: int, *, alone: 
 
 
 class _Names:
-    """What sched_switch called each thread, decoded when it is first asked for."""
+    """The names that sched_switch gives threads, decoded on first use."""
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
         self._said: pd.DataFrame | None = None
 
     def of(self, tid: int, start: int, end: int) -> str:
-        """The last name of the thread of that id from start (ns) to before end; empty where nothing tells it."""
+        """The last name of the thread with that id from start (inclusive) to end (ns); empty if there is none."""
         if self._said is None:
             self._said = _decode_names(self._trace)
         said = self._said

@@ -1,4 +1,4 @@
-"""Where the trace is blind: gaps of lost events, as sorted disjoint windows, for one CPU and for any."""
+"""Where the trace is blind: gaps of lost events as sorted disjoint windows, per CPU and for all CPUs together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Madvise calls: which took the VMA's own lock, which fell back to mmap_lock, and why."""
+"""Classifies madvise calls: which took the VMA's own lock, which fell back to mmap_lock, and why."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from android_suite.tables.derived import EXACT, MADVISE, PATHS, REASONS, UNKNOWN
 from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace
 
-# What only ever locks the caller's own address space; madvise itself does, too, but is not asked about itself.
+# Calls that only ever lock the caller's own address space. madvise does too, but cannot prove anything about itself.
 _OWN_MM_CALLS = tuple(events.SYSCALLS.index(n) for n in ("mmap", "munmap", "mprotect", "mremap", "brk"))
 _MADVISE, _PROCESS_MADVISE = (events.SYSCALLS.index(n) for n in ("madvise", "process_madvise"))
 _PER_VMA, _MMAP_LOCK, _PATH_UNKNOWN = (PATHS.index(n) for n in ("per_vma", "mmap_lock", "unknown"))
@@ -23,10 +23,10 @@ _EINVAL = -22
 _TAKES_NO_LOCK = (100, 101)  # HWPOISON, SOFT_OFFLINE
 
 # Advices that some kernels do under the VMA lock: the first two in every kernel with the patch, the others only in
-# later ones, which is looked up in the trace. Every other advice needs mmap_lock (mm/madvise.c, get_lock_mode).
+# later kernels, which the trace shows. Every other advice needs mmap_lock (mm/madvise.c, get_lock_mode).
 _ALWAYS = (4, 24)
 _LATER = (8, 102, 103)
-# Without map snapshots no single call is known to be an easy one. So many calls that all fell back are not all special.
+# Without map snapshots any single call may be a special case; this many calls that all fell back are not.
 _ENOUGH = 100
 
 
@@ -36,10 +36,10 @@ def measure_madvise(
     """Classifies every madvise and process_madvise call.
 
     Args:
-        trace: tells whether mmap_lock events were recorded at all.
+        trace: shows whether mmap_lock events were recorded at all.
         locks: calls with the first lock taken inside; holds, for writers that were in the way.
         threads: frame of THREAD_ROLES.
-        maps: map snapshots by tgid, see analysis.map_snapshots; they give the reasons that a trace alone can not.
+        maps: map snapshots by tgid, see analysis.map_snapshots; they give reasons that a trace alone cannot.
 
     Returns:
         A frame of MADVISE, in order of the calls.
@@ -110,15 +110,15 @@ def _is_own_mm(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Whether each mm is that of the thread's process, and whether that is known.
 
-    Calls like mmap and munmap (``local``) only ever lock the caller's own, so they tell. For a process that made none it is
-    the mm that it locks most, or one that is mostly locked by it: a guess, since process_madvise and /proc lock those of
-    others, and only among the mms that no other process has shown to be its own.
+    Calls such as mmap and munmap (``local``) only ever lock the caller's own mm, so they prove it. For a process that
+    made none it is a guess, because process_madvise and /proc lock the mms of others: the mm that it locks most, or one
+    that it locks more than others do, among the mms that no other process has proved to be its own.
     """
     tgid = threads.set_index("tid")["tgid"]
 
     def process_of(thread: NDArray[np.int32]) -> NDArray[np.int64]:
         found = tgid.reindex(thread, fill_value=-1).to_numpy().astype(np.int64)
-        return np.where(found >= 0, found, -1 - thread.astype(np.int64))  # a thread of no known process is its own
+        return np.where(found >= 0, found, -1 - thread.astype(np.int64))  # a thread of unknown process is its own
 
     told = pd.DataFrame({"process": process_of(local["tid"].to_numpy()), "mm": local["lock_mm"].to_numpy()})
     counts = lockers.assign(process=process_of(lockers["tid"].to_numpy()))
@@ -169,7 +169,7 @@ def _reasons(
             of = (advice == one) & fell
             never = not (capable & (advice == one)).any() and ((of & clean).any() or int(of.sum()) >= _ENOUGH)
             needs_mmap_lock |= of & never
-    # Whether a call for another process fell back for that is a guess where whose mm it locked is one.
+    # Where the owner of the locked mm is a guess, so is whether the call was for another process: unknown.
     names = ("unknown", "remote", "unpatched", "advice", "spans_vmas", "userfaultfd", "vma_lock_busy")
     tests = [
         guessed,

@@ -1,4 +1,4 @@
-"""What a map snapshot of a process says of a range: one VMA, several, or armed with userfaultfd."""
+"""Looks up address ranges in map snapshots of a process: in one VMA, over several, or armed with userfaultfd."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UFFD_FLAGS = r"\b(?:um|uw|ui)\b"  # smaps VmFlags: missing, write-protect, mino
 def judge_ranges(
     snapshots: Sequence[pd.DataFrame], address: NDArray[np.uint64], length: NDArray[np.int64]
 ) -> NDArray[np.int8]:
-    """Judges ranges by snapshots of the same process, taken at any times.
+    """Looks up ranges in snapshots of the same process, taken at any times.
 
     Args:
         snapshots: frames with columns start, end (addresses, ascending, end exclusive) and vm_flags (as in smaps; may

@@ -1,4 +1,4 @@
-"""The metrics of one analysis: the numbers that two kernels are compared by."""
+"""Computes the metrics of one analysis: the numbers by which kernels are compared."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from android_suite.model.launch import FAILED, STATES
 from android_suite.model.metrics import find_metric
 from android_suite.tables.derived import EXACT, LOWER_BOUND, PATHS, QUALITIES, ROLES, UNKNOWN, VMA_LOCK
 
-_NO_FRAMES = "no source of frames: record framestats, SurfaceFlinger's FrameTimeline, or the app's markers (atrace category view)"
+_NO_FRAMES = "frames were not recorded; record framestats, FrameTimeline or the app's markers (atrace category view)"
 _OVERRAN = ("gfxinfo's ring of frames overran between two polls",)
 _NO_CALLS = "system calls were not recorded; enable events/raw_syscalls, or syscalls:sys_enter_madvise and its exit"
 
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """A metric's value (None: unknown), why it may be more, and why it is not known at all."""
+    """A metric's value (None: unknown), why it may be larger, and why it is unknown."""
 
     name: str
     value: float | int | None
@@ -43,7 +43,7 @@ class _Value:
 
 
 def list_metrics(analysis: Analysis) -> list[MetricValue]:
-    """Every metric that the analysis can speak of; one that is not exact says why."""
+    """Every metric that applies to the analysis; one that is not exact has the reason."""
     found = [*_locks(analysis), *_inversions(analysis), *_frames(analysis), *_gc(analysis), *_launches(analysis)]
     rows = []
     for each in found:
@@ -83,7 +83,7 @@ def _mmap_lock(analysis: Analysis) -> Iterator[_Value]:
         why = (doubt_waits(analysis, role), missing)
         yield _Value(f"mmapLockWaitMs_{role}", None if missing else float(length.sum()), *why)
         if role == "ui":
-            # The rest of it is the scheduler's, or the thread's own: no holder was in front.
+            # In the rest of a wait no holder was in front: it is due to the scheduler or the thread itself.
             yield _Value("mmapLockBehindMs_ui", None if missing else int(own["behind_ns"].sum()) / 1e6, *why)
             yield _Value("mmapLockWaitMaxMs_ui", None if missing else float(length.max(initial=0.0)), *why)
 
@@ -103,7 +103,7 @@ def _inversions(analysis: Analysis) -> Iterator[_Value]:
         "invertedCount": len(table[["lock", "wait"]].drop_duplicates()),
         "invertedLongestMs": int(length.max(initial=0)) / 1e6,
         "invertedMs_gcMadvise": int(length[by_madvise.to_numpy(dtype=bool)].sum()) / 1e6,
-        # A wait for mmap_lock may go on behind a sleep of its holder that is not understood, so both need both to be seen.
+        # A wait for mmap_lock may be due to its holder's wait for a VMA, so each lock's value needs both locks' events.
         "invertedMs_mmapLock": int(length[~on_vma].sum()) / 1e6,
     }
     for name, value in values.items():
@@ -113,7 +113,7 @@ def _inversions(analysis: Analysis) -> Iterator[_Value]:
 
 
 def frames_of_app(analysis: Analysis) -> pd.DataFrame:
-    """The frames of the app that was asked for; all where none was, or where there is no trace to tell them apart."""
+    """The frames of the requested app; all if none was requested, or without a trace to tell apps apart."""
     table, threads = analysis["frames"], analysis["thread_roles"]
     if not analysis.process or not len(threads):
         return table
@@ -121,14 +121,14 @@ def frames_of_app(analysis: Analysis) -> pd.DataFrame:
 
 
 def sees_frames(analysis: Analysis) -> bool:
-    """Whether frames could be told: from a source of its own, or from the app's markers."""
+    """Whether frames could have been found, from their own source or from the app's markers."""
     if len(frames_of_app(analysis)) or ("frames" in analysis.recorded and not len(analysis["frames"])):
         return True
     return bool(analysis["slices"]["tid"].isin(app_tids(analysis)).any())
 
 
 def _gaps_of_app(analysis: Analysis) -> pd.DataFrame:
-    """Where hwui's ring of frames overran between two polls for the app that was asked for."""
+    """Where hwui's ring of frames overran between two polls, for the requested app."""
     gaps, threads = analysis["frame_gaps"], analysis["thread_roles"]
     if not analysis.process or not len(threads):
         return gaps
@@ -136,9 +136,9 @@ def _gaps_of_app(analysis: Analysis) -> pd.DataFrame:
 
 
 def least_overrun(frames: pd.DataFrame, percentile: float, hidden: int = 0) -> float | None:
-    """A percentile of the overrun in ms; frames that cannot be judged, and ``hidden`` more, stand below all others.
+    """A percentile of the overrun in ms; frames that cannot be judged, and ``hidden`` more, rank below all others.
 
-    None where the percentile is one of those.
+    None if the percentile falls on one of those.
     """
     known = frames.loc[frames["quality"] != UNKNOWN, "overrun_ns"].to_numpy() / 1e6
     below = len(frames) - len(known) + hidden
@@ -147,7 +147,7 @@ def least_overrun(frames: pd.DataFrame, percentile: float, hidden: int = 0) -> f
 
 
 def most_hidden(analysis: Analysis, frames: pd.DataFrame) -> int:
-    """How many frames fit into the gaps at the most, each as soon after the one before as any that was seen."""
+    """The most frames that fit into the gaps, at the shortest distance between frames that was seen."""
     gaps = _gaps_of_app(analysis)
     vsync = frames.sort_values(["tgid", "expected_start_ns"], kind="stable")
     apart = vsync.groupby("tgid")["expected_start_ns"].diff()
@@ -159,8 +159,8 @@ def _frames(analysis: Analysis) -> Iterator[_Value]:
     table = frames_of_app(analysis)
     known = table[table["quality"] != UNKNOWN]
     judged = len(known)
-    # Gaps of the trace hide frames that are seen by their slices, and none that SurfaceFlinger or hwui counted; hwui's ring
-    # has gaps of its own.
+    # Gaps of the trace hide only frames known from slices, not those that SurfaceFlinger or hwui counted; hwui's ring has
+    # gaps of its own.
     sliced = bool((table["source"] == "choreographer").any() or not len(table))
     hidden = (doubt_blind(analysis) if sliced else ()) + _OVERRAN * bool(len(_gaps_of_app(analysis)))
     inexact = (SLICED,) * bool((table["quality"] == LOWER_BOUND).any())
@@ -192,7 +192,7 @@ def _gc(analysis: Analysis) -> Iterator[_Value]:
     cut = ("a collection is cut by the edge of the trace",) if len(whole) < len(cycles) else ()
     edge = doubt_blind(analysis) + cut
     length = (whole["end_ns"] - whole["start_ns"]).to_numpy() / 1e6
-    # A collection is seen by its slice: where the app's markers were not recorded, none is not the same as no collection.
+    # Collections are known from their slices: if the app's markers were not recorded, their number is unknown, not zero.
     unseen = say_absent(analysis) or (() if len(analysis["slices"]) else (NO_MARKERS,))
     none = unseen or ("no complete garbage collection was recorded",)
     yield _Value("gcCount", None if unseen else len(cycles), edge, unseen)
@@ -213,7 +213,7 @@ def _gc(analysis: Analysis) -> Iterator[_Value]:
 
 
 def _no_madvise(analysis: Analysis, calls: int) -> Reasons:
-    """Why there is no share of paths."""
+    """Why the shares of the paths are unknown."""
     if calls:
         return say_missing(analysis, "mmap_lock") or ("the path of HeapTaskDaemon's madvise calls is not known",)
     if "syscall" not in analysis.recorded:
@@ -235,16 +235,17 @@ def _launches(analysis: Analysis) -> Iterator[_Value]:
             late = table.loc[failed & (table["asked"] == state), "limit_ms"]
             if len(whole) or len(late):
                 value, bounded = _censored_median(whole[column], late)
-                doubts = ("half of the launches or more failed: they took longer than they were given",) * bounded
+                doubts = ("half of the launches or more failed, so their times are only known to be longer",) * bounded
                 if whole["quality"].any():
                     doubts += ("the start or the end of a launch is not known exactly",)
                 yield _Value(f"{name}_{state}", value, doubts, (f"no {state} launch reported it",))
 
 
 def _censored_median(times: pd.Series, longer_than: pd.Series) -> tuple[float | None, bool]:
-    """The median, and whether it is only a lower bound; of failed launches only the limit is known.
+    """The median, and whether it is only a lower bound.
 
-    They stand above every other launch. Where the middle is one of them, what is known is a lower bound.
+    Failed launches, of which only the limit is known, rank above all others. If the median falls on one of them, it is
+    a lower bound.
     """
     known = np.sort(times.dropna().to_numpy())
     late = np.sort(longer_than.fillna(0.0).to_numpy())

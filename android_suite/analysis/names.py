@@ -1,4 +1,4 @@
-"""Threads as a summary names them."""
+"""Names threads for the summary."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from android_suite.tables.events import kernel_tid
 
 
 class Who(TypedDict):
-    """The fields of a ``ThreadSummary``, which the row of a thread has, too."""
+    """The fields of a ``ThreadSummary``, which rows about a thread also have."""
 
     process: str | None
     role: str
@@ -24,7 +24,7 @@ class Who(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """Who is who in one analysis."""
+    """The threads of one analysis by id."""
 
     known: Mapping[int, Who]
 
@@ -41,7 +41,7 @@ class Threads:
         )
 
     def describe(self, tid: int) -> Who:
-        """The thread of that id; by its id alone where nothing is known of it."""
+        """The thread with that id; named by its id if nothing else is known."""
         if tid == 0:
             return {"process": None, "role": "other", "thread": "swapper", "tid": 0}
         shown = kernel_tid(tid)
@@ -49,7 +49,7 @@ class Threads:
 
 
 def of_process(analysis: Analysis, frame: pd.DataFrame, tid: str = "tid") -> pd.DataFrame:
-    """The rows whose thread belongs to the app that was asked for; all where none was."""
+    """The rows whose thread belongs to the requested app; all if none was requested."""
     if analysis.process is None:
         return frame
     threads = analysis["thread_roles"]

@@ -1,4 +1,4 @@
-"""What a thread was doing when it took a lock: the system call it was in, or a page fault."""
+"""Names what a thread was doing when it took a lock: the system call it was in, or a page fault."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ ADVICE_NAMES = {
     24: "MADV_DONTNEED_LOCKED", 25: "MADV_COLLAPSE", 100: "MADV_HWPOISON", 101: "MADV_SOFT_OFFLINE",
     102: "MADV_GUARD_INSTALL", 103: "MADV_GUARD_REMOVE",
 }  # fmt: skip
-UNTRACED = "untraced"  # outside every call that the trace recorded, and it did not record them all
+UNTRACED = "untraced"  # outside every recorded call, in a trace without all calls
 FAULT = "fault"
-KERNEL = "kernel"  # a kernel thread on its own account, as khugepaged: it makes no calls and takes no faults
+KERNEL = "kernel"  # a kernel thread such as khugepaged, which makes no calls and takes no faults
 
-# Calls that recorders pick one by one; a number of any other tells that all calls were recorded.
+# Calls that recorders enable one by one; any other call shows that all calls were recorded.
 _RECORDED_ALONE = [
     events.SYSCALLS.index(name)
     for name in (
@@ -53,7 +53,7 @@ def name_operations(
     """Names what took each lock.
 
     Args:
-        trace: its page_fault events and whether it records every call decide what stands outside all calls.
+        trace: its page_fault events, and whether it has every call, decide the name of a lock taken outside calls.
         calls: frame of SYSCALL_CALLS.
         call_rows: row of ``calls`` each lock was taken in; -1 none, CALL_UNKNOWN not known.
         tids: the threads.
@@ -83,11 +83,11 @@ def name_operations(
 
 
 def _name_calls(calls: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.object_]:
-    """Names of calls; there are few different ones."""
+    """Names of calls; each of the few different ones is made once."""
     if not len(rows):
         return np.empty(0, np.object_)
     call, number = calls["call"].to_numpy()[rows].astype(np.int64), calls["nr"].to_numpy()[rows].astype(np.int64)
-    # process_madvise(pidfd, vec, vlen, advice, flags) has it one further than madvise(addr, len, advice).
+    # process_madvise(pidfd, vec, vlen, advice, flags) has the advice one place after madvise(addr, len, advice).
     advice = np.where(call == _MADVISE, calls["arg2"].to_numpy()[rows], calls["arg3"].to_numpy()[rows]).astype(np.int64)
     advised = np.isin(call, (_MADVISE, _PROCESS_MADVISE)) & (calls["start_seq"].to_numpy()[rows] >= 0)
     detail = np.where(advised, advice, np.where(call == 0, number, 0))
@@ -100,9 +100,9 @@ def _name_calls(calls: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.obje
 
 
 def _begun_before(calls: pd.DataFrame) -> Callable[[int, int], int]:
-    """Row of the call that a thread was in since before the trace, at a given seq; CALL_UNKNOWN where none shows.
+    """Finds the row of a call that began before the trace and that a thread is in at a seq; CALL_UNKNOWN without one.
 
-    Its exit is the first that is seen of the thread's calls, so whatever came before it lies inside.
+    The exit of that call is the first event of the thread's calls, so everything before it lies inside.
     """
     own = calls[calls["start_seq"] < 0]
     first: dict[int, tuple[int, int]] = {}
@@ -117,9 +117,9 @@ def _begun_before(calls: pd.DataFrame) -> Callable[[int, int], int]:
 
 
 def _faulting(trace: Trace, calls: pd.DataFrame, tids: NDArray[np.int32], seqs: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether the last thing the thread did before, of all the trace shows, was a page fault.
+    """Whether the last that the trace shows of each thread before its seq was a page fault.
 
-    Most faults take the VMA's own lock and leave nothing but their event, so a call since then has ended them.
+    Most faults take the VMA's own lock and leave no event of their end, so a later call shows that they ended.
     """
     faults = trace["page_fault"]
     if not len(faults):

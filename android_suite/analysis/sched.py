@@ -69,7 +69,7 @@ def measure_thread_states(
 def _scan(
     switches: pd.DataFrame, wakes: pd.DataFrame, pi: pd.DataFrame, index: TidIndex, end_ns: int, *, seen: bool
 ) -> tuple[I64, sched_scan.Columns]:
-    """Runs the kernels: where the rows of each thread start, and the rows; what they read is let go with the return."""
+    """Runs the compiled loops; returns where the rows of each thread start, and the rows. Frees the input on return."""
     sw = sched_scan.Switches(
         _array(switches["seq"]), _array(switches["ts_ns"]), _array(switches["cpu"]), index.number(_array(switches["prev_tid"])),
         _array(switches["prev_prio"]), _array(switches["prev_state"]), index.number(_array(switches["next_tid"])),
@@ -100,8 +100,8 @@ def _scan(
 def _clip(parts: list[Array], seen: I64, losses: Losses) -> list[Array]:
     """Ends each row where the trace turns blind for it.
 
-    Who runs on a CPU is known as long as that CPU loses nothing; that a thread does not run, only while none does.
-    A boost may come from any CPU, so the priority of a thread that runs on is unknown after a gap elsewhere.
+    Which thread runs on a CPU is known while that CPU loses no events; that a thread does not run, only while no CPU
+    does. A boost may come from any CPU, so the priority of a thread that runs on is unknown after a gap elsewhere.
     """
     tidx, start, end, state, pre, cpu, prio = parts
     until = np.array(end)
@@ -156,7 +156,7 @@ def states_in(timeline: Timeline, tids: I32, start_ns: I64, end_ns: I64) -> I64:
         end_ns: end of each interval.
 
     Returns:
-        int64 nanoseconds of shape (intervals, 6), columns as STATES; what is missing to the length is unknown.
+        int64 nanoseconds of shape (intervals, 6), columns as STATES; the rest of an interval is unknown.
     """
     out = np.zeros((len(tids), 6), np.int64)
     tidx = timeline.index.number(tids)

@@ -1,7 +1,7 @@
-"""The kernels of analysis.sched: one pass over switches, wake-ups and boosts, in the order of the merged trace.
+"""The compiled loops of analysis.sched: one pass over switches, wake-ups and boosts, in the order of the merged trace.
 
-What a thread does and the rows written for it are records, not columns: one line of cache each, where columns would
-touch as many as there are fields, for each of the threads that take turns. The rows become columns at the end.
+The state of a thread and the rows written for it are records, not columns. Threads take turns, and for each an event
+touches one cache line instead of one per field. The rows become columns at the end.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from android_suite.tables.derived import DEAD, RUNNABLE, RUNNING
 _UNSEEN = -1
 _RUNNING, _RUNNABLE, _DEAD = RUNNING, RUNNABLE, DEAD  # of this module, so that the cached code is made anew with them
 
-# What is known of a thread at this moment; ``seen``: when its state was last told, ``since`` also when its priority was.
+# What is known of a thread now. ``seen``: when its state last showed; ``since``: when its state or priority did.
 _NOW = np.dtype(
     [("since", np.int64), ("seen", np.int64), ("cpu", np.int32), ("prio", np.int32), ("state", np.int8),
      ("preempted", np.bool_)], align=True,

@@ -1,4 +1,4 @@
-"""The scheduler's page: run time and delays by thread, uninterruptible sleep by thread and caller."""
+"""Summarizes scheduling: run time and delays by thread, uninterruptible sleep by thread and caller."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST = 50
 
 
 def summarize_scheduling(analysis: Analysis) -> SchedulingSummary:
-    """The threads of the app (of all processes where none was asked for) with the longest delays, and their sleeps."""
+    """The threads of the app (of all processes if none was requested) with the longest delays, and their sleeps."""
     missing = say_missing(analysis, "sched")
     if missing:
         return SchedulingSummary(reason=". ".join(missing))

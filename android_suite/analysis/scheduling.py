@@ -1,4 +1,4 @@
-"""What the scheduler did with each thread: run time, delays between ready and running, uninterruptible sleep by caller."""
+"""Measures scheduling by thread: run time, delays between ready and running, uninterruptible sleep by caller."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from android_suite.tables.derived import DISK, RUNNABLE, RUNNING, SCHEDULING, SL
 from android_suite.tables.schema import make_frame
 
 _RUNNING, _RUNNABLE = RUNNING, RUNNABLE  # of this module, so that the cached code is made anew with them
-_TOLD_WITHIN_NS = 1_000_000  # the reason of a sleep is told beside the waking that ends it
+_TOLD_WITHIN_NS = 1_000_000  # the reason of a sleep is recorded beside the wake-up that ends it
 _DELAYS = ("delays", "delay_ns", "delay_max_ns", "preempted_ns")
 
 
 def measure_scheduling(timeline: Timeline) -> pd.DataFrame:
-    """Sums over the whole trace, one row a thread: a frame of SCHEDULING, ascending by thread."""
+    """Sums over the whole trace, one row per thread: a frame of SCHEDULING, ascending by thread."""
     count = len(timeline.index)
     states = np.zeros((count, 6), np.int64)
     delays = np.zeros((count, len(_DELAYS)), np.int64)
@@ -52,7 +52,7 @@ def _add_up(starts: I64, begin: I64, end: I64, state: I8, preempted: Bools, stat
 
 
 def measure_uninterruptible_sleeps(sleeps: Sleeps, reasons: pd.DataFrame) -> pd.DataFrame:
-    """Every sleep in state D with its caller, where sched_blocked_reason told it.
+    """Every sleep in state D, with its caller where sched_blocked_reason names it.
 
     Args:
         sleeps: as measure_sleeps gives them.

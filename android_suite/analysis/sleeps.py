@@ -1,4 +1,4 @@
-"""Uninterruptible sleeps: from the switch-out to the waking, who woke the thread, and how long it then stayed runnable."""
+"""Finds uninterruptible sleeps, from switch-out to wake-up: who woke the thread, and how long it then was runnable."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _DISK, _RUNNABLE = DISK, RUNNABLE  # of this module, so that the cached code is 
 
 @dataclass(frozen=True, slots=True)
 class Sleeps:
-    """One entry a sleep in state D, by thread and time.
+    """One entry per sleep in state D, by thread and time.
 
     Attributes:
         tid: thread.
         start_ns: switch-out.
-        end_ns: waking, but not before ``start_ns``; the end of what is known of it where no waking was seen.
-        runnable_ns: from the waking to the CPU.
-        waker: thread that woke it (0: from an interrupt of an idle CPU); -1 where no waking was seen.
+        end_ns: wake-up, but not before ``start_ns``; if no wake-up was seen, the end of what is known of the sleep.
+        runnable_ns: from the wake-up to the CPU.
+        waker: thread that woke it (0: from an interrupt of an idle CPU); -1 if no wake-up was seen.
         wake_seq: seq of the wake-up; -1 as above.
     """
 
@@ -69,9 +69,8 @@ def measure_sleeps(timeline: Timeline, wakes: pd.DataFrame) -> Sleeps:
 def _wake_before_sleep(sleeps: Sleeps, timeline: Timeline, begins: I64, wakes: pd.DataFrame) -> None:
     """Fills in the wakers of sleeps that were over before they began.
 
-    On another CPU the waking may come between the thread's decision to sleep and its switch-out; it then leaves the CPU
-    in state D and is ready to run at once. Such a sleep is followed by no waking, and the last one before it came while
-    the thread ran.
+    Another CPU may wake the thread between its decision to sleep and its switch-out; it then leaves the CPU in state D
+    and is ready to run at once. No wake-up follows such a sleep, and the last one before it came while the thread ran.
     """
     last, before = np.minimum(begins + 1, len(timeline.tid) - 1), np.maximum(begins - 1, 0)
     ran, runs = (timeline.state[row] == RUNNING for row in (before, last))
@@ -117,9 +116,9 @@ def _join(tid: I32, start: I64, end: I64, state: I8, rows: I64) -> tuple[I64, I6
 def last_sleep(
     timeline: Timeline, tids: NDArray[np.int32], when: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The uninterruptible sleep each thread was in at that time or had just left: start and end, -1 where none is known.
+    """The uninterruptible sleep each thread was in at that time or had just left: start and end, -1 if none is known.
 
-    The reason of a sleep is told when it ends, a moment after or before the wake-up that ends it.
+    The reason of a sleep is recorded when it ends, a moment after or before the wake-up that ends it.
     """
     start, end = np.full(len(tids), -1, np.int64), np.full(len(tids), -1, np.int64)
     for tid in np.unique(tids):

@@ -1,4 +1,4 @@
-"""Markers of trace_marker to slices and counters: B/E per thread, S/F per process and cookie, C."""
+"""Turns the text of trace_marker into slices and counters: B/E per thread, S/F per process and cookie, C."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ def _match(
 
 
 def measure_slices(trace: Trace, losses: Losses) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Makes slices and counters of the markers.
+    """Makes slices and counters from the markers.
 
     An end without a begin, which every trace has at its start, says nothing and is left out. A begin without an end is
-    cut at the trace's end, or where events were lost next.
+    cut at the trace's end, or at the next loss of events.
 
     Returns:
         Frames of SLICES (by start) and COUNTERS.
@@ -74,8 +74,8 @@ def measure_slices(trace: Trace, losses: Losses) -> tuple[pd.DataFrame, pd.DataF
 
 
 def _split(marker: pd.DataFrame) -> pd.DataFrame:
-    """The parts of each marker's text: kind (index into _KINDS, -1 for what is none), tgid (-1 not said) and the rest."""
-    # Arrow's regular expressions are ten times as fast as a Python call a row; and every other marker is the same E.
+    """The parts of each marker's text: kind (index into _KINDS, -1 if it is none), tgid (-1 if absent) and the rest."""
+    # Arrow's regular expressions are ten times as fast as a Python call per row; and every other marker is the same E.
     of, texts = pd.factorize(marker["text"])
     parts = compute.extract_regex(pa.array(texts, pa.large_string()), _MARKER)
     kind, tgid, rest = (compute.fill_null(compute.struct_field(parts, name), "") for name in ("kind", "tgid", "rest"))
@@ -117,7 +117,7 @@ def _nested(base: pd.DataFrame, losses: Losses, end_ns: int) -> pd.DataFrame:
 
 def _asynchronous(base: pd.DataFrame, end_ns: int) -> pd.DataFrame:
     rows = base[base["kind"].isin((_START, _FINISH))].sort_values(["tgid", "rest"], kind="stable")
-    # A begin while the same name and cookie is open is of the slice that runs already.
+    # A begin while the same name and cookie is open belongs to the open slice.
     after = (rows["tgid"].shift() == rows["tgid"]) & (rows["rest"].shift() == rows["rest"])
     rows = rows[~(after & (rows["kind"].shift() == _START) & (rows["kind"] == _START))]
     follows = (rows["tgid"].shift(-1) == rows["tgid"]) & (rows["rest"].shift(-1) == rows["rest"])

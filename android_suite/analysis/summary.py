@@ -1,4 +1,4 @@
-"""The tables of an analysis to its summary, the ``android-suite/analysis`` object. Counts are Python's integers."""
+"""Summarizes the tables of an analysis as an ``android-suite/analysis`` object. Counts are Python integers."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ from android_suite.tables.derived import (
 
 _MOST_CHAINS = 50
 _MOST_PAIRS = 100
-_DRAWN_CHAINS = 12  # of these the holder's states are told piece by piece
+_DRAWN_CHAINS = 12  # chains with the holder's states piece by piece, for a picture
 _PERCENTILES = (50, 90, 95, 99)
 
 
 def summarize(analysis: Analysis) -> AnalysisSummary:
-    """What a reader, a report or a comparison wants to know of an analysis."""
+    """The summary of an analysis, for readers, reports and comparisons."""
     source = analysis.source
     return AnalysisSummary(
         source=SourceSummary(
@@ -90,7 +90,7 @@ def summarize(analysis: Analysis) -> AnalysisSummary:
 
 
 def summarize_analysis(analysis: Analysis) -> dict[str, Any]:
-    """The summary as JSON knows it, as `analyze --json` prints it."""
+    """The summary as JSON values, as `analyze --json` prints it."""
     plain: dict[str, Any] = to_plain(summarize(analysis))
     return plain
 
@@ -131,7 +131,7 @@ def _remote_calls(analysis: Analysis) -> pd.DataFrame:
 
 
 def _mmap_locks(analysis: Analysis) -> list[LockSummary]:
-    """One row a thread and mode. A hold that was downgraded counts in both modes, each for its own time."""
+    """One row per thread and mode. A downgraded hold counts in both modes, each for its own time."""
     waits = of_process(analysis, analysis["lock_waits"])
     holds = of_process(analysis, analysis["lock_holds"])
     trusted = waits[waits["quality"] != UNKNOWN]
@@ -165,13 +165,13 @@ def _mmap_locks(analysis: Analysis) -> list[LockSummary]:
 
 
 def _wait_split(waits: pd.DataFrame) -> dict[str, int]:
-    """What waits for mmap_lock consist of; what no state is known of is ``unknown``."""
+    """What waits for mmap_lock consist of, in ns; time without a known state is ``unknown``."""
     told = {part: int(waits[f"{part}_ns"].sum()) for part in WAIT_PARTS}
     return {**told, "unknown": int((waits["end_ns"] - waits["start_ns"]).sum()) - sum(told.values())}
 
 
 def _vma_locks(analysis: Analysis) -> list[LockSummary]:
-    """One row a thread that waited for a VMA's readers. What it held meanwhile is mmap_lock's row; a VMA's own is not seen.
+    """One row per thread that waited for a VMA's readers. Its holds are in mmap_lock's row; those of VMAs do not show.
 
     ``evidence`` has a count ``unknown``: sleeps inside a write hold that may have been such waits. They are in no total.
     """
@@ -199,14 +199,14 @@ def _vma_locks(analysis: Analysis) -> list[LockSummary]:
 
 
 def _blockers(analysis: Analysis) -> list[BlockerSummary]:
-    """Who waited for whom: one row a waiter, holder, their locks, what the holder did, and kind; longest total first.
+    """Who waited for whom: one row per waiter, holder, their locks, what the holder did, and kind; longest total first.
 
     Where several threads held at once, the time counts in the row of each.
     """
     names = ["lock", "waiter_tid", "holder_lock", "holder_tid", "operation", "kind"]
     table = of_process(analysis, analysis["lock_blockers"], "waiter_tid")
     table = table.assign(kind=(table["via"] >= 0).astype(np.int8), ns=table["end_ns"] - table["start_ns"])
-    each = table.groupby([*names, "wait"], sort=False)["ns"].sum()  # of a wait there may be several stretches
+    each = table.groupby([*names, "wait"], sort=False)["ns"].sum()  # a wait may have several stretches
     total = each.groupby(names).agg(["size", "sum", "max"]).sort_values("sum", ascending=False, kind="stable")
     turned = of_process(analysis, analysis["inversions"], "waiter_tid")
     inverted = (turned["end_ns"] - turned["start_ns"]).groupby([turned[name] for name in names]).sum()
@@ -371,7 +371,7 @@ def _launches(analysis: Analysis) -> list[LaunchSummary]:
 
 
 def _gc(analysis: Analysis) -> list[GcSummary]:
-    """One row a process, collector and cause."""
+    """One row per process, collector and cause."""
     who, rows = Threads.of(analysis), []
     table = of_process(analysis, analysis["gc_cycles"])
     table = table.assign(ns=table["end_ns"] - table["start_ns"])

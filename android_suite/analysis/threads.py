@@ -1,4 +1,4 @@
-"""Processes and roles of threads; the process of a thread is inferred where the trace does not say it."""
+"""Finds the process and role of each thread; the process is inferred where the trace does not record it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def measure_threads(trace: Trace, process: str | None = None, lockers: pd.DataFr
     Args:
         trace: tables threads, marker, task and mmap_lock are read.
         lockers: as ids.count_lockers gives them, where they were counted already.
-        process: name of the app's process, or of a binary, with or without its folder. Where only a comm is known, its 15
-            characters must be the first or the last of it.
+        process: name of the app's process, or of a binary, with or without its folder. If only a comm is known, its 15
+            characters must be the first or the last of the name.
 
     Returns:
         A frame of THREAD_ROLES, one row a thread, ascending by tid.
@@ -55,7 +55,7 @@ def measure_threads(trace: Trace, process: str | None = None, lockers: pd.DataFr
         tgid.loc[missing] = guess.loc[missing].astype("int32")
         mains = tgid.index[tgid < 0].intersection(
             pd.Index(guess.unique())
-        )  # who is named as a process is its main thread
+        )  # a thread named as a process is its main thread
         tgid.loc[mains] = mains.astype("int32")
     name = _process_names(tgid, comm, known["process"].reindex(tids, fill_value="").astype("str"))
     if process:
@@ -71,8 +71,8 @@ def measure_threads(trace: Trace, process: str | None = None, lockers: pd.DataFr
 
 
 def _is_called(name: pd.Series, tgid: pd.Series, comm: pd.Series, process: str) -> pd.Series:
-    """Which threads are of the process: by its whole name or what a comm keeps of it; else a binary's, by the name without
-    its folder; else by the comm of the main thread.
+    """Which threads belong to the process: by its whole name or what a comm keeps of it; else, for a binary, by the name
+    without its folder; else by the comm of the main thread.
     """
     forms = {process, process[-_COMM_MAX:], process[:_COMM_MAX]}
     if name.isin(forms).any():
@@ -87,7 +87,7 @@ def _is_called(name: pd.Series, tgid: pd.Series, comm: pd.Series, process: str) 
 
 
 def list_namespaced(trace: Trace) -> list[int]:
-    """Threads whose markers name another process than the kernel does: they were written in a pid namespace."""
+    """Threads whose markers name another process than the kernel does, because they were written in a pid namespace."""
     tgid = trace["threads"].drop_duplicates("tid").set_index("tid")["tgid"]
     written = _marked(trace)
     told = tgid.reindex(written.index, fill_value=-1)
@@ -126,7 +126,7 @@ def _from_markers(trace: Trace, tgid: pd.Series) -> pd.Series:
 def _marked(trace: Trace) -> pd.Series:
     """The process that each thread's first marker names, by tid."""
     first = trace["marker"].loc[:, ["tid", "text"]]
-    # Markers are many: the first of each thread is found without an expression.
+    # Markers are many, so the first of each thread is found without a regular expression.
     first = first[first["text"].str.startswith(_MARKS)].drop_duplicates("tid") if len(first) else first
     written = first["text"].str.extract(_MARKER, expand=False).astype("float64")
     found = pd.Series(written.to_numpy(), index=first["tid"].to_numpy(), name="marker", dtype="float64").dropna()

@@ -1,4 +1,4 @@
-"""Who woke the threads that draw: each sleep of a UI or render thread with the thread that ended it."""
+"""Finds who woke the threads that draw: each sleep of a UI or render thread with the thread that ended it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RENDER_COMM = "RenderThread"
 def pick_wakes(trace: Trace, framestats: pd.DataFrame | None) -> pd.DataFrame:
     """The wake-ups of threads that may draw frames: main threads, and every thread with frames or markers.
 
-    What is left is small, so that the rest of the table can be let go before the threads have their roles.
+    The result is small, so that the whole table can be freed before the roles of threads are known.
     """
     threads = trace["threads"]
     told = [
@@ -38,7 +38,7 @@ def pick_wakes(trace: Trace, framestats: pd.DataFrame | None) -> pd.DataFrame:
 
 
 def measure_wakeups(timeline: Timeline, wakes: pd.DataFrame, threads: pd.DataFrame) -> pd.DataFrame:
-    """One row a sleep of a UI or render thread that a recorded wake-up ended.
+    """One row per sleep of a UI or render thread that a recorded wake-up ended.
 
     Args:
         timeline: of all threads.

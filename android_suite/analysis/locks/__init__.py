@@ -1,1 +1,1 @@
-"""MmapLock: waits, holds, who stood in front of whom, and which of that is priority inversion."""
+"""Kernel locks: who waited for, held and stood in front of whom on mmap_lock and VMA locks, and priority inversion."""

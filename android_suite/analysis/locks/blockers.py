@@ -1,4 +1,4 @@
-"""Who waited for whom: every stretch in which another thread kept a wait for a lock from its end."""
+"""Lists who waited for whom: every stretch of a wait for a lock during which another thread blocked it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from android_suite.tables.trace import Trace
 
 
 def measure_blockers(trace: Trace, standoffs: Standoffs) -> pd.DataFrame:
-    """Lists the holders in front of every wait, whatever their priorities; inversions are the part where they are weaker.
+    """Lists the holders in front of every wait, whatever their priorities; inversions are those with a weaker holder.
 
-    A writer is kept out by every holder, a reader by a writer that holds, or, where readers hold and a writer queues in
-    front of it, by these readers (``via`` is that writer). A thread behind a holder of mmap_lock that itself waits for a
-    VMA is kept out by the VMA's reader, too (``via`` is that holder). Waits and holds that cannot be trusted are left
-    out, so where events were lost some holders may be missing.
+    Every holder blocks a writer. A writer that holds blocks a reader; so do readers that hold if a writer queues in
+    front of it (``via`` is that writer). A thread behind a holder of mmap_lock that itself waits for a VMA is also
+    blocked by the VMA's reader (``via`` is that holder). Waits and holds that cannot be trusted are left out, so some
+    holders may be missing where events were lost.
 
     Args:
         trace: for the operations.

@@ -1,8 +1,8 @@
-"""Priority inversion on mmap_lock and a VMA's lock: who waited behind a weaker thread, and what that thread did meanwhile.
+"""Finds priority inversion on mmap_lock and VMA locks: who waited behind a weaker thread, and what that thread did.
 
-Where several weaker threads stand in front of a wait at once, the interval counts once. Blamed is the one who releases
-last: without the others the wait would have been as long. Of the links of a chain across both locks it is the weakest. A
-writer that waits in front of a reader is the link of a chain (``via``), never the one to blame, for it holds nothing.
+Where several weaker threads stand in front of a wait at once, the interval counts once, and the thread that releases
+last is blamed: without the others the wait would have been as long. In a chain across both locks, the weakest link is
+blamed. A writer that waits in front of a reader links a chain (``via``) and is never blamed, because it holds nothing.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def measure_inversions(trace: Trace, timeline: Timeline, standoffs: Standoffs) -
 def _assemble(
     trace: Trace, standoffs: Standoffs, pieces: I64, on: I64, blind_waits: I64
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Joins pieces of the same wait, hold and kind that follow each other to inversions."""
+    """Joins consecutive pieces of the same wait, hold and kind into inversions."""
     wait, hold, via = on[:, 0], on[:, 1], on[:, 4]
     chained = via >= 0
     new = np.ones(len(pieces), np.bool_)
@@ -96,11 +96,11 @@ def _assemble(
 
 
 def _hidden_cpus(trace: Trace, pieces: I64) -> tuple[TidIndex, Bools]:
-    """The CPUs that show switches, and for each piece whether the holder was runnable on one where the trace hides who ran."""
+    """The CPUs with switches, and per piece whether the holder was runnable while the trace hides who ran instead."""
     switches = trace["sched_switch"]
     cpus = TidIndex.of([switches["cpu"].to_numpy()])
     hidden = cpus.number(pieces[:, scan.CPU]) < 0
-    # Nor is it told before a CPU's first switch that does not say whom it took the CPU from (Perfetto's compact form).
+    # Perfetto's compact form does not name the thread that ran before the first switch of a CPU.
     untold = switches.loc[switches["prev_tid"] < 0, ["cpu", "ts_ns"]].drop_duplicates("cpu").set_index("cpu")["ts_ns"]
     hidden |= pieces[:, scan.START] < untold.reindex(pieces[:, scan.CPU], fill_value=-1).to_numpy()
     return cpus, hidden & (pieces[:, scan.STATE] == RUNNABLE)

@@ -1,4 +1,4 @@
-"""The kernels of analysis.locks.inversion: priorities and states within segments, whom to blame, who ran instead."""
+"""The compiled loops of analysis.locks.inversion: priorities and states in segments, whom to blame, who ran instead."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def choose_blamed(pieces: I64, wait: I64, hold: I64, hold_end: I64, hold_tid: Ar
 
 
 class Runs(NamedTuple):
-    """Who got each CPU when: sched_switch, whose rows of CPU number c are ``order[starts[c]:starts[c + 1]]``."""
+    """Which thread got each CPU when: sched_switch, whose rows of CPU number c are ``order[starts[c]:starts[c + 1]]``."""
 
     order: I64
     starts: I64

@@ -1,4 +1,4 @@
-"""MmapLock that were held when the trace began: they show only in their release, too late for the pass over the events."""
+"""Finds who stood behind holds of mmap_lock from before the trace: the one pass over the events sees them too late."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def list_edge_segments(waits: pd.DataFrame, holds: pd.DataFrame) -> I64:
 
     Args:
         waits: frame of LOCK_WAITS.
-        holds: frame of LOCK_HOLDS; at most one a thread and mm is of that kind.
+        holds: frame of LOCK_HOLDS; at most one per thread and mm began before the trace.
 
     Returns:
         Segments as ``MmapLock.segments``, shape (n, 5).
@@ -26,7 +26,7 @@ def list_edge_segments(waits: pd.DataFrame, holds: pd.DataFrame) -> I64:
     for hold, mm, tid, write, end in zip(
         early.index, early["mm"], early["tid"], early["write"], early["end_ns"], strict=True
     ):
-        # A wait that is seen began in the trace, and what waits for this hold began before it was released.
+        # Every wait in the table began in the trace; those behind this hold began before its release.
         queue = waits[(waits["mm"] == mm) & (waits["start_ns"] < end) & (waits["quality"] != UNKNOWN)]
         writers = queue[queue["write"]]
         for wait, other, exclusive, start, until in zip(

@@ -54,8 +54,8 @@ def measure_mmap_lock(trace: Trace, timeline: Timeline, losses: Losses) -> MmapL
     """Rebuilds every wait for mmap_lock, every hold of it, and every system call.
 
     Args:
-        trace: tables mmap_lock, syscall, contention; task and sched_wake tell which threads were born in the trace.
-        timeline: thread states; they save intervals of threads that provably ran on through a gap elsewhere.
+        trace: tables mmap_lock, syscall, contention; task and sched_wake show which threads were created in the trace.
+        timeline: thread states; a thread that provably ran through a gap of another CPU keeps its intervals.
         losses: where the trace is blind.
     """
     con = trace["contention"]
@@ -85,7 +85,7 @@ def measure_mmap_lock(trace: Trace, timeline: Timeline, losses: Losses) -> MmapL
 def _scan(
     trace: Trace, index: TidIndex, losses: Losses
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, I64, I64, pd.DataFrame]:
-    """Runs the kernel; what it reads is let go with the return.
+    """Runs the compiled pass; its input is freed on return.
 
     Returns:
         Waits, holds and calls, segments, the wait row of each contention event, and MmapLock.lockers.
@@ -118,15 +118,15 @@ def _scan(
 
 
 def _frame(table: Table, columns: mmap_rows.Waits | mmap_rows.Holds | mmap_rows.Calls, rows: int) -> pd.DataFrame:
-    """The first rows of the room, without a copy."""
+    """The first rows of the result columns, without a copy."""
     found = {c: getattr(columns, c)[:rows] for c in columns._fields if c in table.dtypes}
-    # What waits consist of is told later (analysis.locks.wait_split), over what is 0 here and takes no room.
+    # analysis.locks.wait_split fills these columns later; until then they are zeros that take no memory.
     later = {c: np.broadcast_to(np.int64(0), rows) for c in table.dtypes if c not in found}
     return make_frame(table, {**found, **later})
 
 
 def _born(trace: Trace, index: TidIndex) -> I64:
-    """Per thread the first event that shows it being made, so that it cannot have waited at the trace's start."""
+    """Per thread, seq of the first event that shows its creation: it cannot have waited at the trace's start."""
     born = np.full(len(index), np.iinfo(np.int64).max, np.int64)
     made = (events.TASK_KINDS.index("fork"), events.TASK_KINDS.index("newtask"))
     tasks = trace["task"]
@@ -150,7 +150,7 @@ def _distrust(frame: pd.DataFrame, timeline: Timeline, losses: Losses) -> None:
 
 
 def _lock_offset(con: pd.DataFrame, con_wait: I64, waits: pd.DataFrame) -> int | None:
-    """``lock_addr - mm`` where most contention inside waits agrees on it; hashed addresses of text never do."""
+    """``lock_addr - mm`` if most contention inside waits agrees on it; the hashed addresses of text never do."""
     inside = con_wait >= 0
     if inside.sum() < 2:
         return None

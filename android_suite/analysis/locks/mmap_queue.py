@@ -1,7 +1,7 @@
-"""Who waits for and who holds each mm's lock at this moment, in order of arrival; and who thus stood in front of whom.
+"""Tracks who waits for and who holds each mm's lock, in order of arrival, and lists who stood in front of whom.
 
-A thread has a few slots, one a lock that it waits for or holds. A slot lies in one of two lists of its mm, of the
-waiters and of the holders. All of it is records, so that one step touches few lines of the cache.
+A thread has a few slots, one per lock that it waits for or holds. A slot is in one of two lists of its mm: the waiters
+or the holders. All of this is records, so that a step touches few cache lines.
 """
 
 from __future__ import annotations

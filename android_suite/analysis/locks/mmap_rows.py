@@ -1,4 +1,4 @@
-"""What the pass over the lock events reads and writes: columns of the event tables, and room for those of the results."""
+"""The columns that the pass over the lock events reads and writes, and memory for those it writes."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Calls(NamedTuple):
     lock_wait_ns: I64
 
 
-# Room is not cleared: the kernel writes every field of a row when it begins it, and what it does not use costs nothing.
+# Not cleared: the pass writes every field of a row when it begins the row, and memory that it does not touch is free.
 def _long(rows: int) -> I64:
     return np.empty(rows, np.int64)
 

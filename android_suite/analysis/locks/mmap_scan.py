@@ -1,12 +1,12 @@
 """One pass over mmap_lock, syscall and contention events, in the order of the merged trace.
 
-The kernel keeps, per thread, the call it is in and the locks it waits for or holds (analysis.locks.mmap_queue). It writes
+The loop keeps, per thread, the call it is in and the locks it waits for or holds (analysis.locks.mmap_queue). It writes
 waits, holds, calls, and segments: stretches of a wait during which a hold of another thread stands in front of it,
-whatever the priorities (analysis.locks.inversion looks at those).
+whatever the priorities (those are for analysis.locks.inversion).
 
-Three rules keep it honest on traces that are cut or have lost events. An acquire without a start is a trylock only if
-the thread was seen since the last gap; else how it was taken is unknown. After a gap the sets of waiters and holders
-start empty, so that a lost release blames no thread. Intervals over a gap are judged afterwards (analysis.locks.mmap_lock).
+Three rules keep it correct on traces that are cut or have lost events. An acquire without a start is a trylock only if
+the thread was seen since the last gap; otherwise it is unknown how the lock was taken. After a gap the sets of waiters
+and holders start empty, so that a lost release blames no thread. analysis.locks.mmap_lock judges intervals over a gap.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ACQUIRED, FAILED, CUT, LOST = 0, 1, 2, 3  # tables.derived.OUTCOMES
 BY_LOCK, BY_TRYLOCK, BY_UNKNOWN, BY_CUT = 0, 1, 2, 3  # tables.derived.HOW
 _START, _ACQUIRE = 0, 1  # tables.events.MMAP_LOCK_KINDS
 _LCB_READ_WRITE = 2 | 4
-CALL_UNKNOWN = -2  # call of a lock taken where the trace does not tell whether the thread was in a call
+CALL_UNKNOWN = -2  # in place of a call: the trace does not show whether the thread was in one
 
 # ``seen``, ``called``: the gap before the thread's last event, before its last system call. ``call``: the one it is in.
 # ``locked``: the lock of that call is known. ``tried``: mm of the failed trylock that was its last lock event.
@@ -170,7 +170,7 @@ def scan(
                     free = s
             elif slots[s].mm == m:
                 at = s
-        if at < 0 and free < 0:  # cannot be in a whole trace: forget the first
+        if at < 0 and free < 0:  # impossible in a complete trace: drop the first
             free = t * SLOTS
             _lose(waits, holds, slots[free], ts)
             queue.leave(slots, lists, free)

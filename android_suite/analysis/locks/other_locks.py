@@ -1,4 +1,4 @@
-"""Waits for locks that mmap_lock events do not show: from contention events, or from what sched_blocked_reason names."""
+"""Finds waits for locks without mmap_lock events, in contention events or by the caller in sched_blocked_reason."""
 
 from __future__ import annotations
 

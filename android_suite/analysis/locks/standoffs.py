@@ -1,8 +1,8 @@
-"""Who stood in front of whom on both locks together: mmap_lock's waits and holds, those of a VMA's lock, and chains across.
+"""Joins the waits and holds of mmap_lock and of VMA locks, with the chains across both.
 
-A thread that waits for mmap_lock may stand behind a holder of it that itself sleeps for a VMA, which a third one reads. To
-what looks at waits and holds (analysis.locks.blockers, analysis.locks.inversion) both locks look alike: the rows of
-lock_waits come first, those of vma_waits after them, and the last reader of a VMA holds it as long as it was waited for.
+A thread that waits for mmap_lock may stand behind a holder that itself sleeps for a VMA, which a third thread reads.
+analysis.locks.blockers and analysis.locks.inversion treat both locks alike: the rows of lock_waits come first, then
+those of vma_waits, and the last reader of a VMA counts as its holder for as long as it was waited for.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from android_suite.tables.trace import Trace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standoffs:
-    """Waits and holds of both locks, numbered on; a number below ``n_waits`` (``n_holds``) is a row of mmap_lock's table.
+    """Waits and holds of both locks in one numbering; below ``n_waits`` (``n_holds``) it is a row of mmap_lock's table.
 
     Attributes:
         mmap: waits, holds and calls of mmap_lock.
         vma: frame of VMA_WAITS.
         segments: as MmapLock.segments, over both locks; also chains across them.
         wait_tid, wait_mm, wait_write, wait_quality: by number of a wait.
-        hold_tid, hold_write, hold_downgrade_ns, hold_end_ns: by number of a hold; the end is that of the waiting, which
-            for a reader of a VMA is the release of mmap_lock by the writer that it kept.
+        hold_tid, hold_write, hold_downgrade_ns, hold_end_ns: by number of a hold; the hold of a VMA's reader ends when
+            the writer that it blocked releases mmap_lock.
     """
 
     mmap: MmapLock
@@ -63,7 +63,7 @@ class Standoffs:
         return _locate(numbers, self.n_holds)
 
     def name_operations(self, trace: Trace, numbers: I64) -> np.ndarray:
-        """What took each hold, see analysis.operations; a hold that occurs often is named once."""
+        """The operation that took each hold, see analysis.operations; a hold that occurs often is named once."""
         held, which = np.unique(numbers, return_inverse=True)
         names = np.empty(len(held), np.object_)
         of_vma = held >= self.n_holds
@@ -86,7 +86,7 @@ def _locate(numbers: I64, of_mmap: int) -> tuple[I8, I64]:
 
 
 def join_locks(mmap: MmapLock, vma: pd.DataFrame) -> Standoffs:
-    """Puts both locks together.
+    """Joins both locks.
 
     Args:
         mmap: of measure_mmap_lock.

@@ -1,7 +1,7 @@
 """Waits for the lock of one VMA: a writer that holds mmap_lock sleeps until the VMA's readers are gone.
 
 Since 6.15 the writer sleeps on ``mm->vma_writer_wait`` until the last reader drops ``vm_refcnt`` and wakes it; from 6.4 to
-6.14 the lock was an rw_semaphore a VMA. No tracepoint tells of either wait. Both are an uninterruptible sleep inside a
+6.14 the lock was an rw_semaphore per VMA. No tracepoint reports either wait. Both are an uninterruptible sleep inside a
 write hold of mmap_lock, and the waker is the holder: the last reader to leave.
 """
 
@@ -26,8 +26,8 @@ TOLD, INFERRED, UNTOLD = (VMA_EVIDENCE.index(n) for n in ("exact", "inferred", "
 _PER_VMA = PATHS.index("per_vma")
 _NEVER = np.iinfo(np.int64).max
 
-# What sched_blocked_reason names for a VMA writer that waits for readers (mm/mmap_lock.c and its older places), and for
-# sleeps that are surely of another kind.
+# Functions that sched_blocked_reason names for a VMA writer that waits for readers (in mm/mmap_lock.c, elsewhere in
+# older kernels), and for sleeps that are certainly of another kind.
 _VMA_WRITER = r"_*vma_(?:start_write|enter_|mark_detached|start_exclude|exclude_)"
 _OTHER_CAUSE = (
     r"io_schedule|folio_wait|wait_on_page|bit_wait|(?:__)?mutex_lock|__ww_mutex|(?:__)?rt_mutex|rtlock_|percpu_"
@@ -85,13 +85,13 @@ def measure_vma_waits(
     operation[woken] = name_operations(
         trace, calls, holder_call[woken].astype(np.int32), sleeps.waker[woken], sleeps.wake_seq[woken]
     )
-    # Where faults have no event of their own (arm64), a thread outside every recorded call is in one, or in a call that
-    # takes no mmap_lock; and those wake nobody who is in D and not in the contention events.
+    # Where faults have no event of their own (arm64), a thread outside every recorded call is in a fault, or in a call
+    # that takes no mmap_lock; such calls wake no thread in state D that is missing in the contention events.
     faulting = np.isin(operation, (FAULT,) if len(trace["page_fault"]) else (FAULT, UNTRACED))
     mm = np.append(locks.holds["mm"].to_numpy(), np.uint64(0))[hold]
     reads = _in_per_vma_section(calls, madvise, holder_call, faulting, sleeps)
     reads &= _same_process(threads, sleeps, locks.lockers, mm, np.asarray(holder_call >= 0, np.bool_))
-    # A gap may have hidden the waking itself, or that the reader left and came again.
+    # A gap may hide the wake-up itself, or that the reader left and came back.
     reads &= ~losses.any_cpu.touch(sleeps.start_ns, sleeps.end_ns)
     sure_hold = np.append(locks.holds["quality"].to_numpy(), EXACT)[hold] != UNKNOWN
     evidence = np.select([named, reads & woken & sure_hold], [TOLD, INFERRED], UNTOLD)
@@ -111,7 +111,7 @@ def measure_vma_waits(
 
 
 def without_vma_waits(others: pd.DataFrame, vma_waits: pd.DataFrame) -> pd.DataFrame:
-    """Other waits but for those (of an rw_semaphore) that turned out to be for a VMA."""
+    """Other waits without those (for an rw_semaphore) that turned out to be for a VMA."""
     known = vma_waits[vma_waits["quality"] != UNKNOWN]
     if not len(known) or not len(others):
         return others
@@ -124,7 +124,7 @@ def _intervals(frame: pd.DataFrame) -> ThreadIntervals:
 
 
 def _write_holds(holds: pd.DataFrame) -> ThreadIntervals:
-    """Rows stay those of ``holds``: a hold for read has no time as a writer."""
+    """The time in write mode of each row of ``holds``; empty for a hold for read, so that row numbers stay the same."""
     writes = holds["write"].to_numpy()
     down = holds["downgrade_ns"].to_numpy()
     until = np.where(down >= 0, down, holds["end_ns"].to_numpy())
@@ -158,7 +158,7 @@ def _probed(trace: Trace) -> ThreadIntervals:
 
 
 def _told_by_reason(trace: Trace, timeline: Timeline, sleeps: Sleeps) -> tuple[Bools, Bools]:
-    """For each sleep whether sched_blocked_reason says that it was for a VMA, and whether that it was for something else."""
+    """Per sleep, whether sched_blocked_reason says that it was for a VMA, and whether for something else."""
     reasons = trace["blocked_reason"]
     named, excluded = np.zeros(len(sleeps), np.bool_), np.zeros(len(sleeps), np.bool_)
     reasons = reasons[reasons["target_tid"].isin(np.unique(sleeps.tid))]
@@ -199,8 +199,8 @@ def _same_process(
 ) -> Bools:
     """Whether the waker shares the sleeper's address space, as threads of one process do.
 
-    Where the process of either was inferred, the mm that is held also has to be the one that the waker locks most, and the
-    waker has to be in a call: an interrupt may have come to any thread that is in none.
+    If the process of either was inferred, the held mm must also be the one that the waker locks most, and the waker
+    must be in a call: outside of calls, an interrupt may have borrowed any thread.
     """
     tgid, inferred = (threads.set_index("tid")[name] for name in ("tgid", "inferred"))
     waiter, waker = (tgid.reindex(t, fill_value=-1).to_numpy() for t in (sleeps.tid, sleeps.waker))
@@ -215,11 +215,11 @@ def _same_process(
 
 
 def _calls_of_wakers(calls: pd.DataFrame, sleeps: Sleeps, losses: Losses) -> np.ndarray:
-    """Row of the call that each waker was in; -1 in none, CALL_UNKNOWN where the trace does not tell."""
+    """Row of the call that each waker was in; -1: in none; CALL_UNKNOWN: the trace does not show it."""
     tid = calls["tid"].to_numpy()
     by_seq = ThreadIntervals.of(tid, calls["start_seq"].to_numpy(), _last(calls["end_seq"]))
     found = by_seq.find(sleeps.waker, sleeps.wake_seq, sleeps.wake_seq)
-    # Outside every call is who came back from one since the last gap.
+    # A thread is outside every call if it returned from one since the last gap.
     ended = calls.loc[calls["end_seq"] >= 0, ["tid", "end_seq", "end_ns"]].sort_values("end_seq", kind="stable")
     asked = pd.DataFrame({"tid": sleeps.waker, "end_seq": sleeps.wake_seq}).reset_index()
     asked = asked.sort_values("end_seq", kind="stable")

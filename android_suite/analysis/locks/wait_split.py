@@ -1,4 +1,4 @@
-"""What a wait for mmap_lock consists of: time behind a holder, and the thread's own states in the rest of it."""
+"""Splits a wait for mmap_lock into time behind a holder and the thread's own states in the rest."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from android_suite.tables.derived import DEAD, DISK, RUNNABLE, RUNNING, SLEEPING
 
 
 def split_waits(timeline: Timeline, tid: I32, start_ns: I64, end_ns: I64, segments: I64) -> dict[str, Array]:
-    """Tells waits apart.
+    """Splits waits by what they consist of.
 
-    The start and the end of a wait are events, and neither is the lock itself: a wait that nobody caused still lasts as
-    long as its two events take, one that is over goes on until the thread gets a CPU.
+    A wait starts and ends with an event, not with the lock: without any holder it still lasts as long as its two events
+    take, and once the lock is free it lasts until the thread gets a CPU.
 
     Args:
         timeline: of all threads.
@@ -23,7 +23,7 @@ def split_waits(timeline: Timeline, tid: I32, start_ns: I64, end_ns: I64, segmen
         segments: see MmapLock.segments.
 
     Returns:
-        behind_ns, running_ns, runnable_ns, asleep_ns by wait; what is missing to its length is not known.
+        behind_ns, running_ns, runnable_ns, asleep_ns per wait; the rest of its length is not known.
     """
     order = np.lexsort((segments[:, 2], segments[:, 0]))
     pieces = _merge(frozen(segments[order]))

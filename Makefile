@@ -38,7 +38,7 @@ test: setup apk-tools ## the whole suite, fast tests first, a journey on a real 
 fast: .venv/.installed ## the tests that need no device and no browser
 	@$(PY) -m pytest -q -m "not vdev and not browser and not slow" tests
 
-format:          ## rewrites the sources in the house format
+format:          ## rewrites the sources in the format of the project
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
 
 lint: .venv/.installed
@@ -55,7 +55,7 @@ check: setup lint types docs test ## format, lint, types, docs, tests
 wheel: .venv/.installed ## dist/android_suite-*.whl, for `pip install`
 	@.venv/bin/pip wheel --quiet --no-deps --wheel-dir dist .
 
-house: .venv/.installed ## the house in numbers: files, circles, places an event is described
+house: .venv/.installed ## the package in numbers: files, import cycles, places that describe an event
 	@.venv/bin/python -m scripts.house
 
 bench: setup     ## throughput and memory of every reader and of analyze, against the peers

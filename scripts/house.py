@@ -1,7 +1,7 @@
-"""The house in numbers: ``python -m scripts.house [REVISION...]`` measures the package at git revisions, or as it lies here.
+"""The package in numbers: ``python -m scripts.house [REVISION...]`` measures it at git revisions, or in the working tree.
 
-Files and their lengths, imports that close a circle between files, and how many files of the trace room describe one
-event. The same numbers before and after a change tell whether the house got simpler.
+Files and their lengths, import cycles between files, and how many files of ``trace/`` describe one event. The same
+numbers before and after a change show whether the code got simpler.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Who may import whom. Lazy and type-only imports count; a new room has to be placed here."""
+"""Who may import whom. Lazy and type-only imports count.
+
+A room is a package or module directly in ``android_suite/``; a new one needs an entry here. Doors use both halves.
+"""
 
 from __future__ import annotations
 

@@ -71,7 +71,12 @@ def test_the_cases(shared_root: Path) -> None:
         ("warm", answer("COLD"), "wrong_state", "asked warm, got COLD"),
         ("warm", answer("RELAUNCH"), "wrong_state", "asked warm, got RELAUNCH"),
         ("hot", answer("UNKNOWN (0)", warning=TOP, ms=0), "wrong_state", TOP.strip().removeprefix("Warning: ")),
-        ("cold", answer("UNKNOWN (-1)", status="timeout", ms=None), "timeout", "am start reported a timeout after 67 ms"),
+        (
+            "cold",
+            answer("UNKNOWN (-1)", status="timeout", ms=None),
+            "timeout",
+            "am start reported a timeout after 67 ms",
+        ),
         ("cold", answer("UNKNOWN (0)", ms=None), "wrong_state", "asked cold, got UNKNOWN (0)"),
         ("cold", answer("COLD", drew="com.ex.app/.Other"), "ok", ""),  # a trampoline, an alias
         ("cold", answer("COLD", drew="com.ex.app/org.lib.Main"), "ok", ""),

@@ -1,1 +1,1 @@
-"""Bytes to tables: every trace format the suite reads, and the ones it writes."""
+"""Decodes traces of every supported format into event tables, and writes traces."""

@@ -1,4 +1,4 @@
-"""The catalogue of events: the table of each kernel event, and the place of each column's value in each format.
+"""The catalogue of events: the table of each kernel event, and where each format stores the value of each column.
 
 Events are described only here. A reader takes an event's columns from here and adds what is specific to its format; the
 Perfetto writer writes these events. To keep another field of an event, add the column to ``tables/events.py`` and its
@@ -16,29 +16,29 @@ from android_suite.tables import events
 from android_suite.tables.schema import Table
 from android_suite.trace.core.event_format import EventFormat
 
-# What makes a column of the kernel's value:
-# state: bits or letters of prev_state to TASK_STATES. call: a system call's number to SYSCALLS. shares_tgid: CLONE_THREAD
-# among clone flags. comm_of_path: the file's name as the kernel cuts it. symbol: a kernel address to its name. line: text
-# without its trailing newline.
+# How a column is made from the kernel's value:
+# state: bits or letters of prev_state to an index into TASK_STATES. call: a system call's number to an index into
+# SYSCALLS. shares_tgid: whether CLONE_THREAD is among the clone flags. comm_of_path: the file's name as the kernel
+# truncates it. symbol: a kernel address to its name. line: the text without its trailing newline.
 Change = Literal["", "state", "call", "shares_tgid", "comm_of_path", "symbol", "line"]
 
-RUNNING = "common_pid"  # as a kernel field: the thread that ran, where the event has none of the names before it
+RUNNING = "common_pid"  # as a kernel field: the thread that ran, if the event has none of the fields named before it
 CLONE_THREAD = 0x10000
 COMM_BYTES = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where the value of one column stands.
+    """The source of the value of one column.
 
     Attributes:
-        kernel: names that the field has had in the kernel's own formats, which Perfetto takes over; the first that is
-            there counts.
-        text: keys that stand before ``=`` in text, likewise.
-        change: what makes the column of the kernel's value.
-        absent: the column's value where this kernel's event has no such field. None: it always has; text without it cannot
-            be read.
-        never_zero: the kernel never writes 0, so an event in protobuf, which leaves out zeros, cannot be without it.
+        kernel: names of the field in the formats of different kernels, which Perfetto uses too; the first one that the
+            event has counts.
+        text: keys before ``=`` in text; the first one that the text has counts.
+        change: how the column is made from the kernel's value.
+        absent: the column's value if this kernel's event lacks the field. None: every kernel has it, and text without it
+            is not read.
+        never_zero: the kernel never writes 0. A protobuf event, which omits zeros, is therefore damaged without it.
     """
 
     kernel: tuple[str, ...]
@@ -50,18 +50,18 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """How one kind of event becomes rows of ``table``.
+    """One kind of event, and how it becomes rows of ``table``.
 
     Attributes:
         name: ``system:event``.
-        table: where its rows go.
+        table: the table of its rows.
         columns: the columns that are read from the event.
-        constants: columns that are the same in every row; a column that is neither here nor in ``columns`` is 0.
-        names: (column with the thread id, where the comm stands): what threads are called.
+        constants: columns with the same value in every row; a column that is neither here nor in ``columns`` is 0.
+        names: pairs of a column with a thread id and the place of that thread's comm.
         arrays: prefix of the columns (``arg`` of arg0, ...) that hold the elements of an array field.
-        text_form: a regular expression that reads the event's text where its keys stand among comms, which may hold anything:
+        text_form: a regular expression for the event's text, if comms, which may contain anything, stand among its keys.
             ``{column}`` is replaced by the expression for that column's value.
-        text_names: what text calls the event, where that is not (only) ``event``.
+        text_names: names of the event in text, if they differ from ``event``.
     """
 
     name: str
@@ -75,12 +75,12 @@ class Event:
 
     @property
     def bare_name(self) -> str:
-        """The event without its system, as text and Perfetto call it."""
+        """The event's name without its system, as in text and Perfetto."""
         return self.name.partition(":")[2]
 
     @property
     def kind(self) -> int:
-        """Its index among the kinds of event that share the table; 0 where the table has no such column."""
+        """Its index among the kinds of event that share the table; 0 if the table has no such column."""
         return self.constants.get("kind", 0)
 
 
@@ -151,8 +151,8 @@ def _vma_start_write(name: str, kind: str) -> Event:
     )
 
 
-# In the order in which the Perfetto writer describes them. Of events that are alike in table and constants, the first is
-# the one that rows are written as.
+# In the order in which the Perfetto writer describes them. If several events have the same table and constants, rows are
+# written as the first of them.
 EVENTS: tuple[Event, ...] = (
     Event(
         name="sched:sched_switch",
@@ -165,7 +165,7 @@ EVENTS: tuple[Event, ...] = (
             "next_prio": _at("next_prio"),
         },
         names=(("prev_tid", _at("prev_comm")), ("next_tid", _at("next_comm"))),
-        text_names=("sched_switch", "context_switch"),  # the latter: lines of the wakeup tracers themselves
+        text_names=("sched_switch", "context_switch"),  # the latter: lines that the wakeup tracers write
     ),
     _wake("sched_waking"),
     _wake("sched_wakeup", text_names=("sched_wakeup", "wakeup")),
@@ -201,7 +201,7 @@ EVENTS: tuple[Event, ...] = (
         thread_of_caller=_at("clone_flags", change="shares_tgid"),
         text_form=r"pid={target_tid} comm={comm} clone_flags=(?:0x)?{thread_of_caller} oom_score_adj=",
     ),
-    # A thread can only rename itself, and newer kernels leave its pid out.
+    # A thread can only rename itself, and newer kernels omit its pid.
     _task(
         "task:task_rename",
         "rename",
@@ -213,7 +213,7 @@ EVENTS: tuple[Event, ...] = (
         "sched:sched_process_exec",
         "exec",
         comm=_at("filename", change="comm_of_path"),
-        named=False,  # the thread has this name from here on, and sched events say it
+        named=False,  # the thread has this name from then on, and sched events report it
         text_form=r"filename={comm} pid={target_tid} old_pid=",
     ),
     _task("sched:sched_process_exit", "exit", comm=_at("comm"), text_form=r"comm={comm} pid={target_tid} prio="),
@@ -250,7 +250,7 @@ _BY_NAME = {event.name: event for event in EVENTS}
 _NUMBER = ("__syscall_nr", "nr")
 ENTERED, LEFT = "sys_enter_", "sys_exit_"
 
-# Arguments of system calls in order, by the names the kernel gives them in its trace events.
+# Names of the arguments of system calls in the kernel's trace events, in order.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
     "madvise": ("start", "len_in", "behavior"),
     "process_madvise": ("pidfd", "vec", "vlen", "behavior", "flags"),
@@ -280,30 +280,30 @@ def names_of_event() -> frozenset[str]:
 
 
 def text_key(name: str, column: str) -> str:
-    """What stands in text before the column's value: ``prev_pid=``. ``name`` is the event's ``system:event``."""
+    """The key before the column's value in text, such as ``prev_pid=``. ``name`` is the event's ``system:event``."""
     event = _BY_NAME[name]
     comms = {f"{tid}.comm": comm for tid, comm in event.names}
     return f"{(comms.get(column) or event.columns[column]).text[0]}="
 
 
 def find_event(form: EventFormat) -> Event | None:
-    """The entry of an event that a trace describes; None if no table wants it."""
+    """The catalogue's entry for an event that a trace describes; None if it goes to no table."""
     if form.system != "syscalls":
         return _BY_NAME.get(form.full_name)
     if not form.name.startswith((ENTERED, LEFT)):
         return None
-    # A kernel may add fields after the six arguments (the text of a path, say): those are not arguments.
+    # A kernel may add fields after the six arguments, such as the text of a path; they are not arguments.
     own = [f for f in form.own_fields if f.location == "here" and not f.is_array and f.name not in _NUMBER]
     return named_syscall(form.name, tuple(f.name for f in own[:6]), numbered=True)
 
 
 def named_syscall(name: str, arguments: tuple[str, ...] = (), *, numbered: bool = False) -> Event | None:
-    """``sys_enter_CALL`` or ``sys_exit_CALL`` of the syscalls group; None for any other name.
+    """The entry for ``sys_enter_CALL`` or ``sys_exit_CALL`` of the syscalls group; None for any other name.
 
     Args:
-        name: of the event, without its system.
-        arguments: names of an entry's arguments; the known ones of the call where none are given.
-        numbered: the event may say the call's number, too.
+        name: name of the event, without its system.
+        arguments: names of an entry event's arguments; by default the known ones of the call.
+        numbered: whether the event may contain the call's number.
     """
     entered = name.startswith(ENTERED)
     if not entered and not name.startswith(LEFT):

@@ -31,12 +31,12 @@ _BUG_REPORT = re.compile(r"(^|/)(main_entry\.txt|bugreport-.*\.txt|dumpstate.*\.
 def choose_trace(members: Sequence[Member], file: Path | str, *, packed: bool = False) -> Member:
     """The only trace among the files of an archive or folder.
 
-    A log that quotes lines of a trace is taken only where there is nothing better.
+    A log that quotes lines of a trace is taken only if there is nothing better.
 
     Args:
         members: the files.
         file: the archive or folder, for messages.
-        packed: it is an archive, of which ``ARCHIVE!MEMBER`` names a member.
+        packed: whether it is an archive, whose members are named ``ARCHIVE!MEMBER``.
 
     Raises:
         UsageError: there is none, or more than one.
@@ -81,7 +81,7 @@ def find_member(members: Sequence[Member], name: str, file: Path | str) -> Membe
 
 
 def _name_package(names: Sequence[str]) -> str | None:
-    """What the archive is, where it is a document or program of a well-known kind."""
+    """The kind of a well-known document or program that is an archive; None for any other archive."""
     if "[Content_Types].xml" in names:
         return "an Office document"
     if "mimetype" in names:
@@ -99,7 +99,7 @@ def _weigh(member: Member) -> int:
         head = peek_stream(head, _HEAD_BYTES)
         size = max(size, len(head))
     if is_archive(head):
-        return _QUOTES_EVENTS  # an archive in the archive: looked into where nothing else is there
+        return _QUOTES_EVENTS  # an archive in the archive: opened only if there is nothing else
     if head.startswith(TRACE_DAT_MAGIC):
         return _TRACE
     if name_binary(head) or name_document(head):

@@ -20,7 +20,7 @@ EVENT_SHARE = 0.1
 # What these say of a thread or a gap depends on the whole trace.
 _WHOLE_TRACE = (events.THREADS, events.THREAD_MOVES, events.LOST, events.FRAME_TIMELINE)
 
-_ON_NUMBERS = re.compile(r"system call numbers|system calls of \d+ 32-bit|are 64-bit or 32-bit cannot be told")
+_ON_NUMBERS = re.compile(r"system call numbers|system calls of \d+ 32-bit|are 64-bit or 32-bit cannot be determined")
 _SYSCALL = [column.name for column in events.SYSCALL.columns]
 _CALL, _NR = _SYSCALL.index("call"), _SYSCALL.index("nr")  # of a row: the table's name takes the place of ``seq``
 

@@ -1,1 +1,1 @@
-"""What every trace format shares: compiled loops, growing tables, mapped files, unpacking, event formats."""
+"""Code shared by all trace formats: compiled loops, growing tables, mapped files, unpacking, event formats."""

@@ -1,4 +1,4 @@
-"""zip and tar archives: what they hold, and the bytes of one member."""
+"""Lists the members of zip and tar archives and reads them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ZIP_MAGIC, _EMPTY_ZIP = b"PK\x03\x04", b"PK\x05\x06"
 _TAR_MAGIC_AT, _TAR_MAGIC = 257, b"ustar"
 _MOST_MEMBERS = 20_000  # a bug report has about 3,000
 _CHUNK_BYTES = 1 << 20
-# What the standard library raises for damaged archives.
+# The exceptions of the standard library for damaged archives.
 _FAULTS = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError,
     RuntimeError, ValueError, OSError, LookupError, ArithmeticError,
@@ -32,12 +32,12 @@ class Member:
     """One file of an archive."""
 
     name: str
-    size: int  # as the archive says; it may lie
-    read: Callable[[int | None], bytes]  # the first so many bytes, or (None) all
+    size: int  # as the archive states it, which may be wrong
+    read: Callable[[int | None], bytes]  # reads so many bytes from the start, or (None) all
 
     @property
     def shown(self) -> str:
-        """Its name, fit for a message."""
+        """Its name, made safe for a message."""
         return self.name if len(self.name) <= 120 else f"...{self.name[-117:]}"
 
 
@@ -51,7 +51,7 @@ def list_members(data: bytes, file: Path | str) -> list[Member]:
 
     Raises:
         UsageError: it has more members than a bug report could have.
-        TraceError: it is damaged. Reading a member raises it, too, and where more comes out than the bound.
+        TraceError: it is damaged. Reading a member raises it too, also if the member exceeds the bound.
     """
     limit = bound_bytes(len(data))
     try:
@@ -61,7 +61,7 @@ def list_members(data: bytes, file: Path | str) -> list[Member]:
     if len(members) > _MOST_MEMBERS:
         raise UsageError(f"{file} holds {len(members)} files; unpack it and give the trace.")
     if not members:
-        raise TraceError(file, 0, "a trace inside the archive, it is empty", hint="Pack the trace again.")
+        raise TraceError(file, 0, "a trace inside the archive, which is empty", hint="Pack the trace again.")
     return members
 
 

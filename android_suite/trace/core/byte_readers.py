@@ -14,7 +14,7 @@ from android_suite.trace.core.compiled import compiled
 
 
 def pattern(text: str) -> np.ndarray:
-    """``text`` as the byte array that ``find`` looks for."""
+    """``text`` as a byte array for ``find``."""
     return np.frombuffer(text.encode(), dtype=np.uint8)
 
 

@@ -1,9 +1,8 @@
-"""System call numbers to names, thread by thread: a 64-bit kernel also takes the calls of 32-bit programs.
+"""Names system calls by their numbers, which differ between 64-bit and 32-bit processes of the same kernel.
 
-``raw_syscalls`` events carry the number and not whether the caller is a 32-bit program, whose numbers mean other calls.
-The arguments tell: registers of a 32-bit program hold 32 bits, and the calls on memory take page-aligned addresses.
-All threads of a process are of one kind. Where the arguments leave both open, a call is named only if its number means the
-same in both.
+``raw_syscalls`` events contain the number, but not whether the caller is a 32-bit program. The arguments show it:
+registers of a 32-bit program hold 32 bits, and calls on memory take page-aligned addresses. All threads of a process are
+of one kind. If the arguments fit both kinds, a call is named only if its number means the same in both.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ _ADVICES = np.array([*range(26), 100, 101, 102, 103], dtype=np.uint64)
 _ON_ALIGNED_MEMORY = [CALL_NAMES.index(call) for call in ("munmap", "mprotect", "mremap")]
 _MADVISE = CALL_NAMES.index("madvise")
 _PAGE_MASK, _LOWEST_ADDRESS, _4_GIB = np.uint64(4095), np.uint64(65536), np.uint64(1 << 32)
-_SLICE_ROWS = 1 << 20  # looked at together: what is made beside the table stays small
+_SLICE_ROWS = 1 << 20  # processed at a time, so that temporary arrays stay small
 _TABLE_SIZE = 1024
-_ADVICE, _RANGE = 1, 2  # what arguments of a call can be looked at: advice on a range of memory, a range alone
+_ADVICE, _RANGE = 1, 2  # the arguments that can be checked: advice on a range of memory, or a range alone
 _NATIVE = ("arm64", "x86_64")
 _ARGS = tuple(f"arg{i}" for i in range(6))
 
@@ -34,7 +33,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 def call_lookup(machine: str | None) -> npt.NDArray[np.int16] | None:
-    """Index into CALL_NAMES by system call number (below 1024); None for a machine whose numbers are not known."""
+    """Index into CALL_NAMES by system call number (int16, below 1024); None if the machine's numbers are unknown."""
     abi = find_abi(machine)
     if abi is None:
         return None
@@ -46,11 +45,11 @@ def call_lookup(machine: str | None) -> npt.NDArray[np.int16] | None:
 
 
 def find_machine(call: npt.NDArray[np.integer], nr: npt.NDArray[np.int32]) -> str | None:
-    """A machine on which calls (indexes into CALL_NAMES) have these numbers; None if none has, or if they name no call.
+    """A machine on which these calls have these numbers; None if there is none or no call is named.
 
     Args:
-        call: of any length, with repetitions.
-        nr: beside it; -1 where the number is not known.
+        call: indices into CALL_NAMES, in any number, with repetitions.
+        nr: the number of each; -1 if unknown.
     """
     pairs = np.unique(call[nr >= 0].astype(np.int64) << 32 | nr[nr >= 0].astype(np.int64))
     calls, numbers = pairs >> 32, pairs & 0xFFFFFFFF
@@ -67,7 +66,7 @@ def find_machine(call: npt.NDArray[np.integer], nr: npt.NDArray[np.int32]) -> st
 
 
 def _calls(abi: str, nr: npt.NDArray[np.integer]) -> I64:
-    """Index into CALL_NAMES of each number on that machine."""
+    """Index into CALL_NAMES of each number on a machine."""
     table = sorted(numbers_of(abi).items())
     keys, values = (np.array(column, np.int64) for column in zip(*table, strict=True))
     at = np.minimum(np.searchsorted(keys, nr), len(keys) - 1)
@@ -76,15 +75,15 @@ def _calls(abi: str, nr: npt.NDArray[np.integer]) -> I64:
 
 @dataclass(slots=True, kw_only=True)
 class _Evidence:
-    """What the calls of each process show; arrays by process."""
+    """What the calls of each process show. Arrays have one value per process."""
 
     seen: Bools
     wide: Bools  # a register held more than 32 bits
-    addresses: Bools  # a register held what may be an address, below 4 GiB
+    addresses: Bools  # a register held a possible address, below 4 GiB
     fits: dict[str, tuple[I64, I64]]  # by machine: calls on memory with sensible arguments, and all of them
 
     def believes(self, abi: str, of: Bools | None = None) -> Bools:
-        """By process, or for the processes ``of`` together: whether the arguments fit (almost) always."""
+        """Whether (almost) all arguments fit, for each process or for the processes ``of`` together."""
         good, every = self.fits[abi]
         if of is not None:
             good, every = good[of].sum(keepdims=True), every[of].sum(keepdims=True)
@@ -95,26 +94,26 @@ def name_calls(syscalls: pd.DataFrame, threads: pd.DataFrame, machine: str | Non
     """Names the numbered calls of ``syscalls`` in place; returns notes.
 
     Args:
-        syscalls: frame of SYSCALL; ``call`` changes where ``nr`` is known.
+        syscalls: frame of SYSCALL; ``call`` changes in rows whose ``nr`` is known.
         threads: frame of THREADS, for the processes.
-        machine: the kernel's, as ``uname -m`` says; None where the format never tells: it is then found from the
-            arguments, if they fit one machine only.
+        machine: the kernel's machine (``uname -m``). None if the trace does not name it; it is then inferred from the
+            arguments, provided that they fit only one machine.
     """
     nr = syscalls["nr"].to_numpy()
     native = find_abi(machine)
     if not (nr >= 0).any():
         return []
     if machine is not None and native not in COMPAT:
-        # What can be named, the reader has named.
-        return [] if native else [f"system call numbers are not named: those of a {machine[:64]} are not known here"]
+        # The reader has already named what can be named.
+        return [] if native else [f"system call numbers are not named: those of {machine[:64]} are not known"]
     process = _processes(syscalls["tid"].to_numpy(), threads)
     evidence = _gather(syscalls, process, (*_NATIVE, *(COMPAT[abi] for abi in _NATIVE)))
     notes: list[str] = []
     if native is None:
         native = _infer(evidence)
         if native is None:
-            return ["system call numbers are not named: the trace does not tell the architecture"]
-        notes.append(f"system call numbers read as {native}'s, which the arguments fit")
+            return ["system call numbers are not named: the trace does not name the architecture"]
+        notes.append(f"system call numbers were read as those of {native}, which the arguments fit")
     abis: tuple[str, ...] = (native,)
     choice = np.zeros(len(evidence.seen), np.int64)
     if native in COMPAT:
@@ -135,9 +134,9 @@ def name_calls(syscalls: pd.DataFrame, threads: pd.DataFrame, machine: str | Non
 
 
 def _processes(tids: npt.NDArray[np.int32], threads: pd.DataFrame) -> npt.NDArray[np.int32]:
-    """A small number for the process of each row; a thread whose process is not known is one of its own.
+    """A small number for the process of each row; a thread of an unknown process counts as its own process.
 
-    Rows with a tid that no kernel gives, as damaged events have, are together one more process.
+    All rows with an impossible tid, which damaged events have, count as one more process.
     """
     last = min(int(tids.max(initial=0)), MAX_TID)
     owner = np.arange(last + 2, dtype=np.int64)
@@ -170,7 +169,7 @@ def _gather(syscalls: pd.DataFrame, process: npt.NDArray[np.int32], abis: tuple[
 
 
 def _frozen(column: pd.Series) -> npt.NDArray[Any]:
-    """Contiguous and read-only: numba compiles for each of these apart, and pandas gives now one, now the other."""
+    """The column as a contiguous read-only array: pandas varies in both, and numba compiles for each variant."""
     values = np.ascontiguousarray(column.to_numpy()).view()
     values.flags.writeable = False
     return values
@@ -181,16 +180,16 @@ def _note_calls(
     nr: Any, kind: Any, result: Any, args: Any, process: Any, parts: Any, known: Any,
     seen: Any, wide: Any, addresses: Any, good: Any, every: Any,
 ) -> None:  # fmt: skip
-    """Counts what tells of the machine.
+    """Collects the evidence for the kind of each process.
 
     Args:
         nr: int32 (calls).
-        kind: int8 (calls); 0: enters.
+        kind: int8 (calls); 0: entry.
         result: int64 (calls).
-        args: uint64 (calls), three at least.
+        args: uint64 (calls), at least three.
         process: int32 (calls).
-        parts: int8 (machines, numbers): what a number is there, _ADVICE or _RANGE or neither.
-        known: bool: pieces of advice that there are.
+        parts: int8 (machines, numbers): _ADVICE, _RANGE or 0 for each number of each machine.
+        known: bool: whether each value of advice exists.
         seen: bool (processes), out.
         wide: bool (processes), out.
         addresses: bool (processes), out.
@@ -225,10 +224,10 @@ def _note_calls(
 
 
 def _infer(evidence: _Evidence) -> str | None:
-    """The machine of a trace that does not name it: the only one whose numbers the arguments fit; None if none or several."""
+    """The machine of a trace that does not name it: the only one that the arguments fit; None if none or several do."""
     if evidence.wide.any():
         believed = [abi for abi in _NATIVE if evidence.believes(abi, evidence.wide)[0]]
-        if not believed:  # of a 64-bit kernel only the 32-bit processes tell
+        if not believed:  # of a 64-bit kernel, only the 32-bit processes show it
             narrow = evidence.seen & ~evidence.wide
             believed = [abi for abi in _NATIVE if evidence.believes(COMPAT[abi], narrow)[0]]
     else:
@@ -237,13 +236,13 @@ def _infer(evidence: _Evidence) -> str | None:
 
 
 def _choose(evidence: _Evidence, native: str) -> I64:
-    """By process: 0 native, 1 32-bit, 2 either."""
+    """The kind of each process: 0 native, 1 32-bit, 2 either."""
     one, other = evidence.believes(native), evidence.believes(COMPAT[native])
     mixed = evidence.wide & other & ~one  # a 64-bit register in one event, 32-bit calls in all the others
     choice = np.select(
         [mixed, evidence.wide, one & ~other, other & ~one, one & other, evidence.addresses], [2, 0, 0, 1, 2, 2], -1
     )
-    # A process that passes no address at all tells nothing: native, unless 32-bit processes are about.
+    # A process that passes no address shows nothing: it counts as native unless the trace has 32-bit processes.
     rest = (choice < 0) & evidence.seen
     choice[choice < 0] = 0
     choice[rest] = 2 if bool((choice[evidence.seen] > 0).any()) else 0
@@ -256,7 +255,7 @@ def _notes(evidence: _Evidence, choice: I64, abis: tuple[str, ...]) -> list[str]
         notes.append(f"system calls of {narrow} 32-bit processes were read with {abis[1]}'s numbers")
     if either := int((evidence.seen & (choice == 2)).sum()):
         notes.append(
-            f"whether {either} processes are 64-bit or 32-bit cannot be told from their system calls: "
+            f"whether {either} processes are 64-bit or 32-bit cannot be determined from their system calls: "
             f"calls whose numbers differ between {abis[0]} and {abis[1]} are not named"
         )
     return notes

@@ -1,7 +1,7 @@
 """The decorator of the readers' compiled loops.
 
-The loops read hostile input. numba checks no bounds, so every kernel checks its own before it reads, and the tests run
-them once more with ``NUMBA_BOUNDSCHECK=1``.
+The loops read hostile input. numba does not check bounds, so every loop checks its own before it reads, and the tests
+run the loops again with ``NUMBA_BOUNDSCHECK=1``.
 """
 
 from __future__ import annotations

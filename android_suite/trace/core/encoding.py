@@ -1,4 +1,4 @@
-"""UTF-16 text, as PowerShell's ``>`` writes it, to UTF-8; and the byte order mark of UTF-8."""
+"""Converts UTF-16 text, as PowerShell's ``>`` writes it, to UTF-8, and defines UTF-8's byte order mark."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LOOKED_AT = 512
 
 
 def find_utf16(head: bytes) -> str | None:
-    """``utf-16-le`` or ``utf-16-be``, by a byte order mark or by the zeros beside ASCII; None for anything else."""
+    """``utf-16-le`` or ``utf-16-be``, from a byte order mark or the zeros beside ASCII; None for anything else."""
     if head.startswith(codecs.BOM_UTF16_LE) and not head.startswith(codecs.BOM_UTF32_LE):
         return "utf-16-le"
     if head.startswith(codecs.BOM_UTF16_BE):
@@ -24,7 +24,7 @@ def find_utf16(head: bytes) -> str | None:
 
 
 def decode_utf16(data: bytes | memoryview, encoding: str) -> bytes:
-    """The text as UTF-8, without its byte order mark; what is no UTF-16 becomes U+FFFD."""
+    """The text as UTF-8, without its byte order mark; invalid UTF-16 becomes U+FFFD."""
     out, decoder = io.BytesIO(), codecs.getincrementaldecoder(encoding)("replace")
     for at in range(0, len(data), _CHUNK_BYTES):
         piece = bytes(data[at : at + _CHUNK_BYTES])

@@ -1,4 +1,4 @@
-"""Event format files (``events/SYSTEM/EVENT/format``): the layout of an event, as the kernel that wrote it states it."""
+"""Parses event format files (``events/SYSTEM/EVENT/format``), in which a kernel describes the layout of its events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DECL = re.compile(r"^(?P<type>.*?)(?P<name>\w+)\s*(?P<array>\[[^\]]*\])?$", re.
 _MAX_FORMAT_BYTES = 1 << 20
 _MAX_FIELD_BYTES = 1 << 16
 _CHAR_TYPES = frozenset({"char", "unsigned char", "signed char"})
-# Sizes of array elements. A type that is not here takes the size that its declared count gives.
+# Sizes of array elements. The size of any other type follows from the declared number of elements.
 _ELEMENT_BYTES = {
     "char": 1, "unsigned char": 1, "signed char": 1, "bool": 1, "u8": 1, "s8": 1, "__u8": 1, "__s8": 1, "uint8_t": 1,
     "u16": 2, "s16": 2, "__u16": 2, "__s16": 2, "unsigned short": 2, "short": 2, "uint16_t": 2, "__le16": 2, "__be16": 2,
@@ -27,11 +27,11 @@ _ELEMENT_BYTES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One field of an event: where it stands in the record and how to read it.
+    """One field of an event: its place in the record and how to read it.
 
-    ``location`` is "here" for a field that stands at its offset; "data_loc" and "rel_loc" mean that the 32 bits there hold
-    length (upper half) and offset (lower half) of the data, from the record's start or from the end of the field.
-    ``elements`` is 0 for a plain scalar; an array that runs to the end of the record has size 0.
+    ``location`` is "here" if the data is at ``offset``. "data_loc" and "rel_loc" mean that the 32 bits there hold length
+    (upper half) and offset (lower half) of the data; the offset counts from the start of the record or from the end of
+    the field, respectively. ``element_bytes`` is 0 for a scalar. An array that runs to the end of the record has size 0.
     """
 
     name: str
@@ -80,13 +80,13 @@ class EventFormat:
 
     @property
     def record_bytes(self) -> int:
-        """Bytes that a record of this event has at least."""
+        """The smallest number of bytes of a record of this event."""
         return max((f.offset + f.size for f in self.fields), default=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageLayout:
-    """The head of a ring-buffer page, in bytes: 64-bit time stamp, commit word, then data up to ``page_bytes``."""
+    """The layout of a ring-buffer page, in bytes: 64-bit time stamp, commit word, then data up to ``page_bytes``."""
 
     commit_offset: int
     commit_bytes: int
@@ -100,12 +100,12 @@ def parse_event_format(text: str, *, system: str, file: Path | str, offset: int 
 
     Args:
         text: its content.
-        system: the event's system, which the file itself does not name.
-        file: named in errors.
-        offset: where the text starts in ``file`` when it is a part of it.
+        system: the event's system, which the file does not contain.
+        file: the file to name in errors.
+        offset: where the text starts in ``file``, if it is part of a larger file.
 
     Raises:
-        TraceError: no name, no ID, or a field whose place makes no sense.
+        TraceError: it has no name, no ID, or a field with an impossible place.
     """
     if len(text) > _MAX_FORMAT_BYTES:
         raise TraceError(file, offset, f"an event format of at most {_MAX_FORMAT_BYTES} bytes")
@@ -125,7 +125,7 @@ def parse_event_format(text: str, *, system: str, file: Path | str, offset: int 
 def _parse_field(match: re.Match[str], *, file: Path | str, offset: int | None) -> Field:
     decl = " ".join(match["decl"].split())
     parsed = _DECL.match(decl)
-    # int() of many thousand digits is slow and refused; no field is that far away.
+    # int() refuses numbers of many thousand digits; no field has such an offset.
     if parsed is None or max(len(match["offset"]), len(match["size"])) > 9:
         raise TraceError(file, offset, f"a field declaration, found {decl[:60]!r}")
     at, size = int(match["offset"]), int(match["size"])
@@ -159,10 +159,10 @@ def _element_bytes(kind: str, brackets: str | None, size: int) -> int:
 
 
 def parse_header_page(text: str, *, file: Path | str, big_endian: bool, offset: int | None = None) -> PageLayout:
-    """Parses ``events/header_page``: the size of the commit word tells the kernel's long, data the page's size.
+    """Parses ``events/header_page``. The commit word has the size of the kernel's long; ``data`` ends with the page.
 
     Raises:
-        TraceError: the fields are missing or describe a page that cannot be.
+        TraceError: the fields are missing or describe an impossible page.
     """
     found = {}
     for line in text[:_MAX_FORMAT_BYTES].splitlines():
@@ -194,7 +194,7 @@ class StateLetters:
     preempted: int
 
     def letter(self, state: int) -> str:
-        """The state as text traces print its first letter: S, D, ... or R, R+."""
+        """The first letter of the state as text traces print it: S, D, ... or R, R+."""
         for value, letter in self.flags:
             if value and state & value == value:
                 return letter[:1] or "?"
@@ -202,7 +202,7 @@ class StateLetters:
 
 
 def parse_state_letters(print_fmt: str) -> StateLetters | None:
-    """Reads the state letters from sched_switch's print format; None where it has none that can be read."""
+    """Reads the state letters from the print format of sched_switch; None if they cannot be read."""
     start = print_fmt.find("__print_flags(REC->prev_state")
     if start < 0:
         return None

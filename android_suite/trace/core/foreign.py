@@ -1,4 +1,4 @@
-"""What people hand over that is no trace of the kernel: its name and the next step, from its content."""
+"""Recognizes files that are not kernel traces by their content, and names the next step for the user."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _SAMPLES = (
     "`android-suite record`"
 )
 _UNPACK = "unpack it and give the trace inside"
-_METHODS = "it tells of Java methods, not of the kernel; record with Perfetto, System Tracing or `android-suite record`"
-_HEAP = "it tells of memory, not of time; record with Perfetto, System Tracing or `android-suite record`"
+_METHODS = "it shows Java methods, not the kernel; record with Perfetto, System Tracing or `android-suite record`"
+_HEAP = "it shows memory, not time; record with Perfetto, System Tracing or `android-suite record`"
 _CONVERT_CTF = "record with `trace-cmd record` or Perfetto instead, or write the events as ftrace text"
 
-# First bytes -> what it is, and what to do.
+# First bytes of a file -> what it is, and what to do.
 _MAGICS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x89PNG", "a PNG picture", _GIVE),
     (b"\xff\xd8\xff", "a JPEG picture", _GIVE),
@@ -56,10 +56,10 @@ _MAGICS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x1f\x9d", "packed with compress", "unpack it with `uncompress` and give the trace inside"),
 )
 _WINSCOPE = re.compile(rb"\x09[A-Z]{8}[^\t\n\r -~]")
-_PPROF = re.compile(rb"\x0a[\x02-\x0c][\x08\x10]")  # sample_type; no packet of Perfetto's begins so
+_PPROF = re.compile(rb"\x0a[\x02-\x0c][\x08\x10]")  # sample_type; no Perfetto packet begins like this
 _JSON = re.compile(rb"\s*(\{\s*[\"}]|\[\s*[{\"\]\[])")
 
-# A line of a text -> what the text is, and what to do; the first that is found counts.
+# A pattern in a text -> what the text is, and what to do; the first match counts.
 _TEXTS: tuple[tuple[re.Pattern[bytes], str, str], ...] = tuple(
     (re.compile(pattern, re.MULTILINE), what, step)
     for pattern, what, step in (
@@ -100,14 +100,14 @@ _TEXTS: tuple[tuple[re.Pattern[bytes], str, str], ...] = tuple(
 
 
 def name_binary(head: bytes) -> tuple[str, str] | None:
-    """What a file that begins with ``head`` is, and the next step, by its first bytes; None for anything unknown here."""
+    """What a binary file that begins with ``head`` is, and the next step; None if it is not recognized."""
     for magic, what, step in _MAGICS:
         if head.startswith(magic):
             return what, step
     if head[4:8] == b"ftyp":
         return "a video or picture (MP4, HEIF)", _GIVE
     if _WINSCOPE.match(head):
-        return "a Winscope trace", "it tells of windows and layers; record with Perfetto or `android-suite record`"
+        return "a Winscope trace", "it shows windows and layers; record with Perfetto or `android-suite record`"
     if _PPROF.match(head):
         return "a profile (pprof, heapprofd)", _HEAP
     if ".etl".encode("utf-16-le") in head or "NT Kernel Logger".encode("utf-16-le") in head:
@@ -116,7 +116,7 @@ def name_binary(head: bytes) -> tuple[str, str] | None:
 
 
 def name_document(head: bytes) -> tuple[str, str] | None:
-    """The same of JSON, whose first bytes may be spaces."""
+    """What a JSON document that begins with ``head`` is, and the next step; None if it is not JSON."""
     if not _JSON.match(head):
         return None
     made_from = "give the trace it was made from: Perfetto, systrace html, ftrace text or trace.dat"
@@ -137,7 +137,7 @@ def name_document(head: bytes) -> tuple[str, str] | None:
 
 
 def name_text(head: bytes) -> tuple[str, str] | None:
-    """The same of a text without an event, by its lines."""
+    """What a text without ftrace events is, and the next step, by its lines; None if it is not recognized."""
     for pattern, what, step in _TEXTS:
         if pattern.search(head):
             return what, step

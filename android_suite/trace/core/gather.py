@@ -1,7 +1,7 @@
-"""Reads one field of many records into a column: compiled loops over word positions.
+"""Reads one field of many records into a column, in compiled loops over word positions.
 
-Records start on a word. ``words`` are uint32 of the host's order; where the trace is big endian (``big``) every word was
-swapped on loading, so a byte inside a word is found by counting from the other end.
+Records start on a word. ``words`` are uint32 in the host's byte order. If the trace's byte order differs, every word was
+swapped on loading, so in a big-endian trace (``big``) bytes inside a word count from the other end.
 """
 
 from __future__ import annotations
@@ -57,19 +57,19 @@ def find_spans(
     words: Array, where: Array, size: Array, offset: int, nbytes: int, dynamic: bool, after: int, big: bool,
     begin: Array, limit: Array,
 ) -> None:  # fmt: skip
-    """Where the data of a field begins in each record and how many bytes it may have, both inside the record.
+    """Finds where the data of a field begins in each record, and its largest size; both stay inside the record.
 
     Args:
         words: the arena.
-        where: uint32 (records): word of each.
-        size: int32 (records): bytes of each.
-        offset: of the field.
-        nbytes: of the field; 0: to the end of the record.
+        where: uint32 (records): first word of each record.
+        size: int32 (records): size of each record, in bytes.
+        offset: offset of the field in the record, in bytes.
+        nbytes: size of the field, in bytes; 0: to the end of the record.
         dynamic: the field holds length (upper 16 bits) and offset of its data.
-        after: what that offset counts from.
-        big: the words were swapped.
-        begin: int64 (records), out.
-        limit: int64 (records), out.
+        after: byte from which that offset counts.
+        big: the trace is big endian.
+        begin: int64 (records), out: first byte of the data in the record.
+        limit: int64 (records), out: largest size of the data, in bytes.
     """
     if dynamic:
         gather_field(words, where, offset, 4, False, big, limit)
@@ -84,16 +84,16 @@ def find_spans(
 def measure_texts(
     words: Array, where: Array, begin: Array, limit: Array, big: bool, strip_newline: bool, offsets: Array
 ) -> None:
-    """Where each zero-terminated text will stand when they are put one after another.
+    """Measures zero-terminated texts, to place them one after another.
 
     Args:
         words: the arena.
-        where: uint32 (records): word of each.
-        begin: int64 (records): as ``find_spans`` gives it.
-        limit: int64 (records): likewise.
-        big: the words were swapped.
-        strip_newline: leave out one at the end.
-        offsets: int64 (records + 1), out.
+        where: uint32 (records): first word of each record.
+        begin: int64 (records), from ``find_spans``.
+        limit: int64 (records), from ``find_spans``.
+        big: the trace is big endian.
+        strip_newline: omit a newline at the end.
+        offsets: int64 (records + 1), out: place of each text, in bytes.
     """
     memory, flip = words.view(np.uint8), np.uint64(3 if big != _HOST_BIG else 0)
     total = np.int64(0)
@@ -114,7 +114,7 @@ def gather_bytes(words: Array, where: Array, begin: Array, big: bool, offsets: A
     """Copies ``offsets[i + 1] - offsets[i]`` bytes from byte ``begin[i]`` of record i to ``out`` at ``offsets[i]``.
 
     Returns:
-        All of them or'ed: below 128 where they are ASCII.
+        The bitwise or of all of them: below 128 if they are ASCII.
     """
     memory, flip = words.view(np.uint8), np.uint64(3 if big != _HOST_BIG else 0)
     seen = np.uint8(0)
@@ -133,27 +133,27 @@ def note_threads(
     words: Array, where: Array, kind: Array, tid_word: Array, seen: Array, out_tid: Array, first_pair: Array,
     pairs: Array, cache_tid: Array, cache_name: Array, out_event: Array, out_pair: Array,
 ) -> tuple[int, int]:  # fmt: skip
-    """Threads that have not run before, and events that call one something else than the last one did, in merged order.
+    """Finds threads that have not run before, and events that give a thread a new name, in merged order.
 
-    Threads keep their names, so both are few; a few may come again.
+    Both are rare, because threads keep their names. A few may be reported more than once.
 
     Args:
         words: the arena.
-        where: uint32 (events): the records.
+        where: uint32 (events): first word of each record.
         kind: int32 (events).
-        tid_word: int64 (kinds): word of the record where the thread that ran stands; -1: nobody knows.
+        tid_word: int64 (kinds): word of the record with the thread that ran; -1 if unknown.
         seen: int64 (power of two), in and out: threads that have run.
-        out_tid: int64 (events), out: those that have not.
+        out_tid: int64 (events), out: threads that had not run before.
         first_pair: int64 (kinds + 1): the first pair of each kind.
-        pairs: int64 (pairs, 3): words of the record where thread id and name stand, and the name's length in words: at
-            most 4, 0 if it has to be looked at every time.
+        pairs: int64 (pairs, 3): words of the record with the thread id and the name, and the name's length in words: at
+            most 4; 0 if the name must be reported every time.
         cache_tid: int64 (power of two), in and out: the thread that each slot remembers.
         cache_name: uint32 (slots, 4), in and out: its name.
-        out_event: int32, out, room for each pair of each event: the events,
-        out_pair: int32, out: and which of their pairs.
+        out_event: int32, out, with room for each pair of each event: events with a new name.
+        out_pair: int32, out: the pair of each such event.
 
     Returns:
-        How many threads, how many events.
+        The number of threads and the number of events with a new name.
     """
     threads, n = 0, 0
     slots, one = np.uint64(seen.size - 1), np.uint64(1)
@@ -174,7 +174,7 @@ def note_threads(
                 slot = np.uint64(tid) & name_slots
                 known = cache_tid[slot] == tid
                 if tid == 0 and known:
-                    continue  # every CPU has an idle thread of its own name
+                    continue  # every CPU has its own idle thread with its own name
                 name = at + np.uint64(pairs[pair, 1])
                 same = np.uint64(0)
                 while known and same < length:

@@ -1,4 +1,4 @@
-"""Tables whose length is not known before the end: every value is written once, to its final place."""
+"""Tables that grow at their end. Every value is written once, to its final place."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _FIRST_BYTES = 1 << 16
 
 
 class GrowingColumn:
-    """A column that rows are added to at its end.
+    """A column that grows at its end.
 
-    It stands in anonymous memory of its own: the kernel moves its pages when it grows (mremap), nothing is copied and room
-    that is not used yet costs nothing. Lists of pieces would need twice the memory when they are joined.
+    It has its own anonymous memory. When it grows, the kernel moves the pages (mremap), so nothing is copied, and unused
+    room takes no memory. Joining a list of pieces would take twice the memory.
     """
 
     def __init__(self, dtype: Any) -> None:
@@ -49,7 +49,7 @@ class GrowingColumn:
         self._view()[start:] = values
 
     def finish(self) -> Array:
-        """The whole column; nothing can be added after it."""
+        """The whole column; nothing can be added afterwards."""
         return np.empty(0, self._dtype) if self._map is None else self._view()
 
     def _view(self) -> Array:
@@ -58,12 +58,12 @@ class GrowingColumn:
 
     def _advise(self) -> None:
         assert self._map is not None
-        if len(self._map) >= 1 << 24:  # fewer page faults; what a huge page wastes is small beside this
+        if len(self._map) >= 1 << 24:  # fewer page faults, and what a huge page wastes is comparatively small
             self._map.madvise(mmap.MADV_HUGEPAGE)
 
 
 class GrowingTable:
-    """A declared table that rows are added to; texts stay in the pieces they came in, as Arrow allows."""
+    """A declared table that grows at its end. Texts stay in their original pieces, as Arrow allows."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -71,7 +71,7 @@ class GrowingTable:
         self._texts: dict[str, list[Any]] = {c.name: [] for c in table.columns if c.dtype == "str"}
 
     def extend(self, columns: Mapping[str, Any]) -> None:
-        """Adds rows: one array per column, all of one length; texts as a pandas or Arrow array."""
+        """Adds rows: one array per column, all of the same length; texts as a pandas or Arrow array."""
         for name, column in self._columns.items():
             column.extend(columns[name])
         for name, pieces in self._texts.items():
@@ -79,16 +79,16 @@ class GrowingTable:
             pieces += made.chunks if isinstance(made, pa.ChunkedArray) else [made]
 
     def finish(self, rank: Array | None = None) -> pd.DataFrame:
-        """The table, sorted by ``seq``; nothing can be added after it.
+        """The table, sorted by ``seq``; nothing can be added afterwards.
 
         Args:
-            rank: maps the ``seq`` of the rows as they were added to the final one; None: the same.
+            rank: the final ``seq`` by the ``seq`` with which rows were added; None if they are the same.
         """
         columns: dict[str, Any] = {}
         seq = self._columns.pop("seq").finish()
         if rank is not None:
             seq = rank[seq]
-        # Pieces of several kinds of event may stand one after another in one chunk.
+        # One chunk may hold pieces of several kinds of event, one after another.
         sorted_ = bool((seq[1:] >= seq[:-1]).all())
         order = None if sorted_ else np.argsort(seq, kind="stable")
         columns["seq"] = seq if order is None else seq[order]

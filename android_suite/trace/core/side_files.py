@@ -1,4 +1,4 @@
-"""The small text files beside a trace: saved_cmdlines, saved_tgids, kallsyms."""
+"""Parses the small text files beside a trace: saved_cmdlines, saved_tgids, kallsyms, printk_formats."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 
 def parse_pairs(text: str) -> dict[int, str]:
-    """Lines of a thread id and the rest: ``saved_cmdlines``, ``saved_tgids``, ``processes.txt``."""
+    """Text by id, from lines of an id and a text: ``saved_cmdlines``, ``saved_tgids``, ``processes.txt``."""
     return {
         int(m[1]): m[2].strip()
         for m in re.finditer(r"^\s*(\d{1,9})[ \t]+(\S.*?)\s*$", text, re.MULTILINE)
@@ -16,9 +16,9 @@ def parse_pairs(text: str) -> dict[int, str]:
 
 
 class Symbols:
-    """Kernel symbols by address, from ``/proc/kallsyms``: 200,000 lines that few traces need, so read on first use.
+    """Kernel symbols by address, from ``/proc/kallsyms``. Its 200,000 lines are parsed on first use: few traces need them.
 
-    Addresses of 0 (hidden by kptr_restrict) name nothing.
+    Symbols with the address 0 (hidden by kptr_restrict) are ignored.
     """
 
     __slots__ = ("_addresses", "_names", "_text")
@@ -29,7 +29,7 @@ class Symbols:
         self._names: list[str] = []
 
     def find(self, address: int) -> tuple[str, int] | None:
-        """Symbol and offset in it; None if no symbol is below ``address``."""
+        """The symbol at or below ``address`` and the offset from it; None if there is none."""
         if self._text is not None:
             lines = re.finditer(r"^([0-9a-fA-F]{1,16}) \S (\S+)", self._text, re.MULTILINE)
             pairs = sorted((value, m[2]) for m in lines if (value := int(m[1], 16)))
@@ -39,18 +39,18 @@ class Symbols:
         return (self._names[at], address - self._addresses[at]) if at >= 0 else None
 
     def name_caller(self, address: int) -> str:
-        """``symbol+0xoffset``; a bare hexadecimal number where no symbol is near; empty for 0."""
+        """``symbol+0xoffset``; a bare hexadecimal number if no symbol is near; empty for 0."""
         if address == 0:
             return ""
         found = self.find(address)
-        # Symbols are never that far apart: beyond it the address belongs to something unnamed.
+        # Symbols are never that far apart: an address further away belongs to something without a symbol.
         if found is None or found[1] > 1 << 20:
             return f"0x{address:x}"
         return f"{found[0]}+0x{found[1]:x}"
 
 
 def parse_printk_formats(text: str) -> dict[int, str]:
-    """``printk_formats``: lines of an address, a colon and a quoted C string; address to the string."""
+    """Format strings by address, from ``printk_formats``: lines of an address, a colon and a quoted C string."""
     return {
         int(m[1], 16): _unescape(m[2])
         for m in re.finditer(r'^(?:0x)?([0-9a-fA-F]{1,16})\s*:\s*"(.*)"\s*$', text, re.MULTILINE)

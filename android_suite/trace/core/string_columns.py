@@ -1,4 +1,4 @@
-"""Texts inside records (comms, markers) to Arrow string columns, without a Python loop an event."""
+"""Decodes texts inside records (comms, markers) to Arrow string columns, without a Python loop per event."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def string_column(buf: Array, starts: Array, ends: Array) -> pd.Series:
 def decode_text(
     words: Array, where: Array, size: Array, big: bool, field: Field, *, strip_newline: bool = False
 ) -> Any:
-    """The texts of ``field`` as a pyarrow large_string array, one a record; bytes that are not UTF-8 become U+FFFD.
+    """The texts of ``field`` as a pyarrow large_string array, one per record; bytes that are not UTF-8 become U+FFFD.
 
-    A dynamic field that points outside its record gives the part that lies inside.
+    A dynamic field that points outside its record gives the part inside it.
     """
     begin, limit = text_spans(words, where, size, big, field)
     offsets = np.empty(where.size + 1, np.int64)
@@ -39,7 +39,7 @@ def decode_text(
 
 
 def text_spans(words: Array, where: Array, size: Array, big: bool, field: Field) -> tuple[Array, Array]:
-    """Where the data of ``field`` begins in each record and how many bytes it may have, both inside the record."""
+    """Where the data of ``field`` begins in each record, and its largest size in bytes; both stay inside the record."""
     begin, limit = np.empty(where.size, np.int64), np.empty(where.size, np.int64)
     after = field.offset + field.size if field.location == "rel_loc" else 0
     dynamic = field.location != "here"
@@ -48,12 +48,12 @@ def text_spans(words: Array, where: Array, size: Array, big: bool, field: Field)
 
 
 def strings_from(offsets: Array, data: Array, *, ascii_: bool | None = None) -> Any:
-    """Arrow large_string array of the texts that ``offsets`` (int64, n + 1) cuts out of ``data`` (bytes).
+    """Arrow large_string array of the n texts in ``data`` (bytes) that ``offsets`` (int64, n + 1) delimits.
 
-    ``ascii_`` says whether all of them are ASCII; None: not known.
+    ``ascii_`` says whether all of them are ASCII; None if unknown.
     """
     made = pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
-    # ASCII needs no look at the bytes one by one; anything else is checked, and mended text by text if it is not UTF-8.
+    # ASCII is valid UTF-8. Anything else is checked, and if it is not UTF-8, repaired text by text.
     if ascii_ is None:
         ascii_ = not data.size or int(data.max()) < 128
     if not ascii_:

@@ -1,6 +1,6 @@
-"""Packed bytes to plain ones, never more than a stated bound: what a trace is wrapped in before a reader sees it.
+"""Unpacks gzip, xz, bzip2 and zstd data up to a bound, before a reader sees it.
 
-The bound: 256 MiB plus 100 times the packed size, and never over 8 GiB. ftrace text packs about 20 to 1.
+The bound is 256 MiB plus 100 times the packed size, but at most 8 GiB. ftrace text packs about 20 to 1.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from android_suite.errors import TraceError
 GZIP_MAGIC, ZSTD_MAGIC, XZ_MAGIC, BZIP2_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0", b"BZh"
 _STREAM_FAULTS = (zlib.error, lzma.LZMAError, zstandard.ZstdError, EOFError, OSError, ValueError)
 _CUT = "it ends too early"
-_XZ_MEMORY_BYTES = 1 << 30  # what xz -9 needs is 65 MiB
+_XZ_MEMORY_BYTES = 1 << 30  # xz -9 needs 65 MiB
 _CHUNK_BYTES = 1 << 20
 _SMALLEST_BOUND_BYTES, _LARGEST_BOUND_BYTES, _RATIO = 256 << 20, 8 << 30, 100
 
 
 def bound_bytes(packed_bytes: int) -> int:
-    """How many bytes a packed trace of that size may become."""
+    """The largest number of bytes that a packed trace of that size may unpack to."""
     return min(_LARGEST_BOUND_BYTES, _SMALLEST_BOUND_BYTES + _RATIO * packed_bytes)
 
 
@@ -38,12 +38,12 @@ def unpack_zlib(data: bytes | memoryview, file: Path | str, *, offset: int = 0, 
         TraceError: the stream is damaged, cut short, or larger than the bound.
     """
     limit = bound_bytes(len(data)) if bound is None else bound
-    out, at = io.BytesIO(), 0  # its value is handed over without a copy
+    out, at = io.BytesIO(), 0  # getvalue does not copy
     while at < len(data):
         engine = zlib.decompressobj(wbits=47)  # zlib or gzip, by its header
         try:
             while not engine.eof:
-                # Fed in slices: what the engine leaves over is copied each time.
+                # Fed in slices, because the engine copies the unused rest each time.
                 fed = engine.unconsumed_tail or bytes(data[at : at + _CHUNK_BYTES])
                 at += 0 if engine.unconsumed_tail else len(fed)
                 piece = engine.decompress(fed, _CHUNK_BYTES)
@@ -78,10 +78,10 @@ def unpack_zstd(data: bytes | memoryview, file: Path | str, *, offset: int = 0, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unpacked:
-    """What came out of a packed file."""
+    """The unpacked content of a file."""
 
     data: bytes
-    fault: str = ""  # why the rest did not come out; empty where everything did
+    fault: str = ""  # why the rest could not be unpacked; empty if everything was
 
 
 def is_packed(head: bytes) -> bool:
@@ -90,13 +90,13 @@ def is_packed(head: bytes) -> bool:
 
 
 def unpack_stream(data: bytes | memoryview, file: Path | str) -> Unpacked:
-    """Unpacks a gzip, xz, bzip2 or zstd file; of a damaged one, or one cut short, what comes before the damage.
+    """Unpacks a gzip, xz, bzip2 or zstd file. Of a damaged or truncated file, it unpacks what precedes the damage.
 
     Raises:
-        TraceError: nothing comes out, or more than the bound.
+        TraceError: nothing can be unpacked, or more than the bound.
     """
     limit, fault = bound_bytes(len(data)), ""
-    # Where a stream is damaged, a call gives nothing of what it was about to: small ones get nearer to the damage.
+    # At damage, a call gives nothing of its data, so small steps get closer to the damage.
     for step in (_CHUNK_BYTES, min(_CHUNK_BYTES, max(64, len(data) >> 12))):
         out = io.BytesIO()
         try:
@@ -107,7 +107,7 @@ def unpack_stream(data: bytes | memoryview, file: Path | str) -> Unpacked:
             fault = _CUT
             break
         except _STREAM_FAULTS as error:
-            fault = f"{str(error) or type(error).__name__}: what stands shortly before it may be wrong"
+            fault = f"{str(error) or type(error).__name__}: the data shortly before it may be wrong"
             continue
         return Unpacked(data=out.getvalue())
     if not out.tell():
@@ -116,7 +116,7 @@ def unpack_stream(data: bytes | memoryview, file: Path | str) -> Unpacked:
 
 
 def peek_stream(data: bytes | memoryview, size: int) -> bytes:
-    """The first bytes that come out of a packed file, at most ``size``; empty where nothing does."""
+    """The first unpacked bytes of a packed file, at most ``size``; empty if nothing can be unpacked."""
     try:
         return next((piece for piece in _pieces(data, size) if piece), b"")
     except _STREAM_FAULTS:
@@ -148,7 +148,7 @@ def _pieces(data: bytes | memoryview, step: int) -> Iterator[bytes]:
 
 
 class _Inflate(Protocol):
-    """What the standard library's decompressors of bzip2 and xz have in common."""
+    """The interface that the standard library's decompressors of bzip2 and xz share."""
 
     @property
     def eof(self) -> bool: ...
@@ -160,7 +160,7 @@ class _Inflate(Protocol):
 
 
 class _Gzip:
-    """zlib's, with the same face."""
+    """zlib's decompressor with the same interface."""
 
     def __init__(self) -> None:
         self._engine = zlib.decompressobj(wbits=31)
@@ -186,7 +186,7 @@ def _xz() -> _Inflate:
 
 
 def check_bound(size: int, limit: int, file: Path | str) -> None:
-    """Raises TraceError where more came out of a packed file than its bound."""
+    """Raises TraceError if a packed file unpacked to more than its bound."""
     if size > limit:
         hint = "If the trace is real, unpack it yourself and give the unpacked file."
         raise TraceError(file, None, f"at most {limit >> 20} MiB of unpacked data", hint=hint)

@@ -78,7 +78,7 @@ def test_what_could_be_either_is_not_named() -> None:
         (1000, 233, advise(HIGH)), (2000, 240, "b4000000, 1, 2, 0, 0, 0"), (2000, 435, "b4000000, 58, 0, 0, 0, 0")
     )
     assert names == {1000: ["madvise"], 2000: ["other", "clone3"]}
-    assert any("cannot be told" in note for note in trace.source.notes)
+    assert any("cannot be determined" in note for note in trace.source.notes)
 
 
 def test_a_64_bit_register_decides() -> None:
@@ -92,7 +92,7 @@ def test_one_damaged_register_does_not_silently_rename_a_process() -> None:
     assert names[2000] == ["madvise"] * 3 + ["mmap"]
     trace, names = read(*calls, (2000, 3, "ffff800000000000, 0, 0, 0, 0, 0"))
     assert names == {1000: ["madvise"], 2000: ["other"] * 5}
-    assert any("whether 1 processes are 64-bit or 32-bit cannot be told" in note for note in trace.source.notes)
+    assert any("whether 1 processes are 64-bit or 32-bit cannot be determined" in note for note in trace.source.notes)
 
 
 def test_thread_ids_that_no_kernel_gives_cost_nothing() -> None:
@@ -110,6 +110,6 @@ def test_thread_ids_that_no_kernel_gives_cost_nothing() -> None:
     notes = name_calls(syscalls, make_frame(THREADS, threads), None)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert notes == ["system call numbers read as arm64's, which the arguments fit"]
+    assert notes == ["system call numbers were read as those of arm64, which the arguments fit"]
     assert {CALL_NAMES[call] for call in syscalls["call"]} == {"madvise"}
     assert peak < 256 << 20

@@ -1,4 +1,4 @@
-"""Any trace: the format is found from the content, never from the name."""
+"""Opens a trace of any format, which it detects from the content, never from the name."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from android_suite.trace.perfetto.wire import looks_like_perfetto
 from android_suite.trace.ring.capture_folder import read_raw_capture
 
 _HEAD_BYTES = 4096
-_LAYERS = 3  # a gzip in a zip happens; more is an attack
-_MOST_FILES = 2000  # of a folder that are looked at
+_LAYERS = 3  # a gzip in a zip occurs; more layers are an attack
+_MOST_FILES = 2000  # files of a folder that are examined
 
 
 def open_trace(path: Path | str) -> Trace:
     """Reads the trace at ``path``, whatever its format.
 
-    Packed traces (gzip, xz, bzip2, zstd) and archives (zip, tar; a bugreport.zip among them) are unpacked within a bound.
+    Packed traces (gzip, xz, bzip2, zstd) and archives (zip, tar; also a bugreport.zip) are unpacked up to a bound.
 
     Args:
-        path: a file, or a folder that is or holds one raw ftrace capture, or holds one trace; ``ARCHIVE!MEMBER`` for one
-            file of an archive that holds several traces.
+        path: a file, or a folder that is or contains one raw ftrace capture or contains one trace; ``ARCHIVE!MEMBER``
+            for one file of an archive with several traces.
 
     Raises:
-        UsageError: nothing there, nothing a trace could be, several traces in one archive or folder, or no such member.
-        TraceError: a trace, and damaged.
+        UsageError: there is no such file or member, it is not a trace, or the archive or folder has several traces.
+        TraceError: the trace is damaged.
     """
     place, wanted = _split_member(Path(path))
     if place.is_dir():
@@ -51,9 +51,9 @@ def open_trace(path: Path | str) -> Trace:
     except OSError as error:
         raise UsageError(f"{place} cannot be read ({error.strerror}); give {KNOWN}.") from error
     if not place.is_file():
-        raise UsageError(f"{place} is no file; give {KNOWN}.")
+        raise UsageError(f"{place} is not a file; give {KNOWN}.")
     if size == 0:
-        raise TraceError(place, 0, "a trace, the file is empty", hint="Record the trace again and check its size.")
+        raise TraceError(place, 0, "a trace, but the file is empty", hint="Record the trace again and check its size.")
     if is_packed(head) or is_archive(head):
         return _open_packed(place.read_bytes(), place, wanted)
     if not head.startswith(TRACE_DAT_MAGIC):
@@ -66,7 +66,7 @@ def open_trace(path: Path | str) -> Trace:
 
 
 def _split_member(path: Path) -> tuple[Path, str | None]:
-    """ARCHIVE!MEMBER as file and member; a file that is called so is itself."""
+    """Splits ARCHIVE!MEMBER into file and member. An existing file with such a name is not split."""
     if path.exists():
         return path, None
     name = str(path)
@@ -77,14 +77,14 @@ def _split_member(path: Path) -> tuple[Path, str | None]:
 
 
 def _no_archive(place: Path) -> UsageError:
-    return UsageError(f"{place} is no zip or tar archive, so it has no members; give {place}.")
+    return UsageError(f"{place} is not a zip or tar archive, so it has no members; give {place}.")
 
 
 def find_capture(folder: Path) -> Path:
-    """The raw capture of a folder: itself, or the only one below it.
+    """The raw capture of a folder: the folder itself, or the only one below it.
 
     Raises:
-        UsageError: there is none, or several to choose from.
+        UsageError: there is none, or more than one.
     """
     for candidate in (folder / "ftrace", folder):
         if (candidate / "meta.json").is_file():
@@ -99,7 +99,7 @@ def find_capture(folder: Path) -> Path:
 
 
 def _open_folder(folder: Path) -> Trace:
-    """The raw capture of a folder; else the only trace among its files (an unpacked bug report)."""
+    """Reads the raw capture of a folder, or else the only trace among its files (of an unpacked bug report)."""
     captures = any((place / "meta.json").is_file() for place in (folder, folder / "ftrace"))
     if captures or next(folder.glob("**/ftrace/meta.json"), None) is not None:
         return read_raw_capture(find_capture(folder))
@@ -137,8 +137,8 @@ def _open_packed(data: bytes, name: Path, wanted: str | None = None) -> Trace:
             if unpacked.fault:
                 cut = True
                 notes.append(
-                    f"the packed file is damaged ({unpacked.fault}): the trace ends where the damage begins, and what was "
-                    "counted in it is a lower bound"
+                    f"the packed file is damaged ({unpacked.fault}): the trace ends where the damage begins, and "
+                    "counts from it are lower bounds"
                 )
         elif is_archive(data[:_HEAD_BYTES]):
             members = list_members(data, name)
@@ -152,14 +152,14 @@ def _open_packed(data: bytes, name: Path, wanted: str | None = None) -> Trace:
     if is_packed(head) or is_archive(head):
         raise TraceError(name, 0, f"at most {_LAYERS} layers of packing", hint="Unpack the trace yourself.")
     if not data:
-        raise TraceError(name, 0, "a trace, the archive is empty", hint="Pack the trace again.")
+        raise TraceError(name, 0, "a trace, but the archive is empty", hint="Pack the trace again.")
     if head.startswith(TRACE_DAT_MAGIC):
         return _with_notes(_open_packed_dat(data, name), notes, cut=cut)
     _refuse_foreign(head, name)
     if looks_like_perfetto(head, len(data)):
         return _with_notes(_read_perfetto(data, name=str(name)), notes, cut=cut)
     if cut and not find_utf16(head):
-        data = data[: data.rfind(b"\n") + 1] or data  # half a line may say something else
+        data = data[: data.rfind(b"\n") + 1] or data  # a partial line may mean something else
     return _with_notes(_read_text(data, name=str(name)), notes, cut=cut)
 
 
@@ -171,7 +171,7 @@ def _with_notes(trace: Trace, notes: Sequence[str], *, cut: bool = False) -> Tra
 
 
 class _MemoryFile:
-    """Bytes under a path, in memory: gone with the last user, nothing left on disk."""
+    """Bytes in memory that have a path. They are freed with the last user and never on disk."""
 
     def __init__(self, data: bytes) -> None:
         descriptor = os.memfd_create("android-suite-trace")
@@ -182,7 +182,7 @@ class _MemoryFile:
 
 
 def _open_packed_dat(data: bytes, name: Path) -> Trace:
-    """trace.dat is mapped by its reader, now and when an event is decoded later: it needs a path for as long."""
+    """Reads an unpacked trace.dat. Its reader maps it now and when it decodes an event later, so the path must last."""
     file = _MemoryFile(data)
     try:
         trace = read_trace_dat(file.path)
@@ -201,20 +201,20 @@ def _open_packed_dat(data: bytes, name: Path) -> Trace:
 
 
 def _refuse_foreign(head: bytes, name: Path) -> None:
-    """Raises UsageError for what is no trace of the kernel, by its first bytes."""
+    """Raises UsageError if the first bytes show that it is not a kernel trace."""
     text = decode_utf16(head, encoding) if (encoding := find_utf16(head)) else head.removeprefix(UTF8_BOM)
     if (found := name_binary(head) or name_document(text)) is not None:
         what, step = found
         raise UsageError(f"{name} is {what}; {step}.")
     if not head.strip(b"\0"):
-        raise UsageError(f"{name} holds zeros only; copy the trace again.")
+        raise UsageError(f"{name} contains only zeros; copy the trace again.")
     if looks_like_perfetto(head, 1 << 62):
         return
     if b"\0" in text.rstrip(b"\0")[:256] and b"# tracer" not in text and b"TRACE:" not in text:
-        raise UsageError(f"{name} is binary and no trace known here; give {KNOWN}.")
+        raise UsageError(f"{name} is binary, but not a trace of a known format; give {KNOWN}.")
 
 
-# The readers of two formats take a while to import, and most calls need one of them at the most.
+# The readers of these two formats import slowly, and most calls need at most one of them.
 def _read_perfetto(source: Path | bytes, *, name: str = "trace") -> Trace:
     from android_suite.trace.perfetto.reader import read_perfetto
 

@@ -1,4 +1,4 @@
-"""Which threads a trace knows, what they are called and to which process they belong: one rule for every format."""
+"""Builds the table of threads, with their names and processes, by the same rules for every format."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def make_threads(
     task: pd.DataFrame | None,
     processes: Mapping[int, str],
 ) -> pd.DataFrame:
-    """The THREADS table.
+    """Makes the THREADS table.
 
     Args:
-        seen: thread ids; those that the mappings name are added.
+        seen: thread ids; those in the mappings are added.
         comms: name by tid from every source, the most trusted first.
-        tgids: process by tid, where the trace says it.
-        task: the trace's TASK table; what it tells of new threads counts where ``tgids`` says nothing.
-        processes: name by tgid; a process without one is called as its main thread.
+        tgids: process by tid, as far as the trace records it.
+        task: the trace's TASK table, for the processes of new threads that are not in ``tgids``.
+        processes: name by tgid; a process without one gets the name of its main thread.
     """
     groups = {**tgids, **tgids_of_new_threads(task, tgids), 0: 0}
     known: set[int] = set(seen).union(tgids, *comms)
@@ -57,7 +57,7 @@ def make_threads(
 
 
 def tgids_of_new_threads(task: pd.DataFrame | None, tgids: Mapping[int, int]) -> dict[int, int]:
-    """Processes of the threads that only task_newtask tells of: with CLONE_THREAD the caller's, else their own."""
+    """Process by tid of threads that only task_newtask records: the caller's with CLONE_THREAD, else their own."""
     if task is None:
         return {}
     made = task[task["kind"].to_numpy() == events.TASK_KINDS.index("newtask")]
@@ -72,7 +72,7 @@ def tgids_of_new_threads(task: pd.DataFrame | None, tgids: Mapping[int, int]) ->
 
 
 def mark_threads(tables: Mapping[str, pd.DataFrame], seen: Array) -> None:
-    """Sets ``seen`` (uint8, by tid) of every thread that sched and task events name."""
+    """Sets ``seen`` (uint8, by tid) for every thread in sched and task events."""
     for table in _TABLES:
         for column in _TID_COLUMNS:
             if column in table.dtypes:

@@ -1,1 +1,1 @@
-"""trace.dat, as trace-cmd writes it: reader and writer."""
+"""Reads and writes trace.dat, the format of trace-cmd."""

@@ -1,4 +1,4 @@
-"""The compression of trace.dat version 7: blocks for the headers, chunks of pages for the events; bombs stop at bounds."""
+"""Unpacks trace.dat version 7: blocks of headers and chunks of pages, each up to a bound."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from android_suite.errors import TraceError, Unsupported
 from android_suite.trace.dat.cursor import MAX_BLOCK_BYTES, Cursor
 
 MAX_CHUNK_BYTES = 64 << 20
-# Pages shrink 5 to 25 times, nearly empty ones up to 140. A CPU that grows beyond both of these is a bomb.
+# Pages shrink 5 to 25 times, nearly empty ones up to 140 times. A CPU that exceeds both of these is a decompression bomb.
 MAX_PLAIN_BYTES = 256 << 20
 MAX_RATIO = 100
 _ALGORITHMS = ("none", "zlib", "zstd")
 
 
 def check_algorithm(name: str, path: Path) -> None:
-    """Refuses a compression that the suite does not know.
+    """Refuses a compression that the suite does not support.
 
     Raises:
-        Unsupported: with the remedy.
+        Unsupported: the suite does not support it.
     """
     if name not in _ALGORITHMS:
         raise Unsupported(
-            f"{path} is compressed with {name[:40]!r}, known are {', '.join(_ALGORITHMS)}; "
+            f"{path} is compressed with {name[:40]!r}, supported are {', '.join(_ALGORITHMS)}; "
             "rewrite it with `trace-cmd convert --compression zstd`."
         )
 
 
 def unpack(algorithm: str, data: bytes, nbytes: int, path: Path, offset: int) -> bytes:
-    """Unpacks ``data``, which must give exactly ``nbytes`` bytes; never makes more.
+    """Unpacks ``data`` to exactly ``nbytes`` bytes.
 
     Raises:
-        TraceError: damaged, or of another length.
+        TraceError: it is damaged, or has another size.
     """
     try:
         if algorithm == "zlib":
             worker = zlib.decompressobj()
             out = worker.decompress(data, nbytes + 1)
         else:
-            # A frame states its size; one that lies is stopped at the bound.
+            # A frame may state a wrong size, so the bound applies to the data.
             reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(io.BytesIO(data))
             out = _read_up_to(reader, nbytes + 1)
     except (zlib.error, zstandard.ZstdError, MemoryError) as error:
@@ -67,10 +67,10 @@ def _read_up_to(reader: zstandard.ZstdDecompressionReader, limit: int) -> bytes:
 
 
 def unpack_section(cursor: Cursor, algorithm: str) -> bytes:
-    """One packed header section: packed size, unpacked size, data.
+    """Unpacks a header section: packed size, unpacked size, data.
 
     Raises:
-        TraceError: damaged or too large.
+        TraceError: it is damaged or too large.
     """
     start = cursor.at
     packed, plain = cursor.number(4, "a packed size"), cursor.number(4, "an unpacked size")
@@ -80,7 +80,7 @@ def unpack_section(cursor: Cursor, algorithm: str) -> bytes:
 
 
 class ChunkReader:
-    """A CPU's packed pages as a stream of plain ones: one chunk is unpacked at a time."""
+    """A stream of one CPU's unpacked pages. It unpacks one chunk at a time."""
 
     __slots__ = ("_chunks", "_rest")
 
@@ -89,7 +89,7 @@ class ChunkReader:
         self._rest = b""
 
     def read_into(self, target: npt.NDArray[np.uint8]) -> int:
-        """Fills ``target``; returns the bytes read, fewer only at the end."""
+        """Fills ``target``; returns the bytes read, which are fewer only at the end."""
         done = 0
         while done < target.size:
             if not self._rest:
@@ -104,15 +104,15 @@ class ChunkReader:
 
 
 def _iter_chunks(path: Path, offset: int, nbytes: int, algorithm: str, big_endian: bool) -> Iterator[bytes]:
-    """The unpacked chunks, none of them empty.
+    """Unpacks the chunks of one CPU; none of them is empty.
 
     Raises:
-        TraceError: a chunk that is damaged, too large or outside the CPU's part of the file.
+        TraceError: a chunk is damaged, too large or outside the CPU's part of the file.
     """
     if nbytes == 0:
         return
     with path.open("rb") as file:
-        # The size that the buffer states leaves out the number of chunks.
+        # The size in the buffer's description does not include the number of chunks.
         cursor = Cursor(file, path, offset + 4 + nbytes, big_endian=big_endian)
         cursor.seek(offset, "packed pages")
         budget = max(MAX_PLAIN_BYTES, MAX_RATIO * nbytes)

@@ -1,4 +1,4 @@
-"""Bounded reading of a trace.dat's headers: every number and text checked against what is there."""
+"""Reads the headers of a trace.dat, checking every number and text against the bytes that remain."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Cursor:
     """Reads numbers, texts and blocks one after the other, from a file or from bytes.
 
     Args:
-        source: the file (seekable) or a stream of bytes already unpacked.
-        path: named in errors.
-        end: bytes that ``source`` has.
-        shift: what to add to a position for errors (where unpacked bytes come from).
+        source: the file (seekable) or a stream of unpacked bytes.
+        path: the file to name in errors.
+        end: size of ``source``, in bytes.
+        shift: offset to add to positions in errors, for unpacked bytes.
     """
 
     def __init__(self, source: BinaryIO, path: Path, end: int, *, big_endian: bool = False, shift: int = 0) -> None:
@@ -26,14 +26,14 @@ class Cursor:
         self.at = 0
 
     def fail(self, expected: str) -> TraceError:
-        """The error for a fault at the present position."""
+        """The error for a fault at the current position."""
         return TraceError(self.path, self._shift + self.at, expected)
 
     def seek(self, at: int, what: str) -> None:
         """Moves to ``at``.
 
         Raises:
-            TraceError: it lies outside.
+            TraceError: ``at`` is outside the source.
         """
         if not 0 <= at <= self.end:
             raise self.fail(f"an offset of {what} within {self.end} bytes, found {at}")
@@ -43,7 +43,7 @@ class Cursor:
         """The next ``count`` bytes.
 
         Raises:
-            TraceError: fewer are left, or ``count`` is past any sense.
+            TraceError: fewer are left, or ``count`` is unreasonably large.
         """
         if not 0 <= count <= min(self.end - self.at, MAX_BLOCK_BYTES):
             raise self.fail(f"{count} bytes of {what}, where {self.end - self.at} are left")
@@ -70,14 +70,14 @@ class Cursor:
         return data[:length].decode("utf-8", "replace")
 
     def block(self, size_bytes: int, what: str) -> str:
-        """A text that its size (a number of ``size_bytes`` bytes) stands before."""
+        """A text after its size, which is a number of ``size_bytes`` bytes."""
         return self.take(self.number(size_bytes, f"the size of {what}"), what).decode("utf-8", "replace")
 
     def expect(self, marker: bytes, what: str) -> None:
         """Reads ``marker``.
 
         Raises:
-            TraceError: something else stands there.
+            TraceError: something else is there.
         """
         start = self.at
         if self.take(len(marker), what) != marker:

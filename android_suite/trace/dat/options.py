@@ -1,4 +1,4 @@
-"""The options of a trace.dat that the reader has a use for; all others are skipped."""
+"""Reads the options of a trace.dat that matter to the reader, and skips all others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Buffer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """Version 6: where a further buffer is described."""
+    """In version 6: the place of the description of a further buffer."""
 
     name: str
     offset: int
@@ -38,13 +38,13 @@ class Instance:
 
 @dataclass(slots=True, kw_only=True)
 class Options:
-    """What the options said so far."""
+    """The content of the options read so far."""
 
     stats: dict[int, CpuStats] = field(default_factory=dict)
     instances: list[Instance] = field(default_factory=list)
     buffers: list[Buffer] = field(default_factory=list)
     clock: str | None = None
-    clock_follows: bool = False  # version 6: the clock's text stands behind the table of CPUs
+    clock_follows: bool = False  # version 6: the clock's text follows the table of CPUs
     kernel: str | None = None
     machine: str | None = None
     cpu_count: int | None = None
@@ -60,7 +60,7 @@ class Options:
         return match[1] if match else None
 
     def time_adjustment(self) -> Adjust | None:
-        """What to do to the buffer's times; None: nothing."""
+        """The function that converts the buffer's times; None if they need no conversion."""
         offset, tsc = self.offset_ns, self.tsc
         if not offset and tsc is None:
             return None
@@ -74,7 +74,7 @@ class Options:
 
 
 def _multiply_shift(ts: npt.NDArray[np.int64], mult: int, shift: int) -> npt.NDArray[np.int64]:
-    """``ts * mult >> shift`` of 64 times 32 bits, without losing the upper half; wraps as the kernel's does."""
+    """``ts * mult >> shift`` for 64-bit times and 32-bit ``mult``, without losing the upper half; wraps as in the kernel."""
     t = ts.view(np.uint64)
     m, low32 = np.uint64(mult), np.uint64(0xFFFFFFFF)
     low, high = (t & low32) * m, (t >> np.uint64(32)) * m
@@ -86,10 +86,10 @@ def _multiply_shift(ts: npt.NDArray[np.int64], mult: int, shift: int) -> npt.NDA
 
 
 def read_option(cursor: Cursor, options: Options, number: int, size: int, *, version: int) -> None:
-    """Reads one option of ``size`` bytes at the cursor and moves behind it.
+    """Reads one option of ``size`` bytes at the cursor and moves past it.
 
     Raises:
-        TraceError: the option ends outside the headers, or does not hold what it must.
+        TraceError: the option ends outside the headers, or its content is invalid.
     """
     end = cursor.at + size
     if end > cursor.end:

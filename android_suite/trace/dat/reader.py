@@ -1,4 +1,4 @@
-"""trace.dat as trace-cmd writes it, versions 6 and 7: headers, formats, options and buffers to a Trace."""
+"""Reads trace.dat, versions 6 and 7: headers, formats, options and buffers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SECTION_PACKED = 1
 
 @dataclass(slots=True, kw_only=True)
 class _Parts:
-    """What is collected while the headers are read."""
+    """The content of the headers read so far."""
 
     header_page: str | None = None
     header_page_at: int = 0
@@ -46,14 +46,14 @@ def read_trace_dat(path: Path) -> Trace:
     """Decodes a trace.dat, version 6 or 7, into the event tables.
 
     Raises:
-        TraceError: not a trace.dat, or damaged: file, offset and what was expected there.
-        Unsupported: latency-format text, or a compression that is not known.
+        TraceError: it is not a trace.dat, or damaged; names file, offset and what was expected there.
+        Unsupported: it holds latency-format text or has an unsupported compression.
     """
     return read_ring_buffer_trace(open_trace_dat(path))
 
 
 def open_trace_dat(path: Path) -> RingBufferTrace:
-    """Reads the headers of a trace.dat; its events are read later from the file, which must stay.
+    """Reads the headers of a trace.dat. Its events are read later from the file, which must continue to exist.
 
     Raises:
         TraceError, Unsupported: as ``read_trace_dat``.
@@ -92,7 +92,7 @@ def _read_v6(cursor: Cursor, page_bytes: int, big: bool) -> RingBufferTrace:
     buffers = [_read_v6_buffer(cursor, parts.options, cpus, page_bytes, "")]
     for instance in tuple(parts.options.instances):
         cursor.seek(instance.offset, f"buffer {instance.name[:40]!r}")
-        # An instance has options of its own, with its CPU counters; only the top buffer's are the trace's.
+        # An instance has its own options with its CPU counters; only those of the top-level buffer belong to the trace.
         own = Options()
         buffers.append(_read_v6_buffer(cursor, own, cpus, page_bytes, instance.name))
     return _assemble(cursor, parts, buffers, algorithm="none", big=big)
@@ -148,7 +148,7 @@ def _read_v7(cursor: Cursor, page_bytes: int, big: bool) -> RingBufferTrace:
 
 
 def _iter_option_sections(cursor: Cursor, algorithm: str) -> Iterator[Cursor]:
-    """Each options section, unpacked; the last 8 bytes of one (option DONE) say where the next is."""
+    """Unpacks the sections of options. The last 8 bytes of each (option DONE) are the offset of the next."""
     offset = cursor.number(8, "the offset of the options")
     seen: set[int] = set()
     while offset:
@@ -157,7 +157,7 @@ def _iter_option_sections(cursor: Cursor, algorithm: str) -> Iterator[Cursor]:
         seen.add(offset)
         section = _open_section(cursor, offset, 0, algorithm)
         yield section
-        # The caller stopped behind the head of option DONE.
+        # The caller stopped after the head of option DONE.
         offset = section.number(8, "the offset of the next options")
 
 
@@ -254,10 +254,10 @@ def _assemble(
 
 
 def _with_page_size(layout: PageLayout, buffers: list[Buffer], cursor: Cursor) -> PageLayout:
-    """The pages' stride is what the buffers say; header_page may describe the kernel's default."""
+    """Takes the page size from the buffers, because header_page may describe the kernel's default."""
     sizes = {b.page_bytes for b in buffers}
     if len(sizes) > 1:
-        raise Unsupported(f"{cursor.path} has buffers of different page sizes {sorted(sizes)}; record them apart.")
+        raise Unsupported(f"{cursor.path} has buffers of different page sizes {sorted(sizes)}; record them separately.")
     page = sizes.pop()
     if not (64 <= page <= 1 << 24 and page % 4 == 0 and page > layout.data_offset):
         raise cursor.fail(f"a page size between 64 bytes and 16 MiB, found {page}")

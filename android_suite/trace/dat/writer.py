@@ -1,4 +1,4 @@
-"""Writes a raw capture as trace.dat version 6, which every trace-cmd and KernelShark opens. The pages are copied as they are."""
+"""Writes a raw capture as trace.dat version 6, which every trace-cmd and KernelShark opens. Pages are copied unchanged."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def write_trace_dat(folder: Path, path: Path, *, trace: Trace | None = None) -> 
 
     Args:
         folder: as for ``read_raw_capture``.
-        path: written anew; nothing is left of it when writing fails.
-        trace: the decoded capture, for the threads' names; read from ``folder`` if it is not given.
+        path: the file to write or replace; it stays as it was if writing fails.
+        trace: the decoded capture, for the threads' names; None reads it from ``folder``.
 
     Raises:
         TraceError: the capture cannot be read, or ``path`` cannot be written.
@@ -49,14 +49,14 @@ def write_trace_dat(folder: Path, path: Path, *, trace: Trace | None = None) -> 
 
 
 class _Writer:
-    """One file being written, in the byte order of the capture."""
+    """A file being written, in the byte order of the capture."""
 
     def __init__(self, file: BinaryIO, opened: RingBufferTrace) -> None:
         self._file, self._opened = file, opened
         self._order = "big" if opened.layout.big_endian else "little"
 
     def write(self, place: Path, cmdlines: str) -> None:
-        """All of it: headers, options, table of CPUs, pages."""
+        """Writes the whole file: headers, options, table of CPUs, pages."""
         opened, file = self._opened, self._file
         file.write(MAGIC + b"6\0" + bytes([opened.layout.big_endian, opened.layout.commit_bytes]))
         self._number(opened.layout.page_bytes, 4)
@@ -94,7 +94,7 @@ class _Writer:
     def _copy_pages(self, source: Path) -> None:
         page = self._opened.layout.page_bytes
         with source.open("rb") as raw:
-            whole = raw.seek(0, os.SEEK_END) // page * page  # a cut page at the end would be read as another one's head
+            whole = raw.seek(0, os.SEEK_END) // page * page  # a partial page would be read as another's head
             raw.seek(0)
             start = self._file.tell()
             shutil.copyfileobj(raw, self._file, 1 << 20)

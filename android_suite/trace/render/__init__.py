@@ -1,1 +1,1 @@
-"""Events of ring-buffer pages as text, a line an event as trace-cmd prints them: `export --text`."""
+"""Prints events of ring-buffer pages as text, one line per event like trace-cmd, for `export --text`."""

@@ -1,4 +1,4 @@
-"""trace_printk in binary form (ftrace:bprint): arguments packed in words, the format string elsewhere, by its address."""
+"""Prints binary trace_printk events (ftrace:bprint): packed arguments and the address of a format string."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def render_bprint(record: Mapping[str, Any], formats: Mapping[int, str], layout:
     """The text of a bprint or bputs record.
 
     Args:
-        record: with ``fmt`` (or ``str``), the address, and ``buf``, the packed arguments.
-        formats: address to format string, from printk_formats.
-        layout: gives byte order and long size of the kernel.
+        record: has ``fmt`` (or ``str``), the address, and ``buf``, the packed arguments.
+        formats: format string by address, from printk_formats.
+        layout: gives the kernel's byte order and size of a long.
     """
     address = int(record.get("fmt", record.get("str", 0)))
     template = formats.get(address)
@@ -28,7 +28,7 @@ def render_bprint(record: Mapping[str, Any], formats: Mapping[int, str], layout:
 
 
 def _unpack(data: bytes, pieces: Any, layout: PageLayout) -> list[Any]:
-    """Values of the packed arguments, in order; numbers stand on their own size (4 at most of a 32-bit kernel)."""
+    """Values of the packed arguments, in order. Numbers are aligned to their size (at most 4 in a 32-bit kernel)."""
     order = "big" if layout.big_endian else "little"
     values: list[Any] = []
     at = 0

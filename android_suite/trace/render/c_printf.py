@@ -1,4 +1,4 @@
-"""printf with the conversions that kernel print formats use, as trace-cmd prints them."""
+"""Implements printf with the conversions of the kernel's print formats, as trace-cmd prints them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Piece:
 
 
 def parse_pieces(template: str) -> tuple[Piece, ...]:
-    """Cuts a format string into text and conversions; what is no conversion stays text."""
+    """Splits a format string into text and conversions. Anything that is not a conversion stays text."""
     pieces, at = [], 0
     for match in _CONVERSION.finditer(template):
         if match.start() > at:
@@ -49,7 +49,7 @@ def parse_pieces(template: str) -> tuple[Piece, ...]:
 
 
 def format_pieces(pieces: Sequence[Piece], values: Sequence[Any]) -> str:
-    """The text; a missing value counts as 0."""
+    """Formats the pieces with the values; a missing value counts as 0."""
     left = iter(values)
     out = []
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""One event's own part of a report line: by its print format, or as trace-cmd's plugins and built-in printers say it."""
+"""Prints the text of an event in a report line, by its print format or like trace-cmd's plugins and built-in printers."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from android_suite.trace.ring.ring_trace import RingBufferTrace
 
 Render = Callable[[Record], str]
 
-_PLUGIN_STATES = "SDTtZXxW"  # trace-cmd's plugin knows these bits only, whatever the kernel means by them
+_PLUGIN_STATES = "SDTtZXxW"  # trace-cmd's plugin knows only these bits, whatever they mean in the kernel
 
 
 def choose_render(form: EventFormat, opened: RingBufferTrace, *, plugins: bool) -> Render:
-    """The function from a record (field name to value) of ``form`` to its text.
+    """Returns the function that prints a record (field name to value) of ``form``.
 
     Args:
         form: the kind of event.
-        opened: gives symbols and the formats of trace_printk.
-        plugins: print the sched events in the short form of trace-cmd's plugin.
+        opened: gives symbols and the format strings of trace_printk.
+        plugins: print sched events in the short form of trace-cmd's plugin.
     """
     if plugins and form.full_name == "sched:sched_switch":
         return render_switch
@@ -34,7 +34,7 @@ def choose_render(form: EventFormat, opened: RingBufferTrace, *, plugins: bool) 
 
 
 def render_fields(form: EventFormat, record: Record) -> str:
-    """All fields one by one, where the print format is outside the grammar; addresses and unsigned longs in hexadecimal."""
+    """Prints all fields one by one, for an unsupported print format; addresses and unsigned longs in hexadecimal."""
     parts = []
     for field in form.own_fields:
         value = record.get(field.name, 0)
@@ -44,7 +44,7 @@ def render_fields(form: EventFormat, record: Record) -> str:
 
 
 def render_switch(r: Record) -> str:
-    """sched_switch in the plugin's form."""
+    """Prints sched_switch in the plugin's form."""
     state = "|".join(s for i, s in enumerate(_PLUGIN_STATES) if r.get("prev_state", 0) >> i & 1) or "R"
     return (
         f"{r.get('prev_comm')}:{r.get('prev_pid')} [{r.get('prev_prio')}] {state} ==> "
@@ -53,7 +53,7 @@ def render_switch(r: Record) -> str:
 
 
 def render_wakeup(r: Record) -> str:
-    """sched_wakeup and sched_wakeup_new in the plugin's form."""
+    """Prints sched_wakeup and sched_wakeup_new in the plugin's form."""
     success = f" success={r['success']}" if "success" in r else ""
     return f"{r.get('comm')}:{r.get('pid')} [{r.get('prio')}]{success} CPU:{r.get('target_cpu', 0):03d}"
 

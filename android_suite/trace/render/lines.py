@@ -1,7 +1,7 @@
-"""Binary traces as text, line by line as ``trace-cmd report`` prints them.
+"""Prints binary traces as text, in the lines of ``trace-cmd report``.
 
-Events go by their own print formats; sched_switch and the wakeups are printed in the short form that trace-cmd's plugin has
-for them. Threads have one name each over the whole trace.
+Events are printed by their print formats; sched_switch and the wakeups in the short form of trace-cmd's plugin. Each
+thread has one name in the whole trace.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from android_suite.trace.ring.batches import Batch, Gap, ScanSummary, iter_batch
 from android_suite.trace.ring.ring_trace import RingBufferTrace
 from android_suite.trace.ring.whole_events import decode_records
 
-# Clocks that trace-cmd 3.1 knows to count ns; all others, boot among them, it prints as bare numbers.
+# Clocks whose times trace-cmd 3.1 prints as seconds; those of all others, such as boot, it prints as plain numbers.
 _CLOCKS_IN_US = frozenset({"local", "global", "uptime", "perf", "mono", "mono_raw", "tai", "unknown"})
 
 
@@ -27,22 +27,22 @@ def render_text(opened: RingBufferTrace, comms: Mapping[int, str], *, plugins: b
 
     Args:
         opened: from ``open_trace_dat`` or ``open_raw_capture``.
-        comms: thread id to name; ``<...>`` stands for a thread that is not there.
-        plugins: short forms of the sched events as trace-cmd's plugin prints them; False: their print formats.
+        comms: name by thread id; ``<...>`` is printed for other threads.
+        plugins: print sched events in the short form of trace-cmd's plugin instead of by their print formats.
 
     Raises:
-        TraceError: a page or record that cannot be decoded.
+        TraceError: a page or record cannot be decoded.
     """
     renderer = _Renderer(opened, comms, plugins)
     summary = ScanSummary()
     for batch in iter_batches(opened.streams, opened.layout, renderer.dense, summary):
         for line in renderer.render(batch, summary.gaps):
-            # An event with line breaks inside is several lines, as it is in the report.
+            # An event with line breaks is several lines, as in the report.
             yield from line.split("\n")
 
 
 class _Renderer:
-    """Batches to lines; remembers what was made ready for each kind of event."""
+    """Renders batches to lines, and keeps the prepared printer of each kind of event."""
 
     def __init__(self, opened: RingBufferTrace, comms: Mapping[int, str], plugins: bool) -> None:
         self._opened, self._comms, self._plugins = opened, comms, plugins
@@ -52,10 +52,10 @@ class _Renderer:
             self.dense[form.id] = number
         self._renders: dict[int, Render] = {}
         self._in_us = opened.scaled or opened.clock in _CLOCKS_IN_US
-        self._told: set[int] = set()  # gaps, by their place in the summary
+        self._told: set[int] = set()  # indices of the gaps already printed
 
     def render(self, batch: Batch, gaps: list[Gap]) -> list[str]:
-        """The lines of one batch; several in one text where something was lost before the event."""
+        """The lines of one batch. If events were lost before an event, its text has a further line."""
         lines: list[str] = [""] * batch.ts.size
         for kind in np.unique(batch.kind).tolist():
             rows = np.flatnonzero(batch.kind == kind)
@@ -94,7 +94,7 @@ class _Renderer:
 
 
 def _column(frame: pd.DataFrame, name: str) -> list[Any]:
-    """A field's values; an array of integers, which is one column an element, as one tuple again."""
+    """A field's values. Arrays of integers, which have one column per element, become tuples."""
     if name in frame:
         values: list[Any] = frame[name].tolist()
         return values

@@ -1,8 +1,8 @@
-"""Print formats: the C expression at the end of an event format, compiled to a function from a record to its text.
+"""Compiles print formats, the C expressions at the end of event formats, to functions from a record to its text.
 
 The grammar is the part of C that TRACE_EVENT uses: a format string, then expressions of fields (``REC->x``), integers, casts,
-operators, ``?:`` and the kernel's macros (``__print_flags``, ``__print_symbolic``, ``__get_str``, ...). What is outside of it
-gives ``None`` from ``parse_print_fmt``; the caller then prints the fields one by one, as trace-cmd does.
+operators, ``?:`` and the kernel's macros (``__print_flags``, ``__print_symbolic``, ``__get_str``, ...). For any other format
+``parse_print_fmt`` returns None, and the caller prints the fields one by one, as trace-cmd does.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def parse_print_fmt(text: str) -> Callable[[Record], str] | None:
     """Compiles a print format.
 
     Args:
-        text: what stands after ``print fmt:``.
+        text: the text after ``print fmt:``.
 
     Returns:
         A function from a record (field name to value) to text; None if the format is outside the grammar.
@@ -67,7 +67,7 @@ def parse_print_fmt(text: str) -> Callable[[Record], str] | None:
     def render(record: Record) -> str:
         try:
             return format_pieces(pieces, [argument(record) for argument in arguments])
-        except RecursionError:  # a sum of a thousand terms parses flat and evaluates deep
+        except RecursionError:  # a sum of a thousand terms is parsed in a loop but evaluated recursively
             return "[print format too deep]"
 
     return render
@@ -184,7 +184,7 @@ class _Parser:
         return self.postfix()
 
     def cast(self) -> tuple[int, bool] | None:
-        """Bits and sign of a cast at this place; None if the parenthesis is not one."""
+        """Bits and signedness of a cast at this position; None if the parenthesis is not a cast."""
         start = self._at
         self.need("(")
         words = []
@@ -239,7 +239,7 @@ class _Parser:
         return inner
 
     def macro(self, name: str) -> Expression:
-        """A call of one of the kernel's macros; its opening parenthesis is read."""
+        """A call of one of the kernel's macros, after its opening parenthesis."""
         if name in ("__get_str", "__get_dynamic_array", "__get_rel_str", "__get_rel_dynamic_array", "__get_bitmask"):
             value = _field(self.name())
             self.need(")")
@@ -274,7 +274,7 @@ class _Parser:
             if self._at < len(self._tokens) and self._tokens[self._at][0] == "string":
                 found.append((value, self.strings()))
             else:
-                self.ternary()  # a null pointer ends the lists of newer kernels
+                self.ternary()  # in newer kernels, lists end with a null pointer
             self.need("}")
         self.need(")")
         return found
@@ -332,7 +332,7 @@ def _apply(op: str, a: Expression, b: Expression) -> Expression:
 
 
 def _wrap(value: int) -> int:
-    """64 bits are as many as C has; without it a hostile format could grow a number without end."""
+    """Wraps to 64 bits, as in C. Otherwise a hostile format could make numbers grow without limit."""
     return value if -(1 << 63) <= value < 1 << 64 else value & (1 << 64) - 1
 
 

@@ -61,7 +61,7 @@ def test_known_numbers() -> None:
 def test_a_32_bit_process_beside_64_bit_ones(native: int, narrow: int, machine: str) -> None:
     trace, names = read((1000, native, advise(HIGH)), (2000, narrow, advise(LOW)), (2000, narrow, advise(LOW)))
     assert names == {1000: ["madvise"], 2000: ["madvise", "madvise"]}
-    assert any(f"read as {machine}'s" in note for note in trace.source.notes)
+    assert any(f"read as those of {machine}," in note for note in trace.source.notes)
     assert any("1 32-bit processes" in note for note in trace.source.notes)
 
 
@@ -69,7 +69,7 @@ def test_a_32_bit_process_beside_64_bit_ones(native: int, narrow: int, machine: 
 def test_a_32_bit_trace(number: int, machine: str) -> None:
     trace, names = read((1000, number, advise(LOW)))
     assert names == {1000: ["madvise"]}
-    assert any(f"read as {machine}'s" in note for note in trace.source.notes)
+    assert any(f"read as those of {machine}," in note for note in trace.source.notes)
 
 
 def test_what_could_be_either_is_not_named() -> None:

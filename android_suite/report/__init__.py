@@ -1,4 +1,4 @@
-"""The model to html, junit, markdown, json and terminal. Computes no number.
+"""Renders the report model as HTML, JUnit XML, Markdown, JSON and terminal text. Computes no number.
 
-Import the one that is needed: charts take half a second to load, and the terminal needs none.
+Import only the renderer you need: charts take half a second to load, and the terminal needs none.
 """

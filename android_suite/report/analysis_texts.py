@@ -1,4 +1,4 @@
-"""What one analysis says in words, for every renderer: late frames, reasons of what is not exact, sleeps."""
+"""Puts one analysis into words for every renderer: late frames, reasons of what is not exact, sleeps."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _OUTCOMES = {
 
 SPENT = 3  # causes of one thread that are named
 WAKER_NOTE = (
-    "Woken by: the thread in whose context the waking was, and how long the frame's thread had slept until then; "
-    "an interrupt borrows the thread that it interrupts."
+    "Woken by: the thread that ran at the wake-up, and how long the frame's thread had slept until then; "
+    "an interrupt counts as the thread that it interrupted."
 )
 
 
@@ -36,7 +36,7 @@ class LateFrameTexts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shortfall:
-    """Metrics that are not exact for one and the same reason."""
+    """Metrics that are not exact for the same reason."""
 
     quality: str
     names: tuple[str, ...]
@@ -44,14 +44,14 @@ class Shortfall:
 
     @property
     def sentence(self) -> str:
-        """What cannot be told, and why."""
+        """Which metrics are not exact, and why."""
         be = "is" if len(self.names) == 1 else "are"
         what = "unknown" if self.quality == "unknown" else "at least as large as shown"
         return show_foreign(f"{join_words(self.names)} {be} {what}: {self.reason}.", longest=800)
 
 
 def describe_late_frame(frame: LateFrame) -> LateFrameTexts:
-    """In words; what is not known is left out."""
+    """Puts a late frame into words; what is not known is left out."""
     parts = [f"{side}: {_spent(split)}" for side, split in (("ui", frame.ui_ns), ("render", frame.render_ns)) if split]
     if frame.waited_for:
         parts.append(f"behind {frame.waited_for}")
@@ -77,7 +77,7 @@ def _name_waker(waker: Waker) -> str:
 
 
 def collect_shortfalls(metrics: Sequence[MetricValue]) -> list[Shortfall]:
-    """Metrics that are unknown or lower bounds, grouped by their reason: each reason stands once."""
+    """Metrics that are unknown or lower bounds, grouped by reason, so that each reason is shown once."""
     groups: dict[tuple[str, str], list[str]] = {}
     for metric in metrics:
         if metric.reason:
@@ -86,7 +86,7 @@ def collect_shortfalls(metrics: Sequence[MetricValue]) -> list[Shortfall]:
 
 
 def list_known(metrics: Sequence[MetricValue]) -> list[MetricValue]:
-    """Metrics that have a value, or that are unknown without a reason that is told elsewhere."""
+    """Metrics to show in a table: those with a value, and unknown ones without a reason."""
     return [metric for metric in metrics if metric.value is not None or not metric.reason]
 
 
@@ -99,16 +99,16 @@ def count_outcomes(launches: Sequence[LaunchSummary]) -> list[tuple[str, int]]:
 def name_sleep(row: SleepSummary) -> str:
     """Where a thread slept: the kernel function, and whether it was for I/O."""
     if row.caller is None:
-        return "not told" if row.io_wait is None else "an unknown function"
+        return "not recorded" if row.io_wait is None else "an unknown function"
     return show_foreign(f"{row.caller}{' (I/O)' if row.io_wait else ''}", longest=60)
 
 
 def tells_sleeps(analysis: AnalysisSummary) -> bool:
-    """Whether events told where threads slept uninterruptibly."""
+    """Whether events show where threads slept uninterruptibly."""
     return analysis.source.recorded is not None and "blocked_reason" in analysis.source.recorded
 
 
 def is_sched_only(analysis: AnalysisSummary) -> bool:
-    """Whether the trace has sched events and none of mmap_lock: the scheduler's page is what it has to tell."""
+    """Whether the trace has sched events but none of mmap_lock, so that it mainly shows scheduling."""
     recorded = analysis.source.recorded or ()
     return "sched" in recorded and "mmap_lock" not in recorded

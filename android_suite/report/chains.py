@@ -1,4 +1,4 @@
-"""The worst inversions as a reader meets them: a sentence each. The pictures are in ``timeline``."""
+"""Describes the worst inversions, each in one sentence; ``timeline`` draws them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def list_chains(sources: Sequence[tuple[str, AnalysisSummary]], *, most: int) ->
 
     Args:
         sources: name of each analysis, and the analysis.
-        most: how many chains at the most.
+        most: the largest number of chains.
     """
     found = [(where, chain) for where, analysis in sources for chain in analysis.inversions.chains if chain.duration_ns]
     found.sort(key=lambda item: -item[1].duration_ns)
@@ -38,7 +38,7 @@ def list_chains(sources: Sequence[tuple[str, AnalysisSummary]], *, most: int) ->
 
 
 def name_lock(lock: Lock) -> str:
-    """A lock in a sentence."""
+    """The words for a lock in a sentence."""
     return "the lock of a VMA" if lock == "vma_lock" else lock
 
 

@@ -1,4 +1,4 @@
-"""The pictures of a metric and of the madvise paths."""
+"""Draws the charts of a metric and of the madvise paths."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def chart_ecdf(metric: MetricComparison) -> str:
 
 
 def chart_paths(rows: Sequence[PathRow]) -> str:
-    """Shares of the madvise paths, one bar a kernel."""
+    """Shares of the madvise paths, one bar per kernel."""
     plot = Plot(0.0, 1.0)
     bottom = 8 + 26.0 * len(rows)
     plot.grid(2, bottom)

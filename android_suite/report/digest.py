@@ -1,6 +1,6 @@
-"""What a reader takes away from a comparison: the verdict, what got worse, what moved, what is undecided and what it would take.
+"""Sums up a comparison: the verdict, what got worse, what moved, what is undecided and what would decide it.
 
-Everything here was decided elsewhere; this orders it by weight and puts it into sentences.
+All of this was decided elsewhere; here it is ordered by weight and put into sentences.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NAMED = 4  # metrics that a sentence names; the others are counted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digest:
-    """The first screen. Sentences are empty, and lists too, where there is nothing to say."""
+    """The first screen. Sentences and lists are empty if there is nothing to say."""
 
     verdict: Verdict
     sentence: str
@@ -35,7 +35,7 @@ class Digest:
 
     @property
     def lines(self) -> tuple[tuple[str, str], ...]:
-        """A label and a sentence each, the most important first; for pages that have no layout."""
+        """Pairs of a label and a sentence, the most important first, for pages without a layout."""
         lists = (("Gate failed", self.failed_gates), ("Worse", self.worse), ("Moved", self.moved))
         singles = (("Better", self.better), ("Leans worse", self.leaning), ("Undecided", self.undecided))
         return (
@@ -66,7 +66,7 @@ def digest_comparison(comparison: Comparison) -> Digest:
 
 
 def conclude(comparison: Comparison) -> tuple[Verdict, str]:
-    """The one verdict and the one sentence that a reader takes away."""
+    """The verdict on the whole comparison, and a sentence that explains it."""
     total, failed = len(comparison.metrics), comparison.failed_gates
     counts = join_words(f"{comparison.count(v)} {WORDS[v]}" for v in ORDER if comparison.count(v))
     sentence = f"{total} {'metric' if total == 1 else 'metrics'}: {counts or 'nothing was measured'}."
@@ -99,14 +99,14 @@ def conclude(comparison: Comparison) -> tuple[Verdict, str]:
 
 
 def find_common_reason(comparison: Comparison) -> str:
-    """The reason that every metric is undecided for (too few boots, say), or nothing."""
+    """The reason why every metric is undecided (such as too few boots); empty if there is no common one."""
     reasons = {metric.reason for metric in comparison.metrics}
     undecided = comparison.count(Verdict.UNDECIDED) == len(comparison.metrics)
     return reasons.pop() if undecided and len(reasons) == 1 else ""
 
 
 def measured(metrics: Iterable[MetricComparison]) -> list[MetricComparison]:
-    """Those that either side has a sample of."""
+    """The metrics of which either side has a sample."""
     return [metric for metric in metrics if metric.baseline.samples or metric.candidate.samples]
 
 
@@ -116,12 +116,12 @@ def rank_metrics(metrics: Iterable[MetricComparison]) -> list[MetricComparison]:
 
 
 def rank_scenarios(metrics: Iterable[MetricComparison]) -> list[str]:
-    """By the weight of their weightiest metric."""
+    """Scenarios by the weight of their weightiest metric."""
     return list(dict.fromkeys(metric.scenario for metric in rank_metrics(metrics)))
 
 
 def explain_p(metric: MetricComparison, confidence: float) -> str:
-    """Words for a row whose interval is away from zero and whose p is large all the same, else nothing."""
+    """Explains a row whose interval excludes zero although its p is large; empty for others."""
     if metric.effect_ci is None or metric.p_adjusted is None or metric.p_adjusted <= 1 - confidence:
         return ""
     low, high = metric.effect_ci
@@ -139,7 +139,7 @@ def _weigh(metric: MetricComparison) -> tuple[bool, bool, int, float]:
 
 
 def _choose_highlights(comparison: Comparison, ranked: Sequence[MetricComparison]) -> tuple[MetricComparison, ...]:
-    """What got worse, one pair of what moved, then headline metrics: each quantity once before any in two scenarios.
+    """What got worse, one pair that moved, then headline metrics: each quantity once before any in two scenarios.
 
     The percentiles of a metric are one quantity.
     """

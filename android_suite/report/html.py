@@ -1,4 +1,4 @@
-"""The report as one HTML file: no script, no font, no picture from elsewhere; charts are inline SVG."""
+"""Renders the report as one HTML file without scripts, fonts or external pictures; charts are inline SVG."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ from android_suite.report.summary import (
 )
 from android_suite.report.timeline import draw_chain
 
-CHAINS = 4  # of each side, of which the first is not folded
-STRIP = 30  # px of one kernel in the pictures of the first screen
-ECDF_SAMPLES = 20  # a side: below, a cumulative distribution shows nothing that the ticks do not
+CHAINS = 4  # per side; the first is not folded
+STRIP = 30  # height in px of one kernel in the charts of the first screen
+ECDF_SAMPLES = 20  # per side; with fewer, a cumulative distribution shows nothing that the ticks do not
 SYMBOLS = {Verdict.BETTER: "✓", Verdict.WORSE: "✕", Verdict.SAME: "=", Verdict.UNDECIDED: "?"}
 
 
@@ -51,7 +51,7 @@ class MetricView:
     metric: MetricComparison
     texts: MetricTexts
     interval: Markup
-    doubt: str  # why p is large although the interval is away from zero
+    doubt: str  # why p is large although the interval excludes zero
     strip: Markup | None
     boots: Markup | None
     ecdf: Markup | None
@@ -59,7 +59,7 @@ class MetricView:
 
     @property
     def loud(self) -> bool:
-        """Stands in the first table: a headline that is not the same, or something that got worse."""
+        """Whether it is in the first table: a headline metric that is not SAME, or one that got worse."""
         return self.metric.verdict is Verdict.WORSE or (
             self.metric.headline and self.metric.verdict is not Verdict.SAME
         )
@@ -78,7 +78,7 @@ class FrameRow:
 
 
 def render_html(model: ReportModel) -> str:
-    """The whole page. All foreign text is escaped and its control characters are named."""
+    """The whole page. All foreign text is escaped and its control characters are made visible."""
     comparison = model.comparison
     context: dict[str, Any] = {
         "model": model,
@@ -171,7 +171,7 @@ def collect_frames(runs: Sequence[AnalyzedRun]) -> list[FrameRow]:
 
 
 def _add(counts: Sequence[int | None]) -> int | None:
-    """Their sum; unknown where one of them is."""
+    """The sum; None if one of the counts is unknown."""
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
 
@@ -258,7 +258,7 @@ def _read(name: str) -> str:
 
 
 def _finalize(value: object) -> object:
-    """The last look at what a template prints: None has a word, and no control character gets through unnamed."""
+    """Filters all that a template prints: None becomes a word, and control characters become visible."""
     if value is None:
         return phrases.UNKNOWN
     if isinstance(value, str) and not isinstance(value, Markup) and not value.isprintable():

@@ -1,4 +1,4 @@
-"""The small picture in a row of the verdict table: effect and interval over the margin, zero in the middle."""
+"""Draws the small picture in a row of the verdict table: effect and interval over the margin, zero in the middle."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _HALF = WIDTH / 2 - 4
 
 
 def draw_interval(metric: MetricComparison) -> Markup:
-    """An inline SVG; empty where there is no interval. Each row has its own scale, set by what it shows."""
+    """An inline SVG; empty if there is no interval. The scale of each row fits what it shows."""
     if metric.effect is None or metric.effect_ci is None:
         return Markup("")
     low, high = metric.effect_ci

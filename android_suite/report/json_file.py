@@ -1,4 +1,4 @@
-"""The report as JSON: the comparison's own object, or the analyses'."""
+"""Renders the report as JSON: the comparison's own object, or the analyses'."""
 
 from __future__ import annotations
 

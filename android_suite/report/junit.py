@@ -1,4 +1,4 @@
-"""The report as JUnit XML: a gate is a test case; the kernel's fault is a failure, the lab's an error."""
+"""Renders the report as JUnit XML: a gate is a test case; faults of the kernel are failures, of the lab errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 def render_junit(model: ReportModel) -> str:
-    """One ``testsuite``: a case a gate, or a case a metric where there are no gates; a failed case a crash.
+    """One ``testsuite``: a case per gate, or per metric if there are no gates; a failed case per crash.
 
     Kernel identities and every metric's numbers are properties. Always well-formed XML 1.0, whatever a device printed.
     """

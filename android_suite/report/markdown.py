@@ -1,4 +1,4 @@
-"""The report as a pull-request comment: verdict, the seed's table, what moved; the rest folded away."""
+"""Renders the report as a pull-request comment: verdict, madvise paths, what moved; the rest is folded."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def render_markdown(model: ReportModel) -> str:
 
 
 def escape(text: object) -> str:
-    """Foreign text that Markdown shows as it is."""
+    """Escapes foreign text, so that Markdown shows it as it is."""
     return (
         _ACTIVE.sub(r"\\\1", show_foreign(text)).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;")
     )

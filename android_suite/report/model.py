@@ -1,4 +1,4 @@
-"""What a report is made from. Everything here was computed elsewhere; the renderers only lay it out."""
+"""The input of every renderer. All of it was computed elsewhere; renderers only lay it out."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from android_suite.model.identity import CrashRecord
 class ReportModel:
     """A report: of a comparison, of lone analyses, or of both.
 
-    ``kernels`` are identities (as in the comparison's JSON) where there is no comparison to take them from; ``crashes``
-    are those beside the ones in the comparison's evidence. ``commands`` repeat the experiment, one a line.
+    ``kernels`` are identities (as in the comparison's JSON) if there is no comparison to take them from; ``crashes``
+    are those that are not in the comparison's evidence. ``commands`` are the command lines that repeat the experiment.
     """
 
     title: str

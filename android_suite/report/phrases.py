@@ -1,4 +1,4 @@
-"""Numbers and foreign text as people read them: units, signs, intervals, and hostile characters made visible."""
+"""Formats numbers (units, signs, intervals), and foreign text with hostile characters made visible."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterable
 UNKNOWN = "unknown"
 LONGEST = 240  # characters of foreign text that a report shows in one place
 P_NOTE = (
-    "p is of an effect beyond the margin, not of any difference: a p near 1 beside an interval away from zero means that there "
-    "is a difference, and that it is not shown to be larger than what does not matter."
+    "p tests for an effect beyond the margin, not for any difference: a p near 1 beside an interval that excludes zero "
+    "means that there is a difference, but that it is not shown to exceed the margin."
 )
 _MINUS = "\N{MINUS SIGN}"
 _THIN = "\N{NARROW NO-BREAK SPACE}"
@@ -23,11 +23,11 @@ def join_words(words: Iterable[str]) -> str:
 
 
 def explain_times(mode: str, *, virtual: bool) -> str:
-    """What the times of a recording are not; empty for a device of its own."""
+    """Says what the times of a recording do not show; empty for a real device."""
     if mode == "deterministic":
         return (
-            "Deterministic runs: time is virtual, one instruction is one nanosecond. It repeats to the bit and shows what "
-            "waits for what; caches and memory latency are not in it, and it is not a phone's time."
+            "Deterministic runs: time is virtual, one instruction is one nanosecond. It repeats exactly and shows what "
+            "waits for what, but leaves out caches and memory latency: these times are not a phone's."
         )
     if mode == "realtime" and virtual:
         return (
@@ -38,7 +38,7 @@ def explain_times(mode: str, *, virtual: bool) -> str:
 
 
 def find_decimals(*values: float | None) -> int:
-    """Decimals that give the largest of some numbers four significant digits; for numbers that stand side by side."""
+    """Decimals that give the largest of some numbers four significant digits, for numbers side by side."""
     known = [abs(value) for value in values if value is not None and math.isfinite(value)]
     largest = max(known, default=0.0)
     if all(value.is_integer() for value in map(float, known)) or largest >= 1000:
@@ -66,7 +66,7 @@ def format_value(value: float | None, unit: str, *, signed: bool = False, decima
 
 
 def format_interval(bounds: tuple[float, float] | None, unit: str, *, decimals: int | None = None) -> str:
-    """Two signed bounds and the unit once."""
+    """Two signed bounds, with the unit once."""
     if bounds is None:
         return UNKNOWN
     places = find_decimals(*bounds) if decimals is None else decimals
@@ -90,7 +90,7 @@ def format_percent(share: float | None, *, signed: bool = False) -> str:
 
 
 def format_p(p: float | None) -> str:
-    """A p-value; very small ones by their bound."""
+    """A p-value; a very small one as an upper bound."""
     if p is None:
         return "\N{EN DASH}"
     return "<0.001" if p < 0.001 else f"{p:.3f}"

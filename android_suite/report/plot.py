@@ -1,4 +1,4 @@
-"""Marks on one horizontal axis, as inline SVG. All pictures of the report are made of these."""
+"""Draws marks over one horizontal axis, as inline SVG. All charts of the report use it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from android_suite.report.phrases import format_number, show_foreign
 WIDTH, LEFT, RIGHT = 326, 74, 12  # px: it fits a phone as it is, and three stand side by side on a screen
 INK, FAINT, GRID = "#1c2430", "#9aa5b1", "#eef1f4"
 LINE = 14  # px, of a line of text
-_CHARACTERS = 12  # of a name that fits the left edge
+_CHARACTERS = 12  # of a name fit into the left edge
 
 
 class Plot:
@@ -19,7 +19,7 @@ class Plot:
 
     Args:
         low: where the axis begins.
-        high: where it ends; made larger where it is not above ``low``.
+        high: where it ends; made larger if it is not above ``low``.
     """
 
     def __init__(self, low: float, high: float) -> None:
@@ -30,7 +30,7 @@ class Plot:
         self._parts: list[str] = []
 
     def x(self, value: float) -> float:
-        """Px of a value; what lies outside the axis is drawn at its end."""
+        """Place of a value in px; values outside the axis are drawn at its ends."""
         share = (value - self.low) / (self.high - self.low)
         return round(LEFT + (WIDTH - LEFT - RIGHT) * max(0.0, min(1.0, share)), 1)
 
@@ -84,13 +84,13 @@ class Plot:
     def finish(
         self, bottom: float, title: str, label: str, *, percent: bool = False, legend: Sequence[tuple[str, str]] = ()
     ) -> str:
-        """The axis under everything, and the whole as one SVG element.
+        """Draws the axis below everything and returns the whole as one SVG element.
 
         Args:
             bottom: y of the axis.
-            title: of the axis.
-            label: the picture's accessible name.
-            percent: the axis is of shares.
+            title: title of the axis.
+            label: accessible name of the picture.
+            percent: whether the axis shows shares.
             legend: names and their colors.
         """
         self.line(self.low, bottom, self.high, bottom, FAINT)
@@ -115,7 +115,7 @@ class Plot:
         )
 
     def _legend(self, entries: Sequence[tuple[str, str]], y: float) -> float:
-        """In as many lines as it needs; returns the y below."""
+        """Draws the legend in as many lines as it needs; returns the y below it."""
         at = float(LEFT)
         for name, color in entries:
             width = 16 + 6.4 * len(name)

@@ -20,7 +20,7 @@ from android_suite.report.phrases import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathRow:
-    """One kernel's row of the seed's table."""
+    """One kernel's row of the table of madvise paths."""
 
     kernel: str
     side: str
@@ -28,7 +28,7 @@ class PathRow:
 
     @property
     def share(self) -> str:
-        """Part of the calls on the per-VMA path; unknown over no call, as over unknown calls."""
+        """Share of the calls on the per-VMA path; unknown if there is no call, or the path of any call is unknown."""
         known = self.paths.per_vma + self.paths.mmap_lock
         return format_percent(self.paths.per_vma / known) if known and not self.paths.unknown else "unknown"
 
@@ -40,14 +40,14 @@ class PathRow:
 
 
 def name_kernel(identity: Mapping[str, Any], side: str = "") -> str:
-    """Release, with the label where it says more."""
+    """Release, with the label if that says more."""
     release, label = str(identity.get("release") or "unknown kernel"), str(identity.get("label") or "")
     name = release if not label or label in release or label == side else f"{label} ({release})"
     return show_foreign(name, longest=80)
 
 
 def collect_paths(comparison: Comparison) -> list[PathRow]:
-    """The seed's table: HeapTaskDaemon's madvise calls by path, one row a kernel."""
+    """HeapTaskDaemon's madvise calls by path, one row per kernel."""
     sides: tuple[tuple[str, Mapping[str, Any]], ...] = (
         ("baseline", comparison.baseline),
         ("candidate", comparison.candidate),
@@ -61,7 +61,7 @@ def collect_paths(comparison: Comparison) -> list[PathRow]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricTexts:
-    """The numbers of one metric as they stand in a row: all with the same decimals."""
+    """The numbers of one metric for a row, all with the same decimals."""
 
     baseline: str
     candidate: str
@@ -71,7 +71,7 @@ class MetricTexts:
 
 
 def describe_metric(metric: MetricComparison) -> MetricTexts:
-    """The row's numbers in words; ``relative`` is empty where the baseline is zero or below."""
+    """Formats the numbers of a row; ``relative`` is empty if the baseline is zero or below."""
     base, cand, effect = metric.baseline.level, metric.candidate.level, metric.effect
     places = find_decimals(base, cand, effect)
     relative = metric.effect_relative

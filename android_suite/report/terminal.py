@@ -1,4 +1,4 @@
-"""The report on a terminal: the seed's table, the verdicts, the gates."""
+"""Prints the report on a terminal: madvise paths, verdicts, gates."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STYLES = {Verdict.BETTER: "green", Verdict.WORSE: "bold red", Verdict.SAME: "cya
 
 
 def render_terminal(model: ReportModel, console: Console) -> None:
-    """Prints the report; plain text where the console is no terminal."""
+    """Prints the report; plain text if the console is not a terminal."""
     console.print(Text(show_foreign(model.title), style="bold"))
     if model.comparison is not None:
         _print_comparison(model, model.comparison, console)
@@ -67,7 +67,7 @@ def _print_comparison(model: ReportModel, comparison: Comparison, console: Conso
 
 
 def _print_metrics(comparison: Comparison, console: Console) -> None:
-    """One table a scenario; a narrow terminal gets verdict and effect only."""
+    """One table per scenario; a narrow terminal gets verdict and effect only."""
     baseline, candidate = (
         name_kernel(identity, side)
         for side, identity in (("baseline", comparison.baseline), ("candidate", comparison.candidate))

@@ -1,4 +1,4 @@
-"""One analysis on a terminal: which path madvise took, who waited for whom, the worst inversions, late frames, launches, GCs."""
+"""Prints one analysis on a terminal: madvise paths, who waited for whom, inversions, late frames, launches, GCs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ PAIRS, CHAINS, OTHERS, LATE, LAUNCHES, CYCLES = (
 
 
 def print_analysis(run: AnalyzedRun, console: Console) -> None:
-    """Prints what was found in one trace; parts that it does not have are left out."""
+    """Prints what was found in one trace; empty parts are left out."""
     analysis = run.analysis
     source = analysis.source
     said = [

@@ -1,4 +1,4 @@
-"""The scheduler's page on a terminal: delays by thread, uninterruptible sleep by caller."""
+"""Prints scheduling on a terminal: delays by thread, uninterruptible sleep by caller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables that several pages of the terminal have."""
+"""Tables that several parts of the terminal report share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from android_suite.report.summary import PathRow
 
 
 def make_table(title: str, *columns: tuple[str, str]) -> Table:
-    """An empty table; a column is its name and which side its cells stand on."""
+    """An empty table; each column is a name and an alignment (``left`` or ``right``)."""
     table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for name, justify in columns:
         table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
@@ -20,7 +20,7 @@ def make_table(title: str, *columns: tuple[str, str]) -> Table:
 
 
 def print_paths(rows: list[PathRow], console: Console) -> None:
-    """The seed's table."""
+    """Prints HeapTaskDaemon's madvise calls by path."""
     table = make_table(
         "HeapTaskDaemon: madvise calls by path",
         ("kernel", "left"),

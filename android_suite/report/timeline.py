@@ -1,4 +1,4 @@
-"""One inversion as a small timeline: who waited, who held the lock, who ran instead."""
+"""Draws one inversion as a small timeline: who waited, who held the lock, who ran instead."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _holder_bars(chain: ChainSummary) -> list[_Bar]:
 
 
 def _holder_pieces(chain: ChainSummary) -> list[tuple[int, int, str]]:
-    """What the holder did: start, end (from the inversion's start) and kind; by its totals where no order is told."""
+    """What the holder did: start, end (from the inversion's start) and kind; from totals if the order is unknown."""
     pieces = []
     if chain.holder_segments:
         for piece in chain.holder_segments:
@@ -59,7 +59,7 @@ def _holder_pieces(chain: ChainSummary) -> list[tuple[int, int, str]]:
 
 
 def _intruder_bars(chain: ChainSummary) -> list[_Bar]:
-    """Intruders ran while the holder was runnable; of each only the total is known, so they fill those gaps in turn."""
+    """Intruders ran while the holder was runnable; only the total of each is known, so they fill those gaps in turn."""
     gaps = [(float(start), float(end)) for start, end, kind in _holder_pieces(chain) if kind == "runnable"]
     bars: list[_Bar] = []
     for name, ran in list_intruders(chain)[:INTRUDERS]:
@@ -77,5 +77,5 @@ def _intruder_bars(chain: ChainSummary) -> list[_Bar]:
 
 
 def _short(thread: ThreadSummary) -> str:
-    """Without role and priority, which the sentence tells."""
+    """A thread without role and priority, which are in the sentence."""
     return name_thread(thread).rsplit(" (", 1)[0]

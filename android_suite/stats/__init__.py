@@ -1,1 +1,1 @@
-"""Numbers to results: resampling, tests, equivalence, correction, power. Knows nothing of Android."""
+"""Statistics: resampling, tests, equivalence, correction, power. Knows nothing about Android."""

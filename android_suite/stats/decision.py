@@ -1,4 +1,4 @@
-"""From the numbers of a whole family of metrics to a verdict each."""
+"""Judges a family of metrics: a verdict for each from its samples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Direction = Literal["lower", "higher", "none"]
 Lean = Literal["better", "worse"]
 
 MIN_BOOTS = 4  # below, nothing is decided: two or three boots agree by chance too easily
-POWER = 0.8  # with which boots_to_decide would decide
+POWER = 0.8  # the chance that as many boots as boots_to_decide decide
 MAX_BOOTS = 1_000  # more than this is "never"
 
 
@@ -27,19 +27,19 @@ class Question:
     """One metric to be judged: the samples of each boot of both sides, in the metric's unit.
 
     Attributes:
-        name: of the metric and its scenario; what is drawn by chance is drawn per name.
-        baseline: samples of each boot.
-        candidate: the same of the candidate.
+        name: name of the metric and its scenario; it also seeds the random draws.
+        baseline: samples of each baseline boot.
+        candidate: samples of each candidate boot.
         paired: boots with the same index belong together.
         better: which direction is better; ``none`` for a number that measures work, not quality.
         margin: the largest difference that does not matter.
-        weight: its share of alpha against the others'.
-        baseline_bounded: the numbers of that side are lower bounds of the true ones.
-        candidate_bounded: the same of the candidate.
-        candidate_failed: launches of the candidate failed, so it cannot come out BETTER on their time.
+        weight: its share of alpha relative to the other metrics.
+        baseline_bounded: whether samples of the baseline are lower bounds of the true values.
+        candidate_bounded: whether samples of the candidate are.
+        candidate_failed: whether launches of the candidate failed, so that their time cannot be BETTER.
         doubt: why the numbers of a side are unknown or lower bounds, in the words of the analysis.
-        observations: how many different observations the boots are, where equal numbers from different seeds count as
-            one; None: as many as boots.
+        observations: number of distinct observations among the boots, where equal numbers from different seeds count
+            once; None: as many as boots.
     """
 
     name: str
@@ -78,11 +78,11 @@ class Question:
         return ""
 
     def proves(self, effect: float) -> bool:
-        """Whether a true effect would only be larger than this one, where samples are lower bounds of the true values."""
+        """Whether the true effect can only be larger than this one, if samples are lower bounds of the true values."""
         return not (self.candidate_bounded if effect < 0 else self.baseline_bounded)
 
     def direction(self, effect: float) -> Lean | None:
-        """What a difference in that direction means; None where neither direction is better."""
+        """Whether an effect of that sign is better or worse; None if neither direction is better."""
         if self.better == "none":
             return None
         return "better" if (effect < 0) == (self.better == "lower") else "worse"
@@ -90,7 +90,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the samples say; None for what they cannot say. ``interval`` is two-sided at the family's confidence.
+    """What the samples of one metric show; None for what they cannot. ``interval`` is two-sided at the confidence asked.
 
     ``leans`` is the direction of an UNDECIDED metric whose interval excludes zero.
     """
@@ -109,16 +109,16 @@ class Answer:
 def judge_family(
     questions: Sequence[Question], *, confidence: float, seed: int, only: Collection[str] | None = None
 ) -> list[Answer]:
-    """Judges all metrics of a comparison together, so that their false alarms together stay at 1 - ``confidence``.
+    """Judges all metrics of a comparison together; the chance of any false BETTER or WORSE is 1 - ``confidence``.
 
     Args:
-        questions: one a metric and scenario. Chance is drawn per name, so their order changes nothing.
+        questions: one per metric and scenario. Random draws depend on the name, so the order changes nothing.
         confidence: of each interval, and of the whole family against a false BETTER or WORSE.
         seed: of all resampling.
-        only: names to answer, where not all; the correction is over all questions nevertheless.
+        only: names of the questions to answer; None: all. The correction covers all questions in either case.
 
     Returns:
-        One answer a question (of ``only``), in their order.
+        One answer per question (in ``only``), in their order.
     """
     p_values, adjusted, levels = measure_family(questions, confidence=confidence, seed=seed)
     return [
@@ -131,9 +131,9 @@ def judge_family(
 def measure_family(
     questions: Sequence[Question], *, confidence: float, seed: int
 ) -> tuple[dict[str, tuple[float, str]], dict[str, float], dict[str, float]]:
-    """The tests alone: p and its test, Holm-adjusted p, and the level to be reached at first, each by name.
+    """Runs the tests alone: p and its test, Holm-adjusted p, and the level of Holm's first step, each by name.
 
-    Metrics without a better direction are tested and not in the family; those with one boot a side count with p = 1.
+    Metrics without a better direction are tested but not in the family; those with one boot per side count with p = 1.
     """
     family = [q for q in questions if q.better != "none"]
     total = sum(q.weight for q in family) or 1.0
@@ -204,7 +204,7 @@ def _judge(
 def _decide(
     question: Question, effect: float, interval: tuple[float, float], p_adjusted: float | None, alpha: float
 ) -> tuple[VerdictName, str]:
-    """SAME where the interval lies inside the margin; BETTER or WORSE where it lies beyond and the test confirms it."""
+    """SAME if the interval lies inside the margin; BETTER or WORSE if it lies beyond and the test confirms it."""
     low, high = interval
     if question.obstacle:
         return "UNDECIDED", question.obstacle
@@ -239,10 +239,10 @@ def _why(question: Question) -> str:
 
 
 def estimate_boots(question: Question, *, level: float, confidence: float) -> int | None:
-    """Boots a side with which this metric would be decided in four of five experiments, or None for no sensible number.
+    """Boots per side that would decide this metric in four of five experiments, or None if no sensible number would.
 
-    By Student's t from the observed effect and spread: the smaller of what shows an effect beyond the margin (at
-    ``level``, two-sided) and of what shows equivalence at ``confidence``.
+    Computed by Student's t from the observed effect and spread: the smaller of the number that shows an effect beyond
+    the margin (at ``level``, two-sided) and the number that shows equivalence (at ``confidence``).
     """
     if question.boots < 2 or question.baseline_bounded or question.candidate_bounded:
         return None
@@ -262,5 +262,5 @@ def estimate_boots(question: Question, *, level: float, confidence: float) -> in
 
 
 def make_generator(seed: int, name: str) -> np.random.Generator:
-    """Chance for one metric: the same whatever is judged beside it."""
+    """The random generator of one metric; it does not depend on the other metrics."""
     return np.random.default_rng([seed & 0xFFFFFFFF, crc32(name.encode()), 1])

@@ -17,16 +17,17 @@ Standing = Literal["held", "worse", "open"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """What a gate can be sure of.
+    """What the samples show about one gate.
 
     Attributes:
-        effect: candidate minus baseline, in the metric's unit; None where a side has no sample.
-        interval: its bounds, each at the confidence that the correction left to this gate; ``worst`` is one of them.
-        worst: the worst effect that cannot be excluded; None where nothing is known.
+        effect: candidate minus baseline, in the metric's unit; None if a side has no sample.
+        interval: bounds of the effect, each at the confidence that the correction leaves to this gate; ``worst`` is
+            one of them.
+        worst: the worst effect that cannot be excluded; None if nothing is known.
         standing: ``held``: the worst effect lies within the margin; ``worse``: even the best lies beyond it; ``open``:
             neither is shown.
         reason: why it is open; empty otherwise.
-        boots_to_decide: boots a side with which it would be held or worse in four of five experiments.
+        boots_to_decide: boots per side that would make it held or worse in four of five experiments.
     """
 
     effect: float | None
@@ -38,18 +39,18 @@ class Bound:
 
 
 def judge_noninferiority(questions: Sequence[Question], *, confidence: float, seed: int) -> list[Bound]:
-    """Judges gates together: the chance that any of them holds although its metric got worse is 1 - ``confidence``.
+    """Judges gates together: the chance that any holds although its metric got worse is 1 - ``confidence``.
 
-    Holm's steps with bounds instead of p: at first each gate gets an equal share of alpha; those that hold at it are
-    done and leave theirs to the rest, until no more hold.
+    These are Holm's steps with bounds instead of p. Each gate begins with an equal share of alpha; gates that hold leave
+    theirs to the rest, until no more hold.
 
     Args:
-        questions: one a gate, with the gate's margin; the same metric may be asked more than once.
+        questions: one per gate, with the gate's margin; several may be about the same metric.
         confidence: one-sided, of all gates together.
         seed: of all resampling.
 
     Returns:
-        One bound a question, in their order.
+        One bound per question, in their order.
     """
     bounds: dict[int, Bound] = {}
     open_ = list(range(len(questions)))

@@ -1,8 +1,8 @@
-"""Intervals by resampling boots, then the samples within each boot drawn.
+"""Intervals by resampling boots, then the samples within each drawn boot.
 
-A *boot* is a 1-D float array: the samples of one metric in one boot. Samples of one boot are correlated, so the boot is
-what is drawn. Percentile intervals of few boots are too narrow; they are expanded as Hesterberg (2015) shows, and below
-``FEW_BOOTS`` a side the wider of that and Student's interval is taken: simulated coverage then stays at 94 % and above
+A *boot* is a 1-D float array: the samples of one metric in one boot. Samples of one boot are correlated, so whole boots
+are drawn. Percentile intervals of few boots are too narrow. They are expanded as Hesterberg (2015) shows, and below
+``FEW_BOOTS`` per side the wider of that and Student's interval is taken: simulated coverage then stays at 94 % or above
 for normal, log-normal, zero-inflated and heavy-tailed boots, where plain percentiles fall to 75 % (``docs/power.md``).
 """
 
@@ -23,7 +23,7 @@ _CHUNK_ELEMENTS = 2_000_000  # of doubles: bounds the memory of one draw to 16 M
 
 
 def measure_level(boots: Boots) -> float:
-    """Mean over boots of each boot's median: the level that effects are differences of."""
+    """Level of a side: the mean over boots of each boot's median. Effects are differences of levels."""
     return float(np.mean(summarize_boots(boots)))
 
 
@@ -83,7 +83,7 @@ def measure_tail_interval(
 
     Args:
         baseline: samples of each baseline boot; at least two boots.
-        candidate: the same of the candidate.
+        candidate: samples of each candidate boot; at least two boots.
         quantile: from 0 to 1.
         paired: as for :func:`measure_effect_interval`.
         confidence: two-sided.
@@ -96,7 +96,7 @@ def measure_tail_interval(
     effect = float(np.quantile(np.concatenate(candidate), quantile) - np.quantile(np.concatenate(baseline), quantile))
     low, high = expand_percentiles(draws, boots=min(n_base, n_cand), confidence=confidence)
     if min(n_base, n_cand) < FEW_BOOTS:
-        # The spread between boots of each boot's own quantile stands for that of the quantile of all.
+        # The spread of the boots' own quantiles stands for that of the quantile of all samples.
         own = [[np.quantile(boot, quantile, keepdims=True) for boot in side] for side in (baseline, candidate)]
         _, error, degrees = student_terms(own[0], own[1], paired=paired)
         reach = error * float(stats.t.ppf((1 + confidence) / 2, degrees))
@@ -115,7 +115,7 @@ def expand_percentiles(draws: Array, *, boots: int, confidence: float) -> tuple[
 def student_terms(baseline: Boots, candidate: Boots, *, paired: bool, floor: float = 0.0) -> tuple[float, float, float]:
     """Effect, its standard error over boots, and the degrees of freedom (Welch where unpaired).
 
-    ``floor`` is a standard deviation that no side's falls below, in the metric's unit.
+    ``floor`` is the least standard deviation that a side may have, in the metric's unit.
     """
     base, cand = summarize_boots(baseline), summarize_boots(candidate)
     if paired:

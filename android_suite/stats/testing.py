@@ -1,7 +1,7 @@
 """Tests of an effect beyond a margin between two sets of boots, and the correction for many metrics.
 
-Every test has the same null hypothesis, whatever the number of boots: the effect is no larger than the margin. What few
-boots and many boots call WORSE is therefore the same thing.
+Every test has the same null hypothesis, whatever the number of boots: the effect is no larger than the margin. So WORSE
+means the same for few boots and for many.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from scipy import stats
 
 from android_suite.stats.resampling import Array, Boots, student_terms, summarize_boots
 
-DRAWS = 9_999  # arrangements tried at random where there are more; up to here all of them are tried
+DRAWS = 9_999  # arrangements to try: all if there are no more than this, else random ones
 
 
 def attainable_p(n_baseline: int, n_candidate: int, *, paired: bool) -> float:
-    """The smallest two-sided p that a permutation test of so many boots can give."""
+    """The smallest two-sided p that a permutation test of this many boots can give."""
     arrangements = 2**n_baseline if paired else comb(n_baseline + n_candidate, n_baseline)
     return min(1.0, 2.0 / min(arrangements, DRAWS + 1))
 
@@ -44,10 +44,10 @@ def measure_p(
 
 
 def measure_p_permuted(baseline: Array, candidate: Array, margin: float, *, paired: bool, seed: int) -> float:
-    """The same by permutation: of the signs of pairs, or of the boots between the sides; one number a boot.
+    """The same by permutation of the signs of pairs, or of the boots between the sides; one number per boot.
 
-    The margin is taken off the candidate in the direction of the effect. What is left is tested one-sided against zero
-    and its p doubled, for the direction was not known beforehand.
+    The margin is subtracted from the candidate in the direction of the effect. The rest is tested one-sided against zero
+    and its p doubled, because the direction was not known beforehand.
     """
     effect = float(candidate.mean() - baseline.mean())
     if abs(effect) <= margin:

@@ -127,9 +127,9 @@ def test_a_large_p_beside_an_interval_away_from_zero_is_explained() -> None:
     assert explain_p(replace(doubtful, p_adjusted=None), 0.95) == ""
     page = render_html(ReportModel(title="t", comparison=made(doubtful)))
     assert "not shown to exceed the margin (2 ms)" in page
-    assert "p is of an effect beyond the margin" in page
+    assert "p tests for an effect beyond the margin" in page
     plain = render_html(ReportModel(title="t", comparison=made(made_metric("a", Verdict.BETTER, p_adjusted=0.01))))
-    assert "p is of an effect beyond the margin" not in plain
+    assert "p tests for an effect beyond the margin" not in plain
 
 
 @pytest.mark.parametrize(("mode", "words"), [("realtime", "emulated device"), ("deterministic", "time is virtual")])

@@ -215,7 +215,7 @@ def test_members_of_what_is_no_archive(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
     assert open_trace(tmp_path / "a!b").source.events == 20
     for name in ("a!b!c", "packed.gz!c"):
-        with pytest.raises(UsageError, match="no zip or tar archive"):
+        with pytest.raises(UsageError, match="not a zip or tar archive"):
             open_trace(tmp_path / name)
     with pytest.raises(UsageError, match="7z archive"):
         open_trace(tmp_path / "a.7z!c")

@@ -1,1 +1,1 @@
-"""Perfetto traces: the reader, and write/ for the export."""
+"""Reads Perfetto traces, and exports them (write/)."""

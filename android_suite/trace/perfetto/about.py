@@ -1,4 +1,4 @@
-"""What a Perfetto trace says besides events: clocks, kernel, losses, what was switched on."""
+"""Reads facts about a Perfetto trace besides its events: clocks, kernel, lost events, enabled events."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ BOOTTIME = protos.BUILTIN_CLOCK_BOOTTIME
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """Facts of the trace as a whole."""
+    """Facts about the trace as a whole."""
 
     machine: str | None
     kernel: str | None
     enabled: frozenset[str] | None
-    lost_events: int | None  # by the kernel's own counters; None where the trace has none
-    lost_cpus: Mapping[int, int]  # of them by CPU
-    unmarked_cpus: Mapping[int, int]  # of these the ones that no mark before a bundle can stand for
+    lost_events: int | None  # from the kernel's counters; None if the trace has none
+    lost_cpus: Mapping[int, int]  # the same by CPU
+    unmarked_cpus: Mapping[int, int]  # by CPU, those that no mark before a bundle covers
     buffer_overwritten: bool  # perfetto's own buffer lost chunks
 
 
@@ -33,7 +33,7 @@ def _text(buf: Array, start: int, end: int) -> str:
 
 
 def read_about(packets: Packets) -> About:
-    """Collects the facts; a field that is not there stays None."""
+    """Collects the facts; those that the trace lacks are None."""
     buf = packets.buf
     machine = kernel = None
     _, start, end = packets.of("system_info")
@@ -51,7 +51,7 @@ def read_about(packets: Packets) -> About:
 
 
 def _enabled(packets: Packets) -> frozenset[str] | None:
-    """Names of the events asked for; None where atrace categories or wildcards may have added others."""
+    """Names of the requested events; None if atrace categories or wildcards may have added others."""
     buf = packets.buf
     _, start, end = packets.of("trace_config")
     _, start, end = expand_field(buf, start, end, number_of("TraceConfig", "data_sources"))
@@ -67,10 +67,10 @@ def _enabled(packets: Packets) -> frozenset[str] | None:
 
 
 def _count_losses(packets: Packets, counters: tuple[str, ...]) -> dict[int, int] | None:
-    """What each CPU lost from the start of the trace to its end; None where the kernel's counters are not there.
+    """Events that each CPU lost from the start of the trace to its end; None without the kernel's counters.
 
     ``counters`` are fields of FtraceCpuStats: overrun (overwritten, which the kernel also marks in the pages),
-    commit_overrun and dropped_events (never written, of which no page tells).
+    commit_overrun and dropped_events (never written, which no page shows).
     """
     buf = packets.buf
     _, start, end = packets.of("ftrace_stats")
@@ -91,7 +91,7 @@ def _count_losses(packets: Packets, counters: tuple[str, ...]) -> dict[int, int]
 
 
 def _overwritten(packets: Packets) -> bool:
-    """trace_stats.buffer_stats.chunks_overwritten (ring buffer went round) or chunks_discarded."""
+    """Whether trace_stats.buffer_stats counts chunks_overwritten (the ring buffer wrapped) or chunks_discarded."""
     _, start, end = packets.of("trace_stats")
     if not len(start):
         return False
@@ -103,7 +103,7 @@ def _overwritten(packets: Packets) -> bool:
 
 
 def to_boottime(packets: Packets, which: Array) -> tuple[Array, Array]:
-    """Times of the packets ``which`` on boottime, and which of them could be brought there."""
+    """Times of the packets ``which`` on boottime, and which of them could be converted."""
     ts = packets.number("timestamp")[which]
     clock = packets.number("timestamp_clock_id")[which]
     default = _default_clocks(packets)
@@ -131,7 +131,7 @@ def _default_clocks(packets: Packets) -> dict[int, int]:
 
 
 def _clock_offsets(packets: Packets, clock: int) -> tuple[Array, Array] | None:
-    """Snapshots of ``clock`` beside boottime: its values, ascending, and what to add at each."""
+    """Snapshots of ``clock`` and boottime: values of the clock, ascending, and what to add from each of them on."""
     _, start, end = packets.of("clock_snapshot")
     parent, at, to = expand_field(packets.buf, start, end, number_of("ClockSnapshot", "clocks"))
     found = read_columns(packets.buf, at, to, numbers_of("ClockSnapshot.Clock", "clock_id", "timestamp"))

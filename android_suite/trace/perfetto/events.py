@@ -1,4 +1,4 @@
-"""Pieces of a Perfetto trace to lists of events in time order: typed, generic and compact_sched ones."""
+"""Decodes pieces of a Perfetto trace to events in time order: typed, generic and compact_sched ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from android_suite.trace.perfetto.scan import (
 )
 
 _COMPACT = "FtraceEventBundle.CompactSched"
-# compact_sched: packed columns of switches and of wakings; times and nothing else are deltas.
+# compact_sched: packed columns of switches and of wakings; only the times are deltas.
 _SWITCH = {
     "ts": number_of(_COMPACT, "switch_timestamp"), "prev_state": number_of(_COMPACT, "switch_prev_state"),
     "next_tid": number_of(_COMPACT, "switch_next_pid"), "next_prio": number_of(_COMPACT, "switch_next_prio"),
@@ -44,7 +44,7 @@ _INTERN_TABLE = number_of(_COMPACT, "intern_table")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compact:
-    """compact_sched of all bundles; ``event`` is the position of each row among all events."""
+    """The compact_sched rows of all bundles; ``event`` is the position of each row among all events."""
 
     switch: dict[str, Array]  # event, cpu, prev_tid, prev_prio, prev_state, next_tid, next_prio, comm_start, comm_end
     waking: dict[str, Array]  # event, cpu, tid, target_tid, target_prio, target_cpu, comm_start, comm_end
@@ -52,13 +52,13 @@ class Compact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FtraceEvents:
-    """The events of a piece. Arrays have one entry an event: typed and generic ones first, then compact_sched's."""
+    """The events of a piece. Arrays have one value per event: typed and generic ones first, then those of compact_sched."""
 
     buf: Array
     ts_ns: Array
     tid: Array  # of typed and generic ones only
     cpu: Array
-    packet: Array  # which packet the event stands in
+    packet: Array  # index of the packet with the event
     kind: Array  # number of the FtraceEvent field; compact_sched: that of sched_switch or sched_waking
     start: Array  # bounds of the event's message; of typed and generic ones only
     end: Array
@@ -75,10 +75,10 @@ class FtraceEvents:
         return read_columns(self.buf, self.start[rows], self.end[rows], numbers)
 
     def fields(self, name: str, fields: tuple[str, ...]) -> Iterator[tuple[Array, Columns, Collection[str]]]:
-        """Fields of a kernel event, in each encoding that the trace has it in.
+        """Fields of a kernel event, for each of its encodings in the trace.
 
         Returns:
-            Which events; a column for each of ``fields``; which of them events of this kind have at all.
+            The positions of the events; a column for each of ``fields``; the fields that this encoding has at all.
         """
         message = message_of_event(name)
         if message is not None:
@@ -98,7 +98,7 @@ class FtraceEvents:
             yield rows, Columns(value=value, size=size, good=np.ones(len(rows), np.bool_)), fields
 
     def _pick(self, rows: Array, fields: tuple[str, ...], numbers: Mapping[str, int]) -> Columns:
-        """A column for each of ``fields``; one that has no number is nowhere there."""
+        """A column for each of ``fields``; a field without a number is absent in every row."""
         known = [(k, numbers[field]) for k, field in enumerate(fields) if field in numbers]
         different = tuple(dict.fromkeys(number for _, number in known))
         found = self.columns(rows, different)
@@ -114,7 +114,7 @@ def _no_fields(rows: int, fields: int) -> tuple[Array, Array]:
 
 
 def decode_pieces(bundles: Bundles) -> Iterator[FtraceEvents]:
-    """Decodes the trace piece by piece; each piece is older than the next."""
+    """Decodes the trace piece by piece, oldest first."""
     running, running_prio = np.full(MAX_CPUS, -1, np.int32), np.zeros(MAX_CPUS, np.int32)
     done = 0
     for begin, end in bundles.pieces:
@@ -205,7 +205,7 @@ def _decode_compact(
 
 
 def _fit(values: Array, offset: Array, wanted: Array) -> Array:
-    """A column of another length than the times': rows beyond it are 0 (a lying or cut bundle)."""
+    """Fits a column to the length of the times; rows that it lacks (in a damaged or cut bundle) are 0."""
     out = np.zeros(int(wanted[-1]), np.int64)
     counts = np.minimum(np.diff(offset), np.diff(wanted))
     bundles = np.repeat(np.arange(len(counts)), counts)
@@ -215,7 +215,7 @@ def _fit(values: Array, offset: Array, wanted: Array) -> Array:
 
 
 def _undo_deltas(deltas: Array, offsets: Array) -> Array:
-    """Times of each bundle from the first and the differences after it."""
+    """Times of each bundle from its first time and the differences after it."""
     total = np.cumsum(deltas)
     counts = np.diff(offsets)
     before = np.where(offsets[:-1] > 0, total[np.maximum(offsets[:-1] - 1, 0)], 0) if len(total) else offsets[:-1]

@@ -1,4 +1,4 @@
-"""SurfaceFlinger's FrameTimeline: starts and ends joined by cookie, actual frames joined to what was expected of them."""
+"""Decodes SurfaceFlinger's FrameTimeline: joins starts and ends by cookie, and actual frames to expected ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS = (
 )  # fmt: skip
 _EXPECTED_DISPLAY, _ACTUAL_DISPLAY, _EXPECTED_SURFACE, _ACTUAL_SURFACE, _END = range(5)  # of KINDS
 SURFACE, DISPLAY, END = (f"FrameTimelineEvent.{message}" for message in ("SurfaceFrame", "DisplayFrame", "FrameEnd"))
-# What a frame says of itself when it is shown: our name of it and Perfetto's, the same in both messages.
+# Fields of an actual frame: our name and Perfetto's, which is the same in both messages.
 VERDICT = {
     "present": "present_type", "on_time": "on_time_finish", "gpu": "gpu_composition", "jank": "jank_type",
     "prediction": "prediction_type", "severity": "jank_severity_type",
@@ -42,7 +42,7 @@ JANK = {
 
 
 def name_jank(bits: int) -> str:
-    """SurfaceFlinger's words for a jank mask, joined by ', '."""
+    """SurfaceFlinger's names for a jank mask, joined by ', '."""
     return ", ".join(word for bit, word in JANK.items() if bits & bit) or "Unspecified"
 
 
@@ -50,10 +50,10 @@ def decode_frame_timeline(buf: Array, starts: Array, ends: Array, ts_ns: Array) 
     """Reads FrameTimelineEvents in file order (FRAME_TIMELINE, by actual start).
 
     Args:
-        buf: the trace.
-        starts: start of each event's message.
-        ends: its end.
-        ts_ns: time of the packet of each, on the trace's clock.
+        buf: the trace (uint8).
+        starts: first byte of each event's message.
+        ends: byte after each message.
+        ts_ns: time of each event's packet, in ns on the trace's clock.
     """
     if not len(starts):
         return make_frame(FRAME_TIMELINE)
@@ -95,7 +95,7 @@ def decode_frame_timeline(buf: Array, starts: Array, ends: Array, ts_ns: Array) 
 
 
 def _closed(started: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
-    """Adds end_ns: the first end of the same cookie at or after the start; -1 where there is none."""
+    """Adds end_ns: the first end with the same cookie at or after the start; -1 if there is none."""
     if started.empty or ends.empty:
         return started.assign(end_ns=np.int64(-1))
     left = started.assign(_row=np.arange(len(started))).sort_values("start_ns", kind="stable")

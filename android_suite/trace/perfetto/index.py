@@ -1,7 +1,7 @@
-"""What the ftrace bundles of a Perfetto trace hold, before any event is decoded: how many events of which kind, and when.
+"""Indexes the ftrace bundles of a Perfetto trace before events are decoded: their numbers by kind, and their times.
 
-From the times it follows where the trace can be cut: between two bundles with everything before the cut older than
-everything after it. The pieces are decoded one after another, each into its final place, in memory that does not grow.
+The times show where the trace can be split: between two bundles, if everything before the split is older than everything
+after it. The pieces are decoded one after another, each into its final place, in memory that does not grow.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from android_suite.trace.perfetto.scan import (
 
 MAX_CPUS = 4096
 SCHED_SWITCH, SCHED_WAKING, GENERIC = numbers_of("FtraceEvent", "sched_switch", "sched_waking", "generic")
-FIRST_DESCRIBED = 0x10000  # events that Perfetto does not know are numbered from here, and described in the trace
+FIRST_DESCRIBED = 0x10000  # events unknown to Perfetto are numbered from here on and described in the trace
 _BUNDLE = {
     key: number_of("FtraceEventBundle", field)
     for key, field in (
@@ -56,36 +56,36 @@ class Described:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundles:
-    """Every ftrace bundle, in the order of the file; arrays have one entry a bundle."""
+    """All ftrace bundles, in file order. Arrays have one value per bundle."""
 
     buf: Array
-    packet: Array  # which packet it stands in
+    packet: Array  # index of its packet
     start: Array
     end: Array
     cpu: Array
     lost: Array  # bool: events of its CPU are missing before it
-    dropped: Array  # bool: packets are missing before it, with events of any CPU
+    dropped: Array  # bool: packets with events of any CPU are missing before it
     compact: tuple[Array, Array]  # bounds of compact_sched
     shift_ns: Array  # what to add to its times
-    events: Array  # sound ones, compact_sched's included
-    first_ns: Array  # the earliest time in it, shifted; the largest int64 where it has no event
-    last_ns: Array  # the latest; the smallest where it has none
-    read_ns: Array  # what its CPU's buffer held up to here was taken before; the smallest where the bundle does not say
+    events: Array  # number of well-formed events, including those of compact_sched
+    first_ns: Array  # its earliest time, shifted; the largest int64 if it has no event
+    last_ns: Array  # its latest time, shifted; the smallest int64 if it has no event
+    read_ns: Array  # older events of its CPU's buffer had already been read; the smallest int64 if unknown
     clock: str
     notes: tuple[str, ...]
-    malformed: int  # events
+    malformed: int  # number of malformed events
     kind_counts: Array  # events by FtraceEvent field, up to FIRST_DESCRIBED
-    described: tuple[Described, ...]  # of those that happen, with different names
-    pieces: tuple[tuple[int, int], ...]  # where to cut: bundles of each piece
+    described: tuple[Described, ...]  # those that occur, with different names
+    pieces: tuple[tuple[int, int], ...]  # first bundle of each piece, and the one after its last
 
     @property
     def total(self) -> int:
-        """Events of the trace."""
+        """Number of events in the trace."""
         return int(self.events.sum())
 
 
 def index_bundles(packets: Packets, name: str) -> Bundles:
-    """Walks all bundles once.
+    """Indexes all bundles in one pass.
 
     Raises:
         TraceError: a bundle is malformed.
@@ -105,7 +105,7 @@ def index_bundles(packets: Packets, name: str) -> Bundles:
     first, last = np.full(n, _LARGEST), np.full(n, np.iinfo(np.int64).min)
     kinds, tally = np.zeros(FIRST_DESCRIBED, np.int64), np.zeros(len(numbers), np.int64)
     _survey(buf, starts, ends, shift, numbers, events, malformed, first, last, kinds, tally)
-    read = np.maximum(of["last_read"], of["previous_end"])  # an older and a newer name for nearly the same
+    read = np.maximum(of["last_read"], of["previous_end"])  # an older and a newer field for nearly the same time
     compact = fields.span(list(_BUNDLE).index("compact"))
     packed: Columns = read_columns(buf, *compact, _COMPACT_TIMES)
     for k, kind in enumerate((SCHED_SWITCH, SCHED_WAKING)):
@@ -126,7 +126,7 @@ def index_bundles(packets: Packets, name: str) -> Bundles:
 
 
 def _dropped(packets: Packets) -> Array:
-    """Packets before which others of their sequence were dropped; perfetto marks the first of each sequence as well."""
+    """Which packets follow dropped packets of their sequence, except the first of each, which perfetto always marks."""
     sequence = packets.number("trusted_packet_sequence_id")
     first = np.zeros(len(sequence), np.bool_)
     first[np.unique(sequence, return_index=True)[1]] = True
@@ -134,12 +134,12 @@ def _dropped(packets: Packets) -> Array:
 
 
 def _clock(bundle: dict[str, Array]) -> tuple[Array, str, tuple[str, ...]]:
-    """What to add to each bundle's times to come to boottime, and the clock the times are then on."""
+    """The shift of each bundle's times to boottime in ns, the resulting clock, and notes."""
     clocks = bundle["clock"]
     shift = np.where(clocks > 0, bundle["boot_ts"] - bundle["ftrace_ts"], 0)
     known = (clocks == 0) | ((bundle["boot_ts"] > 0) & (bundle["ftrace_ts"] > 0))
     if known.all():
-        notes = ("times of another ftrace clock were moved to boottime",) if (clocks > 0).any() else ()
+        notes = ("times of another ftrace clock were converted to boottime",) if (clocks > 0).any() else ()
         return shift, "boot", notes
     number = int(clocks[~known][0])
     name = _CLOCKS[number] if 0 <= number < len(_CLOCKS) else "unknown"
@@ -147,7 +147,7 @@ def _clock(bundle: dict[str, Array]) -> tuple[Array, str, tuple[str, ...]]:
 
 
 def _cut(events: Array, first: Array, last: Array) -> tuple[tuple[int, int], ...]:
-    """Pieces of at least ``_PIECE_EVENTS`` events, as far as times allow; equal times are never parted."""
+    """Splits the bundles into pieces of at least ``_PIECE_EVENTS`` events where the times allow, never at equal times."""
     if not len(events):
         return ((0, 0),)
     newest = np.maximum.accumulate(last)
@@ -165,7 +165,7 @@ def _cut(events: Array, first: Array, last: Array) -> tuple[tuple[int, int], ...
 
 
 def _read_described(buf: Array, starts: Array, ends: Array) -> dict[int, Described]:
-    """The events that the trace describes, by number; the first description of a number counts."""
+    """The events that the trace itself describes, by number; the first description of a number counts."""
     _, at, to = expand_field(buf, starts, ends, number_of("FtraceEventBundle", "generic_event_descriptors"))
     wanted = numbers_of("FtraceEventBundle.GenericEventDescriptor", "field_id", "event_descriptor")
     fields = read_columns(buf, at, to, wanted)
@@ -204,7 +204,7 @@ def _word(buf: Array, start: int, end: int) -> str:
 
 
 def _generic_names(buf: Array, starts: Array, ends: Array, events: Array) -> set[str]:
-    """Names of the events that carry their own, bundle by bundle."""
+    """Names of the generic events, which contain their own names."""
     names: set[str] = set()
     for i in np.flatnonzero(events):
         _, _, _, kind, start, end = collect_events(buf, starts[i : i + 1], ends[i : i + 1], int(events[i]))
@@ -223,7 +223,7 @@ def read_names(buf: Array, start: Array, end: Array) -> Any:
 def collect_events(
     buf: Array, starts: Array, ends: Array, most: int
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """The sound typed and generic events of bundles, at most ``most``: bundle, time, thread, kind, and bounds of the message."""
+    """The well-formed typed and generic events, at most ``most``: bundle, time, thread, kind, and bounds of the message."""
     made = tuple(np.empty(most, np.int64) for _ in range(6))
     count = _collect(buf, starts, ends, *made)
     bundle, ts, tid, kind, start, end = (array[:count] for array in made)
@@ -254,7 +254,7 @@ def _survey(
     buf: Array, starts: Array, ends: Array, shift: Array, described: Array, events: Array, malformed: Array,
     first_ns: Array, last_ns: Array, kinds: Array, tally: Array,
 ) -> None:  # fmt: skip
-    """Counts the typed and generic events of each bundle, and widens its times to theirs."""
+    """Counts the typed and generic events of each bundle, and extends its times to theirs."""
     for i in range(len(starts)):
         at, end = starts[i], ends[i]
         while at < end:
@@ -283,7 +283,7 @@ def _survey(
 def _survey_deltas(
     buf: Array, starts: Array, ends: Array, shift: Array, events: Array, first_ns: Array, last_ns: Array
 ) -> None:
-    """The same for the packed times of compact_sched: the first, and what was added to each."""
+    """The same for the packed times of compact_sched, of which all but the first are differences."""
     for i in range(len(starts)):
         at = starts[i]
         ts = np.int64(0)

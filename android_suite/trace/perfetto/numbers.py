@@ -1,4 +1,4 @@
-"""Field numbers of Perfetto's messages by name, from the descriptors of the perfetto package."""
+"""Finds field numbers of Perfetto's messages by name, from the descriptors of the perfetto package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.descriptor_pb2 import DESCRIPTOR as _DESCRIPTORS
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
-# An extension of TracePacket that the package has no class for. Field numbers are ABI and never change.
+# An extension of TracePacket for which the package has no class. Field numbers are ABI and never change.
 _FRAME_TIMELINE = {
     "TracePacket": {"frame_timeline_event": 76},
     "FrameTimelineEvent": {
@@ -31,7 +31,7 @@ def number_of(message: str, field: str) -> int:
     """The number of a field; nested messages are named ``Outer.Inner``.
 
     Raises:
-        KeyError: the perfetto package knows no such message or field.
+        KeyError: the perfetto package has no such message or field.
     """
     own = _FRAME_TIMELINE.get(message, {}).get(field)
     return own if own is not None else int(_descriptor(message).fields_by_name[field].number)

@@ -1,4 +1,4 @@
-"""A Perfetto file to its packets: framing, compressed packets, and the fields of a packet that the suite reads."""
+"""Splits a Perfetto file into packets, unpacks compressed ones, and reads the fields that the suite uses."""
 
 from __future__ import annotations
 
@@ -28,35 +28,35 @@ PACKET_FIELDS = dict(zip(_NAMES, numbers_of("TracePacket", *_NAMES), strict=True
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packets:
-    """The packets of a trace, compressed ones unpacked and in their place."""
+    """The packets of a trace, with compressed ones unpacked in place."""
 
     buf: Array  # uint8
     columns: Columns
-    cut: bool  # the file ends inside a packet, or in bytes that are none
-    mapped: mmap.mmap | None = None  # the file, where ``buf`` is a mapping of it
+    cut: bool  # the file ends inside a packet, or in bytes that are not a packet
+    mapped: mmap.mmap | None = None  # the file, if ``buf`` is a mapping of it
 
     def of(self, field: str) -> tuple[Array, Array, Array]:
-        """Packets that have ``field``: their indexes, and the bounds of the field."""
+        """Indices of the packets that have ``field``, and the bounds of the field in each."""
         k = _NAMES.index(field)
         which = np.flatnonzero(self.columns.size[:, k] >= 0)
         start, end = self.columns.span(k)
         return which, start[which], end[which]
 
     def number(self, field: str) -> Array:
-        """A number of every packet; 0 where it is not there."""
+        """The numeric ``field`` of every packet; 0 if a packet lacks it."""
         return self.columns.number(_NAMES.index(field))
 
     def release(self, begin: int, end: int) -> None:
-        """These bytes are done with: they need not stay in memory."""
+        """Releases bytes that are no longer needed in memory."""
         release_pages(self.mapped, begin, end)
 
 
 def read_packets(source: Path | bytes, name: str) -> Packets:
-    """Reads and frames a trace.
+    """Reads a trace and splits it into packets.
 
     Raises:
         UsageError: the file cannot be read.
-        TraceError: it is not framed as packets, holds malformed ones, or unpacks beyond the bound.
+        TraceError: it does not consist of packets, has malformed packets, or unpacks beyond the bound.
     """
     mapped = None if isinstance(source, bytes) else map_file(source, "a Perfetto trace")
     buf: Array = np.frombuffer(mapped if mapped is not None else source, np.uint8)  # type: ignore[arg-type]
@@ -77,10 +77,10 @@ def _frame(buf: Array, name: str) -> tuple[Array, Array, bool]:
     count, end = scan_packets(buf, none, none)
     starts, ends = np.empty(count, np.int64), np.empty(count, np.int64)
     scan_packets(buf, starts, ends)
-    # A trace that was not stopped in order ends inside a packet: what is before it is good. Anything else is damage.
+    # A trace whose recording was interrupted ends inside a packet and is good up to there. Anything else is damage.
     cut = end < len(buf)
     if cut and count and (buf[end:] == buf[end]).all():
-        return starts, ends, cut  # padding: of a file made longer beforehand, or of a copy that stopped
+        return starts, ends, cut  # padding of a preallocated file or of an interrupted copy
     if cut and (count == 0 or buf[end] != 0x0A):
         raise TraceError(name, end, "a Perfetto packet (0x0A, length, message)", hint="Copy the file again.")
     return starts, ends, cut
@@ -94,7 +94,7 @@ def _check_sound(columns: Columns, starts: Array, name: str) -> None:
 
 def _unpack_all(buf: Array, starts: Array, ends: Array, columns: Columns, packed: list[int], name: str) -> Array:
     bound = bound_bytes(len(buf))
-    out = io.BytesIO()  # its value is handed over without a copy
+    out = io.BytesIO()  # getvalue does not copy
     for i in range(len(starts)):
         for k, unpack in zip(packed, (unpack_zlib, unpack_zstd), strict=True):
             if columns.size[i, k] >= 0:

@@ -1,4 +1,4 @@
-"""Perfetto traces to a Trace: ftrace bundles, FrameTimeline, process tree, losses; over columns, no Python loop an event."""
+"""Reads Perfetto traces: ftrace bundles, FrameTimeline, process tree and lost events, without a Python loop per event."""
 
 from __future__ import annotations
 
@@ -33,18 +33,19 @@ _EVENT_NAMES: dict[int, str] = {f.number: f.name for f in protos.FtraceEvent.DES
 
 
 def read_perfetto(source: Path | str | bytes, *, name: str = "trace") -> Trace:
-    """Reads a Perfetto trace (protobuf), packets compressed inside it included.
+    """Reads a Perfetto trace (protobuf), including its compressed packets.
 
     Args:
         source: a path, or the bytes themselves.
-        name: what to call bytes in messages.
+        name: name of the bytes in messages.
 
     Returns:
-        The trace on boottime. Where compact_sched does not tell who left a CPU or who woke a thread, that tid is -1.
+        The trace, with times on boottime. If compact_sched does not show which thread left a CPU or woke another, that
+        tid is -1.
 
     Raises:
         UsageError: the path cannot be read.
-        TraceError: it is no Perfetto trace, or damaged.
+        TraceError: it is not a Perfetto trace, or it is damaged.
     """
     where = Path(source) if isinstance(source, str) else source
     called = name if isinstance(where, bytes) else str(where)
@@ -76,7 +77,7 @@ def read_perfetto(source: Path | str | bytes, *, name: str = "trace") -> Trace:
 def _decode(
     packets: Packets, bundles: Bundles, context: Context
 ) -> tuple[dict[str, pd.DataFrame], SchedThreads, dict[str, int]]:
-    """The tables of ftrace events, what they say of threads, and how many generic events there are of each name."""
+    """The tables of ftrace events, the threads in them, and the number of generic events by name."""
     tables, sched = PerfettoTables(context), SchedThreads()
     generic: dict[str, int] = {}
     packets.release(0, len(packets.buf))
@@ -91,7 +92,7 @@ def _decode(
 
 
 def _systrace_inside(packets: Packets) -> bytes | None:
-    """Ftrace text of older recorders (ChromeEventBundle.legacy_ftrace_output), where there are no ftrace bundles."""
+    """Ftrace text of older recorders (ChromeEventBundle.legacy_ftrace_output), if there are no ftrace bundles."""
     _, start, end = packets.of("chrome_events")
     _, first, last = expand_field(packets.buf, start, end, number_of("ChromeEventBundle", "legacy_ftrace_output"))
     if not len(first) or len(packets.of("ftrace_events")[0]):
@@ -121,8 +122,8 @@ def _counts(bundles: Bundles, generic: Mapping[str, int]) -> dict[str, int]:
 def _gaps(bundles: Bundles, begin: int, end: int) -> list[tuple[int, int, int, int]]:
     """Gaps before bundles marked ``lost_events`` (of that CPU) and before dropped packets (of every CPU).
 
-    Bundles of one drain cover the same time, one CPU after the other: what a dropped packet held began after the last
-    event of its CPU before it in the file, and ended before the first one after it.
+    Bundles of one drain cover the same time, one CPU after the other. So the events of a dropped packet are later than
+    the last event of their CPU before it in the file, and earlier than the first one after it.
     """
     rows: list[tuple[int, int, int, int]] = []
     if not bundles.total:
@@ -140,7 +141,7 @@ def _gaps(bundles: Bundles, begin: int, end: int) -> list[tuple[int, int, int, i
 
 
 def _late_starts(bundles: Bundles, begin: int, end: int) -> list[tuple[int, int, int, int]]:
-    """CPUs whose events begin later than the trace: what their buffer had held before was overwritten or read by others."""
+    """Gaps of CPUs whose events begin later than the trace: others read their earlier events, or they were overwritten."""
     rows: list[tuple[int, int, int, int]] = []
     for i in np.unique(bundles.cpu, return_index=True)[1].tolist() if bundles.total else ():
         until = min(int(bundles.read_ns[i]), int(bundles.first_ns[i]), end)
@@ -152,10 +153,10 @@ def _late_starts(bundles: Bundles, begin: int, end: int) -> list[tuple[int, int,
 def _lost(bundles: Bundles, about: About, begin: int, end: int) -> tuple[pd.DataFrame, int | None]:
     rows = _gaps(bundles, begin, end)
     flagged = set(bundles.cpu[bundles.lost].tolist())
-    # Counted by the kernel and not marked in any bundle: somewhere in the trace.
+    # Events that the kernel counts as lost but no bundle marks were lost somewhere in the trace.
     unplaced = {cpu: (about.unmarked_cpus if cpu in flagged else about.lost_cpus)[cpu] for cpu in about.lost_cpus}
     rows += [(cpu, begin, end, count) for cpu, count in unplaced.items() if count]
-    # Data lost before the trace makes a gap but does not count as lost events.
+    # Data lost before the trace forms a gap but does not count as lost events.
     listed = rows + _late_starts(bundles, begin, end)
     columns = zip(*listed, strict=True) if listed else ([], [], [], [])
     names = events.LOST.dtypes
@@ -174,26 +175,26 @@ def _notes(packets: Packets, bundles: Bundles, about: About, unplaced: int) -> t
     if about.buffer_overwritten:
         notes.append("perfetto's own buffer was too small: the trace's beginning or parts of it are missing")
     if unplaced:
-        notes.append(f"{unplaced} frame events stand on a clock that the trace does not relate to boottime")
+        notes.append(f"{unplaced} frame events are on a clock that the trace does not relate to boottime")
     return tuple(notes)
 
 
 class _Decoder:
-    """Decodes one event of any name on request, through the perfetto package's own classes and the trace read again."""
+    """Decodes all events of one name on request: reads the trace again, with the classes of the perfetto package."""
 
     def __init__(self, bundles: Bundles, counts: Mapping[str, int], generic: Collection[str]) -> None:
         self._bundles, self._counts, self._generic = bundles, counts, generic
 
     def decode(self, name: str) -> pd.DataFrame:
-        """All events of ``name``: seq, ts_ns, cpu, tid and its fields.
+        """All events of ``name``: seq, ts_ns, cpu, tid and the event's fields.
 
         Raises:
-            UsageError: Perfetto knows no such event, and the trace has none.
+            UsageError: neither Perfetto nor the trace has such an event.
         """
         bare = name.rpartition(":")[2]
         number = next((n for n, known in _EVENT_NAMES.items() if known == bare), -1)
         if number < 0 and bare not in self._generic:
-            raise UsageError(f"no event {name!r} here; the trace has {', '.join(sorted(self._counts))}.")
+            raise UsageError(f"the trace has no event {name!r}; it has {', '.join(sorted(self._counts))}.")
         frames: list[pd.DataFrame] = []
         bodies: list[dict[str, object]] = []
         for piece in decode_pieces(self._bundles):
@@ -216,7 +217,7 @@ def _bytes(piece: FtraceEvents, row: int) -> bytes:
 
 
 def _typed_fields(piece: FtraceEvents, row: int, number: int) -> dict[str, object]:
-    """Fields of one event; none where it is malformed."""
+    """Fields of one event; none if it is malformed."""
     kind = getattr(protos, protos.FtraceEvent.DESCRIPTOR.fields_by_number[number].message_type.name)
     try:
         return MessageToDict(kind.FromString(_bytes(piece, row)), preserving_proto_field_name=True)

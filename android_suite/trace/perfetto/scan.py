@@ -1,7 +1,7 @@
-"""Compiled walks over protobuf bytes: messages to columns, repeated fields to spans, compact_sched to rows.
+"""Scans protobuf bytes in compiled loops: messages to columns, repeated fields to spans, compact_sched to rows.
 
-One general reader, ``read_columns``, takes many messages of one type and a map from field number to column; every event of
-the trace goes through it. Input is hostile: a message is read only inside its bounds and marked bad where it is malformed.
+``read_columns`` reads all typed messages: many of one type at once, with one column per field number. Input is hostile:
+a message is read only inside its bounds and marked bad if it is malformed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from android_suite.trace.perfetto.numbers import number_of, numbers_of
 Array = npt.NDArray[Any]
 _MAX_FIELD = 1 << 29
 _PACKET = number_of("Trace", "packet")
-# The only fields of FtraceEvent that are no event; a test compares.
+# The only fields of FtraceEvent that are not events; a test compares them with Perfetto's descriptors.
 _TIMESTAMP, _PID, _COMMON_FLAGS = numbers_of("FtraceEvent", "timestamp", "pid", "common_flags")
 _NAMED_FIELD = number_of("GenericFtraceEvent", "field")
 _NAME, _TEXT, _INT, _UINT = numbers_of("GenericFtraceEvent.Field", "name", "str_value", "int_value", "uint_value")
@@ -27,10 +27,10 @@ _NAME, _TEXT, _INT, _UINT = numbers_of("GenericFtraceEvent.Field", "name", "str_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Fields of many messages. ``value[:, k]``: a number's 64 bits, or where the bytes of a field with a length start.
+    """Fields of many messages. ``value[:, k]`` is a number's 64 bits, or the first byte of a length-delimited field.
 
-    ``size[:, k]``: -1 where the field is not there, 0 for a number, else how many bytes it has. A field with no bytes looks
-    like the number 0: both are protobuf's default. Damage may make either of the other; it then reads as that default.
+    ``size[:, k]`` is -1 if the field is absent, 0 for a number, else the field's size in bytes. A field without bytes looks
+    like the number 0: both are protobuf's default. If damage turns one into the other, it reads as that default.
     """
 
     value: Array  # int64 (n, k)
@@ -42,17 +42,17 @@ class Columns:
         return np.asarray(self.size[:, k] >= 0)
 
     def number(self, k: int) -> Array:
-        """Field ``k`` as int64; 0, protobuf's default, where it is not there or is no number."""
+        """Field ``k`` as int64; 0, protobuf's default, if it is absent or not a number."""
         return np.where(self.size[:, k] == 0, self.value[:, k], 0)
 
     def span(self, k: int) -> tuple[Array, Array]:
-        """Start and end of the bytes of field ``k``; empty where it is not there or is a number."""
+        """Start and end of the bytes of field ``k``; empty if it is absent or a number."""
         start = np.where(self.size[:, k] > 0, self.value[:, k], 0)
         return start, start + np.maximum(self.size[:, k], 0)
 
 
 def read_columns(buf: Array, starts: Array, ends: Array, numbers: Sequence[int]) -> Columns:
-    """Reads the fields ``numbers`` of each message ``buf[starts[i]:ends[i]]``; the last one of a kind counts, as in protobuf."""
+    """Reads the fields ``numbers`` of each message ``buf[starts[i]:ends[i]]``; the last of a repeated field counts."""
     column = np.full(max(numbers, default=0) + 1, -1, np.int16)  # a described event may have no fields
     column[np.array(numbers, np.int64)] = np.arange(len(numbers))
     value = np.zeros((len(starts), len(numbers)), np.int64)
@@ -63,7 +63,7 @@ def read_columns(buf: Array, starts: Array, ends: Array, numbers: Sequence[int])
 
 
 def expand_field(buf: Array, starts: Array, ends: Array, number: int) -> tuple[Array, Array, Array]:
-    """All occurrences of a repeated field with a length: the message each is of, and its bounds; in order."""
+    """All occurrences of a repeated length-delimited field, in order: the index of its message, start and end."""
     counts = np.zeros(len(starts) + 1, np.int64)
     _count_field(buf, starts, ends, number, counts)
     offsets = np.cumsum(counts)
@@ -74,7 +74,7 @@ def expand_field(buf: Array, starts: Array, ends: Array, number: int) -> tuple[A
 
 
 def unpack_varints(buf: Array, starts: Array, ends: Array) -> tuple[Array, Array]:
-    """Packed varints of each span: offsets (one more than spans) and the values as int64, one span after another."""
+    """Packed varints of each span: offsets (one more than spans), and the values (int64), one span after another."""
     counts = np.zeros(len(starts) + 1, np.int64)
     _count_varints(buf, starts, ends, counts)
     offsets = np.cumsum(counts)
@@ -241,7 +241,7 @@ def follow_switches(
     cpu: Array, lost: Array, dropped: Array, switch_at: Array, switch_ts: Array, next_tid: Array, next_prio: Array,
     prev_tid: Array, prev_prio: Array, wake_at: Array, wake_ts: Array, waker: Array, running: Array, running_prio: Array,
 ) -> None:  # fmt: skip
-    """compact_sched has only the next thread. The previous thread and the waker is that CPU's last one (-1: unknown)."""
+    """Fills in the previous thread and the waker, which compact_sched omits: the last one on that CPU (-1: unknown)."""
     for bundle in range(len(cpu)):
         where = cpu[bundle]
         if dropped[bundle]:  # of any CPU
@@ -298,7 +298,7 @@ def read_elements(buf: Array, starts: Array, ends: Array, wanted: int, values: A
 def read_named_fields(
     buf: Array, starts: Array, ends: Array, names: Array, name_at: Array, value: Array, size: Array
 ) -> None:
-    """Generic events: repeated field 2 {name 1, str 3, int 4, uint 5}; ``names[name_at[k]:name_at[k+1]]`` are the wanted."""
+    """Reads fields ``names[name_at[k]:name_at[k+1]]`` of generic events: repeated field 2 {name 1, str 3, int 4, uint 5}."""
     for i in range(len(starts)):
         at, end = starts[i], ends[i]
         while at < end:

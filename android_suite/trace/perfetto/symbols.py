@@ -1,4 +1,4 @@
-"""Kernel symbols of a Perfetto trace: numbers that hold for one packet sequence until it clears or redefines them."""
+"""Reads the kernel symbols of a Perfetto trace. A packet sequence uses their numbers until it clears or redefines them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from android_suite.trace.perfetto.packets import Packets
 from android_suite.trace.perfetto.scan import Array, expand_field, read_columns
 
 _CLEARED = protos.TracePacket.SEQ_INCREMENTAL_STATE_CLEARED
-_SMALLEST_ADDRESS = 1 << 32  # a caller below is a symbol's number, above it an address
+_SMALLEST_ADDRESS = 1 << 32  # a smaller caller is a symbol's number, any other an address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +24,9 @@ class KernelSymbols:
     epoch_of_packet: Array
 
     def name_callers(self, packet: Array, caller: Array) -> tuple[list[str], Array]:
-        """Names of callers (uint64), each with the packet it stands in: different names, and which of them each row has.
+        """Names of callers (uint64) in the given packets: the different names, and the index of the name of each caller.
 
-        A number without a symbol is '' (unknown), an address is written in hexadecimal.
+        The name of a number without a symbol is '' (unknown), that of an address its hexadecimal form.
         """
         keys = np.empty(len(caller), dtype=[("epoch", np.int64), ("caller", np.uint64)])
         keys["epoch"], keys["caller"] = self.epoch_of_packet[packet], caller
@@ -42,7 +42,7 @@ class KernelSymbols:
 
 
 def read_symbols(packets: Packets) -> KernelSymbols:
-    """Follows what every sequence defines and clears, in the order of the file."""
+    """Follows the symbols that each sequence defines and clears, in file order."""
     count = len(packets.columns.good)
     which, start, end = packets.of("interned_data")
     parent, at, to = expand_field(packets.buf, start, end, number_of("InternedData", "kernel_symbols"))
@@ -61,7 +61,7 @@ def read_symbols(packets: Packets) -> KernelSymbols:
     tables: list[Mapping[int, str]] = [{}]
     for number in np.unique(sequence[list(defined)]).tolist():
         mine = np.flatnonzero(sequence == number)
-        # An id that is only added changes nothing for packets before it; one that is redefined begins a new table.
+        # A new id does not affect earlier packets, so it is added to the table; a redefined id begins a new table.
         current: dict[int, str] = {}
         tables.append(current)
         changes = mine[cleared[mine] | np.isin(mine, list(defined))].tolist()

@@ -1,4 +1,4 @@
-"""Events of a Perfetto trace to the declared tables."""
+"""Builds the declared tables from the events of a Perfetto trace."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from android_suite.trace.perfetto.symbols import KernelSymbols
 
 _STATE_BITS = 8191  # of prev_state
 _HEAD = ("seq", "ts_ns", "cpu", "tid")
-Part = dict[str, Any]  # columns of some rows of a table, and `event`: where they stand among all events
+Part = dict[str, Any]  # columns of some rows of a table, and `event`, their positions among all events
 _STATE = {letter: index for index, letter in enumerate(events.TASK_STATES)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What decoding needs besides the events."""
+    """Facts that decoding needs besides the events."""
 
     machine: str | None
     kernel: str | None
@@ -56,7 +56,7 @@ def state_lookup(kernel: str | None) -> Array:
 
 
 class PerfettoTables:
-    """Takes the events of a trace piece by piece, gives every event table but threads, lost and frame_timeline."""
+    """Builds every event table but threads, lost and frame_timeline from the events of a trace, piece by piece."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -64,7 +64,7 @@ class PerfettoTables:
         self._compact = False
 
     def add(self, ftrace: FtraceEvents) -> None:
-        """Adds a piece, the next in time."""
+        """Adds a piece, which must follow the last one in time."""
         self._compact |= len(ftrace.compact.switch["event"]) > 0
         for table, more in _SOURCES.items():
             parts = [part for event in events_of(table) for part in read_event(event, ftrace, self._context)]
@@ -73,7 +73,7 @@ class PerfettoTables:
                 self._tables[table.name].extend(_assemble(table, ftrace, parts))
 
     def finish(self) -> dict[str, pd.DataFrame]:
-        """The tables; nothing can be added after it."""
+        """The tables; nothing can be added afterwards."""
         tables = {name: self._tables.pop(name).finish() for name in list(self._tables)}
         switches, boosts = tables[events.SCHED_SWITCH.name], tables[events.PI_SETPRIO.name]
         if self._compact and len(boosts):
@@ -82,13 +82,13 @@ class PerfettoTables:
 
 
 def _follow_boosts(switches: pd.DataFrame, boosts: pd.DataFrame) -> Array:
-    """Priority of who leaves: compact_sched tells that with which it came, which may have been changed since."""
+    """Priority of the thread that leaves: compact_sched has the one with which it came, which may have changed since."""
     seq, prev, new = (switches[c].to_numpy() for c in ("seq", "prev_tid", "next_tid"))
     prio: Array = switches["prev_prio"].to_numpy(copy=True)
     target = boosts["target_tid"].to_numpy()
     left, came = (np.flatnonzero(np.isin(tids, target)) for tids in (prev, new))
     n = int(max(seq.max(initial=0), boosts["seq"].to_numpy().max())) + 1
-    # One key for thread and time: the last of a thread before it left is the one before its key.
+    # One key for thread and time, so that a thread's last change before it left is the key just before its own.
     changed = target.astype(np.int64) * n + boosts["seq"].to_numpy()
     order = np.argsort(changed)
     arrived = np.sort(new[came].astype(np.int64) * n + seq[came])
@@ -122,7 +122,7 @@ def _assemble(table: Table, ftrace: FtraceEvents, parts: list[Part]) -> Part:
 
 
 def read_event(event: Event, ftrace: FtraceEvents, context: Context) -> list[Part]:
-    """The rows of one kind of event, in each encoding that the trace has it in; damaged events are left out."""
+    """The rows of one kind of event, in each of its encodings in the trace; damaged events are left out."""
     wanted = tuple(dict.fromkeys(name for place in event.columns.values() for name in place.kernel if name != RUNNING))
     parts = []
     for rows, found, there in ftrace.fields(event.bare_name, wanted):
@@ -141,7 +141,7 @@ def read_event(event: Event, ftrace: FtraceEvents, context: Context) -> list[Par
 
 
 def _constants(event: Event, rows: Array) -> Part:
-    """A column of every name but the head's: what the event says in every row, or what stands for a field it has not."""
+    """Every column but the common ones, with the event's constant value or the value for an absent field."""
     part: Part = {"event": rows}
     for name, dtype in event.table.dtypes.items():
         if name in _HEAD:
@@ -157,7 +157,7 @@ def _constants(event: Event, rows: Array) -> Part:
 def _read_column(
     event: Event, column: str, ftrace: FtraceEvents, rows: Array, found: Columns, k: int, context: Context
 ) -> Any:
-    """A column from field ``k``; what is not there is 0, as protobuf has it."""
+    """A column from field ``k``; absent values are 0, as in protobuf."""
     place, dtype = event.columns[column], event.table.dtypes[column]
     match place.change:
         case "state":
@@ -189,7 +189,7 @@ def _read_column(
 
 
 def _flag(buf: Array, columns: Columns, k: int) -> Array:
-    """A boolean that may be written as a number or as the words true and false."""
+    """A boolean field, which may be written as a number or as the words true and false."""
     start, end = columns.span(k)
     worded = end > start
     flag = columns.number(k) != 0
@@ -232,13 +232,13 @@ def _compact_wakings(ftrace: FtraceEvents, context: Context) -> list[Part]:
 
 
 def _named_syscalls(ftrace: FtraceEvents, context: Context) -> list[Part]:
-    """syscalls:sys_enter_X and sys_exit_X, which come as generic events with the arguments under their own names."""
+    """Rows of syscalls:sys_enter_X and sys_exit_X: generic events with the arguments under their own names."""
     known = (event for name in ftrace.generic if (event := named_syscall(name)) is not None)
     return [part for event in known for part in read_event(event, ftrace, context)]
 
 
 def _vendor_marks(ftrace: FtraceEvents, context: Context) -> list[Part]:
-    """tracing_mark_write, a vendor's own event: the parts of a marker as fields."""
+    """Rows of a vendor's tracing_mark_write event, which has the parts of a marker as fields."""
     parts = []
     for rows, marks, _ in ftrace.fields("tracing_mark_write", ("pid", "trace_name", "trace_begin")):
         names = string_column(ftrace.buf, *marks.span(1))
@@ -254,7 +254,7 @@ def _nothing_more(ftrace: FtraceEvents, context: Context) -> list[Part]:
     return []
 
 
-# Every table of events, and what it gets besides the events of the catalogue.
+# Every table of events, and the function that adds rows beyond those of the catalogue's events.
 _SOURCES: Mapping[Table, Callable[[FtraceEvents, Context], list[Part]]] = {
     **dict.fromkeys((event.table for event in EVENTS), _nothing_more),
     events.SCHED_SWITCH: _compact_switches,

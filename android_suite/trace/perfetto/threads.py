@@ -1,4 +1,4 @@
-"""Who the threads of a Perfetto trace are: names from its events and its process tree."""
+"""Finds the names and processes of the threads of a Perfetto trace, from its events and its process tree."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _Value = TypeVar("_Value")
 
 
 class SchedThreads:
-    """Which threads the events of a trace, taken piece by piece, name and what they call them last."""
+    """Collects, piece by piece, the threads in the events of a trace and the last name of each."""
 
     def __init__(self) -> None:
-        # One entry a tid that can be: pages of these arrays that no thread falls into cost nothing.
+        # One entry per possible tid: pages of these arrays without threads take no memory.
         self.seen: Array = np.zeros(MAX_TID + 1, np.uint8)
         self._said: Array = np.zeros(MAX_TID + 1, np.int64)  # seq + 1 of the event that named it; 0: none
         self._start: Array = np.zeros(MAX_TID + 1, np.int64)
         self._end: Array = np.zeros(MAX_TID + 1, np.int64)
 
     def add(self, ftrace: FtraceEvents) -> None:
-        """Takes a piece."""
+        """Adds a piece."""
         mark_seen(ftrace.tid, self.seen)
         for event in (*events_of(events.SCHED_SWITCH), *events_of(events.SCHED_WAKE)):
             pairs = [(event.columns[column].kernel[0], comm.kernel[0]) for column, comm in event.names]
@@ -75,7 +75,7 @@ def thread_tables(
 
 
 def _possible(by_tid: Mapping[int, _Value]) -> dict[int, _Value]:
-    """Without thread ids that no kernel gives: a damaged packet may name any number."""
+    """The entries with possible thread ids; a damaged packet may contain any number."""
     return {tid: value for tid, value in by_tid.items() if 0 <= tid <= MAX_TID}
 
 

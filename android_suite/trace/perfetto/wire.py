@@ -1,4 +1,4 @@
-"""Protobuf framing, as far as a trace needs it: varints, fields of a message, packets of a file.
+"""Reads and writes the parts of protobuf that a trace needs: varints, fields of a message, packets of a file.
 
 Perfetto's trace is ``repeated TracePacket packet = 1``: each packet begins with the byte 0x0A and its length.
 """
@@ -9,12 +9,12 @@ import re
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 PACKET_TAG = 0x0A
-# What no text has. Zeros alone would not do: a first packet that holds packed packets may have none in its head.
+# Bytes that no text contains. Zeros alone are not enough: a first packet of compressed packets may begin without any.
 _BINARY = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
 
 
 def read_varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
-    """The varint at ``at``: its value and the position after it, or (0, -1) where it is cut or longer than 10 bytes."""
+    """The varint at ``at``: its value and the position after it, or (0, -1) if it is cut or longer than 10 bytes."""
     value = 0
     for shift in range(0, 70, 7):
         if at >= len(data):
@@ -28,7 +28,7 @@ def read_varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
 
 
 def walk_fields(data: bytes | memoryview) -> list[tuple[int, int, int, int]] | None:
-    """The fields of one message as (number, wire type, value or length, start of the bytes); None where it is malformed."""
+    """The fields of one message as (number, wire type, value or length, start of the bytes); None if it is malformed."""
     fields = []
     at = 0
     while at < len(data):
@@ -59,7 +59,7 @@ def walk_fields(data: bytes | memoryview) -> list[tuple[int, int, int, int]] | N
 
 
 def looks_like_perfetto(head: bytes, size: int) -> bool:
-    """Whether a file of ``size`` bytes that begins with ``head`` is packets: framed, and each a sound message inside."""
+    """Whether a file of ``size`` bytes that begins with ``head`` consists of packets with well-formed messages."""
     at, sound = 0, 0
     while at < len(head):
         if head[at] != PACKET_TAG:
@@ -80,7 +80,7 @@ def looks_like_perfetto(head: bytes, size: int) -> bool:
 
 
 def _begins_message(start: bytes) -> bool:
-    """Whether the first field is one that TracePackets begin with; for a first packet larger than the head."""
+    """Whether the first field is one with which TracePackets begin, for a first packet larger than the head."""
     tag, at = read_varint(start, 0)
     return (
         at > 0
@@ -92,7 +92,7 @@ def _begins_message(start: bytes) -> bool:
 
 
 def write_varint(value: int) -> bytes:
-    """A number of 64 bits as a varint."""
+    """A 64-bit number as a varint."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

@@ -1,1 +1,1 @@
-"""A trace and the suite's own tracks as a Perfetto file."""
+"""Writes a trace and the suite's own tracks as a Perfetto file."""

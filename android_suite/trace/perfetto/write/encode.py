@@ -1,4 +1,4 @@
-"""Columns to ftrace events in protobuf: one compiled pass for every kind, since a capture has millions of them."""
+"""Encodes columns as ftrace events in protobuf, in one compiled pass for all kinds, as a capture has millions of events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TIMESTAMP, _PID = numbers_of("FtraceEvent", "timestamp", "pid")  # below 16: th
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventColumns:
-    """Events to encode, in order. Kinds are rows of ``kinds``, ``number_fields`` and ``text_fields`` (field 0: not used)."""
+    """Events to encode, in order. A kind is a row of ``kinds``, ``number_fields`` and ``text_fields`` (field 0: unused)."""
 
     ts_ns: Array
     tid: Array
@@ -34,7 +34,7 @@ class EventColumns:
 
 
 def encode_events(events: EventColumns) -> tuple[Array, Array]:
-    """``FtraceEventBundle.event`` fields one after another: where each begins (one more than events), and the bytes."""
+    """``FtraceEventBundle.event`` fields: where each begins (one more than events), and the bytes of all."""
     sizes = np.zeros(len(events.ts_ns) + 1, np.int64)
     arguments = (
         events.ts_ns, events.tid, events.kind, events.numbers, events.text_start, events.text_end, events.kinds,

@@ -1,4 +1,4 @@
-"""Event tables to columns ready to encode: which Perfetto event each row becomes, and with which fields."""
+"""Converts event tables to columns ready to encode: the Perfetto event of each row, and its fields."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from android_suite.trace.perfetto.index import FIRST_DESCRIBED
 from android_suite.trace.perfetto.numbers import has_field, message_of_event, number_of, numbers_of
 from android_suite.trace.perfetto.write.encode import NUMBERS, TEXTS, Array, EventColumns
 
-# The states' numbers in kernels since 4.14 (x, dead, of older ones is X there). States without one
-# there are written as a bit that no letter has.
+# The numbers of the states in kernels since 4.14 (where x, dead, of older ones is X). Other states are written as a bit
+# without a letter.
 _STATE_BITS = {"R": 0, "R+": 256, "S": 1, "D": 2, "T": 4, "t": 8, "X": 16, "x": 16, "Z": 32, "P": 64, "I": 128}
 _NO_STATE_BIT = 512
 _STATE_NUMBERS = np.array([_STATE_BITS.get(letter, _NO_STATE_BIT) for letter in events.TASK_STATES])
@@ -39,7 +39,7 @@ _FIRST_NAMED_CALL = FIRST_DESCRIBED + 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One kind of event: Perfetto's field number, and the fields of ours. Generic kinds are described in the trace."""
+    """One kind of event: Perfetto's number for it, and the numbers of its fields. Generic kinds are described in the trace."""
 
     number: int
     fields: tuple[int, ...]
@@ -53,21 +53,21 @@ class EventWriter:
     def __init__(self, trace: Trace) -> None:
         self._kinds: list[Kind] = []
         self._rows: list[dict[str, Array]] = []
-        self.symbol_names: list[str] = []  # kernel symbols; the number of each is its position plus one
+        self.symbol_names: list[str] = []  # kernel symbols; a symbol's number is its position plus one
         threads = trace["threads"]
         self._text, at = _joined(threads["comm"])
         order = np.argsort(threads["tid"].to_numpy(), kind="stable")
         self._tids, self._comm_at = threads["tid"].to_numpy()[order], np.stack([at[:-1], at[1:]], axis=1)[order]
 
     def comm(self, tids: pd.Series) -> Array:
-        """Bounds of each thread's name in the text (n, 2); empty for a thread that has none."""
+        """Bounds of each thread's name in the text (n, 2); empty for a thread without a name."""
         if not len(self._tids):
             return np.zeros((len(tids), 2), np.int64)
         at = np.clip(np.searchsorted(self._tids, tids.to_numpy()), 0, len(self._tids) - 1)
         return np.where((self._tids[at] == tids.to_numpy())[:, None], self._comm_at[at], 0)
 
     def text(self, texts: pd.Series) -> Array:
-        """Adds texts; their bounds (n, 2)."""
+        """Adds texts and returns their bounds (n, 2)."""
         data, at = _joined(texts)
         base = len(self._text)
         self._text = np.concatenate([self._text, data])
@@ -109,7 +109,7 @@ class EventWriter:
         self._kinds.append(kind)
 
     def ordered(self) -> tuple[Array, EventColumns]:
-        """CPU of each event, and the events by CPU and time."""
+        """The CPU of each event, and the events, both sorted by CPU and time."""
         rows = {key: np.concatenate([part[key] for part in self._rows]) for key in self._rows[0]}
         order = np.lexsort((rows["seq"], rows["cpu"]))
         rows = {key: value[order] for key, value in rows.items()}
@@ -130,7 +130,7 @@ class EventWriter:
         return not self._rows
 
     def descriptors(self) -> list[protos.FtraceEventBundle.GenericEventDescriptor]:
-        """What the generic kinds look like, for the trace to carry."""
+        """Descriptors of the generic kinds, to be included in the trace."""
         out = []
         for kind in {k.number: k for k in self._kinds if k.generic}.values():
             assert kind.generic is not None
@@ -153,7 +153,7 @@ class EventWriter:
 def _joined(texts: pd.Series) -> tuple[Array, Array]:
     """The bytes of all texts, and where each begins (one more than texts)."""
     array = pa.array(texts, type=pa.large_string())
-    if isinstance(array, pa.ChunkedArray):  # tables that were read in pieces
+    if isinstance(array, pa.ChunkedArray):  # of tables that were read in pieces
         array = array.combine_chunks()
     encoded = compute.binary_length(array).to_numpy(zero_copy_only=False)
     at = np.concatenate([[0], np.cumsum(encoded)]).astype(np.int64)
@@ -184,7 +184,7 @@ def collect_events(trace: Trace) -> EventWriter:
 
 
 def _add_rows(out: EventWriter, event: Event, rows: pd.DataFrame, message: str | None, *, number: int) -> None:
-    """Rows as events of Perfetto's own ``message``, or as ones that the trace describes under ``number``."""
+    """Adds rows as events of Perfetto's ``message``, or as events that the trace describes under ``number``."""
     names: list[str] = []
     numbers: list[Any] = []
     text_names: list[str] = []
@@ -192,7 +192,7 @@ def _add_rows(out: EventWriter, event: Event, rows: pd.DataFrame, message: str |
     for column, place in event.columns.items():
         name = place.kernel[0]
         if place.change == "call" or (message is not None and not has_field(message, name)):
-            continue  # the number says it, or Perfetto has no place for it
+            continue  # the number implies it, or Perfetto has no field for it
         if is_text(event.table, column) and place.change != "symbol":
             text_names.append(name)
             texts.append(out.text(rows[column]))
@@ -216,7 +216,7 @@ def _add_rows(out: EventWriter, event: Event, rows: pd.DataFrame, message: str |
 
 
 def _kernel_values(out: EventWriter, column: pd.Series, change: Change) -> Any:
-    """What the kernel would have written for a column's values."""
+    """The values that the kernel would have written for a column."""
     match change:
         case "state":
             return _STATE_NUMBERS[column]
@@ -228,12 +228,12 @@ def _kernel_values(out: EventWriter, column: pd.Series, change: Change) -> Any:
 
 
 def _kernel_tids(tid: Array) -> Array:
-    """As ``kernel_tid``, of many."""
+    """``kernel_tid`` for an array."""
     return np.where(tid > events.MAX_TID, tid % events.MAX_TID, tid)
 
 
 def _add_named_syscalls(out: EventWriter, calls: pd.DataFrame) -> None:
-    """Calls that only have a name: as the events of the syscalls group."""
+    """Adds calls that have only a name, as events of the syscalls group."""
     named = calls[calls["nr"] < 0]
     for call in np.unique(named["call"]).tolist():
         name = events.SYSCALLS[call]

@@ -1,4 +1,4 @@
-"""FrameTimeline rows back to SurfaceFlinger's packets, field by field: the perfetto package has no class for them."""
+"""Encodes FrameTimeline rows as SurfaceFlinger's packets, field by field: the perfetto package has no class for them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _packet(ts_ns: int, kind: str, message: bytes) -> bytes:
 
 
 def encode_frames(frames: pd.DataFrame) -> Iterator[bytes]:
-    """Packets of every frame: expected start and end (where known), actual start and end."""
+    """Packets of every frame: expected start and end (if known), actual start and end."""
     cookie = 0
     for row in frames.to_dict("records"):
         display = row["token"] < 0

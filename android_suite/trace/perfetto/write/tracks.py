@@ -1,4 +1,4 @@
-"""The suite's own tracks for the Perfetto UI: waits, holds, inversions, late frames, under the threads they belong to."""
+"""Makes the suite's tracks for the Perfetto UI: waits, holds, inversions and late frames, under their threads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _INVERSIONS = ("direct", "chained")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """One slice of a track; times on the trace's clock."""
+    """One slice of a track. Times are on the trace's clock."""
 
     start_ns: int
     end_ns: int
@@ -36,7 +36,7 @@ class Track:
 
 
 def make_tracks(derived: Mapping[str, pd.DataFrame], comms: Mapping[int, str]) -> list[Track]:
-    """Tracks from the derived tables that are there: lock_waits, lock_holds, lock_blockers, inversions, frames, madvise."""
+    """Tracks from the given derived tables: lock_waits, lock_holds, lock_blockers, inversions, frames, madvise."""
     tracks: list[Track] = []
     for table, title, verb in (("lock_waits", "mmap_lock waits", "waits"), ("lock_holds", "mmap_lock holds", "holds")):
         rows = derived.get(table)
@@ -129,7 +129,7 @@ def _by_thread(
 
 
 def split_lanes(slices: Sequence[Slice]) -> list[list[Slice]]:
-    """Slices, sorted by start, over as few lanes as needed so that none overlap: a track's slices must nest."""
+    """Splits slices, sorted by start, into as few lanes as possible without overlaps, because a track's slices must nest."""
     lanes: list[list[Slice]] = []
     for one in slices:
         for lane in lanes:
@@ -142,7 +142,7 @@ def split_lanes(slices: Sequence[Slice]) -> list[list[Slice]]:
 
 
 def encode_tracks(tracks: Sequence[Track], threads: pd.DataFrame) -> Iterator[bytes]:
-    """Packets of the tracks: a descriptor for each thread and track, then their slices."""
+    """Packets of the tracks: a descriptor per thread and track, then the slices."""
     known = threads.set_index("tid")
     begun: set[int] = set()
     for number, track in enumerate(tracks, start=1):

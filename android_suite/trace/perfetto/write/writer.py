@@ -1,4 +1,4 @@
-"""A trace with the suite's own tracks, as a file for the Perfetto UI (ui.perfetto.dev)."""
+"""Writes a trace with the suite's own tracks as a file for the Perfetto UI (ui.perfetto.dev)."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def write_perfetto(trace: Trace, derived: Mapping[str, pd.DataFrame], path: Path
     """Writes the events of ``trace`` and tracks made of ``derived``.
 
     Args:
-        trace: any decoded trace; its event tables are written, mmap_lock and contention events as generic ones.
-        derived: tables of tables.derived by name; what is missing has no track.
-        path: the file; it is whole or not there.
+        trace: any decoded trace; its event tables are written, mmap_lock and contention events as generic events.
+        derived: tables of tables.derived by name; a missing table has no track.
+        path: the file, which is written in full or not at all.
 
     Raises:
         UsageError: the file cannot be written.
@@ -66,7 +66,7 @@ def _encode_system(trace: Trace) -> bytes:
         about.release, about.machine = (
             trace.source.kernel or "",
             machine or "",
-        )  # the machine says what call a number is
+        )  # the numbers of calls depend on the machine
     tree = out.packet.add().process_tree
     threads = trace["threads"]
     named = threads[threads["process"] != ""].drop_duplicates("tgid")
@@ -76,7 +76,7 @@ def _encode_system(trace: Trace) -> bytes:
     for tid, tgid, comm in zip(
         threads["tid"].tolist(), threads["tgid"].tolist(), threads["comm"].tolist(), strict=True
     ):
-        if 0 < tid <= MAX_TID:  # of several threads of one id the last
+        if 0 < tid <= MAX_TID:  # of several threads with one id, the last
             tree.threads.add(tid=tid, tgid=max(0, kernel_tid(tgid)), name=comm)
     for packet in out.packet:
         packet.trusted_packet_sequence_id = _SEQUENCE_ID
@@ -101,7 +101,7 @@ def _encode_bundles(trace: Trace, events: EventWriter) -> Iterator[bytes]:
 
 
 def _encode_first(events: EventWriter, cpu: int) -> bytes:
-    """What the bundles refer to: kernel symbols by number, and the forms of the generic events."""
+    """The first packet, to which the bundles refer: kernel symbols by number, and the forms of generic events."""
     out = protos.Trace()
     packet = out.packet.add()
     packet.trusted_packet_sequence_id = _SEQUENCE_ID
@@ -114,7 +114,7 @@ def _encode_first(events: EventWriter, cpu: int) -> bytes:
 
 
 def _gap_ends(lost: pd.DataFrame, cpu: np.ndarray, ts: np.ndarray) -> np.ndarray:
-    """Positions of the first event after each gap: the bundle that begins there is marked lost_events."""
+    """Positions of the first event after each gap, where a bundle marked lost_events begins."""
     found = []
     for where, to_ns in zip(lost["cpu"].tolist(), lost["to_ns"].tolist(), strict=True):
         for one in np.unique(cpu).tolist() if where < 0 else [where]:

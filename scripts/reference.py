@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from android_suite.model.analysis import AnalysisList, AnalysisSummary, RunSummary
+from android_suite.model.campaign import CampaignSummary, Provenance
 from android_suite.model.comparison import Comparison
 from android_suite.model.document import describe_schema
 from android_suite.model.gate import GateFile
@@ -37,6 +38,8 @@ _WRITTEN: dict[str, type] = {
     "analyses.json": AnalysisList,
     "run-analysis.json": RunSummary,
     "comparison.json": Comparison,
+    "summary.json": CampaignSummary,
+    "provenance.json": Provenance,
 }
 _READ: dict[str, type] = {"plan.json": PlanDocument, "gates.json": GateFile}
 _BETTER = {"lower": "lower", "higher": "higher", "none": "neither"}

@@ -269,7 +269,7 @@ def test_a_gate_without_a_scenario_is_judged_in_each() -> None:
 def test_a_crash_of_the_candidate_is_a_result() -> None:
     crash = CrashRecord(kind="panic", summary="Kernel panic", console="[1.0] Kernel panic")
     result = compare_runs(*made_pair(replace(SMALL, crash=crash)))
-    assert result.crashes("candidate")[0]["summary"] == "Kernel panic"
+    assert result.crashes("candidate")[0].summary == "Kernel panic"
     assert not result.gate.passed
     assert result.exit_code == 1
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from android_suite import __version__
 from android_suite.analyze import analyze_run, load_run
@@ -13,7 +11,9 @@ from android_suite.compare.analyzed import make_run_set
 from android_suite.compare.comparability import summarize_evidence
 from android_suite.compare.gates import summarize_gates
 from android_suite.compare.runs import compare_runs
+from android_suite.model.campaign import CampaignSummary
 from android_suite.model.comparison import Comparison, GateResult, MadvisePaths
+from android_suite.model.identity import LabelledKernel
 from android_suite.model.plan import Plan
 from android_suite.model.verdict import GateOutcome
 from android_suite.report.files import render_files
@@ -40,11 +40,11 @@ def compare_plan(plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run]) 
 
 def _compare_nothing(plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run]) -> Comparison:
     """The comparison if a kernel never booted: every gate failed."""
-    identities: list[dict[str, Any]] = []
+    kernels = []
     for side in (baseline, candidate):
-        kernel = next((run.manifest.kernel for run in side if run.manifest.kernel is not None), None)
-        identities.append({"label": side[0].manifest.label, **(asdict(kernel) if kernel else {})})
-    dead = " and ".join(str(identity["label"]) for identity in identities if len(identity) == 1)
+        known = next((run.manifest.kernel for run in side if run.manifest.kernel is not None), None)
+        kernels.append(LabelledKernel.of(side[0].manifest.label, known))
+    dead = " and ".join(kernel.label for kernel in kernels if kernel.release is None)
     gates = [
         GateResult(
             scenario=gate.scenario or "*",
@@ -59,8 +59,8 @@ def _compare_nothing(plan: Plan, baseline: Sequence[Run], candidate: Sequence[Ru
         for gate in plan.gates
     ]
     return Comparison(
-        baseline=identities[0],
-        candidate=identities[1],
+        baseline=kernels[0],
+        candidate=kernels[1],
         metrics=(),
         paths={"baseline": MadvisePaths(), "candidate": MadvisePaths()},
         gate=summarize_gates(gates, (), crashed=True, asked=bool(gates)),
@@ -73,11 +73,11 @@ def _compare_nothing(plan: Plan, baseline: Sequence[Run], candidate: Sequence[Ru
 
 
 def render_plan(
-    comparison: Comparison, plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run], summary: Mapping[str, Any]
+    comparison: Comparison, plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run], summary: CampaignSummary
 ) -> dict[str, str]:
     """The renderer of a campaign: every report file. No file has a time or path: the same jobs give the same bytes."""
     sides = [[load_run(run.path) for run in side] for side in (baseline, candidate)]
-    crashes = [f"{c['label']} crashed during {c['during']}: {c['summary']}" for c in summary["crashes"]]
+    crashes = [f"{c.label} crashed during {c.during}: {c.summary}" for c in summary.job_crashes]
     command = "android-suite qualify plan.toml"
     manifests = [analysis.run.manifest for side in sides for analysis in side]
     return render_files(

@@ -16,7 +16,7 @@ import json
 import platform
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,11 +34,22 @@ from android_suite.campaign.schedule import (
     plan_jobs,
 )
 from android_suite.campaign.worker import Analyzer, Recorder
+from android_suite.model.campaign import (
+    CampaignSummary,
+    Host,
+    JobCrash,
+    JobFailure,
+    JobIteration,
+    JobSummary,
+    JobTime,
+    PlanSummary,
+    Provenance,
+)
 from android_suite.model.comparison import Comparison
+from android_suite.model.document import to_plain
 from android_suite.model.plan import KernelEntry, Plan
 from android_suite.store.run import Run, now_iso, open_run, write_atomic, write_json
 
-Json = dict[str, Any]
 _DESCRIBED = re.compile(r"(.*) \(sha256 ([0-9a-f]{64})\)")  # a kernel in a described plan
 
 
@@ -53,7 +64,12 @@ class Renderer(Protocol):
     """Renders a comparison; file names to contents."""
 
     def __call__(
-        self, comparison: Comparison, plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run], summary: Json
+        self,
+        comparison: Comparison,
+        plan: Plan,
+        baseline: Sequence[Run],
+        candidate: Sequence[Run],
+        summary: CampaignSummary,
     ) -> Mapping[str, str]:
         """``summary`` is the content of ``summary.json``."""
 
@@ -74,7 +90,7 @@ class Outcome:
 
     out: Path
     comparisons: Mapping[str, Comparison]  # by label of the candidate
-    crashes: tuple[Json, ...]
+    crashes: tuple[JobCrash, ...]
 
     @property
     def exit_code(self) -> int:
@@ -174,14 +190,15 @@ def _evaluate(plan: Plan, folder: CampaignFolder, jobs: Sequence[Job], collabora
         comparisons[candidate.label] = comparison
         labels = (plan.baseline.label, candidate.label)
         mine = [job for job in jobs if job.label in labels]
-        summary = comparison.to_json() | {
-            "plan": {"name": plan.name, "mode": plan.mode, "seeds": list(plan.seeds), "random_seed": plan.random_seed},
-            "jobs": [_describe_job(job, runs[job.name]) for job in mine],
-            "crashes": [crash for crash in crashes if crash["label"] in labels],
-        }
+        summary = CampaignSummary.of(
+            comparison,
+            plan=PlanSummary(name=plan.name, mode=plan.mode, seeds=plan.seeds, random_seed=plan.random_seed),
+            jobs=tuple(_describe_job(job, runs[job.name]) for job in mine),
+            crashes=tuple(crash for crash in crashes if crash.label in labels),
+        )
         target = folder.path if len(plan.candidates) == 1 else folder.path / f"vs-{candidate.label}"
         write_json(target / "comparison.json", comparison.to_json())
-        write_json(target / "summary.json", summary)
+        write_json(target / "summary.json", summary.to_json())
         rendered = collaborators.renderer(comparison, plan, baseline, other, summary)
         for name, text in rendered.items():
             write_atomic(target / name, text.encode())
@@ -192,52 +209,50 @@ def _runs_of(kernel: KernelEntry, jobs: Sequence[Job], runs: Mapping[str, Run]) 
     return [runs[job.name] for job in jobs if job.label == kernel.label]
 
 
-def _crashes(job: Job, run: Run) -> list[Json]:
+def _crashes(job: Job, run: Run) -> list[JobCrash]:
     found = [("boot", run.manifest.crash)] + [(item.scenario, item.crash) for item in run.manifest.iterations]
     return [
-        {"job": job.name, "label": job.label, "during": during, "kind": crash.kind, "summary": crash.summary}
+        JobCrash(job=job.name, label=job.label, during=during, kind=crash.kind, summary=crash.summary)
         for during, crash in found
         if crash is not None
     ]
 
 
-def _describe_job(job: Job, run: Run) -> Json:
-    return {
-        "name": job.name,
-        "label": job.label,
-        "seed": job.seed,
-        "iterations": [
-            {
-                "scenario": item.scenario,
-                "traced": item.traced,
-                "status": item.status,
-                "reason": item.reason,
-                "lost_events": item.lost_events,
-                "trace_digest": item.trace_digest,
-            }
+def _describe_job(job: Job, run: Run) -> JobSummary:
+    return JobSummary(
+        name=job.name,
+        label=job.label,
+        seed=job.seed,
+        iterations=tuple(
+            JobIteration(
+                scenario=item.scenario,
+                traced=item.traced,
+                status=item.status,
+                reason=item.reason,
+                lost_events=item.lost_events,
+                trace_digest=item.trace_digest,
+            )
             for item in run.manifest.iterations
-        ],
-    }
+        ),
+    )
 
 
 def _write_provenance(folder: CampaignFolder, file: PlanFile, jobs: Sequence[Job]) -> None:
     events = folder.events()
     seconds = {event["job"]: event["seconds"] for event in events if event["event"] == "recorded"}
-    write_json(
-        folder.path / "provenance.json",
-        {
-            "schema": "android-suite/provenance",
-            "version": 1,
-            "suite": __version__,
-            "host": {"machine": platform.machine(), "kernel": platform.release(), "python": platform.python_version()},
-            "begun_at": next((event["at"] for event in events if event["event"] == "plan"), None),
-            "finished_at": now_iso(),
-            "files": dict(file.digests),
-            "starts": sum(event["event"] == "start" for event in events),
-            "failures": [event for event in events if event["event"] in ("failed", "set_aside")],
-            "jobs": [{"name": job.name, "seconds": seconds.get(job.name)} for job in jobs],
-        },
+    failures = [event for event in events if event["event"] in ("failed", "set_aside")]
+    keys = [each.name for each in fields(JobFailure)]
+    provenance = Provenance(
+        suite=__version__,
+        host=Host(machine=platform.machine(), kernel=platform.release(), python=platform.python_version()),
+        begun_at=next((event["at"] for event in events if event["event"] == "plan"), None),
+        finished_at=now_iso(),
+        files=file.digests,
+        starts=sum(event["event"] == "start" for event in events),
+        failures=tuple(JobFailure(**{key: event[key] for key in keys if key in event}) for event in failures),
+        jobs=tuple(JobTime(name=job.name, seconds=seconds.get(job.name)) for job in jobs),
     )
+    write_json(folder.path / "provenance.json", to_plain(provenance))
 
 
 def schedule_rest(file: PlanFile, out: Path, *, aa: bool = False) -> tuple[PlanFile, tuple[Job, ...], frozenset[str]]:
@@ -249,7 +264,7 @@ def schedule_rest(file: PlanFile, out: Path, *, aa: bool = False) -> tuple[PlanF
     Raises:
         UsageError: the folder holds a campaign of another plan.
     """
-    begun: Json | None = next((e["plan"] for e in read_journal(out / JOURNAL) if e["event"] == "plan"), None)
+    begun: dict[str, Any] | None = next((e["plan"] for e in read_journal(out / JOURNAL) if e["event"] == "plan"), None)
     if begun is not None:
         named = [_DESCRIBED.fullmatch(kernel["kernel"]) for kernel in begun["kernels"]]
         known = {match[1]: match[2] for match in named if match}

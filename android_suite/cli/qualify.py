@@ -93,7 +93,7 @@ def command(
             title = f"{file.plan.name}: {label}"
             render_terminal(ReportModel(title=title, comparison=comparison), console_for_results())
     for crash in outcome.crashes:
-        say(f"android-suite: kernel {crash['label']} crashed during {crash['during']}: {crash['summary']}")
+        say(f"android-suite: kernel {crash.label} crashed during {crash.during}: {crash.summary}")
     say(f"report: {out}")
     return outcome.exit_code
 

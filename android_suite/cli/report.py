@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +15,7 @@ from android_suite.errors import SchemaError, UsageError
 from android_suite.model.analysis import SCHEMA as ANALYSIS
 from android_suite.model.analysis import AnalyzedRun, read_analysis
 from android_suite.model.comparison import SCHEMA, Comparison
+from android_suite.model.identity import LabelledKernel
 
 if TYPE_CHECKING:
     from android_suite.report.model import ReportModel
@@ -66,7 +67,9 @@ def read_model(path: Path, title: str | None) -> ReportModel:
 
     if path.is_dir() and not (path / "summary.json").is_file():
         analyses = [load_run(run, say=say) for run in find_runs(path)]
-        kernels = {a.run.manifest.label or a.run.path.name: _kernel(a.run.manifest.kernel) for a in analyses}
+        kernels = {
+            a.run.manifest.label or a.run.path.name: LabelledKernel.of("", a.run.manifest.kernel) for a in analyses
+        }
         return ReportModel(
             title=title or f"Analysis of {path.name}",
             runs=[run for each in analyses for run in each.describe()],
@@ -95,7 +98,3 @@ def read_model(path: Path, title: str | None) -> ReportModel:
     raise SchemaError(
         f"{file} is neither an analysis nor a comparison; give the output of `analyze --json` or `compare --json`."
     )
-
-
-def _kernel(kernel: Any) -> dict[str, Any]:
-    return {} if kernel is None else {name: getattr(kernel, name) for name in kernel.__slots__}

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from android_suite.errors import EvidenceError, NotComparable
+from android_suite.model.conditions import (
+    Conditions,
+    IterationCounts,
+    ScenarioConditions,
+    Setting,
+    SideEvidence,
+    TraceDigest,
+    Value,
+)
 from android_suite.model.run import Manifest
 
 # What belongs to the kernel, or to one boot of a virtual device, and so may differ.
@@ -52,60 +62,71 @@ def check_comparable(baseline: Sequence[Manifest], candidate: Sequence[Manifest]
         raise error
 
 
-def describe_conditions(baseline: Sequence[Manifest], candidate: Sequence[Manifest]) -> dict[str, Any]:
-    """What both sides have in common, for the report; JSON-ready. Differing kernel command lines are named."""
+def describe_conditions(baseline: Sequence[Manifest], candidate: Sequence[Manifest]) -> Conditions:
+    """What both sides have in common."""
     first = baseline[0]
     done = [i for m in (*baseline, *candidate) for i in m.iterations if i.status == "complete"]
-    scenarios: dict[str, dict[str, Any]] = {}
+    scenarios: dict[str, ScenarioConditions] = {}
     for iteration in done:
-        scenarios.setdefault(
-            iteration.scenario,
-            {
-                "process": iteration.process,
-                "parameters": {k: v for k, v in iteration.parameters.items() if k not in _FREE_PARAMETERS},
-                "trace_setup": dict(iteration.trace_setup) if iteration.traced else {},
-            },
-        )
+        if iteration.scenario not in scenarios:
+            scenarios[iteration.scenario] = ScenarioConditions(
+                process=iteration.process,
+                parameters={k: _setting(v) for k, v in iteration.parameters.items() if k not in _FREE_PARAMETERS},
+                trace_setup={k: _setting(v) for k, v in iteration.trace_setup.items() if iteration.traced},
+            )
     lines = [m[0].kernel.cmdline if m[0].kernel else "" for m in (baseline, candidate)]
-    return {
-        "suite": first.suite,
-        "mode": first.mode,
-        "device": asdict(first.device) if first.device else None,
-        "scenarios": scenarios,
-        "seeds": sorted({i.seed for i in done if i.seed is not None}),
-        "cmdline_differs": lines[0] != lines[1],
-    }
+    return Conditions(
+        suite=first.suite,
+        mode=first.mode,
+        device=first.device,
+        scenarios=scenarios,
+        seeds=tuple(sorted({i.seed for i in done if i.seed is not None})),
+        cmdline_differs=lines[0] != lines[1],
+    )
 
 
-def summarize_evidence(manifests: Sequence[Manifest]) -> dict[str, Any]:
-    """How far one side's recording can be trusted; JSON-ready."""
+def summarize_evidence(manifests: Sequence[Manifest]) -> SideEvidence:
+    """How far one side's recording can be trusted."""
     iterations = [iteration for manifest in manifests for iteration in manifest.iterations]
     lost = [i.lost_events for i in iterations if i.traced and i.status == "complete"]
     crashes = [i.crash for i in iterations if i.crash] + [m.crash for m in manifests if m.crash]
-    return {
-        "runs": len(manifests),
-        "boots": len({iteration.boot for iteration in iterations}),
-        "iterations": {
-            status: sum(iteration.status == status for iteration in iterations)
-            for status in ("complete", "incomplete", "discarded")
-        },
-        "reasons": sorted({i.reason for i in iterations if i.status != "complete" and i.reason}),
-        "lost_events": None if any(count is None for count in lost) else sum(count or 0 for count in lost),
-        "crashes": [asdict(crash) for crash in crashes],
-        "notes": sorted({note for manifest in manifests for note in manifest.notes}),
-        "digests": [
-            {
-                "scenario": i.scenario,
-                "seed": i.seed,
-                "boot": i.boot,
-                "traced": i.traced,
-                "lost_events": i.lost_events,
-                "trace_digest": i.trace_digest,
-            }
+    statuses = Counter(iteration.status for iteration in iterations)
+    return SideEvidence(
+        runs=len(manifests),
+        boots=len({iteration.boot for iteration in iterations}),
+        iterations=IterationCounts(
+            complete=statuses["complete"], incomplete=statuses["incomplete"], discarded=statuses["discarded"]
+        ),
+        reasons=tuple(sorted({i.reason for i in iterations if i.status != "complete" and i.reason})),
+        lost_events=None if any(count is None for count in lost) else sum(count or 0 for count in lost),
+        crashes=tuple(crashes),
+        notes=tuple(sorted({note for manifest in manifests for note in manifest.notes})),
+        digests=tuple(
+            TraceDigest(
+                scenario=i.scenario,
+                seed=i.seed,
+                boot=i.boot,
+                traced=i.traced,
+                lost_events=i.lost_events,
+                trace_digest=i.trace_digest,
+            )
             for i in iterations
             if i.status == "complete"
-        ],
-    }
+        ),
+    )
+
+
+def _setting(value: object) -> Setting:
+    """As a comparison holds it: a list is a tuple. What lies deeper than that, in no manifest of ours, is its text."""
+    if isinstance(value, Mapping):
+        return {str(key): _value(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(map(_value, value))
+    return None if value is None else _value(value)
+
+
+def _value(value: object) -> Value:
+    return value if isinstance(value, bool | int | float | str) else str(value)
 
 
 def _kernel_name(manifest: Manifest) -> str:

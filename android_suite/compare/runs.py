@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from android_suite.compare.pairs import plan_seeds
 from android_suite.errors import UsageError
 from android_suite.model.comparison import Comparison, MadvisePaths, MetricComparison, TailEffect
 from android_suite.model.gate import Gate
+from android_suite.model.identity import LabelledKernel
 from android_suite.model.metrics import Margin
 from android_suite.model.run import Manifest
 from android_suite.model.verdict import Verdict
@@ -37,10 +37,9 @@ class RunSet:
     paths: MadvisePaths = field(default_factory=MadvisePaths)
 
     @property
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> LabelledKernel:
         """Label and kernel identity, from the first manifest (all of a side have the same)."""
-        first = self.manifests[0]
-        return {"label": first.label, **(asdict(first.kernel) if first.kernel else {})}
+        return LabelledKernel.of(self.manifests[0].label, self.manifests[0].kernel)
 
 
 def compare_runs(
@@ -91,7 +90,7 @@ def compare_runs(
     evidence = {
         name: summarize_evidence(side.manifests) for name, side in (("baseline", baseline), ("candidate", candidate))
     }
-    crashed = bool(evidence["candidate"]["crashes"])
+    crashed = bool(evidence["candidate"].crashes)
     return Comparison(
         baseline=baseline.identity,
         candidate=candidate.identity,
@@ -160,4 +159,4 @@ def _tails(case: Case, confidence: float, seed: int) -> Iterator[TailEffect]:
 
 def _kernel_key(side: RunSet) -> tuple[object, ...]:
     kernel = side.identity
-    return tuple(kernel.get(key) for key in ("release", "version", "build_id", "config_sha256"))
+    return kernel.release, kernel.version, kernel.build_id, kernel.config_sha256

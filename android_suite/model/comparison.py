@@ -6,10 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from android_suite.model.analysis import AnalysisSummary
+from android_suite.model.conditions import Conditions, SideEvidence
 from android_suite.model.document import read_document, to_plain
+from android_suite.model.identity import CrashRecord, LabelledKernel
 from android_suite.model.verdict import GateOutcome, Verdict
 
 SCHEMA: Literal["android-suite/comparison"] = "android-suite/comparison"
@@ -202,12 +204,12 @@ class TracingOverhead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The comparison of two sets of runs. ``baseline`` and ``candidate`` are kernel identities from the manifests."""
+    """The comparison of two sets of runs. ``paths`` and ``evidence`` are by side: ``baseline`` and ``candidate``."""
 
     schema: Literal["android-suite/comparison"] = SCHEMA
     version: Literal[1] = 1
-    baseline: Mapping[str, Any]
-    candidate: Mapping[str, Any]
+    baseline: LabelledKernel
+    candidate: LabelledKernel
     same_kernel: bool = False
     confidence: float = 0.95
     seed: int = 0
@@ -215,8 +217,8 @@ class Comparison:
     moved: tuple[Moved, ...] = ()
     paths: Mapping[str, MadvisePaths] = field(metadata={"alias": "madvise_paths"})
     gate: GateSummary = field(default_factory=GateSummary)
-    conditions: Mapping[str, Any] = field(default_factory=dict)
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Conditions = field(default_factory=Conditions)
+    evidence: Mapping[str, SideEvidence] = field(default_factory=dict)
     overhead: tuple[TracingOverhead, ...] = field(default=(), metadata={"alias": "tracing_overhead"})
 
     @property
@@ -234,9 +236,9 @@ class Comparison:
         """1 if a gate failed, a metric got WORSE or the candidate crashed, else 0."""
         return 1 if self.count(Verdict.WORSE) or self.crashes("candidate") or not self.gate.passed else 0
 
-    def crashes(self, side: str) -> tuple[Mapping[str, Any], ...]:
-        """Crash records of one side, from its manifests."""
-        return tuple((self.evidence.get(side) or {}).get("crashes") or ())
+    def crashes(self, side: str) -> tuple[CrashRecord, ...]:
+        """The crashes of one side, from its manifests."""
+        return self.evidence[side].crashes if side in self.evidence else ()
 
     def count(self, verdict: Verdict) -> int:
         """The number of metrics with that verdict."""
@@ -248,7 +250,7 @@ class Comparison:
         return plain
 
     @classmethod
-    def from_json(cls, data: object, name: str = "comparison") -> Comparison:
+    def from_json(cls, data: object, name: str = "comparison") -> Self:
         """The inverse of :meth:`to_json`; ``name`` is the file name for messages.
 
         Raises:

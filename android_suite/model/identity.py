@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +15,24 @@ class KernelIdentity:
     config_sha256: str | None = None  # of the decompressed /proc/config.gz, else of /boot/config-RELEASE
     machine: str = ""  # uname -m
     cmdline: str = ""  # /proc/cmdline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledKernel:
+    """A kernel and its label. Everything but the label is None if no device answered, so that nothing is known."""
+
+    label: str = ""
+    release: str | None = None
+    version: str | None = None
+    build_id: str | None = None
+    config_sha256: str | None = None
+    machine: str | None = None
+    cmdline: str | None = None
+
+    @classmethod
+    def of(cls, label: str, kernel: KernelIdentity | None) -> LabelledKernel:
+        """The kernel under its label."""
+        return cls(label=label, **(asdict(kernel) if kernel else {}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

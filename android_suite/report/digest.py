@@ -48,11 +48,12 @@ def digest_comparison(comparison: Comparison) -> Digest:
     """The first screen of a comparison."""
     ranked = rank_metrics(measured(comparison.metrics))
     verdict, sentence = conclude(comparison)
-    device = comparison.conditions.get("device") or {}
+    conditions = comparison.conditions
+    virtual = conditions.device is not None and conditions.device.virtual
     return Digest(
         verdict=verdict,
         sentence=sentence,
-        caveat=explain_times(str(comparison.conditions.get("mode") or ""), virtual=bool(device.get("virtual"))),
+        caveat=explain_times(conditions.mode or "", virtual=virtual),
         failed_gates=tuple(
             f"{show_foreign(gate.name)}: {show_foreign(gate.message)}" for gate in comparison.failed_gates
         ),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 from xml.etree import ElementTree as Xml
 
 from android_suite.model.comparison import Comparison, GateResult, MetricComparison
@@ -31,9 +30,9 @@ def render_junit(model: ReportModel) -> str:
     else:
         _add_analyses(suite, model)
     for side, crash in collect_crashes(model):
-        case = Xml.SubElement(suite, "testcase", classname="crash", name=_clean(f"{side or 'device'} {crash['kind']}"))
-        failure = Xml.SubElement(case, "failure", message=_clean(crash.get("summary")), type="crash")
-        failure.text = _ILLEGAL.sub("\ufffd", show_foreign_lines(str(crash.get("console") or "")))
+        case = Xml.SubElement(suite, "testcase", classname="crash", name=_clean(f"{side or 'device'} {crash.kind}"))
+        failure = Xml.SubElement(case, "failure", message=_clean(crash.summary), type="crash")
+        failure.text = _ILLEGAL.sub("\ufffd", show_foreign_lines(crash.console))
     _count(suite)
     root = Xml.Element("testsuites")
     root.append(suite)
@@ -46,13 +45,9 @@ def _clean(value: object) -> str:
 
 
 def _suite_properties(comparison: Comparison) -> Iterator[tuple[str, object]]:
-    sides: tuple[tuple[str, Mapping[str, Any]], ...] = (
-        ("baseline", comparison.baseline),
-        ("candidate", comparison.candidate),
-    )
-    for side, identity in sides:
+    for side, kernel in (("baseline", comparison.baseline), ("candidate", comparison.candidate)):
         for key in ("label", "release", "version", "build_id", "config_sha256"):
-            yield f"{side}.{key}", identity.get(key)
+            yield f"{side}.{key}", getattr(kernel, key)
     digest = digest_comparison(comparison)
     yield "verdict", digest.verdict.value
     yield "sentence", digest.sentence

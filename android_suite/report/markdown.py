@@ -83,7 +83,7 @@ def _comparison(model: ReportModel, comparison: Comparison) -> Iterator[str]:
         yield ""
     yield f"baseline {escape(name_kernel(comparison.baseline, 'baseline'))} · "
     yield f"candidate {escape(name_kernel(comparison.candidate, 'candidate'))} · "
-    yield escape(comparison.conditions.get("mode", "mode unknown"))
+    yield escape(comparison.conditions.mode or "mode unknown")
     yield ""
     yield "HeapTaskDaemon's madvise calls:"
     yield ""
@@ -95,7 +95,7 @@ def _comparison(model: ReportModel, comparison: Comparison) -> Iterator[str]:
         yield f"| {escape(row.kernel)} | {numbers} | {row.share} | {escape(row.reasons)} |"
     for side, crash in collect_crashes(model):
         yield ""
-        yield f"**💥 {escape(crash.get('kind'))} on the {escape(side or 'device')}:** {escape(crash.get('summary'))}"
+        yield f"**💥 {escape(crash.kind)} on the {escape(side or 'device')}:** {escape(crash.summary)}"
     if comparison.gates:
         yield ""
         yield "| gate | margin | outcome | why |"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from android_suite.model.comparison import Comparison, MadvisePaths, MetricComparison
+from android_suite.model.identity import CrashRecord, LabelledKernel
 from android_suite.report.model import ReportModel
 from android_suite.report.phrases import (
     find_decimals,
@@ -39,22 +38,18 @@ class PathRow:
         return ", ".join(f"{reason} {format_number(count)}" for reason, count in ranked) or "none"
 
 
-def name_kernel(identity: Mapping[str, Any], side: str = "") -> str:
+def name_kernel(kernel: LabelledKernel, side: str = "") -> str:
     """Release, with the label if that says more."""
-    release, label = str(identity.get("release") or "unknown kernel"), str(identity.get("label") or "")
+    release, label = kernel.release or "unknown kernel", kernel.label
     name = release if not label or label in release or label == side else f"{label} ({release})"
     return show_foreign(name, longest=80)
 
 
 def collect_paths(comparison: Comparison) -> list[PathRow]:
     """HeapTaskDaemon's madvise calls by path, one row per kernel."""
-    sides: tuple[tuple[str, Mapping[str, Any]], ...] = (
-        ("baseline", comparison.baseline),
-        ("candidate", comparison.candidate),
-    )
     return [
-        PathRow(kernel=name_kernel(identity, side), side=side, paths=comparison.paths[side])
-        for side, identity in sides
+        PathRow(kernel=name_kernel(kernel, side), side=side, paths=comparison.paths[side])
+        for side, kernel in (("baseline", comparison.baseline), ("candidate", comparison.candidate))
         if side in comparison.paths
     ]
 
@@ -84,11 +79,11 @@ def describe_metric(metric: MetricComparison) -> MetricTexts:
     )
 
 
-def collect_crashes(model: ReportModel) -> list[tuple[str, Mapping[str, Any]]]:
-    """Every crash with the side it happened on."""
-    found: list[tuple[str, Mapping[str, Any]]] = []
+def collect_crashes(model: ReportModel) -> list[tuple[str, CrashRecord]]:
+    """Every crash with its side, which is empty if there is no comparison."""
+    found: list[tuple[str, CrashRecord]] = []
     if model.comparison:
         for side in ("baseline", "candidate"):
             found += [(side, crash) for crash in model.comparison.crashes(side)]
-    found += [("", {"kind": c.kind, "summary": c.summary, "console": c.console}) for c in model.crashes]
+    found += [("", crash) for crash in model.crashes]
     return found

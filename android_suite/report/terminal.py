@@ -51,7 +51,7 @@ def _print_comparison(model: ReportModel, comparison: Comparison, console: Conso
             table.add_row(name, gate.margin_text, Text(gate.outcome, style=style), Text(show_foreign(gate.message)))
         console.print(table)
     for side, crash in collect_crashes(model):
-        text = f"{crash.get('kind')} on the {side or 'device'}: {crash.get('summary')}"
+        text = f"{crash.kind} on the {side or 'device'}: {crash.summary}"
         console.print(Text(show_foreign(text), style="bold red"))
     print_paths(collect_paths(comparison), console)
     digest = digest_comparison(comparison)
@@ -69,8 +69,8 @@ def _print_comparison(model: ReportModel, comparison: Comparison, console: Conso
 def _print_metrics(comparison: Comparison, console: Console) -> None:
     """One table per scenario; a narrow terminal gets verdict and effect only."""
     baseline, candidate = (
-        name_kernel(identity, side)
-        for side, identity in (("baseline", comparison.baseline), ("candidate", comparison.candidate))
+        name_kernel(kernel, side)
+        for side, kernel in (("baseline", comparison.baseline), ("candidate", comparison.candidate))
     )
     console.print(Text(f"baseline {baseline}, candidate {candidate}"))
     ranked = rank_metrics(comparison.metrics)

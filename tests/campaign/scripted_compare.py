@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from android_suite.compare import RunSet, compare_runs
+from android_suite.model.campaign import CampaignSummary
 from android_suite.model.comparison import Comparison
 from android_suite.model.metrics import find_metric
 from android_suite.model.plan import Plan
@@ -49,7 +50,7 @@ def read_set(runs: Sequence[Run]) -> RunSet:
 
 
 def render_scripted(
-    comparison: Comparison, plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run], summary: dict[str, Any]
+    comparison: Comparison, plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run], summary: CampaignSummary
 ) -> Mapping[str, str]:
     lines = [f"{metric.name} {metric.verdict.value} {metric.effect}" for metric in comparison.metrics]
-    return {"report.md": "\n".join([plan.name, *lines, f"crashes: {len(summary['crashes'])}", ""])}
+    return {"report.md": "\n".join([plan.name, *lines, f"crashes: {len(summary.job_crashes)}", ""])}

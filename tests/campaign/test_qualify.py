@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from android_suite.campaign.journal import open_campaign, read_journal
@@ -12,6 +13,7 @@ from android_suite.campaign.plan_file import PlanFile
 from android_suite.campaign.qualify import Collaborators, qualify, schedule
 from android_suite.campaign.runner import Progress
 from android_suite.errors import ConfigError, EvidenceError, LabError, Unsupported, UsageError
+from android_suite.model.campaign import CampaignSummary
 from android_suite.model.verdict import Verdict
 from android_suite.store.run import open_run
 from tests.campaign.scripted import ScriptedRecorder
@@ -45,6 +47,24 @@ def test_a_plan_ends_in_verdicts_and_reports(
     assert all(item["trace_digest"] for job in summary["jobs"] for item in job["iterations"])
     assert (told[-1].done, told[-1].total, told[-1].remaining_s) == (6, 6, 0.0)
     assert len(lines(faults / "recorded")) == 6
+
+
+def test_its_result_files_keep_to_their_schemas(
+    tmp_path: Path, lab: Collaborators, make_plan: MakePlan, faults: Path, project_root: Path
+) -> None:
+    (faults / "lab-before-seed2").touch()
+    (faults / "crash-after-seed2").touch()
+    out = tmp_path / "out"
+    qualify(make_plan(), out, lab, workers=2, retry_after_s=(0.1, 0.1))
+    found = {}
+    for name in ("comparison.json", "summary.json", "provenance.json"):
+        found[name] = json.loads((out / name).read_text())
+        jsonschema.validate(found[name], json.loads((project_root / "docs/schema" / name).read_text()))
+    assert CampaignSummary.from_json(found["summary.json"]).to_json() == found["summary.json"]
+    assert [crash["kind"] for crash in found["summary.json"]["crashes"]] == ["panic"]
+    [failure] = found["provenance.json"]["failures"]
+    assert (failure["event"], failure["error"], failure["kept"][:7]) == ("failed", "LabError", "failed/")
+    assert all(job["seconds"] > 0 for job in found["provenance.json"]["jobs"])
 
 
 def test_a_second_call_repeats_nothing_and_changes_nothing(
@@ -105,7 +125,7 @@ def test_a_crash_of_the_kernel_is_a_result(
     outcome = qualify(make_plan(), out, lab, workers=2)
     assert outcome.exit_code == 1
     [crash] = outcome.crashes
-    assert (crash["label"], crash["kind"], crash["during"]) == ("after", "panic", "gc_stress")
+    assert (crash.label, crash.kind, crash.during) == ("after", "panic", "gc_stress")
     assert "crashes: 1" in (out / "report.md").read_text()
     assert len(lines(faults / "recorded")) == 6
     [metric] = outcome.comparisons["after"].metrics

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,8 +26,10 @@ from android_suite.model.analysis import (
     read_analysis,
 )
 from android_suite.model.comparison import Comparison, Moved, TailEffect
+from android_suite.model.conditions import Conditions
 from android_suite.model.document import read_document, to_plain
 from android_suite.model.gate import Gate
+from android_suite.model.identity import LabelledKernel
 from android_suite.model.run import Manifest
 from android_suite.model.verdict import Verdict
 from tests.analysis.build import TraceBuilder
@@ -61,6 +63,35 @@ def test_a_comparison_keeps_to_its_schema(project_root: Path) -> None:
     assert (list(data)[:2], data["gate"]["passed"]) == (["schema", "version"], False)
     assert data["gate"]["results"][0]["margin"] == comparison.gates[0].margin_text
     assert data["tracing_overhead"]
+    assert Comparison.from_json(data) == comparison
+
+
+def test_a_comparison_without_the_keys_that_had_no_value_is_read() -> None:
+    """As 0.1 wrote it: of a kernel that never booted the label alone, and no conditions."""
+    comparison = compare_runs(*made_pair(World(boots=2, iterations=1)))
+    unknown = replace(comparison, baseline=LabelledKernel(label="before"), conditions=Conditions())
+    data = unknown.to_json()
+    assert set(data["baseline"].values()) == {"before", None}
+    assert set(data["conditions"].values()) == {None}
+    data["baseline"], data["conditions"] = {"label": "before"}, {}
+    assert Comparison.from_json(data) == unknown
+
+
+def test_a_setting_of_any_shape_is_written_and_read(project_root: Path) -> None:
+    setting = {"events": ["sched/sched_switch"], "filters": {"sched": "x"}, "kb": 4, "on": True, "deep": [["a", 1]]}
+    sides = [
+        replace(
+            side,
+            manifests=[
+                replace(m, iterations=tuple(replace(i, trace_setup=setting) for i in m.iterations))
+                for m in side.manifests
+            ],
+        )
+        for side in made_pair(World(boots=2, iterations=1))
+    ]
+    comparison = compare_runs(*sides)
+    data = check(project_root, "comparison.json", comparison)
+    assert data["conditions"]["scenarios"]["gc_stress"]["trace_setup"] == setting | {"deep": ["['a', 1]"]}
     assert Comparison.from_json(data) == comparison
 
 

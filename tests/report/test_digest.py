@@ -14,6 +14,7 @@ from rich.console import Console
 from android_suite.compare import compare_runs
 from android_suite.model.comparison import Comparison, MetricComparison, Side
 from android_suite.model.gate import Gate
+from android_suite.model.identity import LabelledKernel
 from android_suite.model.verdict import Verdict
 from android_suite.report.digest import HIGHLIGHTS, digest_comparison, explain_p, rank_scenarios
 from android_suite.report.html import render_html
@@ -41,7 +42,7 @@ def made_metric(name: str, verdict: Verdict, *, scenario: str = "s", **changes: 
 
 
 def made(*metrics: MetricComparison) -> Comparison:
-    return Comparison(baseline={}, candidate={}, metrics=metrics, paths={})
+    return Comparison(baseline=LabelledKernel(), candidate=LabelledKernel(), metrics=metrics, paths={})
 
 
 def test_moved_is_said_on_every_page(moved: Comparison) -> None:

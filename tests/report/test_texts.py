@@ -16,7 +16,7 @@ from android_suite.model.analysis import AnalysisSummary, AnalyzedRun, RankedThr
 from android_suite.model.comparison import Comparison
 from android_suite.model.document import to_plain
 from android_suite.model.gate import Gate
-from android_suite.model.identity import CrashRecord
+from android_suite.model.identity import CrashRecord, LabelledKernel
 from android_suite.report.chains import list_chains
 from android_suite.report.html import render_html
 from android_suite.report.json_file import render_json
@@ -46,11 +46,12 @@ def hostile() -> ReportModel:
     crash = CrashRecord(kind=HOSTILE, summary=HOSTILE, console=HOSTILE + "\n" + HOSTILE)
     world = World(boots=4, iterations=1, process=HOSTILE, crash=crash)
     comparison = compare_runs(*made_pair(world), gates=GATES)
-    identity = dict.fromkeys(("label", "release", "version", "build_id", "config_sha256", "cmdline"), HOSTILE)
+    names = ("label", "release", "version", "build_id", "config_sha256", "cmdline")
+    kernel = LabelledKernel(**dict.fromkeys(names, HOSTILE))
     metrics = tuple(replace(m, scenario=HOSTILE, name=HOSTILE, doc=HOSTILE, unit="ms") for m in comparison.metrics[:3])
     return ReportModel(
         title=HOSTILE,
-        comparison=replace(comparison, baseline=identity, candidate=identity, metrics=metrics),
+        comparison=replace(comparison, baseline=kernel, candidate=kernel, metrics=metrics),
         runs=made_analyses(HOSTILE),
         crashes=(crash,),
         notes=(HOSTILE,),
@@ -230,7 +231,7 @@ def test_html_of_next_to_nothing() -> None:
     render_markdown(ReportModel(title="empty", runs=(AnalyzedRun(name="empty.txt", analysis=bare),)))
     to_terminal(ReportModel(title="empty", runs=(AnalyzedRun(name="empty.txt", analysis=bare),)))
     assert render_html(ReportModel(title="nothing at all"))
-    empty = Comparison(baseline={}, candidate={}, metrics=(), paths={})
+    empty = Comparison(baseline=LabelledKernel(), candidate=LabelledKernel(), metrics=(), paths={})
     shown = ReportModel(title="no metric", comparison=empty)
     assert "No metric was measured" in render_html(shown)
     render_junit(shown)

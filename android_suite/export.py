@@ -1,6 +1,6 @@
-"""A run directory or a trace to files for the field's own viewers: Perfetto, trace-cmd and KernelShark, plain text.
+"""Exports a run directory or a trace for other viewers: Perfetto, trace-cmd and KernelShark, plain text.
 
-What cannot be written is refused before anything is written.
+All targets are checked before any is written.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Exported:
     """What was written.
 
     Attributes:
-        left_out: events of the trace that the Perfetto file has not, by name; the other files have every event.
+        left_out: number of events by name that are not in the Perfetto file; the other files have every event.
     """
 
     left_out: Mapping[str, int] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Exported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
-    """What is exported: ``capture`` is the folder of its raw pages, ``dat`` its trace.dat; text and Perfetto have neither."""
+    """What is exported: ``capture`` is its folder of raw pages, ``dat`` its trace.dat; other formats have neither."""
 
     path: Path
     run: Run | None = None
@@ -62,14 +62,14 @@ def export_trace(
 
     Args:
         path: a run directory or any trace.
-        targets: the file to write by kind: PERFETTO (with the suite's own tracks), TRACE_DAT, TEXT (a line an event, as
-            ``trace-cmd report`` prints it).
-        iteration: of a run that has several traced ones.
-        process: the app, where it is not the run's.
+        targets: the file to write by kind: PERFETTO (with the suite's own tracks), TRACE_DAT, TEXT (one line per event,
+            as ``trace-cmd report`` prints it).
+        iteration: which one, of a run with several traced iterations.
+        process: the app's process, if it is not the run's.
 
     Raises:
-        UsageError: there is no trace, several and none chosen, or a kind of file that it cannot become.
-        TraceError: it is damaged.
+        UsageError: there is no trace, there are several and none was chosen, or a target cannot be written from it.
+        TraceError: the trace is damaged.
     """
     source = _find(path, iteration)
     _check(source, targets)
@@ -95,40 +95,40 @@ def _find(path: Path, iteration: int | None) -> _Source:
         with path.open("rb") as file:
             dat = path if file.read(len(MAGIC)) == MAGIC else None
     except OSError:
-        dat = None  # the reader says what is wrong with it
+        dat = None  # the reader reports what is wrong with it
     return _Source(path=path, dat=dat)
 
 
 def _check(source: _Source, targets: Mapping[str, Path]) -> None:
-    """Refuses what cannot be written."""
+    """Refuses targets that cannot be written."""
     for option, target in targets.items():
         if not target.parent.is_dir():
-            raise UsageError(f"{target.parent} is no folder to write {target.name} to; make it or name another.")
+            raise UsageError(f"there is no folder {target.parent} for {target.name}; create it or name another.")
         if target.exists() and source.path.exists() and target.samefile(source.path):
             raise UsageError(f"{option} {target} is the trace itself; name another file.")
     if len({target.absolute() for target in targets.values()}) < len(targets):
-        raise UsageError(f"{' and '.join(targets)} name one file; name one for each.")
+        raise UsageError(f"{' and '.join(targets)} name the same file; name one for each.")
     if TRACE_DAT in targets and source.capture is None:
         why = "it is one already" if source.dat else "a run directory is needed"
-        raise UsageError(f"no trace.dat can be made of {source.path}, {why}; leave out {TRACE_DAT}.")
+        raise UsageError(f"no trace.dat can be made from {source.path}: {why}; omit {TRACE_DAT}.")
     if TEXT in targets and source.capture is None and source.dat is None:
         raise UsageError(
             f"{TEXT} needs a run directory or a trace.dat (unpacked), which have the kernel's print formats; "
-            f"{source.path} is neither. Leave out {TEXT}."
+            f"{source.path} is neither. Omit {TEXT}."
         )
 
 
 def _write_perfetto(source: _Source, trace: Trace, target: Path, process: str | None) -> dict[str, int]:
-    """Writes the file; the events that it has not, by name."""
+    """Writes the file; returns the number of events that it lacks, by name."""
     if source.run is not None and source.record is not None:
         evidence = read_evidence(source.run, source.record)
         analysis = analyze_trace(trace, process=process or source.record.process or None, evidence=evidence)
     else:
         analysis = analyze_trace(trace, process=process)
     require_process(analysis, source.path, process)
-    # The processes as the analysis found them: many a trace has no column for them.
+    # The processes as the analysis found them, because many traces do not record them.
     threads = analysis["thread_roles"][list(THREADS.dtypes)]
-    # Threads of one id have names of their own; what was written to trace_marker stays as it was.
+    # Threads that shared an id keep their own names; the text of markers stays as it was written.
     tables = {**split_lives(trace)[0].tables, MARKER.name: trace[MARKER.name], THREADS.name: threads}
     write_perfetto(replace(trace, tables=tables), analysis.tables, target)
     known = names_of_event()
@@ -140,7 +140,7 @@ def _write_perfetto(source: _Source, trace: Trace, target: Path, process: str | 
 
 
 def _write_text(source: _Source, trace: Trace, target: Path) -> None:
-    """Writes a line an event; the file is whole or not there."""
+    """Writes one line per event; the file appears only when it is complete."""
     if source.capture is not None:
         opened = open_raw_capture(source.capture)
     else:

@@ -1,8 +1,8 @@
-"""Throughput and memory of every reader and of the whole analyze, on generated traces, against the peers.
+"""Measures throughput and memory of every reader and of the whole analyze on generated traces, beside other programs.
 
     python -m benchmarks                              1 M and 10 M events, a table on the terminal
-    python -m benchmarks --full                       50 M as well (13 GB of disk)
-    python -m benchmarks --peers                      installs trappy and LISA apart and runs them, too
+    python -m benchmarks --full                       also 50 M (13 GB of disk)
+    python -m benchmarks --peers                      also trappy and LISA, installed in environments of their own
     python -m benchmarks --write docs/benchmarks.md   the same into the docs
 
 ANDROID_SUITE_BENCH_DIR names a folder to keep the generated traces in; TRACE_PROCESSOR_SHELL a trace_processor_shell to
@@ -39,13 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--sizes", default="1M,10M", help="events, e.g. 20k,1M (default %(default)s)")
-    parser.add_argument("--full", action="store_true", help="adds 50M to the sizes")
-    parser.add_argument("--steps", default=",".join(_STEPS), help="of %(default)s")
-    parser.add_argument("--runs", type=int, default=3, help="processes a measurement (default %(default)s)")
-    parser.add_argument("--no-first-use", action="store_true", help="leaves out the cost of compiling everything anew")
-    parser.add_argument("--no-peers", action="store_true", help="runs no other program")
-    parser.add_argument("--peers", action="store_true", help="installs trappy and LISA apart from the suite")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="also writes the page there")
+    parser.add_argument("--full", action="store_true", help="also 50M")
+    parser.add_argument("--steps", default=",".join(_STEPS), help="what to measure (default %(default)s)")
+    parser.add_argument("--runs", type=int, default=3, help="processes per measurement (default %(default)s)")
+    parser.add_argument("--no-first-use", action="store_true", help="do not measure the cost of compiling everything")
+    parser.add_argument("--no-peers", action="store_true", help="run no other program")
+    parser.add_argument("--peers", action="store_true", help="install and run trappy and LISA too")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="also write the page to FILE")
     options = parser.parse_args(arguments)
     try:
         page = run_benchmarks(options)
@@ -62,7 +62,7 @@ def run_benchmarks(options: argparse.Namespace) -> str:
     """Generates, measures, renders.
 
     Raises:
-        UsageError: a size or step that there is not.
+        UsageError: a size or a step does not exist.
         EvidenceError: two readers disagree on the same events.
         SuiteError: a process failed.
     """
@@ -71,14 +71,14 @@ def run_benchmarks(options: argparse.Namespace) -> str:
     if unknown := [step for step in steps if step not in _STEPS]:
         raise UsageError(f"--steps: there is no {', '.join(unknown)}; choose among {', '.join(_STEPS)}.")
     if options.runs < 1:
-        raise UsageError("--runs: at least 1.")
+        raise UsageError("--runs: give 1 or more.")
     conditions = describe_conditions()
     kept = os.environ.get("ANDROID_SUITE_BENCH_DIR")
     place = Path(kept) if kept else Path(tempfile.mkdtemp(prefix="android-suite-bench-"))
     try:
         warm = place / "warm"
         _generate(warm, _WARM_EVENTS, steps)
-        cache = None if options.no_first_use else place / "compiled"  # whose code all runs use afterwards
+        cache = None if options.no_first_use else place / "compiled"  # all later runs use this code
         if cache:
             shutil.rmtree(cache, ignore_errors=True)
         first = {step: _first_use(step, warm, cache) for step in steps} if cache else {}
@@ -121,7 +121,7 @@ def parse_sizes(text: str) -> list[int]:
 
 
 def _generate(folder: Path, size: int, steps: Sequence[str]) -> int:
-    """The number of events; what was kept from an earlier time is taken as it is."""
+    """Generates the traces unless an earlier run kept them; returns the number of events."""
     formats = sorted({_FORMAT[step] for step in steps})
     made = folder / "made.json"
     if made.exists():
@@ -152,17 +152,17 @@ def _measure(step: str, folder: Path, warm: Path, runs: int, cache: Path | None,
 
 
 def _first_use(step: str, warm: Path, cache: Path) -> float:
-    """Seconds of the first call with nothing compiled yet but what the steps before needed, too."""
+    """Seconds of the first call, with nothing compiled but what the steps before it also needed."""
     told = json.loads(_python("benchmarks.child", step, str(warm), str(warm), cache=cache))
     _say(f"{step}, first use: {told['warm_s']:.1f} s")
     return float(told["warm_s"])
 
 
 def _check(found: Sequence[Measured], events: int) -> None:
-    """All readers saw the same events.
+    """Checks that all readers saw the same events.
 
     Raises:
-        EvidenceError: they did not; their speed means nothing then.
+        EvidenceError: they did not, so their speeds cannot be compared.
     """
     for one in found:
         if one.events != events or one.rows != found[0].rows:

@@ -1,9 +1,9 @@
-"""False alarms on what was really recorded: each kernel's boots against its other boots.
+"""Counts false alarms on real recordings: each kernel's boots against other boots of the same kernel.
 
     .venv/bin/python -m benchmarks.aa_splits OUT [--splits 20]
 
-OUT is the folder of a finished `qualify`. The boots of one kernel are dealt at random into two halves that are compared as
-if they were two kernels; nothing but chance tells them apart, so every BETTER and every WORSE is a false alarm.
+OUT is the folder of a finished `qualify`. The boots of one kernel are split at random into two halves that are compared
+as if they were two kernels. They differ only by chance, so every BETTER and every WORSE is a false alarm.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from android_suite.compare.analyzed import make_run_set
 
 
 def read_boots(out: Path) -> dict[str, list[list[RunAnalysis]]]:
-    """Runs by label, grouped by boot (a deterministic boot is a run a scenario)."""
+    """Runs by label, grouped by boot (a deterministic boot has one run per scenario)."""
     boots: dict[str, dict[int, list[RunAnalysis]]] = defaultdict(lambda: defaultdict(list))
     for path in sorted((out / "jobs").iterdir()):
         analysis = load_run(path)
@@ -31,7 +31,7 @@ def read_boots(out: Path) -> dict[str, list[list[RunAnalysis]]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--splits", type=int, default=20, help="of each kernel")
+    parser.add_argument("--splits", type=int, default=20, help="splits per kernel (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     draw = random.Random(arguments.seed)

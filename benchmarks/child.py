@@ -1,6 +1,6 @@
-"""One measurement in a process of its own: ``python -m benchmarks.child STEP FOLDER WARM_FOLDER``, a line of JSON out.
+"""Makes one measurement and prints it as JSON: ``python -m benchmarks.child STEP FOLDER WARM_FOLDER``.
 
-The step runs once on a small trace first: what it then takes is the work itself, without imports and compilation.
+The step first runs on a small trace, so that the measurement has the work itself, without imports and compilation.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from android_suite.trace.perfetto.reader import read_perfetto
 from android_suite.trace.ring.capture_folder import read_raw_capture
 from android_suite.trace.text.reader import read_text
 
-Found = tuple[int, dict[str, int], dict[str, float]]  # events, rows of each table of events, what else there is to tell
+Found = tuple[int, dict[str, int], dict[str, float]]  # events, rows of each table of events, other results
 FILES = {"raw": "raw", "dat": "trace.dat", "text": "trace.txt", "perfetto": "trace.perfetto", "analyze": "raw"}
 
 
@@ -39,7 +39,7 @@ def _analyze(path: Path) -> Found:
     events, rows = _count(trace)
     kept = [trace]
     del trace
-    analysis = analyze_trace(kept.pop())  # nobody else has it: the analysis lets go of what it is done with
+    analysis = analyze_trace(kept.pop())  # the only reference, so that the analysis can free what it has used
     return (
         events,
         rows,
@@ -62,16 +62,16 @@ STEPS: dict[str, Callable[[Path], Found]] = {
 
 
 def measure_step(step: str, folder: Path, warm: Path) -> dict[str, object]:
-    """Runs a step on the trace in ``folder`` and says what it took.
+    """Runs and measures a step on the trace in ``folder``.
 
     Args:
-        step: of STEPS.
-        folder: as benchmarks.generate writes it.
-        warm: another one, small.
+        step: a name in STEPS.
+        folder: a folder as benchmarks.generate writes it.
+        warm: another such folder, with a small trace.
 
     Returns:
-        events, rows of each table of events, wall_s, cpu_s, peak_bytes (the process's high-water mark), started_bytes, warm_s,
-        and what the step itself tells.
+        events, rows of each table of events, wall_s, cpu_s, peak_bytes (the process's high-water mark), started_bytes,
+        warm_s, and the other results of the step.
     """
     run, file = STEPS[step], FILES[step]
     begin = time.perf_counter()
@@ -99,7 +99,7 @@ def _cpu_s() -> float:
 
 
 def _status_bytes(name: str) -> int:
-    """From the process's own status: getrusage would count what the parent had before exec."""
+    """A size from the process's own status, in bytes; getrusage would include the parent's memory before exec."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024

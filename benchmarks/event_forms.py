@@ -19,9 +19,9 @@ class Form:
 
     Attributes:
         system: trace system.
-        name: of the event.
+        name: name of the event.
         number: its id in the pages.
-        fields: C declaration and numpy type of each own field; a text without a length ends the record.
+        fields: C declaration and numpy type of each own field; a text without a length is the last field.
         print_fmt: the kernel's print format.
     """
 

@@ -1,7 +1,7 @@
-"""Writes the captures that are measured, of any number of events: ``python -m benchmarks.generate FOLDER EVENTS [FORMAT...]``.
+"""Writes captures of any number of events: ``python -m benchmarks.generate FOLDER EVENTS [FORMAT...]``.
 
-A piece of life of up to 100,000 events is made once (benchmarks.scenes) and repeated with later times. All formats
-come from the same pages: trace.dat and Perfetto through the suite's writers, text through its rendering.
+A piece of up to 100,000 events is made once (benchmarks.scenes) and repeated at later times. All formats come from the
+same pages: trace.dat and Perfetto through the suite's writers, text through its rendering.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ Pages = dict[int, npt.NDArray[Any]]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """What is repeated.
+    """The part of a capture that is repeated.
 
     Attributes:
         pages: of each CPU, uint8 (pages, PAGE_BYTES).
-        events: in them.
-        duration_ns: after which it may be repeated; whole microseconds, so that text rounds all repetitions alike.
-        threads: tgid, tid and comm of everybody.
+        events: number of events in the pages.
+        duration_ns: time between repetitions; whole microseconds, so that text rounds all of them alike.
+        threads: tgid, tid and comm of every thread.
     """
 
     pages: Pages
@@ -68,9 +68,9 @@ def generate(folder: Path, events: int, formats: Sequence[str] = FORMATS) -> int
     """Writes ``raw/``, ``trace.dat``, ``trace.txt``, ``trace.perfetto`` of the same events.
 
     Args:
-        folder: made if need be.
-        events: at least; whole pieces are written.
-        formats: of FORMATS; the others are made from the raw one, which is always written.
+        folder: created if it does not exist.
+        events: least number of events; whole pieces are written.
+        formats: names in FORMATS; all are made from the raw capture, which is always written.
 
     Returns:
         The number of events.
@@ -119,7 +119,7 @@ def write_raw(folder: Path, piece: Piece, times: int) -> Path:
 
 
 def _write_text(path: Path, one: Path, piece: Piece, times: int) -> None:
-    """One repetition is rendered; the others differ in the digits of their times, which stand at fixed places."""
+    """Renders one repetition; the others differ only in the digits of their times, which are at fixed places."""
     comms = {tid: comm for _, tid, comm in piece.threads}
     lines = list(render_text(open_raw_capture(one), comms, plugins=False))
     first_at = lines[0].index(".") - 5
@@ -158,7 +158,7 @@ def _shift(trace: Trace, by_ns: int) -> Trace:
 
 
 def main() -> None:
-    """Writes and prints the number of events."""
+    """Writes the captures and prints the number of events."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.generate", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("events", type=int)

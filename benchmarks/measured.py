@@ -1,4 +1,4 @@
-"""What was measured, and under which conditions. Nothing here is heavy: the process that starts the others stays small."""
+"""Measurements and their conditions. Imports nothing heavy, so that the process that starts the others stays small."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Run:
     """One process.
 
     Attributes:
-        wall_s: of the work alone; of a peer, the whole process.
+        wall_s: wall time of the work alone; for a peer, of the whole process.
         cpu_s: user and system time of the same.
         peak_bytes: high-water mark of resident memory, interpreter and libraries included.
-        yard_s: CPU time an event that the yardstick (see peers.Yardstick) took just before; None: not measured.
+        yard_s: CPU time per event of the yardstick (see peers.Yardstick) just before; None: not measured.
     """
 
     wall_s: float
@@ -30,7 +30,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """A step on a trace of one size, as often as it was run.
+    """All runs of a step on a trace of one size.
 
     Attributes:
         step: name of the step or the peer.
@@ -39,7 +39,7 @@ class Measured:
         rows: rows of each table, where the step makes tables.
         started_bytes: resident before the work.
         warm_s: the first call of the process, on a small trace: loads compiled code.
-        told: what else the step says of its last run.
+        told: other results of the step from its last run.
     """
 
     step: str
@@ -66,7 +66,7 @@ class Measured:
 
     @property
     def times_yard(self) -> float | None:
-        """How many times as fast as the yardstick, an event, by CPU time: the median of the runs."""
+        """How many times as fast as the yardstick, by CPU time per event: the median of the runs."""
         times = [run.yard_s * self.events / run.cpu_s for run in self.runs if run.yard_s and run.cpu_s]
         return statistics.median(times) if times else None
 

@@ -1,4 +1,4 @@
-"""Events to ring-buffer pages of each CPU, as a little-endian 64-bit kernel writes them; columns, no loop an event."""
+"""Packs events into ring-buffer pages per CPU, as a little-endian 64-bit kernel does, without a loop over events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other readers on the same events, each as a whole process. What is not there is said, not guessed."""
+"""Runs other readers on the same events, each as a whole process, and names those that are missing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EVENTS = (
     "sched_switch", "sched_waking", "mmap_lock_start_locking", "mmap_lock_acquire_returned", "mmap_lock_released",
     "contention_begin", "contention_end",
 )  # fmt: skip
-# trappy takes every sys_enter_* for raw_syscalls and fails on it, so it reads the scheduler's events alone.
+# trappy takes every sys_enter_* for raw_syscalls and fails on it, so it reads only the scheduler's events.
 _TRAPPY = """
 import sys, trappy
 trace = trappy.FTrace(sys.argv[1], scope="custom", normalize_time=False, events=["sched_switch", "sched_waking"])
@@ -31,7 +31,7 @@ from lisa.trace import Trace
 trace = Trace(sys.argv[1], events={list(_EVENTS)!r})
 print(*(len(trace.df_event(event)) for event in {list(_EVENTS)!r}))
 """
-# The newest on PyPI (3.1.0) uses names that numpy 2 has no more, and a package that it does not ask for.
+# The newest on PyPI (3.1.0) uses names that numpy 2 has removed, and a package that it does not declare.
 _LISA_PACKAGES = ("lisa-linux", "numpy<2", "pyarrow<20", "nest_asyncio")
 _TIMEOUT_S = 1800
 
@@ -42,8 +42,8 @@ class Peer:
 
     Attributes:
         name: as the table shows it, with what it does.
-        file: in the generated folder.
-        command: without the file, which comes last.
+        file: name in the generated folder.
+        command: the command without the file, which comes last.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Peer:
 
 
 def find_peers(install_in: Path | None) -> tuple[list[Peer], list[str]]:
-    """The peers that can be run here, and a sentence on each that can not.
+    """The peers that can be run here, and a sentence about each that cannot.
 
     Args:
         install_in: folder for virtual environments of trappy and LISA; None: these two are left out.
@@ -70,7 +70,7 @@ def find_peers(install_in: Path | None) -> tuple[list[Peer], list[str]]:
         found.append(Peer(name="trace_processor, counts", file="trace.perfetto", command=query))
         found.append(Peer(name="trace_processor, counts", file="trace.txt", command=query))
     else:
-        notes.append("trace_processor_shell: TRACE_PROCESSOR_SHELL names none.")
+        notes.append("trace_processor_shell was not run, because TRACE_PROCESSOR_SHELL is not set.")
     if install_in is None:
         notes.append("trappy and LISA are installed and run with --peers.")
         return found, notes
@@ -87,11 +87,11 @@ def find_peers(install_in: Path | None) -> tuple[list[Peer], list[str]]:
 
 
 def measure_peer(peer: Peer, folder: Path, events: int, runs: int) -> Measured | str:
-    """Runs a peer; a sentence instead of numbers where it fails."""
+    """Runs a peer; if it fails, returns a sentence instead of numbers."""
     scratch = folder / "peer"
     done: list[Run] = []
     for _ in range(runs):
-        # In a folder of its own: some write caches beside what they read.
+        # In a folder of its own, because some write caches beside what they read.
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
         target = scratch / peer.file
@@ -106,11 +106,11 @@ def measure_peer(peer: Peer, folder: Path, events: int, runs: int) -> Measured |
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Yardstick:
-    """``trace-cmd report`` of one file, run before every measurement: shared machines change their speed by the minute.
+    """``trace-cmd report`` of one file, run before every measurement, because shared machines change speed by the minute.
 
     Attributes:
-        folder: holds ``trace.dat``.
-        events: in it.
+        folder: folder with ``trace.dat``.
+        events: number of events in it.
         peer: trace-cmd.
     """
 
@@ -119,7 +119,7 @@ class Yardstick:
     peer: Peer
 
     def measure(self) -> float | None:
-        """CPU seconds an event, now; None where it fails."""
+        """CPU seconds per event, now; None if it fails."""
         found = measure_peer(self.peer, self.folder, self.events, 1)
         return None if isinstance(found, str) else found.cpu_s / self.events
 
@@ -147,7 +147,7 @@ def _run(command: Sequence[str], scratch: Path) -> Run | str:
         deadline.cancel()
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        said = (scratch / "stderr").read_text(errors="replace").strip().splitlines()[-1:] or ["without a word"]
+        said = (scratch / "stderr").read_text(errors="replace").strip().splitlines()[-1:] or ["no message"]
         return f"ended with {process.returncode}: {said[0][:200]}"
     return Run(
         wall_s=time.perf_counter() - begin, cpu_s=used.ru_utime + used.ru_stime, peak_bytes=used.ru_maxrss * 1024
@@ -155,7 +155,7 @@ def _run(command: Sequence[str], scratch: Path) -> Run | str:
 
 
 def _install(folder: Path, packages: Sequence[str]) -> tuple[Path | None, str]:
-    """A virtual environment with the packages: its Python, or why there is none."""
+    """Makes a virtual environment with the packages; returns its Python, or None and the reason."""
     python = folder / "bin" / "python"
     if not python.exists():
         venv.create(folder, with_pip=True, clear=True)
@@ -164,6 +164,6 @@ def _install(folder: Path, packages: Sequence[str]) -> tuple[Path | None, str]:
         capture_output=True, text=True, check=False, timeout=_TIMEOUT_S,
     )  # fmt: skip
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["pip said nothing"]
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["pip printed no message"]
         return None, lines[-1].strip()[:200]
     return python, ""

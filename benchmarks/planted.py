@@ -1,10 +1,10 @@
-"""What the suite finds of slowdowns planted into real boots of one kernel, and how often it finds what is not there.
+"""Measures how often the suite finds slowdowns planted into real boots of one kernel, and how often it errs.
 
-    python -m benchmarks.planted record FOLDER                               7 variants of 10 seeds; run again to go on
+    python -m benchmarks.planted record FOLDER                               7 variants of 10 seeds; run again to resume
     python -m benchmarks.planted table FOLDER --write docs/power-planted.md  power, by resampling the recorded boots
 
-The boots are deterministic: a seed's boots differ in the planted switch alone. Everything that is drawn from them goes
-through ``android_suite.stats.decision``, the code that judges real runs.
+The boots are deterministic: boots of one seed differ only in the planted switch. ``android_suite.stats.decision``, the
+code that judges real runs, judges every draw from them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ BOOTS = (5, 10, 20)
 AT_ONCE = 2
 
 PAGE = """\
-# Planted slowdowns: what is found of them
+# Planted slowdowns: which are found
 
 Written by `python -m benchmarks.planted table FOLDER --write docs/power-planted.md`, from boots that its `record` made.
 [power.md](power.md) asks the same of simulated boots.
@@ -67,7 +67,7 @@ in what HeapTaskDaemon frees (`gc_hold_pct`), so that it holds `mmap_lock` longe
 ## What responds
 
 Mean over seeds of the paired difference to the boots as they are, ± half its 95 % interval (Student); **bold** where that
-excludes zero (each for itself, uncorrected). Spread: standard deviation between seeds of the boots as they are.
+excludes zero (each on its own, uncorrected). Spread: standard deviation between seeds of the boots as they are.
 
 {effects}
 
@@ -83,38 +83,40 @@ Margins: the catalogue's, or *tight*, 0.05 ms for every `frameOverrunMs`, as a p
 ## False alarms
 
 The boots as they are against themselves, drawn anew for each side: experiments with any BETTER or WORSE among all metrics;
-the stated rate is 5 %. In pairs, a deterministic boot would meet its own copy, and every effect be exactly zero.
+the stated rate is 5 %. None are paired: a deterministic boot would meet its own copy and every effect would be zero.
 
 {alarms}
 
 ## How to read it
 
-- A verdict needs an effect *beyond the margin*. What was planted and moves a metric by less than its margin ends as SAME,
-  and should: the margin says that it does not matter. Whoever minds it sets a tighter one.
-- The {seeds} seeds stand for all there are. Their mean effect is itself an estimate (the ± above) of which the shares know
-  nothing, nothing rarer than one boot in {seeds} is among them, and they spread a little less than all seeds would. So a
-  row well beyond its margin or well inside it is safe, and one within its ± of the margin may be off either way: BETTER for
-  what was made dearer is most likely this error, as its effect's ± holds zero wherever it is not bold. Boots drawn more
-  often than there are seeds hold copies and look surer than as many new ones.
+- A verdict needs an effect *beyond the margin*. A slowdown that moves a metric by less than its margin ends as SAME, as it
+  should: the margin says that it does not matter. If it does, set a tighter one.
+- The {seeds} seeds stand for all seeds. Their mean effect is itself an estimate (the ± above), which the shares ignore;
+  nothing rarer than one boot in {seeds} is among them, and they spread a little less than all seeds would. So a row well
+  beyond its margin or well inside it is safe, and one within its ± of the margin may be off either way. BETTER for a
+  slowdown is most likely this error, as the ± of its effect includes zero wherever it is not bold. Draws of more boots than
+  there are seeds hold copies and look more certain than as many new boots would.
 - In profile `inversion` a frame is late when the collector happens to be preempted inside `madvise`. Any change, however
-  small, deals these moments anew, so partners of a pair differ by chance as well and pairing removes little of it.
-  `record --profile steady` has no collector that never rests; whether pairs are closer there is to be measured.
-- The metrics were named by what the switches should move, but `gcDurationMs_p50` only after the first boots had been seen.
+  small, shifts these moments, so the partners of a pair also differ by chance, and pairing removes little of that. With
+  `record --profile steady` the collector rests at times; whether pairs are closer there has not been measured.
+- The metrics were chosen beforehand by what the switches should move, except `gcDurationMs_p50`, which was added after the
+  first boots had been seen.
 - The {experiments} experiments of a cell add at most ± {error:.1f} points (one standard error).
-- Times are virtual, an instruction a nanosecond: this is what the suite finds of a change, not what it costs a phone.
+- Times are virtual, one nanosecond per instruction: the page shows what the suite finds of a change, not what the change
+  costs on a phone.
 """
 
 
 def record_boots(folder: Path, *, seeds: Sequence[int], settings: Mapping[str, str | int], kernel: str) -> None:
-    """Records and analyzes every variant of every seed; what is there already is kept.
+    """Records and analyzes every variant of every seed, except those that are already there.
 
     ``settings`` are the scenario's parameters that all variants have in common.
 
     Raises:
-        SuiteError: a recording failed; no other was begun after it.
+        SuiteError: a recording failed; no other was started after it.
     """
     (folder / "partial").mkdir(parents=True, exist_ok=True)
-    wanted = [(seed, variant) for seed in seeds for variant in VARIANTS]  # seeds outside: each finished one counts
+    wanted = [(seed, variant) for seed in seeds for variant in VARIANTS]  # by seed: each complete one counts
     failed = threading.Event()
 
     def record(seed: int, variant: str) -> None:
@@ -155,14 +157,14 @@ def _record_one(folder: Path, seed: int, variant: str, settings: Mapping[str, st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """The boots of all variants: a frame each, a row a seed (ascending, the same ones), a column a metric."""
+    """The boots of all variants: one frame each, with a row per seed (the same ones, ascending) and a column per metric."""
 
     boots: Mapping[str, pd.DataFrame]
     conditions: Mapping[str, str]
 
 
 def read_boots(folder: Path) -> Recorded:
-    """Every seed that has all variants.
+    """Reads every seed that has all variants.
 
     Raises:
         UsageError: too few seeds, or runs that differ in more than the switches.
@@ -171,7 +173,7 @@ def read_boots(folder: Path) -> Recorded:
 
 
 def gather_boots(analyses: Sequence[RunAnalysis]) -> Recorded:
-    """The same from what was loaded.
+    """The same from loaded analyses.
 
     Raises:
         UsageError: see `read_boots`.
@@ -206,7 +208,7 @@ def gather_boots(analyses: Sequence[RunAnalysis]) -> Recorded:
 
 
 def measure_effects(baseline: pd.DataFrame, candidate: pd.DataFrame) -> pd.DataFrame:
-    """Of every metric (a row): ``effect``, the mean over seeds, and ``reach``, half its 95 % interval (Student)."""
+    """Per metric (row): ``effect``, the mean over seeds, and ``reach``, half its 95 % interval (Student)."""
     differences = candidate - baseline
     error = differences.std(ddof=1) / np.sqrt(len(differences))
     reach = error * float(stats.t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1))
@@ -343,16 +345,16 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.planted", description=__doc__.split("\n")[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
-    record = verbs.add_parser("record", help="records and analyzes what is missing in FOLDER")
+    record = verbs.add_parser("record", help="record and analyze what is missing in FOLDER")
     record.add_argument("folder", type=Path)
-    record.add_argument("--seeds", type=int, default=10, help="1 to this (default %(default)s)")
-    record.add_argument("--profile", default="inversion", help="of the scenario (default %(default)s)")
-    record.add_argument("--duration-ms", type=int, default=3000, help="of the scenario (default %(default)s)")
-    record.add_argument("--kernel", default="6.16.12", help="the one kernel (default %(default)s)")
-    table = verbs.add_parser("table", help="the page, from what is in FOLDER")
+    record.add_argument("--seeds", type=int, default=10, help="number of seeds, from 1 on (default %(default)s)")
+    record.add_argument("--profile", default="inversion", help="profile of the scenario (default %(default)s)")
+    record.add_argument("--duration-ms", type=int, default=3000, help="duration of the scenario (default %(default)s)")
+    record.add_argument("--kernel", default="6.16.12", help="the kernel (default %(default)s)")
+    table = verbs.add_parser("table", help="render the page from what is in FOLDER")
     table.add_argument("folder", type=Path)
-    table.add_argument("--experiments", type=int, default=400, help="a cell (default %(default)s)")
-    table.add_argument("--write", type=Path, metavar="FILE", help="file to write; the terminal otherwise")
+    table.add_argument("--experiments", type=int, default=400, help="experiments per cell (default %(default)s)")
+    table.add_argument("--write", type=Path, metavar="FILE", help="file to write (default: the terminal)")
     options = parser.parse_args()
     try:
         if options.verb == "record":

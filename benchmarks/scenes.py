@@ -1,7 +1,7 @@
-"""What the generated captures show: small scenes of an Android device, played on lanes of two CPUs until there are enough events.
+"""Plays small scenes of an Android device, on lanes of two CPUs, until there are enough events for a capture.
 
-Every scene begins and ends with its CPUs idle and nothing held, so a piece of this life can be repeated at later times
-and stays true: every thread sleeps before it is woken, every lock is free before it is taken.
+Every scene begins and ends with its CPUs idle and nothing held. So it can be repeated at later times and stays
+consistent: every thread sleeps before it is woken, every lock is free before it is taken.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CPUS_A_LANE = 2
 
 
 class Thread(NamedTuple):
-    """Who runs."""
+    """A thread that runs."""
 
     tid: int
     comm: str
@@ -39,7 +39,7 @@ class Event(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Lane:
-    """Two CPUs with one app of their own; all that happens on them is told in order of time."""
+    """Two CPUs with one app of their own; their events are emitted in order of time."""
 
     number: int
     rng: random.Random
@@ -75,7 +75,7 @@ class Lane:
         self.emit(cpu, "sched_waking", thread.comm, thread.tid, thread.prio, target)
 
     def switch(self, cpu: int, to: Thread | None, state: int = 0) -> None:
-        """To another thread, or to the idle one; what ran goes to ``state``."""
+        """Switches to another thread, or to the idle one; the thread that ran goes to ``state``."""
         old = self.running(cpu)
         new = to or Thread(0, f"swapper/{cpu}", 120)
         self.emit(cpu, "sched_switch", old.comm, old.tid, old.prio, state, new.comm, new.tid, new.prio, after_ns=2500)
@@ -87,11 +87,11 @@ class Lane:
         self.switch(cpu, self.thread(place))
 
     def mark(self, cpu: int, name: str = "") -> None:
-        """Begin of a slice, or its end."""
+        """Begins a slice, or ends one if there is no name."""
         self.emit(cpu, "print", 0xFFFF_8000_0812_3450, f"B|{self.tgid}|{name}\n" if name else f"E|{self.tgid}\n")
 
     def lock(self, cpu: int, write: bool, *, waits: bool = True) -> None:
-        """Takes mmap_lock at once; a page fault only tries, which has no start."""
+        """Takes mmap_lock at once; a trylock, as of a page fault, has no start event."""
         if waits:
             self.emit(cpu, "mmap_lock_start_locking", self.mm, 1, write, after_ns=300)
         self.acquired(cpu, write)
@@ -108,7 +108,7 @@ class Lane:
         self.emit(cpu, "contention_begin", self.mm + _LOCK_OFFSET, WRITE if write else READ)
 
     def get(self, cpu: int, write: bool) -> None:
-        """What was waited for is there."""
+        """Gets the lock after :meth:`contend`."""
         self.emit(cpu, "contention_end", self.mm + _LOCK_OFFSET, 0)
         self.acquired(cpu, write)
 

@@ -1,4 +1,4 @@
-"""Measurements to text: one Markdown that reads well on a terminal, too."""
+"""Renders measurements as Markdown that also reads well on a terminal."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def render_results(
     """The whole page.
 
     Args:
-        conditions: name and value.
-        measured: of the suite's own steps, all sizes.
-        peers: of the other programs.
+        conditions: pairs of name and value.
+        measured: measurements of the suite's own steps, all sizes.
+        peers: measurements of the other programs.
         compile_s: seconds of the very first call of a step on a machine, compilation included.
-        notes: sentences on what is missing.
+        notes: sentences about what is missing.
     """
     parts = ["# Benchmarks", "Written by `make bench` (`python -m benchmarks --write docs/benchmarks.md`).", _ABOUT]
     parts += ["## Conditions", _table(("what", "value"), conditions)]
@@ -50,13 +50,15 @@ the same events, and the readers must give the same rows or nothing is printed. 
 done the same on a small trace before. Wall and CPU time are medians of the runs, memory is the highest resident size of the
 whole process (interpreter and libraries, about 0.25 GB, included).
 
-Shared machines change their speed by the minute, so before each run `trace-cmd report` reads 1 M of the same events (the smallest
-size): "times trace-cmd" is the median, over the runs, of its CPU time an event over the step's. The targets were set on a machine
-where it makes 0.81 M events/s; "its target" is the target in the same measure."""
-_GROWTH = "Nanoseconds of CPU and bytes of peak memory (beyond what the process had before) an event: flat is linear."
-_FIRST = "Compiled once and kept on disk: the first call on a machine, on 20,000 events; a row adds to those above."
+Shared machines change speed by the minute, so before each run `trace-cmd report` reads 1 M of the same events (the smallest
+size): "times trace-cmd" is the median, over the runs, of its CPU time per event divided by the step's. The targets were set on
+a machine where it reads 0.81 M events/s; "its target" is the target in the same measure."""
+_GROWTH = (
+    "Nanoseconds of CPU and bytes of peak memory (beyond what the process had before) per event: constant is linear."
+)
+_FIRST = "Code is compiled once and kept on disk. First call on a machine, on 20,000 events; a row adds to those above."
 _PEERS = (
-    "Whole processes from start to end; the factor is the suite's reader of the same file, by wall time of the work."
+    "Times of whole processes; the factor is against the suite's reader of the same file, by wall time of the work."
 )
 
 
@@ -123,7 +125,7 @@ def _size(events: int) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table with aligned columns; those after the first are numbers, at the right."""
+    """A Markdown table with aligned columns; those after the first are numbers, aligned to the right."""
     cells = [head, *rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
     right = [i > 0 and len(head) > 2 for i in range(len(head))]

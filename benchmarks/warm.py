@@ -1,6 +1,7 @@
-"""Compiles what is compiled at first use, so that nobody's first `analyze` waits for it: ``python -m benchmarks.warm``.
+"""Compiles ahead what is compiled at first use, so that the first `analyze` is fast: ``python -m benchmarks.warm``.
 
-Every format is read, analyzed and exported once, on a small generated trace; the machine code is kept beside the sources.
+Every format is read, analyzed and exported once, on a small generated trace; the machine code is kept beside the
+sources.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ _EVENTS = 5_000
 
 
 def warm_up(folder: Path) -> None:
-    """Runs what is compiled.
+    """Runs all code that is compiled.
 
     Args:
-        folder: for the traces; a few megabytes.
+        folder: folder for the traces, a few megabytes.
     """
     generate(folder, _EVENTS)
     for file in dict.fromkeys(FILES.values()):
@@ -31,7 +32,7 @@ def warm_up(folder: Path) -> None:
 
 
 def main() -> None:
-    """Warms up, and says how long it took."""
+    """Warms up and prints how long it took."""
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="android-suite-warm-") as folder:
         warm_up(Path(folder))

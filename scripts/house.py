@@ -21,7 +21,7 @@ EVENTS = ("sched_switch", "sched_waking", "mmap_lock_acquire_returned", "content
 
 
 def read_sources(revision: str | None) -> dict[str, str]:
-    """Path to text of every Python file of the package, at a revision or in the working tree."""
+    """The text of every Python file of the package by path, at a revision or in the working tree."""
     if revision is None:
         return {str(path): path.read_text() for path in sorted(Path(PACKAGE).rglob("*.py"))}
     packed = subprocess.run(["git", "archive", revision, PACKAGE], capture_output=True, check=True).stdout
@@ -39,7 +39,7 @@ def module_name(path: str) -> str:
 
 
 def find_imports(sources: Mapping[str, str]) -> dict[str, set[str]]:
-    """Module to the modules of the package that it imports anywhere: at the top, lazily, or for types only."""
+    """By module, the modules of the package that it imports anywhere: at the top, lazily, or for types only."""
     modules = {module_name(path) for path in sources}
     return {module_name(path): set(_imports(text, modules)) - {module_name(path)} for path, text in sources.items()}
 
@@ -80,7 +80,7 @@ def find_circles(imports: Mapping[str, set[str]]) -> list[list[str]]:
 
 
 def describe(sources: Mapping[str, str]) -> str:
-    """The numbers of one version, a line each."""
+    """The numbers of one version, one per line."""
     lengths = sorted(len(text.splitlines()) for text in sources.values())
     largest = max(sources, key=lambda path: len(sources[path].splitlines()))
     circles = find_circles(find_imports(sources))
@@ -93,7 +93,7 @@ def describe(sources: Mapping[str, str]) -> str:
     inside = sum(Path(path).parent == most for path in sources)
     lines = (
         f"files: {len(lengths)}, with {sum(lengths)} lines",
-        f"lines a file: median {statistics.median(lengths):.0f}, p90 {lengths[int(len(lengths) * 0.9)]}",
+        f"lines per file: median {statistics.median(lengths):.0f}, p90 {lengths[int(len(lengths) * 0.9)]}",
         f"largest file: {largest}, {lengths[-1]} lines",
         f"largest folder: {most}, {inside} files",
         f"circles between files: {len(circles)}",

@@ -23,13 +23,13 @@ from android_suite.tables.schema import Table
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 _GROUPS = (
-    ("Events", "What the readers make of a trace, whatever its format; a table of no events is empty.", EVENT_TABLES),
+    ("Events", "What the readers get from a trace of any format; a table without events is empty.", EVENT_TABLES),
     (
         "Derived",
-        "What the analysis makes of them: `analysis[NAME]` in Python, `NAME.parquet` in a file.",
+        "What the analysis computes from events: `analysis[NAME]` in Python, `NAME.parquet` in a file.",
         DERIVED_TABLES,
     ),
-    ("Evidence", "From the texts that a device printed beside the trace.", EVIDENCE_TABLES),
+    ("Evidence", "Parsed from texts that a device printed beside the trace.", EVIDENCE_TABLES),
     ("Samples", "What comparisons are made from: `samples.parquet` of a run.", (SAMPLES,)),
 )
 _WRITTEN: dict[str, type] = {
@@ -60,7 +60,7 @@ def render_metrics() -> str:
     head = [
         "# Metrics",
         "",
-        "What kernels are compared by, from `android_suite/model/metrics.py`. Written by `make reference`.",
+        "The numbers by which kernels are compared, from `android_suite/model/metrics.py`. Written by `make reference`.",
         "",
         "The margin is the largest difference that does not matter; a plan may state another. Headline metrics are **bold**.",
         "",

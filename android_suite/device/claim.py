@@ -31,8 +31,8 @@ _RELEASE_TIMEOUT_S = 5.0
 _LAST_MOMENT_S = 3.0  # for adbd to close the input of a recording that was killed
 _MINE, _HELD, _REFUSED = "mine", "held ", "refused "
 
-# The link's target is PID:START:BOOT:HOLDER. A link is made and named in one step, so no claim is without its holder.
-# A link that is left over may be seen by two at once: who takes it away looks a second later whether the new one is his.
+# The link's target is PID:START:BOOT:HOLDER. A link is made and named in one step, so every claim names its holder.
+# Two processes may find a leftover link at once: the one that removes it checks a second later that the new one is its own.
 _SCRIPT = f"""
 trap '' HUP
 l={CLAIM}
@@ -74,13 +74,13 @@ def claim_device(
     """Keeps every other recording away from the device while the block runs.
 
     Args:
-        device: only asked for its boot id before the claim is held.
+        device: the device; only its boot id is read before the claim is held.
         cache: folder of the suite's cache.
         wait_s: seconds to wait for another recording to end.
-        say: told once who is waited for.
+        say: called once with a message that names the recording to wait for.
 
     Raises:
-        LabError: another recording holds the device, which it names; or the claim cannot be made.
+        LabError: another recording (named in the message) holds the device, or the claim cannot be made.
     """
     holder = f"process {os.getpid()} on {socket.gethostname()} since {datetime.now():%Y-%m-%d %H.%M.%S}"
     wait = _Wait(device.serial, wait_s, say)
@@ -89,12 +89,12 @@ def claim_device(
         try:
             yield
         finally:
-            with suppress(SuiteError):  # of a device that is gone, where nothing is left to release
+            with suppress(SuiteError):  # if the device is gone, there is nothing to release
                 _release(stream)
 
 
 class _Wait:
-    """How long another recording is waited for, over both places."""
+    """The time spent waiting for another recording, on the host and on the device together."""
 
     def __init__(self, serial: str, wait_s: float, say: Callable[[str], None]) -> None:
         self._serial, self._wait_s, self._say = serial, wait_s, say
@@ -105,13 +105,13 @@ class _Wait:
         """Waits a moment for ``holder`` to end.
 
         Raises:
-            LabError: the time is over.
+            LabError: the time is up.
         """
         if time.monotonic() - self._begun >= max(self._wait_s, at_least_s):
             waited = f" and did not end in {self._wait_s:.0f} s" if self._wait_s else ""
             raise LabError(
-                f"{self._serial}: another recording runs there ({holder or 'it does not say whose'}){waited}; "
-                "wait for its end, or take another device."
+                f"{self._serial}: another recording runs there ({holder or 'an unknown process'}){waited}; "
+                "wait for its end, or use another device."
             )
         if self._wait_s and not self._told:
             self._told = True
@@ -146,9 +146,9 @@ def _lock(path: Path, told_in: Path, wait: _Wait) -> IO[str]:
     """The file, opened and locked.
 
     Args:
-        path: of the file; made where there is none.
+        path: the file; created if it does not exist.
         told_in: the file that names the holder.
-        wait: for how long.
+        wait: the time to wait.
     """
     while True:
         try:
@@ -162,7 +162,7 @@ def _lock(path: Path, told_in: Path, wait: _Wait) -> IO[str]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.exists() and path.samefile(f"/proc/self/fd/{file.fileno()}"):
                 return file
-            file.close()  # its holder took it away in between
+            file.close()  # its holder removed it in between
         except BlockingIOError:
             file.close()
             wait.go_on(_read_holder(told_in))
@@ -179,7 +179,7 @@ def _read_holder(path: Path) -> str:
 
 
 def _claim_on_device(device: Device, holder: str, wait: _Wait) -> Stream:
-    """Starts the process that holds the claim there."""
+    """Starts the process that holds the claim on the device."""
     name = re.sub(r"[^0-9A-Za-z_. -]", "_", holder)
     while True:
         stream = device.transport.stream(f"HOLDER={shlex.quote(name)}{_SCRIPT}")

@@ -137,15 +137,15 @@ def connect(config: Config, serial: str | None = None, *, timeout: float = 20.0)
     try:
         features = frozenset(query_server(client, asked).split(","))
     except LabError as error:
-        raise NotReady(f"{chosen} does not tell its features ({error}); unplug it and try again.") from error
+        raise NotReady(f"{chosen} does not report its features ({error}); unplug it and try again.") from error
     return become_root(AdbTransport(client, chosen, features=features, via=via))
 
 
 def _wait_ready(config: Config, client: adbutils.AdbClient, chosen: str, timeout: float) -> AttachedDevice:
-    """The device as adb lists it once it is ready; a `host:port` is connected to, and forgotten again in vain.
+    """The device as adb lists it once it is ready; a `host:port` is connected first, and forgotten if that fails.
 
     Raises:
-        NotReady: it is not in ``timeout`` seconds.
+        NotReady: it does not become ready within ``timeout`` seconds.
     """
     network = _is_network(chosen)
     deadline = time.monotonic() + timeout
@@ -159,7 +159,7 @@ def _wait_ready(config: Config, client: adbutils.AdbClient, chosen: str, timeout
             if network and state in ("absent", "offline"):
                 if state == "offline":
                     disconnect(config, chosen)
-                with suppress(LabError):  # the state tells; the deadline ends the tries
+                with suppress(LabError):  # the state shows it; the deadline ends the attempts
                     query_server(client, f"host:connect:{chosen}", timeout=5)
             time.sleep(_POLL_S)
             found = _find(config, chosen)

@@ -18,7 +18,7 @@ import pytest
 
 from android_suite.errors import SuiteError, Unsupported
 
-WAIT_S = 600.0  # for the tests of another worker, or another recording
+WAIT_S = 600.0  # the longest wait for the test of another worker, or for another recording
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

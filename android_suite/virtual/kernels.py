@@ -137,7 +137,7 @@ def _is_named(package: str, name: str) -> bool:
 
 
 def check_kernel(name: str, arch: str | None = None, *, config: Config) -> None:
-    """Looks whether :func:`fetch_kernel` would find a kernel of that name; fetches none.
+    """Checks that :func:`fetch_kernel` would find a kernel of that name, without fetching it.
 
     Raises:
         UsageError: no such kernel, no such file, or an image of another architecture.

@@ -80,7 +80,7 @@ def test_the_trace_itself_is_never_written_over(make_run: MakeRun, tmp_path: Pat
         assert "is the trace itself" in said
     status, said = run(["export", str(dat), "--text", str(tmp_path / "x"), "--perfetto", str(tmp_path / "x")], capsys)
     assert status == 2
-    assert "name one file" in said
+    assert "name the same file" in said
     status, said = run(["export", str(dat), "--trace-dat", str(tmp_path / "y.dat")], capsys)
     assert status == 2
     assert "it is one already" in said

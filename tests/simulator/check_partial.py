@@ -168,7 +168,7 @@ def _inversions_true(world: World, mine: Mine, at: Place, asked: Asked) -> Itera
 
 
 def _number_of(operation: str) -> set[str]:
-    """Text does not name calls by itself, and too few of them do not name the architecture."""
+    """Text does not name calls by itself, and too few of them do not show the architecture."""
     number = NUMBERS.get(operation.split("(")[0])
     return {f"syscall {number}"} if number else set()
 

@@ -1,1 +1,1 @@
-"""Kernel ring-buffer pages to tables: scan, merge, fill, losses, the suite's own capture folder."""
+"""Decodes pages of the kernel's ring buffer to tables: scan, merge, fill, lost events, the suite's capture folder."""

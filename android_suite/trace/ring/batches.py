@@ -1,9 +1,9 @@
-"""Streams of pages to batches of merged events: the engine under every binary ftrace reader.
+"""Decodes streams of pages to batches of merged events, for every reader of binary ftrace.
 
-Memory is bounded whatever the size of the trace: each CPU has two slots of a shared arena, filled in turns; a batch is
-what can be merged before a slot has to be filled again. Positions in a batch are words of the arena. A batch holds until
-the second one after it is asked for, so that its rows can be written while the next is merged. The merged order does not
-depend on the size of slots and batches.
+Memory is bounded whatever the size of the trace. Each CPU has two slots of a shared arena, which are filled in turn; a
+batch is what can be merged before a slot must be filled again. Positions in a batch are words of the arena. A batch stays
+valid until the second one after it is requested, so that its rows can be written while the next is merged. The merged
+order does not depend on the sizes of slots and batches.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ from android_suite.trace.ring.page_stream import PageReader, PageStream
 
 Array = npt.NDArray[Any]
 
-SLOT_BYTES = 4 << 20  # measured: smaller costs calls, which threads have to take turns for; larger gains nothing
+SLOT_BYTES = 4 << 20  # measured: smaller ones cost calls, which threads make in turn; larger ones gain nothing
 BATCH_EVENTS = 1 << 18
 ARENA_BYTES = 64 << 20
-MAX_ARENA_BYTES = 128 << 20  # one page of each CPU at least; kernels make pages of up to 512 KiB
+MAX_ARENA_BYTES = 128 << 20  # at least one page per CPU; kernels make pages of up to 512 KiB
 MAX_STREAMS = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Merged events, oldest first; every array has one value an event."""
+    """Merged events, oldest first. Arrays have one value per event."""
 
     first_seq: int
-    words: Array  # uint32 arena; records stand in it
+    words: Array  # uint32, the arena that contains the records
     big: bool
     ts: Array  # int64, ns
     stream: Array  # int32
     cpus: Array  # int32, the CPU of each stream
-    kind: Array  # int32, small number that the caller gave to the event id
-    where: Array  # uint32, word of the record
+    kind: Array  # int32, the caller's small number for the event id
+    where: Array  # uint32, first word of the record
     size: Array  # int32, bytes of the record
     slot_words: int  # words of a slot in the arena; stream s has the slots 2 s and 2 s + 1
-    slot_offsets: tuple[int, ...]  # where in its file the bytes in each slot stood
-    share: Callable[[], float]  # about how much of all pages this batch and those before it were, 0 to 1
+    slot_offsets: tuple[int, ...]  # offset in its file of the bytes in each slot
+    share: Callable[[], float]  # approximate share of all pages in this batch and those before it, 0 to 1
 
     @property
     def cpu(self) -> Array:
@@ -56,7 +56,7 @@ class Batch:
 
 @dataclass(slots=True, kw_only=True)
 class Gap:
-    """Events that the kernel says it lost on one CPU."""
+    """Events that the kernel marks as lost on one CPU."""
 
     stream: int
     from_ns: int | None
@@ -66,13 +66,13 @@ class Gap:
 
 @dataclass(slots=True, kw_only=True)
 class ScanSummary:
-    """What a pass over the pages found besides events; filled while the batches are drawn."""
+    """Facts from a pass over the pages besides its events; complete after the last batch."""
 
     events: int = 0
     id_counts: Array = field(default_factory=lambda: np.zeros(1 << 16, np.int64))  # events of each id
     gaps: list[Gap] = field(default_factory=list)
-    cut_bytes: dict[int, int] = field(default_factory=dict)  # stream -> bytes of a last page that is not whole
-    stream_end_ns: dict[int, int] = field(default_factory=dict)  # stream -> its last event
+    cut_bytes: dict[int, int] = field(default_factory=dict)  # stream -> bytes of an incomplete last page
+    stream_end_ns: dict[int, int] = field(default_factory=dict)  # stream -> time of its last event
     first_ns: int | None = None
     last_ns: int | None = None
 
@@ -90,14 +90,14 @@ def iter_batches(
 
     Args:
         streams: the CPUs, in the order that breaks ties.
-        layout: of the pages.
-        dense: int32 (65536), event id to the small number that ``Batch.kind`` shall have.
+        layout: layout of the pages.
+        dense: int32 (65536): event id to the number for ``Batch.kind``.
         summary: filled on the way; complete when the iterator ends.
-        slot_bytes: memory a CPU.
-        batch_events: no batch has more.
+        slot_bytes: size of a CPU's slot, in bytes.
+        batch_events: largest number of events in a batch.
 
     Raises:
-        TraceError: a page that cannot be decoded, with its file and offset.
+        TraceError: a page cannot be decoded; names its file and offset.
     """
     if not streams:
         return
@@ -130,7 +130,7 @@ def iter_batches(
             continue
         turns.reverse()
         ts = out["ts"][:n]
-        # Not the first and the last event: a CPU's clock may have run backwards.
+        # Minimum and maximum instead of first and last event, because a CPU's clock may have run backwards.
         first, last = int(ts.min()), int(ts.max())
         summary.first_ns = first if summary.first_ns is None else min(summary.first_ns, first)
         summary.last_ns = last if summary.last_ns is None else max(summary.last_ns, last)
@@ -144,7 +144,7 @@ def iter_batches(
 
 
 class _Loader:
-    """The arena: fills the slots that ran dry and indexes their events."""
+    """The arena, which fills empty slots and indexes their events."""
 
     def __init__(
         self, streams: Sequence[PageStream], layout: PageLayout, slot_pages: int, dense: Array, summary: ScanSummary
@@ -168,20 +168,20 @@ class _Loader:
         self._page_lost: Array = np.zeros(slot_pages, np.int64)
         self._readers: list[PageReader | None] = [None] * n
         self._read_bytes = [0] * n
-        self._slot = list(range(0, 2 * n, 2))  # of each stream, the one that was filled last
+        self._slot = list(range(0, 2 * n, 2))  # the slot of each stream that was filled last
         self.slot_offsets = [s.offset for s in streams for _ in "ab"]
         self._last_ns: list[int | None] = [None] * n
         self._open_gap: list[Gap | None] = [None] * n
 
     def load(self) -> bool:
-        """Fills every slot that is empty and has more to come; False when all is done."""
+        """Fills the slot of every stream that is empty and has more pages; returns False when all pages are done."""
         for s in range(len(self._streams)):
             while self.more[s] and self.head[s] >= self.count[s]:
                 self._fill(s)
         return bool((self.head < self.count).any())
 
     def share(self) -> float:
-        """About how much of all pages is merged; a packed stream does not know its size, so this may err."""
+        """The approximate share of all pages that is merged; inexact for packed streams, whose size is unknown."""
         merged = self.head / np.maximum(self.count, 1)
         done = np.array(self._read_bytes) - (1 - merged) * (self.slot_words * 4)
         return float(np.clip(done.sum() / max(1, sum(s.bytes for s in self._streams)), 0, 1))
@@ -192,7 +192,7 @@ class _Loader:
         if reader is None:
             reader = self._readers[s] = stream.open_reader()
         if self.count[s]:
-            self._slot[s] ^= 1  # events of the other one may be in use yet
+            self._slot[s] ^= 1  # events of the other slot may still be in use
         slot = self._slot[s]
         start = slot * self.slot_words
         target = self._bytes[start * 4 : (start + self.slot_words) * 4]
@@ -227,7 +227,7 @@ class _Loader:
         )  # fmt: skip
 
     def _note_gaps(self, s: int, ts: Array, pages: int) -> None:
-        """Every lost mark becomes a gap between the event before it and the first one after it."""
+        """Turns every mark of lost events into a gap between the event before it and the first one after it."""
         open_gap = self._open_gap[s]
         if open_gap is not None and ts.size:
             open_gap.to_ns = int(ts[0])
@@ -249,6 +249,6 @@ _HOST_BIG = bool(np.frombuffer(b"\0\1", np.uint16)[0] == 1)
 
 
 def locate(streams: Sequence[PageStream], batch: Batch, event: int) -> tuple[Path, int]:
-    """File and offset of an event's record, for errors; of packed pages the offset counts unpacked bytes."""
+    """File and offset of an event's record, for errors; in packed pages the offset counts unpacked bytes."""
     slot, word = divmod(int(batch.where[event]), batch.slot_words)
     return streams[slot // 2].file, batch.slot_offsets[slot] + word * 4

@@ -1,4 +1,4 @@
-"""Batches of merged events to the event tables: every value is written once, to its final place."""
+"""Builds the event tables from batches of merged events. Every value is written once, to its final place."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _STATE_TABLE = 1 << 14  # the highest bit that any kernel has used here is 4096
 
 
 class RingTables:
-    """Takes batches, gives tables. Memory is that of the tables, one compact row an event.
+    """Builds tables from batches. It needs only the memory of the tables, one compact row per event.
 
     Args:
         formats: every event that the trace describes.
-        streams: where the batches come from, for errors.
-        calls: index into SYSCALLS by system call number, for raw_syscalls; None: unknown machine.
-        symbol: name of a kernel address, for sched_blocked_reason.
+        streams: the source of the batches, for errors.
+        calls: index into SYSCALLS by system call number, for raw_syscalls; None for an unknown machine.
+        symbol: returns the name of a kernel address, for sched_blocked_reason.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class RingTables:
         symbol: Callable[[int], str],
     ) -> None:  # fmt: skip
         self._streams, self._symbol = streams, symbol
-        self._turns = [Scratch(), Scratch()]  # of this batch and of the one whose rows are being written
+        self._turns = [Scratch(), Scratch()]  # for this batch and for the one whose rows are being written
         self._plans = plan_events(formats)
         self.threads = ThreadNames(self._plans)
         self.dense: Array = np.zeros(1 << 16, np.int32)  # kind 0: an id without format
@@ -72,7 +72,7 @@ class RingTables:
         self._make_ops(calls if calls is not None else np.zeros(1, np.int8))
 
     def _make_ops(self, calls: Array) -> None:
-        """What ``fill_rows`` shall do for each kind."""
+        """Makes the ops of ``fill_rows`` for each kind."""
         lookups, length = [calls.astype(np.int16)], calls.size
         ops: list[tuple[int, ...]] = []
         first = [0, 0]
@@ -94,10 +94,10 @@ class RingTables:
         self._lookups: Array = np.concatenate(lookups)
 
     def add(self, batch: Batch, workers: Workers) -> None:
-        """Decodes one batch into the tables; the rows are written by ``workers``, which have to finish after the last batch.
+        """Decodes one batch into the tables. ``workers`` write the rows and must finish after the last batch.
 
         Raises:
-            TraceError: a record is shorter than its format says.
+            TraceError: a record is shorter than its format requires.
         """
         n, kinds, tables = batch.ts.size, self._table_of.size, len(self._tables) + 1
         self._turns.reverse()
@@ -120,7 +120,7 @@ class RingTables:
     def _write_rows(
         self, batch: Batch, number: int, count: int, start: Array, order: Array, row: Array, where: Array
     ) -> None:
-        """A batch's rows of one table."""
+        """Writes a batch's rows of one table."""
         store, of_table = self._stores[number], self._kinds_of[number]
         wide, middle, narrow = store.arrays
         values = self._values[number].take("values", batch.ts.size, np.int64)
@@ -146,7 +146,7 @@ class RingTables:
     def _text_column(
         self, batch: Batch, number: int, column: str, rows: int, start: Array, order: Array, row: Array
     ) -> Any:
-        """The texts of a batch's rows of a table. A kernel may have renamed the field: then its rows say nothing."""
+        """The texts of a batch's rows of a table; empty if the kernel's format lacks the field."""
         whole: Array | None = None
         for kind in self._kinds_of[number].tolist():
             a, b = int(start[kind]), int(start[kind + 1])
@@ -154,7 +154,7 @@ class RingTables:
             if a < b and field is not None:
                 made = self._decode_texts(self._plans[kind - 1], batch, order[a:b], column, field)
                 if b - a == rows:
-                    return made  # the only kind of this table here: its rows are in order already
+                    return made  # the only kind of this table in the batch, whose rows are already in order
                 whole = np.full(rows, "", object) if whole is None else whole
                 whole[row[a:b]] = made.to_pylist()
         return pa.array(np.full(rows, "", object) if whole is None else whole, pa.large_string())
@@ -217,17 +217,17 @@ def make_state_lookup(print_fmt: str) -> Array:
         return np.full(_STATE_TABLE, _UNKNOWN_STATE, np.int8)
     states = np.arange(_STATE_TABLE)
     index = np.where(states & letters.preempted, _LETTER_INDEX["R+"], _LETTER_INDEX["R"]).astype(np.int8)
-    for value, letter in reversed(letters.flags):  # the first flag that is set has the last word
+    for value, letter in reversed(letters.flags):  # the first flag that is set wins
         if value:
             index[states & value == value] = _LETTER_INDEX.get(letter[:1], _UNKNOWN_STATE)
     return index
 
 
 def event_counts(id_counts: Array, formats: Sequence[EventFormat]) -> Mapping[str, int]:
-    """``system:name`` to the number of events; ids that no format describes are ``unknown:ID``."""
+    """Number of events by ``system:name``; ids without a format are ``unknown:ID``."""
     names = {f.id: f.full_name for f in formats}
     counts: dict[str, int] = {}
     for i in np.flatnonzero(id_counts).tolist():
-        name = names.get(i, f"unknown:{i}")  # damaged format files may give two ids one name
+        name = names.get(i, f"unknown:{i}")  # damaged format files may give the same name to two ids
         counts[name] = counts.get(name, 0) + int(id_counts[i])
     return counts

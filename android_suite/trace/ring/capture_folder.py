@@ -1,4 +1,4 @@
-"""The suite's own captures: a folder of per-CPU ring-buffer pages with what is needed to decode them.
+"""Reads the suite's own captures: folders of per-CPU ring-buffer pages with the files needed to decode them.
 
 ::
 
@@ -7,8 +7,8 @@
     ftrace/header_page, header_event, formats/SYSTEM/EVENT
     ftrace/saved_cmdlines, saved_tgids, threads.txt, processes.txt, kallsyms, printk_formats, stats/cpuN.txt   (optional)
 
-Memory: the raw pages are read in bounded chunks and never held; the tables of a Trace are compact (35 to 86 bytes a row), so
-50 million events (2 GB of pages) stay under 4 GiB.
+Memory: the raw pages are read in bounded chunks and not kept; the tables of a Trace are compact (35 to 86 bytes per row),
+so 50 million events (2 GB of pages) stay under 4 GiB.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MAX_FORMATS = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureMeta:
-    """``meta.json``: what the pages themselves do not say."""
+    """``meta.json``: facts that the pages do not contain."""
 
     page_bytes: int
     clock: str
@@ -64,7 +64,7 @@ def read_raw_capture(folder: Path) -> Trace:
 
 
 def open_raw_capture(folder: Path) -> RingBufferTrace:
-    """Everything but the events: layout, formats, names, counters, and the streams of pages.
+    """Reads everything but the events: layout, formats, names, counters, and the streams of pages.
 
     Raises:
         TraceError: a file is missing or malformed.
@@ -86,7 +86,7 @@ def open_raw_capture(folder: Path) -> RingBufferTrace:
     notes = (
         ()
         if any((place / "stats").glob("cpu*.txt"))
-        else ("no per-CPU counters: events dropped unseen would not be known",)
+        else ("no per-CPU counters: events dropped without a mark would go unnoticed",)
     )
     return RingBufferTrace(
         format="ftrace_raw", path=str(folder), streams=streams, layout=layout, formats=_read_formats(place / "formats"),
@@ -163,7 +163,7 @@ def _read_stats(folder: Path) -> dict[int, CpuStats]:
 
 
 def _read_threads(path: Path) -> tuple[dict[int, int], dict[int, str]]:
-    """``threads.txt``, lines of tgid, tid and comm: tid to tgid and tid to comm; the last line of a thread holds."""
+    """Tgid and comm by tid, from the lines of tgid, tid and comm in ``threads.txt``; a thread's last line counts."""
     tgids: dict[int, int] = {}
     comms: dict[int, str] = {}
     for match in re.finditer(r"^(\d{1,9}) (\d{1,9})(?: (.*))?$", _read_text(path), re.MULTILINE):

@@ -1,4 +1,4 @@
-"""One kind of event made ready for decoding: its catalogue entry joined with the fields that this kernel's format has."""
+"""Plans the decoding of one kind of event: joins its catalogue entry with the fields of this kernel's format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from android_suite.trace.core.event_format import EventFormat, Field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventPlan:
-    """What to read of one kind of event. ``event`` is None for a kind that no table wants."""
+    """The fields to read of one kind of event. ``event`` is None for a kind that goes to no table."""
 
     form: EventFormat
     event: Event | None
@@ -20,7 +20,7 @@ class EventPlan:
     integers: tuple[tuple[str, Field], ...]  # column, field
     texts: tuple[tuple[str, Field], ...]
     names: tuple[tuple[Field, Field], ...]  # thread id, comm
-    needed_bytes: int  # no record of it may be shorter
+    needed_bytes: int  # smallest size of its records
 
     @property
     def table(self) -> Table | None:
@@ -58,7 +58,7 @@ def plan_event(form: EventFormat) -> EventPlan | None:
 
 
 def plan_events(formats: Sequence[EventFormat]) -> tuple[EventPlan, ...]:
-    """Plans every event whose id fits into a record's 16 bits; of two with one id the last counts."""
+    """Plans every event whose id fits into a record's 16 bits; of two events with the same id the last counts."""
     by_id = {form.id: form for form in formats if form.id < 1 << 16}
     return tuple(p for form in by_id.values() if (p := plan_event(form)) is not None)
 

@@ -1,6 +1,6 @@
-"""Records to rows: one compiled call writes all columns of a table that are not text.
+"""Writes rows from records: one compiled call writes all columns of a table that are not text.
 
-What goes into a column is an *op*, a row of numbers: where the value comes from, how it is changed, where it is stored.
+A column is written by an *op*, a row of numbers: the source of the value, how it is changed, where it is stored.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 _SOURCE, _OFFSET, _BYTES, _SIGNED, _CHANGE, _BEGIN, _LENGTH, _WIDTH, _COLUMN = range(9)
 OP_SIZE = 9
 
-FROM_FIELD, FROM_SEQ, FROM_TIME, FROM_CPU, FROM_NUMBER = range(5)  # a number stands where the offset would
+FROM_FIELD, FROM_SEQ, FROM_TIME, FROM_CPU, FROM_NUMBER = range(5)  # FROM_NUMBER: a constant in place of the offset
 # MASKED: whether any bit of BEGIN is set. LOW_BITS: looked up by the low bits (LENGTH is a power of two).
 # IN_RANGE: looked up if 0 <= value < LENGTH, else the last of the table. Tables are LENGTH values from BEGIN on.
 AS_IS, MASKED, LOW_BITS, IN_RANGE = range(4)
@@ -37,17 +37,17 @@ def fill_rows(
         kinds: int32: the kinds of event that belong to the table.
         first_op: int64 (all kinds + 1): the first op of each kind.
         ops: int64 (ops, OP_SIZE).
-        lookups: int16: the tables that ops look values up in.
+        lookups: int16: the lookup tables of the ops.
         words: the arena. The caller has checked that every record has the fields of its ops.
-        big: its words were swapped.
-        first_seq: of the batch.
+        big: the trace is big endian.
+        first_seq: ``seq`` of the batch's first event.
         ts: int64 (events).
         stream: int32 (events).
         cpus: int32 (streams).
         start: int64 (all kinds + 1): where each kind starts in ``order``.
         order: int32 (events): event positions, by kind.
-        where: uint32, beside ``order``: the word of the record.
-        row: int32, beside ``order``: the event's row among the batch's rows of its table.
+        where: uint32, like ``order``: first word of the record.
+        row: int32, like ``order``: the event's row among the batch's rows of its table.
         base: row of the table where the batch's rows start; there is room for them.
         wide: int64 (columns, capacity), out.
         middle: int32 (columns, capacity), out.
@@ -79,9 +79,9 @@ def _fill_column(
     op: Array, lookups: Array, words: Array, big: bool, first_seq: int, ts: Array, stream: Array, cpus: Array,
     events: Array, where: Array, got: Array, to: Array, out: Array,
 ) -> None:  # fmt: skip
-    """One op: what most columns are goes straight to its place, anything else by way of ``got``.
+    """Runs one op. Most columns are written directly, others by way of ``got``.
 
-    Positions are unsigned: for signed ones numba looks at each whether it counts from the end.
+    Positions are unsigned, because numba checks each signed one for counting from the end.
     """
     source, change, offset, nbytes = op[_SOURCE], op[_CHANGE], op[_OFFSET], op[_BYTES]
     aligned, word = offset & 3 == 0, np.uint64(offset >> 2)
@@ -116,7 +116,7 @@ def _fill_column(
         for i in range(to.size):
             out[np.uint32(to[i])] = (words[np.uint64(where[i]) + word] >> bits) & mask != 0
     elif change == LOW_BITS and nbytes >= 4 and nbytes & 3 == 0 and aligned:
-        # The table is far smaller than 32 bits.
+        # The size of a lookup table fits into 32 bits.
         begin, mask = np.uint64(op[_BEGIN]), np.uint32(op[_LENGTH] - 1)
         for i in range(to.size):
             out[np.uint32(to[i])] = lookups[begin + np.uint64(words[np.uint64(where[i]) + low] & mask)]
@@ -145,5 +145,5 @@ def make_op(
     source: int, place: tuple[int, int], *, offset: int = 0, nbytes: int = 0, signed: bool = False, change: int = AS_IS,
     begin: int = 0, length: int = 0,
 ) -> tuple[int, ...]:  # fmt: skip
-    """An op: from ``source`` to ``place`` (see RowStore). For FROM_NUMBER ``offset`` is the number."""
+    """Makes an op from ``source`` to ``place`` (see RowStore). For FROM_NUMBER, ``offset`` is the constant."""
     return (source, offset, nbytes, int(signed), change, begin, length, *place)

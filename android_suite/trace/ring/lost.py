@@ -1,4 +1,4 @@
-"""Lost events: the marks in the pages, the kernel's counters beside them, and the table made of both."""
+"""Builds the table of lost events from the marks in the pages and the kernel's counters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from android_suite.trace.ring.batches import Gap, ScanSummary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CpuStats:
-    """``per_cpu/cpuN/stats`` at the end of a capture: what the kernel counted itself."""
+    """The kernel's own counters at the end of a capture, from ``per_cpu/cpuN/stats``."""
 
     overrun: int = 0
     commit_overrun: int = 0
@@ -24,7 +24,7 @@ class CpuStats:
 
 
 def parse_cpu_stats(text: str) -> CpuStats:
-    """Parses a stats file; a counter that is not there counts 0."""
+    """Parses a stats file; a missing counter is 0."""
     found = {m[1]: int(m[2]) for m in re.finditer(r"^([a-z ]+):\s*(\d{1,18})\s*$", text[:65536], re.MULTILINE)}
     return CpuStats(
         overrun=found.get("overrun", 0),
@@ -43,10 +43,10 @@ class LostEvents:
 
 
 def summarize_lost(summary: ScanSummary, stream_cpus: Sequence[int], stats: Mapping[int, CpuStats]) -> LostEvents:
-    """Joins the gaps that pages mark with the counters of ``stats`` (CPU to counters).
+    """Joins the gaps that pages mark with the counters of ``stats`` (counters by CPU).
 
-    Overwritten events stand in both; what the counters have above the marks was lost at an unknown place, and
-    becomes a gap over the whole trace of that CPU. So does the rest of a stream whose last page was cut.
+    Overwritten events are in both. Events that the counters have beyond the marks were lost at an unknown place and become
+    a gap over the whole trace of that CPU. After the last page of a stream, if it was cut, a gap reaches to the trace's end.
     """
     start, end = summary.first_ns or 0, summary.last_ns or 0
     gaps = list(summary.gaps)
@@ -63,8 +63,8 @@ def summarize_lost(summary: ScanSummary, stream_cpus: Sequence[int], stats: Mapp
     for cpu, stat in sorted(stats.items()):
         marked = sum(g.events for g in gaps if stream_cpus[g.stream] == cpu and g.events > 0)
         overwritten = max(0, stat.overrun - marked)
-        # A mark without a count explains overwritten events, whose number only the counter knows. Events that were never
-        # written (commit overruns, dropped ones) leave no mark: they are missing anywhere.
+        # A mark without a count explains overwritten events, whose number only the counter has. Events that were never
+        # written (commit overruns, dropped events) leave no mark, so their place is unknown.
         uncounted = [i for i, g in enumerate(summary.gaps) if stream_cpus[g.stream] == cpu and g.events == -1]
         unplaced = stat.commit_overrun + stat.dropped_events
         if overwritten and len(uncounted) == 1:

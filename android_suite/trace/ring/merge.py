@@ -1,7 +1,7 @@
 """Merges the CPUs' events in time order and groups them by table, in compiled loops.
 
-Order within a CPU is never changed: the next event is that of the CPU whose head has the smallest time, the lower stream
-on a tie. A clock that runs backwards on one CPU therefore gives a trace that is odd but whole.
+The order within a CPU is never changed: the next event is that of the CPU whose next event has the smallest time, on a
+tie that of the lower stream. If a CPU's clock runs backwards, the trace is therefore not sorted by time, but complete.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FAN = 8
 
 
 def merge_nodes(streams: int) -> int:
-    """Nodes that ``merge_streams`` needs for so many streams: a tree whose inner nodes have eight children."""
+    """Number of nodes that ``merge_streams`` needs: those of a tree whose inner nodes have eight children."""
     leaves, nodes = _FAN, _FAN
     while leaves < streams:
         leaves *= _FAN
@@ -33,20 +33,20 @@ def merge_streams(
     ts: Array, kind: Array, where: Array, size: Array, head: Array, count: Array, more: Array, key: Array, winner: Array,
     out_stream: Array, out_ts: Array, out_kind: Array, out_where: Array, out_size: Array,
 ) -> int:  # fmt: skip
-    """Merges until a stream that has more to come runs dry, or the output is full.
+    """Merges until a stream with more pages has no loaded events left, or the output is full.
 
-    A tournament of eights: each inner node of a tree remembers which of the streams below it won, so an event costs one
-    round of seven matches for each level; up to eight CPUs that is one. No match is a jump that the processor could guess
-    wrong. (A binary tree took twice the time: it waits for memory at every level.) Positions are unsigned: for signed ones
-    numba looks at each whether it counts from the end.
+    It is a tournament of eights: each inner node of a tree stores which of the streams below it won, so an event takes one
+    round of seven matches per level; up to eight CPUs need one level. A match has no branch that the processor could
+    mispredict. (A binary tree took twice the time: it waits for memory at every level.) Positions are unsigned, because
+    numba checks each signed one for counting from the end.
 
     Args:
-        ts: int64 (streams, capacity): times of the events that are loaded.
+        ts: int64 (streams, capacity): times of the loaded events.
         kind: int32, like ``ts``.
         where: uint32, like ``ts``.
         size: int32, like ``ts``.
         head: int64 (streams), in and out: next event of each stream.
-        count: int64 (streams): events loaded.
+        count: int64 (streams): loaded events of each.
         more: bool (streams): the stream has pages that are not loaded.
         key: int64 (``merge_nodes``), scratch: the winner's time at each node, leaves first.
         winner: uint64, like ``key``, scratch: the winner at each node.
@@ -57,14 +57,14 @@ def merge_streams(
         out_size: int32, out.
 
     Returns:
-        Events merged.
+        The number of merged events.
     """
     streams = ts.shape[0]
     leaves = np.uint64(_FAN)
     while leaves < np.uint64(streams):
         leaves *= np.uint64(_FAN)
     key[:] = _NEVER
-    left = 0  # events that are loaded
+    left = 0  # loaded events that remain
     for stream in range(streams):
         if head[stream] < count[stream]:
             key[stream] = ts[stream, head[stream]]
@@ -80,7 +80,7 @@ def merge_streams(
     for n in range(limit):
         at = np.uint64(head[s])
         if at >= np.uint64(count[s]):
-            # A time of _NEVER is allowed, and ties with the streams that have ended.
+            # An event may have the time _NEVER, which ties with the streams that have ended.
             s = np.uint64(0)
             while head[s] >= count[s]:
                 s += np.uint64(1)
@@ -104,7 +104,7 @@ def merge_streams(
 
 @compiled
 def _play(key: Array, winner: Array, leaves: Any, stream: Any) -> Any:
-    """Plays the rounds above a stream (uint64, as all positions) whose time has changed; returns who won the last."""
+    """Plays the rounds above a stream (uint64, as all positions) whose time has changed; returns the final winner."""
     node, base, width = stream, np.uint64(0), leaves
     while True:
         first = _first_of_eight(key, base + ((node >> np.uint64(3)) << np.uint64(3)))
@@ -120,7 +120,7 @@ def _play(key: Array, winner: Array, leaves: Any, stream: Any) -> Any:
 
 @compiled
 def _first_of_eight(key: Array, at: Any) -> Any:
-    """Where the smallest of the eight from ``at`` on stands, of equals the first."""
+    """Position of the smallest of the eight from ``at`` on; of equals, the first."""
     k0, k1, k2, k3 = key[at], key[at + np.uint64(1)], key[at + np.uint64(2)], key[at + np.uint64(3)]
     k4, k5, k6, k7 = key[at + np.uint64(4)], key[at + np.uint64(5)], key[at + np.uint64(6)], key[at + np.uint64(7)]
     a, a_at = (k1, np.uint64(1)) if k1 < k0 else (k0, np.uint64(0))
@@ -137,22 +137,22 @@ def group_events(
     kind: Array, where: Array, size: Array, table_of: Array, needed: Array,
     start: Array, order: Array, row: Array, by_kind: Array, rows: Array,
 ) -> bool:  # fmt: skip
-    """Sorts events by kind, stable, and numbers the rows of each table.
+    """Sorts events by kind, stably, and numbers the rows of each table.
 
     Args:
         kind: int32 (n): small number of the event's kind.
-        where: uint32 (n): word of its record.
-        size: int32 (n): bytes of its record.
-        table_of: int32 (kinds): the table each kind belongs to.
-        needed: int32 (kinds): bytes that a record of each kind has to have.
+        where: uint32 (n): first word of its record.
+        size: int32 (n): size of its record, in bytes.
+        table_of: int32 (kinds): the table of each kind.
+        needed: int32 (kinds): smallest size of a record of each kind, in bytes.
         start: int64 (kinds + 1), out: where each kind starts in ``order``.
         order: int32 (n), out: event positions, by kind.
-        row: int32 (n), out, beside ``order``: the event's row in its table.
-        by_kind: uint32 (n), out, beside ``order``: the word of its record.
-        rows: int64 (tables), out: rows of each table.
+        row: int32 (n), out, like ``order``: the event's row in its table.
+        by_kind: uint32 (n), out, like ``order``: first word of its record.
+        rows: int64 (tables), out: number of rows of each table.
 
     Returns:
-        Whether every record is as long as it has to be.
+        Whether every record is long enough.
     """
     start[:] = 0
     rows[:] = 0

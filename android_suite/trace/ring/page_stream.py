@@ -1,4 +1,4 @@
-"""Where ring-buffer pages come from: one stream of whole pages a CPU, read in order into memory that the caller owns."""
+"""Streams of ring-buffer pages: one per CPU, of whole pages, read in order into memory that the caller owns."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from android_suite.errors import TraceError
 
 
 class PageReader(Protocol):
-    """Gives the bytes of one CPU's pages, from the first to the last, once."""
+    """Reads the bytes of one CPU's pages once, from the first to the last."""
 
     def read_into(self, target: npt.NDArray[np.uint8]) -> int:
-        """Fills ``target`` from its start; returns the bytes read, fewer only at the end of the stream."""
+        """Fills ``target`` from its start; returns the bytes read, which are fewer only at the end of the stream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageStream:
     """One CPU's pages.
 
-    ``open_reader`` starts reading from the first page; it may be called again. ``adjust_ns`` turns the ring buffer's times
-    into the trace's (None: they are that already).
+    ``open_reader`` starts reading from the first page; it may be called again. ``adjust_ns`` converts the ring buffer's
+    times to those of the trace (None: they are the same).
     """
 
     cpu: int
@@ -38,7 +38,7 @@ class PageStream:
 
 
 class FileReader:
-    """Reads a part of a file without mapping it, so memory stays what the caller gives. It holds no open file between reads."""
+    """Reads part of a file without mapping it, so it uses only the caller's memory. No file stays open between reads."""
 
     __slots__ = ("_at", "_end", "_path")
 
@@ -46,7 +46,7 @@ class FileReader:
         self._path, self._at, self._end = path, offset, offset + nbytes
 
     def read_into(self, target: npt.NDArray[np.uint8]) -> int:
-        """Fills ``target``; returns the bytes read, fewer only at the end."""
+        """Fills ``target``; returns the bytes read, which are fewer only at the end."""
         view = memoryview(target.data)[: max(0, min(target.size, self._end - self._at))]
         done = 0
         try:
@@ -63,7 +63,7 @@ class FileReader:
 
 
 def file_stream(*, cpu: int, file: Path, offset: int = 0, nbytes: int | None = None) -> PageStream:
-    """A stream of the ``nbytes`` (None: to the end) at ``offset`` of ``file``."""
+    """The stream of ``nbytes`` bytes (None: to the end) at ``offset`` of ``file``."""
     if nbytes is None:
         try:
             nbytes = file.stat().st_size - offset

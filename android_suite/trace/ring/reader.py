@@ -1,4 +1,4 @@
-"""A trace made of ring-buffer pages, whatever container they came in: pages, formats and names to a Trace."""
+"""Decodes a trace of ring-buffer pages, from any container, to a Trace."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_ring_buffer_trace(opened: RingBufferTrace) -> Trace:
     """Decodes all pages into the event tables.
 
     Raises:
-        TraceError: a page that cannot be decoded.
+        TraceError: a page cannot be decoded.
     """
     builder, summary = decode_ring_buffer(opened)
     tables = builder.finish()
@@ -43,10 +43,10 @@ def read_ring_buffer_trace(opened: RingBufferTrace) -> Trace:
 
 
 def decode_ring_buffer(opened: RingBufferTrace) -> tuple[RingTables, ScanSummary]:
-    """Decodes all pages; the builder has the columns, the summary what was lost.
+    """Decodes all pages; returns the builder of the tables, and a summary with the lost events.
 
     Raises:
-        TraceError: a page that cannot be decoded.
+        TraceError: a page cannot be decoded.
     """
     builder = RingTables(
         opened.formats, opened.streams, calls=call_lookup(opened.machine), symbol=opened.symbols.name_caller
@@ -65,7 +65,7 @@ def _notes(counts: Mapping[str, int], lost_unknown: bool, summary: ScanSummary) 
     if unknown:
         notes.append(f"{unknown} events of kinds that no format file describes")
     if lost_unknown:
-        notes.append("the number of lost events is a lower bound: some gaps do not say how many")
+        notes.append("the number of lost events is a lower bound: some gaps do not say how many events")
     if summary.cut_bytes:
         notes.append(f"{len(summary.cut_bytes)} CPU buffers end within a page: the trace was cut")
     return notes

@@ -1,4 +1,4 @@
-"""An opened trace made of ring-buffer pages, whatever container they came in."""
+"""The description of an opened trace of ring-buffer pages, from any container."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from android_suite.trace.ring.page_stream import PageStream
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RingBufferTrace:
-    """An opened binary ftrace: everything that is known before its pages are read."""
+    """An opened binary ftrace trace: everything that is known before its pages are read."""
 
     format: str
     path: str
@@ -21,8 +21,8 @@ class RingBufferTrace:
     layout: PageLayout
     formats: tuple[EventFormat, ...]
     clock: str
-    scaled: bool = False  # the times of a counter, made ns by the file's own factor
-    cpu_count: int = 0  # of the machine, where the trace says it; some may have no events
+    scaled: bool = False  # times of a counter, converted to ns by the file's own factor
+    cpu_count: int = 0  # of the machine, if the trace records it; some CPUs may have no events
     kernel: str | None = None
     machine: str | None = None
     stats: Mapping[int, CpuStats] = field(default_factory=dict)

@@ -1,7 +1,7 @@
-"""The rows of one table while it grows. Columns of one width stand in one array, so that one compiled call fills them all.
+"""Stores the rows of a growing table. Columns of the same width share an array, so that one compiled call fills them all.
 
-Finished columns are views of that array, and yet each gives its pages back to the system when its last user lets go of it:
-the analysis drops columns on the way, and 50 million events have to stay under 4 GiB.
+Finished columns are views of that array, but each returns its pages to the system when its last user releases it: the
+analysis drops columns on the way, and 50 million events must stay under 4 GiB.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from android_suite.tables.schema import Table
 Array = npt.NDArray[Any]
 
 WIDTHS: tuple[np.dtype[Any], ...] = (np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.int8))
-# Room that is not used is never touched, so it takes addresses and no memory: better too much than a further copy.
+# Unused room is never touched, so it takes addresses but no memory. Too much room is better than another copy.
 _SPARE, _MOST_GROWTH = 2.0, 1024.0
-_LARGE_BYTES = 1 << 22  # from here on huge pages: fewer page faults, and little is wasted
+_LARGE_BYTES = 1 << 22  # from this size on huge pages: fewer page faults, and little waste
 
 
 class RowStore:
-    """Room for the rows of ``table`` but its texts; every row that is used must be written, in every column.
+    """The rows of ``table`` without its texts. Every used row must be written in every column.
 
     Attributes:
-        place: column to (index into WIDTHS and ``arrays``, row of that array).
-        arrays: (columns, capacity) of each width.
-        used: rows filled.
+        place: by column, the index into WIDTHS and ``arrays``, and the row of that array.
+        arrays: one array (columns, capacity) per width.
+        used: number of filled rows.
     """
 
     def __init__(self, table: Table) -> None:
@@ -46,17 +46,17 @@ class RowStore:
         self.used = 0
 
     def is_truth(self, column: str) -> bool:
-        """Whether it is declared bool."""
+        """Whether the column is declared bool."""
         return self._dtypes[column] == np.bool_
 
     def make_room(self, rows: int, share: Callable[[], float]) -> None:
-        """Room for ``rows`` more. With them ``share`` of the trace is done (0 to 1): the rest may be alike."""
+        """Makes room for ``rows`` more. With them, ``share`` of the trace is done (0 to 1); the rest may be similar."""
         needed = self.used + rows
         if needed <= self.arrays[0].shape[1]:
             return
         capacity = int(needed * min(max(2.0, _SPARE / max(share(), 1e-9)), _MOST_GROWTH))
         for width, old in enumerate(self.arrays):
-            # One width after the other: the old rows go before the next are copied.
+            # One width after the other, so that the old rows are freed before the next are copied.
             if not len(old):
                 self.arrays[width] = np.empty((0, capacity), old.dtype)
                 continue
@@ -68,7 +68,7 @@ class RowStore:
             self.arrays[width], self._memory[width] = grown, memory
 
     def columns(self) -> dict[str, Array]:
-        """The columns as declared, without copying; the store is not used any more after it."""
+        """The columns with their declared dtypes, without copying; the store must not be used afterwards."""
         return {
             name: _own_column(self.arrays[width], self._memory[width], column, self.used).view(self._dtypes[name])
             for name, (width, column) in self.place.items()
@@ -76,7 +76,7 @@ class RowStore:
 
 
 class _Column:
-    """What the views of one column hold on to; numpy keeps it as the base of each."""
+    """The owner of one column's memory. numpy keeps it as the base of each view of the column."""
 
     def __init__(self, rows: Array) -> None:
         self.__array_interface__ = rows.__array_interface__
@@ -84,7 +84,7 @@ class _Column:
 
 
 def _own_column(array: Array, memory: mmap.mmap | None, column: int, used: int) -> Array:
-    """Rows of one column whose whole pages go back to the system with the last view of them."""
+    """Rows of one column, whose whole pages return to the system with the last view of them."""
     rows = array[column, :used]
     if memory is None or not used:
         return rows.copy()

@@ -1,8 +1,8 @@
-"""Kernel ring-buffer pages to an index of events: when, what kind, where, how long. One pass, a compiled loop.
+"""Indexes the events in the kernel's ring-buffer pages (time, kind, place, size), in one pass of a compiled loop.
 
-A page is a 64-bit time stamp, a commit word (bytes of data; two top bits say that events were lost before this page), then
-events. An event is a 32-bit word (type_len in 5 bits, time delta in 27) and its record. Pages of either byte order are
-handled as words of the host's order: ``load_words`` swaps them once.
+A page has a 64-bit time stamp, a commit word (bytes of data; its two top bits say that events were lost before this page)
+and events. An event is a 32-bit word (type_len in 5 bits, time delta in 27) and its record. Pages of either byte order are
+handled as words in the host's order: ``load_words`` swaps them once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MISSED_EVENTS = 1 << 31
 MISSED_STORED = 1 << 30
 COMMIT_MASK = (1 << 27) - 1
 
-# What scan_pages can find wrong; each with what should have stood there.
+# The faults that scan_pages can find, each with what was expected there.
 FAULTS = {
     1: "a page whose committed bytes fit into the page",
     2: "an event that ends within the page's committed bytes",
@@ -29,11 +29,11 @@ FAULTS = {
     5: "time stamps below 2^63 ns",
 }
 LOST_NONE = -2  # in the lost column: nothing was lost before this page
-LOST_UNKNOWN = -1  # something was, and the kernel had no room to say how much
+LOST_UNKNOWN = -1  # events were lost, and the kernel had no room to store how many
 
 _PADDING, _TIME_EXTEND, _TIME_STAMP = 29, 30, 31
-_NO_DELTA = 1  # of a discarded event: the kernel writes it for 0, which would mean that the rest of the page is empty
-_TS_TOP = 0xF8 << 56  # an absolute time stamp has 59 bits; these come from the time before
+_NO_DELTA = 1  # of a discarded event: the kernel writes 1, because 0 would mark the rest of the page as empty
+_TS_TOP = 0xF8 << 56  # an absolute time stamp has 59 bits; these are taken from the time before
 
 
 @compiled
@@ -42,28 +42,28 @@ def scan_pages(
     dense: Array, ts: Array, kind: Array, where: Array, size: Array, page_event: Array, page_lost: Array,
     id_counts: Array,
 ) -> tuple[int, int, int]:  # fmt: skip
-    """Walks ``pages`` pages that start at word ``first`` of ``words`` (all of them must lie inside).
+    """Scans ``pages`` pages that start at word ``first`` of ``words``, all of which must lie inside.
 
     Args:
         words: uint32, host order.
-        first: word where the first page starts.
-        pages: how many.
-        page_words: words of a page.
-        data_word: word of a page where its data starts.
-        commit_word: word of a page that has the low half of the commit word.
-        big: the pages were written big endian (bit fields and 64-bit halves stand the other way round).
-        long_words: words of the kernel's long (the stored count of lost events is one).
-        dense: int32 (65536), event id to the small number that ``kind`` shall have.
-        ts: int64, out: time of each event.
-        kind: int32, out: what ``dense`` says of its id.
-        where: uint32, out: word where the record starts.
-        size: int32, out: bytes of the record.
-        page_event: int64, out, one a page: index of its first event.
-        page_lost: int64, out, one a page: events lost before it, LOST_NONE or LOST_UNKNOWN.
+        first: first word of the first page.
+        pages: number of pages.
+        page_words: size of a page, in words.
+        data_word: first word of the data in a page.
+        commit_word: word of a page with the low half of the commit word.
+        big: the pages are big endian (bit fields and 64-bit halves are in the opposite order).
+        long_words: size of the kernel's long, in words (the stored count of lost events is a long).
+        dense: int32 (65536): event id to the number for ``kind``.
+        ts: int64, out: time of each event, in ns.
+        kind: int32, out: the number in ``dense`` for its id.
+        where: uint32, out: first word of the record.
+        size: int32, out: size of the record, in bytes.
+        page_event: int64 (pages), out: index of the page's first event.
+        page_lost: int64 (pages), out: events lost before the page, LOST_NONE or LOST_UNKNOWN.
         id_counts: int64 (65536), in and out: events of each id.
 
     Returns:
-        events found, fault (0: none, else a key of FAULTS), word of the fault.
+        Number of events, fault (0: none, else a key of FAULTS), word of the fault.
     """
     n = 0
     limit = ts.size
@@ -116,7 +116,7 @@ def scan_pages(
                     break  # the rest of the page is empty
                 if at + 1 >= end:
                     return n, 2, at
-                # As the kernel's check_buffer counts. Its readers add nothing, libtraceevent adds the 1 as well.
+                # As in the kernel's check_buffer. The kernel's readers add nothing; libtraceevent adds the 1 as well.
                 if delta != _NO_DELTA:
                     now += delta
                 after = at + 1 + ((int(np.int64(words[at + 1])) + 3) >> 2)

@@ -1,4 +1,4 @@
-"""Which threads ran in a trace of ring-buffer pages, and what its events call them."""
+"""Collects the threads that ran in a trace of ring-buffer pages, and their names in its events."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _CACHE_SLOTS = 1 << 15
 
 
 class ThreadNames:
-    """Collects thread ids and comms over batches; only a thread's changes cost more than a few ns.
+    """Collects thread ids and comms over batches. Only new threads and names cost more than a few ns per event.
 
     Args:
-        plans: what each kind of event tells, the kinds from 1 on; kind 0 tells nothing.
+        plans: the plan of each kind of event, from kind 1 on; kind 0 names no thread.
     """
 
     def __init__(self, plans: Sequence[EventPlan]) -> None:
@@ -41,7 +41,7 @@ class ThreadNames:
         self.comms: dict[int, str] = {}
 
     def note(self, batch: Batch) -> None:
-        """Notes which threads ran and what they were called; every record must be as long as its plan needs."""
+        """Notes the threads that ran and their names; every record must be as long as its plan requires."""
         most = batch.ts.size * self._most_pairs
         tids = self._scratch.take("tids", batch.ts.size, np.int64)
         events, pairs = self._scratch.take("events", most, np.int32), self._scratch.take("pairs", most, np.int32)
@@ -55,7 +55,7 @@ class ThreadNames:
             self._hear(batch, events[:n], pairs[:n])
 
     def _hear(self, batch: Batch, events: Array, pairs: Array) -> None:
-        """Of what was said in a batch, the last name of each thread holds."""
+        """Keeps the last name that a batch gives to each thread."""
         said: list[tuple[int, int, int, str]] = []
         for pair in np.unique(pairs).tolist():
             who, called = self._pairs[pair]
@@ -76,7 +76,7 @@ class ThreadNames:
 
 
 def _pair_words(who: Field, called: Field) -> tuple[int, int, int]:
-    """A pair as ``note_threads`` wants it."""
+    """A pair in the form that ``note_threads`` takes."""
     compared = (
         who.size == 4 and who.offset % 4 == 0 and called.location == "here"
         and called.offset % 4 == 0 and called.size % 4 == 0 and 0 < called.size <= 16

@@ -1,4 +1,4 @@
-"""Any event of a binary ftrace with all its fields, decoded on request by a second pass over the pages."""
+"""Decodes any event of a binary ftrace trace with all its fields, on request, in a second pass over the pages."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def decode_whole_event(opened: RingBufferTrace, name: str) -> pd.DataFrame:
 
     Args:
         opened: the trace.
-        name: ``system:event`` or the event alone.
+        name: ``system:event``, or the event's name alone.
 
     Returns:
-        One row an event: seq, ts_ns, cpu, tid, then the fields under their own names. Integers keep their sign; char
-        arrays are str; other arrays are one column an element (``args0``, ...) or, if dynamic, bytes.
+        One row per event: seq, ts_ns, cpu, tid, then the fields under their own names. Integers keep their sign; char
+        arrays are str; other arrays are one column per element (``args0``, ...) or, if dynamic, bytes.
 
     Raises:
         UsageError: the trace does not describe such an event.
-        TraceError: a page or a record that cannot be decoded.
+        TraceError: a page or a record cannot be decoded.
     """
     form = find_format(opened.formats, name)
     dense = np.zeros(1 << 16, np.int32)
@@ -63,7 +63,7 @@ def find_format(formats: tuple[EventFormat, ...], name: str) -> EventFormat:
 
 
 def decode_records(form: EventFormat, batch: Batch, rows: Array, opened: RingBufferTrace) -> pd.DataFrame:
-    """The events ``rows`` of a batch, all of the kind ``form``, as a frame."""
+    """The events ``rows`` of a batch, all of kind ``form``, as a frame."""
     where, size = batch.where[rows], batch.size[rows]
     needed = form.record_bytes
     if rows.size and int(size.min()) < needed:

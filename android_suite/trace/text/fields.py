@@ -1,7 +1,7 @@
-"""Locks and system calls of ftrace text to columns: events whose text is more than keys and values.
+"""Reads lock and system call events of ftrace text, whose text is more than keys and values, to columns.
 
-Each function takes the text and the payloads' bounds and returns its columns and, last, which rows it could read. The
-key=value form of ``trace-cmd report -R`` is read alike.
+Each function takes the text and the bounds of the payloads; it returns its columns and, last, whether each row could be
+read. The key=value form of ``trace-cmd report -R`` is read too.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def _read_args(buf: np.ndarray, start: int, end: int, out: np.ndarray) -> bool:
 
 @compiled
 def _number(buf: np.ndarray, at: int, end: int, decimal: bool) -> tuple[Any, int]:
-    """64 bits at ``at`` and the position after them: hexadecimal, or decimal unless 0x stands before it."""
+    """The 64-bit number at ``at`` and the position after it: hexadecimal, or if ``decimal``, decimal unless it has 0x."""
     if not decimal or (at + 1 < end and buf[at] == 48 and buf[at + 1] == 120):
         return read_hex(buf, at, end)
     value, stop = read_int(buf, at, end)
@@ -174,7 +174,7 @@ def parse_named_syscall(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """syscalls:sys_enter_X and sys_exit_X: args, ret; ``start: 7f.., len_in: 40000, behavior: 4)`` and ``-> 0x0``.
 
-    ``trace-cmd report -R`` prints ``__syscall_nr=233 start=0x7f..``, with decimals where a field is no address.
+    ``trace-cmd report -R`` prints ``__syscall_nr=233 start=0x7f..``, with decimals for fields that are not addresses.
     """
     n = len(starts)
     args, ret, good = np.zeros((n, 6), np.uint64), np.zeros(n, np.int64), np.zeros(n, np.bool_)

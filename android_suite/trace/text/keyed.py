@@ -1,4 +1,4 @@
-"""``key=value`` text to columns by the catalogue's keys: one compiled reader for every event that has no form of its own."""
+"""Reads ``key=value`` text to columns by the catalogue's keys: one compiled reader for all events without a special form."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _WAYS = {"uint64": _HEXADECIMAL, "bool": _FLAG, "str": _WORD}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Keys:
-    """The keys of one event, as the compiled reader wants them."""
+    """The keys of one event, in the form that the compiled reader takes."""
 
     columns: tuple[str, ...]
     ways: np.ndarray  # int64 (columns): how each value is written
     text: np.ndarray  # uint8: all keys one after another, each with its '='
     at: np.ndarray  # int64 (keys + 1): where each begins
-    column_of: np.ndarray  # int64 (keys): a column may have several keys; the first that is there counts
+    column_of: np.ndarray  # int64 (keys): a column may have several keys; the first one in the text counts
     comms: np.ndarray  # int64 (comms, 2): key of a comm, key of the number that ends it
-    comm_column: np.ndarray  # int64 (comms): that number's column, -1 if it is not asked for
+    comm_column: np.ndarray  # int64 (comms): that number's column, -1 if it is not requested
 
 
 def read_keyed(
@@ -38,13 +38,13 @@ def read_keyed(
 
     Args:
         buf: the text, uint8.
-        starts: of each payload.
-        ends: of each payload.
-        event: the kind.
+        starts: first byte of each payload.
+        ends: byte after each payload.
+        event: the kind of event.
         wanted: the columns; each has a key in text.
 
     Returns:
-        The columns, and which payloads could be read.
+        The columns, and whether each payload could be read.
     """
     keys = _prepare(event, tuple(column for column in event.columns if column in wanted))
     n, width = len(starts), len(keys.columns)
@@ -98,12 +98,12 @@ def _read(
     buf: np.ndarray, starts: np.ndarray, ends: np.ndarray, text: np.ndarray, key_at: np.ndarray, column_of: np.ndarray,
     ways: np.ndarray, comms: np.ndarray, comm_column: np.ndarray, values: np.ndarray, stops: np.ndarray,
 ) -> None:  # fmt: skip
-    """Reads each payload: numbers into ``values``, for a word where it begins; ``stops`` is where each ends (-1: not there)."""
+    """Reads each payload: ``values`` gets numbers, or where a word begins; ``stops`` is where each ends (-1: absent)."""
     for i in range(len(starts)):
         start, end = min(starts[i], ends[i]), ends[i]
         first = start
         for c in range(len(comms)):
-            # A comm may hold anything, look-alikes of keys included: what stands after it is looked for after it.
+            # A comm may contain anything, even look-alikes of keys, so keys after it are searched for only after its end.
             name, number = comms[c, 0], comms[c, 1]
             comm = find_key(buf, first, end, text[key_at[name] : key_at[name + 1]])
             if comm < 0:
@@ -147,7 +147,7 @@ def _read_value(
             stop += 1
         bits, after = read_hex(buf, at, stop)
         if after == stop and bits == 0:
-            stop = at  # an address of 0 is no name
+            stop = at  # an address of 0 is not a name
         values[i, k], stops[i, k] = at, stop
 
 

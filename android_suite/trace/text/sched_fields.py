@@ -1,6 +1,6 @@
-"""sched events of ftrace text to columns: switches and wake-ups.
+"""Reads sched events of ftrace text to columns: switches and wake-ups.
 
-Both forms are read: the kernel's own ``key=value`` and trace-cmd's ``comm:tid [prio] S ==> ...``.
+Two forms are read: the kernel's ``key=value`` and trace-cmd's ``comm:tid [prio] S ==> ...``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PREV_COMM, _PREV_PRIO, _PREV_STATE, _NEXT_COMM, _NEXT_PRIO = (
     pattern(text_key("sched:sched_switch", column))
     for column in ("prev_tid.comm", "prev_prio", "prev_state", "next_tid.comm", "next_prio")
 )
-# A comm ends where the space before the next key is.
+# A comm ends at the space before the next key.
 _PREV_PID, _NEXT_PID = (pattern(" " + text_key("sched:sched_switch", column)) for column in ("prev_tid", "next_tid"))
 _COMM, _PRIO, _TARGET_CPU = (
     pattern(text_key("sched:sched_waking", column)) for column in ("target_tid.comm", "target_prio", "target_cpu")
@@ -39,8 +39,8 @@ _TRACER_SWITCH, _TRACER_WAKE = pattern(" ==> ["), pattern(" + [")
 def _task_state(buf: np.ndarray, at: int, end: int) -> int:
     """Index into TASK_STATES of ``S``, ``R+``, ``D|K`` or of a number as ``trace-cmd report -R`` prints it.
 
-    The numbers of R, S, D, T and t are the same in all kernels, and a lone bit of 1024 or more was preemption in the old
-    ones that print such; 16 to 512 mean different states in different kernels and stay unknown.
+    The numbers of R, S, D, T and t are the same in all kernels. A single bit of 1024 or more means preemption in the old
+    kernels that print it. 16 to 512 mean different states in different kernels and stay unknown.
     """
     if at >= end:
         return _UNKNOWN_STATE
@@ -119,7 +119,7 @@ def _shortest_pair(
 
 @compiled
 def _is_prio(prio: int) -> bool:
-    """Whether it is an int of the kernel's: deadline tasks have -1, and vendors' kernels go beyond 139."""
+    """Whether it is a possible priority: an int. Deadline tasks have -1, and vendors' kernels exceed 139."""
     return -(1 << 31) <= prio < 1 << 31
 
 

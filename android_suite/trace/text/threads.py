@@ -1,4 +1,4 @@
-"""Who the threads of a text are: comms by trust, processes by column, dump or clone flags."""
+"""Finds the threads of a text trace: comms by trust, processes from a column, a dump or clone flags."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _PROC_LINE = re.compile(rb"^/?proc/(\d{1,8})/task/(\d{1,8})\s*$", re.MULTILINE)
 
 
 def apply_process_dump(dump: bytes, tgids: np.ndarray) -> dict[int, str]:
-    """Reads a dump of processes into ``tgids`` (tgid + 1 by tid), where the trace has none; returns names by tid.
+    """Reads a dump of processes into ``tgids`` (tgid + 1 by tid) for threads without one; returns names by tid.
 
-    Known forms: ``/proc/TGID/task/TID`` lines, and the tables of ``ps -A``, ``ps -T`` and ``ps -t`` with a header that
+    Supported forms: ``/proc/TGID/task/TID`` lines, and the tables of ``ps -A``, ``ps -T`` and ``ps -t`` with a header that
     begins with USER.
     """
     names: dict[int, str] = {}
@@ -50,7 +50,7 @@ def _set_tgid(tgids: np.ndarray, tid: int, tgid: int) -> None:
 
 
 def thread_table(builder: TextTables, tables: dict[str, pd.DataFrame], process_names: dict[int, str]) -> pd.DataFrame:
-    """The ``threads`` table: every tid the text names."""
+    """The ``threads`` table: every tid in the text."""
     state, task = builder.state, tables[events.TASK.name]
     mark_threads(tables, state.seen)
     tids = np.flatnonzero(state.seen)
@@ -66,7 +66,7 @@ def thread_table(builder: TextTables, tables: dict[str, pd.DataFrame], process_n
 
 
 def move_table(builder: TextTables) -> pd.DataFrame:
-    """The ``thread_moves`` table: where the column of the process changed for a thread id."""
+    """The ``thread_moves`` table: changes of the process column for a thread id."""
     moves = builder.state.moves[: int(builder.state.counts[MOVED])]
     names = [_name(builder, int(at), int(size)) for at, size in moves[:, 3:].tolist()]
     return make_frame(

@@ -1,4 +1,4 @@
-"""What ftrace text comes wrapped in: systrace html, ``atrace -z``, the 2012 JavaScript string, gzip."""
+"""Unwraps ftrace text from systrace html, ``atrace -z``, the JavaScript string of 2012, or gzip."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HEAD_BYTES = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextParts:
-    """The text itself, the format it came in, and the dump of processes beside it (empty if none)."""
+    """The text, the format from which it was unwrapped, and the dump of processes beside it (empty if none)."""
 
     format: str  # ftrace_text | systrace_html | atrace_z
     text: bytes | memoryview
@@ -35,10 +35,10 @@ def is_html(head: bytes) -> bool:
 
 
 def unwrap_text(data: bytes | memoryview, file: Path | str) -> TextParts:
-    """Takes the ftrace text out of whatever it is wrapped in.
+    """Unwraps the ftrace text.
 
     Raises:
-        TraceError: html without a trace in it, a damaged packed stream, or one that unpacks beyond the bound.
+        TraceError: html contains no trace, or a packed stream is damaged or unpacks beyond the bound.
     """
     head = bytes(data[:_HEAD_BYTES])
     if head.startswith(GZIP_MAGIC):
@@ -67,7 +67,7 @@ def _unwrap_html(page: memoryview, file: Path | str) -> TextParts:
     traces = [s for s in sections if _looks_like_events(s)]
     dumps = [bytes(s) for s in sections if _looks_like_processes(s)]
     if not traces:
-        # The viewer's own code, which stands before the data, may quote the beginning of it.
+        # The viewer's own code, which precedes the data, may quote the beginning of it.
         bodies = []
         for legacy in _LEGACY.finditer(page):
             closing = _SCRIPT_END.search(page, legacy.end())
@@ -77,7 +77,7 @@ def _unwrap_html(page: memoryview, file: Path | str) -> TextParts:
     if not traces:
         hint = "Only systrace html holds one; give the trace file itself."
         raise TraceError(file, None, "a trace-data section in the html", hint=hint)
-    text = traces[0] if len(traces) == 1 else b"\n".join(traces)  # nearly always one: not copied
+    text = traces[0] if len(traces) == 1 else b"\n".join(traces)  # nearly always one, which is not copied
     return TextParts(format="systrace_html", text=text, process_dump=b"\n".join(dumps))
 
 

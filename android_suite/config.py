@@ -8,7 +8,7 @@
     server_port = 5037
 
     [virtual]                           # `qualify` takes these from its plan instead
-    arch = "arm64"                      # used if the kernel's name does not tell
+    arch = "arm64"                      # used if the kernel's name does not determine it
     cpus = 2
     memory_mb = 1024
     debian_mirror = "..."               # used if apt is not configured with one

@@ -32,7 +32,7 @@ def measure_threads(trace: Trace, process: str | None = None, lockers: pd.DataFr
             characters must be the first or the last of the name.
 
     Returns:
-        A frame of THREAD_ROLES, one row a thread, ascending by tid.
+        A frame of THREAD_ROLES, one row per thread, ascending by tid.
     """
     known = trace["threads"].drop_duplicates("tid").set_index("tid")
     tids = np.union1d(known.index.to_numpy(), _seen(trace)).astype(np.int32)

@@ -113,7 +113,7 @@ def judge_capabilities(facts: DeviceFacts) -> tuple[Capability, ...]:
         _judge(
             "syscall_events",
             named or raw,
-            "one event a call" if named else "raw_syscalls with a filter",
+            "one event per call" if named else "raw_syscalls with a filter",
             "use a kernel with CONFIG_FTRACE_SYSCALLS",
             required=True,
         ),

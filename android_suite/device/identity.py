@@ -89,6 +89,6 @@ def check_release(kernel: KernelIdentity, expected: str) -> None:
     rest = kernel.release.removeprefix(expected)
     if kernel.release != expected and (rest == kernel.release or rest[0] not in ".-+"):
         raise LabError(
-            f"kernel {expected} was asked for and the device runs {kernel.release}; boot the right one, or check that "
+            f"kernel {expected} was requested, but the device runs {kernel.release}; boot the right one, or check that "
             "it did not fall back to another slot after a crash."
         )

@@ -80,7 +80,7 @@ def _describe(where: str, chain: ChainSummary) -> Chain:
 
 
 def list_intruders(chain: ChainSummary) -> list[tuple[str, int | None]]:
-    """Names of who ran instead, and for how long where that is known; longest first, one row a thread."""
+    """Names of the threads that ran instead, and for how long if that is known; longest first, one row per thread."""
     totals: dict[str, int | None] = {}
     for intruder in chain.intruders:
         name = name_thread(intruder)

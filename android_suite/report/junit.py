@@ -1,4 +1,4 @@
-"""Renders the report as JUnit XML: a gate is a test case; faults of the kernel are failures, of the lab errors."""
+"""Renders the report as JUnit XML: a gate is a test case; a fault of the kernel is a failure, of the lab an error."""
 
 from __future__ import annotations
 

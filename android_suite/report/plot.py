@@ -128,7 +128,7 @@ class Plot:
 
 
 def choose_ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """Round numbers within ``low`` to ``high``, ``most`` at the most."""
+    """At most ``most`` round numbers from ``low`` to ``high``."""
     raw = (high - low) / most
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10, 20) if factor * power >= raw * 0.999)

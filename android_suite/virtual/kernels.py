@@ -21,7 +21,7 @@ from android_suite.virtual.kernel_image import (
 from android_suite.virtual.packages import KERNEL_SUITES, SUITES, Packages, read_members
 
 ARCHES = ("arm64", "amd64")
-# Debian builds the network card's driver as a module; the modules tell their dependencies.
+# Debian builds the network card's driver as a module; the modules list their dependencies.
 NEEDED_MODULES = ("virtio_net",)
 # 6.1.0-50-cloud-arm64, 6.12.90+deb12.1-cloud-arm64, 7.3-cloud-arm64
 _PACKAGE = re.compile(

@@ -255,7 +255,7 @@ def test_events_that_do_not_fit_are_counted(booted: Booted, run: RunWriter) -> N
 @pytest.mark.vdev
 def test_another_kernel_than_asked_for_is_refused(booted: Booted, run: RunWriter) -> None:
     options = RecordOptions(cache=CONFIG.cache, parameters=SHORT, expect_release="6.16.12")
-    with pytest.raises(LabError, match=r"6\.16\.12 was asked for and the device runs 6\.17\.13"):
+    with pytest.raises(LabError, match=r"6\.16\.12 was requested, but the device runs 6\.17\.13"):
         record(["gc_stress"], booted.device, run, options)
     assert run.manifest.iterations == ()
 

@@ -7,7 +7,8 @@ import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
-from android_suite.model.analysis import AnalysisList, AnalysisSummary, RunSummary
+from android_suite.model.analysis import AnalysisSummary
+from android_suite.model.analyzed import AnalysisList, RunSummary
 from android_suite.model.campaign import CampaignSummary, Provenance
 from android_suite.model.comparison import Comparison
 from android_suite.model.document import describe_schema

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from android_suite.model.analysis import AnalysisSummary, AnalyzedRun, Counters, LockClass, read_analysis
+from android_suite.model.analysis import AnalysisSummary, read_analysis
+from android_suite.model.analyzed import AnalyzedRun, Counters, LockClass
 
 COUNTED = Counters(
     lock_stat=(

@@ -10,7 +10,8 @@ import click
 
 from android_suite.cli.output import console_for_results, print_json, say, say_error
 from android_suite.errors import EvidenceError, SuiteError, UsageError
-from android_suite.model.analysis import AnalysisSummary, AnalyzedRun, IterationSummary, RunSummary
+from android_suite.model.analysis import AnalysisSummary
+from android_suite.model.analyzed import AnalyzedRun, IterationSummary, RunSummary
 from android_suite.model.document import to_plain
 from android_suite.report.phrases import show_foreign
 

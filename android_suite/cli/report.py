@@ -13,7 +13,8 @@ from android_suite.cli.compare import find_runs
 from android_suite.cli.output import console_for_results, say
 from android_suite.errors import SchemaError, UsageError
 from android_suite.model.analysis import SCHEMA as ANALYSIS
-from android_suite.model.analysis import AnalyzedRun, read_analysis
+from android_suite.model.analysis import read_analysis
+from android_suite.model.analyzed import AnalyzedRun
 from android_suite.model.comparison import SCHEMA, Comparison
 from android_suite.model.identity import LabelledKernel
 

@@ -11,7 +11,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from android_suite.model.analysis import AnalyzedRun, FrameSummary
+from android_suite.model.analysis import FrameSummary
+from android_suite.model.analyzed import AnalyzedRun
 from android_suite.model.comparison import Comparison, MadvisePaths, MetricComparison
 from android_suite.model.verdict import Verdict
 from android_suite.report import charts, phrases

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from android_suite.model.analysis import AnalysisList, NamedAnalysis
+from android_suite.model.analyzed import AnalysisList, NamedAnalysis
 from android_suite.model.document import to_plain
 from android_suite.report.model import ReportModel
 

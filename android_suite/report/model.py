@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from android_suite.model.analysis import AnalyzedRun
+from android_suite.model.analyzed import AnalyzedRun
 from android_suite.model.comparison import Comparison
 from android_suite.model.identity import CrashRecord, LabelledKernel
 

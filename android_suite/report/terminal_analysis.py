@@ -9,7 +9,6 @@ from rich.text import Text
 
 from android_suite.model.analysis import (
     AnalysisSummary,
-    AnalyzedRun,
     BlockerSummary,
     FrameSummary,
     GcSummary,
@@ -17,6 +16,7 @@ from android_suite.model.analysis import (
     MetricValue,
     OtherWaitSummary,
 )
+from android_suite.model.analyzed import AnalyzedRun
 from android_suite.model.comparison import MadvisePaths
 from android_suite.report.analysis_texts import (
     WAKER_NOTE,

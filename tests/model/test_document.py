@@ -17,14 +17,8 @@ from android_suite.analysis.pipeline import analyze_trace
 from android_suite.analysis.summary import summarize
 from android_suite.compare import compare_runs
 from android_suite.errors import SchemaError
-from android_suite.model.analysis import (
-    AnalysisList,
-    AnalysisSummary,
-    IterationSummary,
-    NamedAnalysis,
-    RunSummary,
-    read_analysis,
-)
+from android_suite.model.analysis import AnalysisSummary, read_analysis
+from android_suite.model.analyzed import AnalysisList, IterationSummary, NamedAnalysis, RunSummary
 from android_suite.model.comparison import Comparison, Moved, TailEffect
 from android_suite.model.conditions import Conditions
 from android_suite.model.document import read_document, to_plain

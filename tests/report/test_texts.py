@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 
 from android_suite.compare import compare_runs
-from android_suite.model.analysis import AnalysisSummary, AnalyzedRun, RankedThread, SourceSummary, read_analysis
+from android_suite.model.analysis import AnalysisSummary, RankedThread, SourceSummary, read_analysis
+from android_suite.model.analyzed import AnalyzedRun
 from android_suite.model.comparison import Comparison
 from android_suite.model.document import to_plain
 from android_suite.model.gate import Gate

@@ -18,7 +18,7 @@ class TraceSource:
     format: str  # ftrace_raw | trace_dat | ftrace_text | systrace_html | atrace_z | perfetto
     path: str
     events: int  # all events decoded, of any kind
-    lost_events: int | None  # None: the format cannot tell
+    lost_events: int | None  # None: the format does not record it
     clock: str  # boot, mono, local, global, ...; "unknown"
     start_ns: int
     end_ns: int

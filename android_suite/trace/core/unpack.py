@@ -55,7 +55,7 @@ def unpack_zlib(data: bytes | memoryview, file: Path | str, *, offset: int = 0, 
             raise TraceError(file, offset, f"a whole zlib stream ({error})", hint="Copy the file again.") from error
         at -= len(engine.unused_data)
         if bytes(data[at : at + 2]) != GZIP_MAGIC:
-            break  # trailing bytes that are no further member are padding
+            break  # any other trailing bytes are padding
     return out.getvalue()
 
 
@@ -135,7 +135,7 @@ def _pieces(data: bytes | memoryview, step: int) -> Iterator[bytes]:
     at = 0
     while at < len(data):
         if at and bytes(data[at : at + len(magic)]) != magic:
-            return  # trailing bytes that are no further stream are padding
+            return  # any other trailing bytes are padding
         inflate = {GZIP_MAGIC: _Gzip, XZ_MAGIC: _xz, BZIP2_MAGIC: bz2.BZ2Decompressor}[magic]()
         while not inflate.eof:
             fed = bytes(data[at : at + step]) if inflate.needs_input else b""

@@ -215,7 +215,7 @@ class _Parser:
             base = 0 if number[:2].lower() == "0x" else 8 if number[0] == "0" and number.isdecimal() else 10
             try:
                 value = int(number, base)
-            except ValueError as error:  # 09 is no number in C
+            except ValueError as error:  # 09 is not a number in C
                 raise _Unparsable from error
             return lambda _: value
         if (char := self.kind("char")) is not None:

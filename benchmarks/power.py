@@ -253,26 +253,27 @@ def measure_meaning(experiments: int, boots: int, effect: float) -> float:
 
 
 PAGE = """\
-# What the statistics can see, and how often they cry wolf
+# What the statistics can see, and how often they raise a false alarm
 
-Made by `python -m benchmarks.power --write docs/power.md`; every number went through the code that judges real runs.
-What is found of slowdowns planted into recorded boots is on [a page of its own](power-planted.md).
+Written by `python -m benchmarks.power --write docs/power.md`. Every number went through the code that judges real runs.
+[Planted slowdowns](power-planted.md) does the same with recorded boots.
 
 ## False alarms
 
-A/A experiments: one kernel against itself, {metrics} metrics each (normal, log-normal, heavy-tailed, rare events and small
-counts, correlated within a boot), {samples} samples a boot, {experiments} experiments a row. An alarm is any BETTER or
-WORSE among all metrics; the stated rate is 5 %. Behind ± stands the standard error of the simulation.
-Null metrics whose Student's p is above 0.2 are spared their permutation test, which could not matter.
+A/A experiments: one kernel against itself, with {metrics} metrics (normal, log-normal, heavy-tailed, rare events and
+small counts, correlated within a boot), {samples} samples per boot and {experiments} experiments per row. An alarm is
+any BETTER or WORSE among all metrics; the stated rate is 5 %. The number after ± is the standard error of the
+simulation. Metrics without an effect whose Student's p is above 0.2 skip the permutation test, which could not matter.
 
-| boots | boots a kernel | pairing | experiments with a false alarm |
+| boots | boots per kernel | pairing | experiments with a false alarm |
 | :-- | --: | :-- | --: |
 {alarms}
 
-## One meaning of WORSE
+## WORSE means the same at every number of boots
 
-One metric alone, unpaired, whose boots spread by half a margin; {few} experiments a cell. Share of WORSE by the true
-effect. An effect within the margin is no regression at any number of boots: the two-sided level of 5 % leaves it 2.5 %.
+One metric alone, unpaired, whose boots vary by half a margin; {few} experiments per cell. Share of WORSE by the true
+effect. An effect within the margin is not a regression, at any number of boots; the two-sided level of 5 % allows WORSE
+in 2.5 % of these experiments.
 
 | true effect, in margins | {heads} |
 | --: |{rule}
@@ -280,42 +281,43 @@ effect. An effect within the margin is no regression at any number of boots: the
 
 ## Coverage of the 95 % interval
 
-{half} experiments a cell.
+{half} experiments per cell.
 
 | shape of the boots | pairing | {heads} |
 | :-- | :-- |{rule}
 {coverage}
 
-Of the interval of the p90 of all samples, {tail_samples} a boot, unpaired:
+The same for the interval of the p90 of all samples, {tail_samples} per boot, unpaired:
 
 | shape of the boots | {heads} |
 | :-- |{rule}
 {tails}
 
-Plain percentile intervals over 4 boots cover 80 %: so they are expanded and, below 12 boots, widened to Student's.
+Plain percentile intervals over 4 boots cover only 80 %, so intervals are expanded and, below 12 boots, widened to
+Student's.
 
 ## Gates
 
-{gates} gates judged together, one of each shape above, margin 10 % of the level, unpaired; {half} experiments a cell.
+{gates} gates judged together, one for each shape above, margin 10 % of the level, unpaired; {half} experiments per cell.
 
 | share of experiments | {heads} |
 | :-- |{rule}
-| in which any gate holds though all are worse by their margin (stated: 5 %) | {false_holds} |
-| in which the gate on the normal metric holds, nothing being worse | {true_holds} |
-| in which it holds, being worse by half its margin | {half_holds} |
+| in which any gate passes, with all metrics worse by their margin (stated: 5 %) | {false_holds} |
+| in which the gate on the normal metric passes, with nothing worse | {true_holds} |
+| in which it passes, with its metric worse by half the margin | {half_holds} |
 
 ## Power
 
-One of {metrics} metrics, a headline, is dearer on the candidate, the others are not; margin 1 %, Holm over all (headlines
-weigh {weight:g} times as much). Boots of the noisy kind vary by 2 % and their seeds by 3 %, which pairing removes; quiet is
-three tenths of that. Share of {few} experiments that end in WORSE:
+One of {metrics} metrics, a headline, is slower on the candidate, the others are equal; margin 1 %, Holm over all
+(headlines have {weight:g} times the weight). Noisy boots vary by 2 % and their seeds by 3 %, which pairing removes;
+quiet boots vary by three tenths of that. Share of {few} experiments that end in WORSE:
 
 | spread | slowdown | 5 boots | 5, paired | 10 boots | 10, paired | 20 boots | 20, paired |
 | :-- | --: | --: | --: | --: | --: | --: | --: |
 {power}
 
-With few boots (5; 10 pairs) no permutation test can reach the corrected level; there Student's t decides. Both test an
-effect beyond the margin (see `android_suite/stats/testing.py`). Fewer than 4 boots decide nothing.
+With few boots (5; paired also 10) no permutation test can reach the corrected level, so Student's t decides. Both test
+for an effect beyond the margin (see `android_suite/stats/testing.py`). Fewer than 4 boots decide nothing.
 """
 
 

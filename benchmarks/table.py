@@ -64,7 +64,7 @@ _PEERS = (
 
 def _steps(measured: Sequence[Measured]) -> str:
     head = (
-        "step", "events", "runs", "wall s", "best s", "CPU s", "M events/s", "best", "a CPU s", "peak GB", "target",
+        "step", "events", "runs", "wall s", "best s", "CPU s", "M events/s", "best", "per CPU s", "peak GB", "target",
         "times trace-cmd", "its target",
     )  # fmt: skip
     rows = []

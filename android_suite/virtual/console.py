@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 READY = "android-suite: ready"
+NO_CARD = "android-suite: no network card"
 WINDOW_CLOSED = "android-suite: measured window closed"
 MAX_EXCERPT_LINES = 80
 _STAMP = re.compile(r"^(?:\[ *\d+\.\d+\](?:\[[^\]]*\])? )?")

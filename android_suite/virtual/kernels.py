@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import lzma
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +21,9 @@ from android_suite.virtual.kernel_image import (
 from android_suite.virtual.packages import KERNEL_SUITES, SUITES, Packages, read_members
 
 ARCHES = ("arm64", "amd64")
-# Debian builds the network card's driver as a module; the modules list their dependencies.
-NEEDED_MODULES = ("virtio_net",)
+# The virtual network card's drivers: Debian builds virtio_net as a module, and up to 6.1 all of virtio, too. The modules
+# tell their dependencies.
+NEEDED_MODULES = ("virtio_pci", "virtio_net")
 # 6.1.0-50-cloud-arm64, 6.12.90+deb12.1-cloud-arm64, 7.3-cloud-arm64
 _PACKAGE = re.compile(
     r"linux-image-(?P<release>(?P<stem>(?P<version>\d+(?:\.\d+)+)(?:\+deb[\d.]+)?(?:-\d+)?)-cloud-(?:arm64|amd64))"
@@ -43,7 +44,7 @@ class KernelImage:
         arch: ``arm64`` or ``amd64``.
         path: the image for QEMU.
         sha256: digest of the image.
-        modules: modules of the virtual network card in load order; empty if the driver is built in.
+        modules: modules of the virtual network card in load order; empty if its drivers are built in.
         config: the kernel's configuration file, added to the guest as ``/boot/config-RELEASE``; None if there is none
             or the kernel has ``/proc/config.gz``.
         config_sha256: digest of the configuration; None if unknown.
@@ -179,10 +180,10 @@ def fetch_kernel(name: str, arch: str | None = None, *, config: Config) -> Kerne
     if release is None:
         release, suites = _find_release(config, name, arch)
     package = f"linux-image-{release}"
-    entry = cache.read_entry("kernels", package)
+    entry = _read_whole(cache, package)
     if entry is None:
         with cache.lock(package):
-            entry = cache.read_entry("kernels", package) or _fetch(Packages(config, arch, suites=suites), package)
+            entry = _read_whole(cache, package) or _fetch(Packages(config, arch, suites=suites), package)
     order: Sequence[str] = entry.meta["modules"]
     return KernelImage(
         name=name,
@@ -285,6 +286,20 @@ def _find_release(config: Config, name: str, arch: str) -> tuple[str, Sequence[s
     raise UsageError(f"unknown kernel {name!r} for {arch}: give a path to an image or one of {known}")
 
 
+def _read_whole(cache: Cache, package: str) -> Entry | None:
+    """The kernel in the cache; None if it is not there, or lacks a driver because an older suite stored it."""
+    entry = cache.read_entry("kernels", package)
+    if entry is None or find_missing(entry.files["config"].read_bytes(), entry.meta["modules"]):
+        return None
+    return entry
+
+
+def find_missing(config: bytes, modules: Collection[str]) -> list[str]:
+    """The needed drivers that a kernel's configuration makes modules and that are not among ``modules``."""
+    built = set(config.decode(errors="replace").splitlines())
+    return [name for name in NEEDED_MODULES if f"CONFIG_{name.upper()}=m" in built and name not in modules]
+
+
 def _fetch(packages: Packages, package: str) -> Entry:
     version = packages.read_version(package)
     specs = [package, *_parts(packages.list_depends([package])[package])]
@@ -304,6 +319,11 @@ def _fetch(packages: Packages, package: str) -> Entry:
     if "vmlinuz" not in image or "config" not in image:
         raise MachineError(f"package {package} has no kernel image; choose another kernel from kernels list")
     order = sort_modules(modules)
+    if missing := find_missing(image["config"], order):
+        raise MachineError(
+            f"package {package} has no module {' and '.join(missing)} for the network card; "
+            "choose another kernel from kernels list"
+        )
     files = {**image, **{f"{name}.ko": modules[name] for name in order}}
     release = package.removeprefix("linux-image-")
     return packages.cache.write_entry(
@@ -314,10 +334,8 @@ def _fetch(packages: Packages, package: str) -> Entry:
 def _is_wanted(name: str) -> bool:
     if _IMAGE.fullmatch(name):
         return True
-    # The card's driver and its dependencies are all in these two folders; unpacking all modules takes seconds.
-    return bool(_MODULE.fullmatch(name)) and (
-        "/net/core/" in name or re.search(r"/drivers/net/[^/]+$", name) is not None
-    )
+    # The card's drivers and their dependencies are all in these folders; unpacking all modules takes seconds.
+    return bool(_MODULE.fullmatch(name)) and re.search(r"/net/core/|/drivers/(?:net|virtio)/[^/]+$", name) is not None
 
 
 def sort_modules(modules: dict[str, bytes]) -> list[str]:

@@ -26,7 +26,7 @@ from android_suite.config import Config
 from android_suite.errors import LabError, MachineError, NotReady, UsageError
 from android_suite.virtual import adb_link
 from android_suite.virtual.cache import Cache
-from android_suite.virtual.console import READY, WINDOW_CLOSED, GuestCrash, parse_crash, parse_farewell
+from android_suite.virtual.console import NO_CARD, READY, WINDOW_CLOSED, GuestCrash, parse_crash, parse_farewell
 from android_suite.virtual.image import build_base, read_initrd
 from android_suite.virtual.kernels import KernelImage
 from android_suite.virtual.qemu import choose_accel, read_qemu_version, render_argv, render_forward
@@ -168,6 +168,11 @@ class VirtualDevice:
             else:
                 self._learn_port()
             self._wait_console(READY, boot_timeout_s)
+            if NO_CARD in self.read_console():
+                raise NotReady(
+                    f"kernel {self.kernel.name} found no network card, so adb cannot reach it; "
+                    "build it with CONFIG_VIRTIO_PCI=y and CONFIG_VIRTIO_NET=y"
+                )
             adb_link.wait_boot_completed(self._config, self.serial, timeout_s=boot_timeout_s, check=self._check_alive)
             self.boot_duration_ms = round((time.monotonic() - began) * 1000)
             (self.record.folder / "initrd").unlink(missing_ok=True)

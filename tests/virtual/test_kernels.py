@@ -10,7 +10,7 @@ from android_suite.config import Config
 from android_suite.errors import MachineError, UsageError
 from android_suite.virtual import adb_link, packages
 from android_suite.virtual.cache import Cache
-from android_suite.virtual.kernels import fetch_kernel, list_kernels, read_kernel
+from android_suite.virtual.kernels import fetch_kernel, find_missing, list_kernels, read_kernel, sort_modules
 from android_suite.virtual.machine import VirtualDevice
 from tests.settings import CONFIG
 
@@ -166,13 +166,45 @@ def test_a_dry_run_refuses_a_kernel_that_does_not_exist_and_fetches_none(
     assert not (tmp_path / "cache" / "entries").exists()
 
 
+def test_a_kernel_that_lacks_a_driver_is_fetched_again(stored: Config, no_network: None) -> None:
+    """In Debian's 6.1 all of virtio are modules, and the cache may hold such a kernel without virtio_pci."""
+    release = "6.1.0-50-cloud-arm64"
+    config = b"# CONFIG_VIRTIO_PCI_LEGACY is not set\nCONFIG_VIRTIO_PCI=m\nCONFIG_VIRTIO_NET=m\n"
+    files = {"vmlinuz": b"image", "config": config, "virtio_net.ko": b"module"}
+    meta = {"release": release, "version": "6.1.176-1", "arch": "arm64", "modules": ["virtio_net"]}
+    cache = Cache(stored.cache)
+    cache.write_entry("kernels", f"linux-image-{release}", files, meta)
+    with pytest.raises(MachineError, match="cannot fetch the Debian package index"):
+        fetch_kernel("6.1.0-50", config=stored)
+    assert find_missing(config, ["virtio_net"]) == ["virtio_pci"]
+    both = {**meta, "modules": ["virtio_pci", "virtio_net"]}
+    cache.write_entry("kernels", f"linux-image-{release}", {**files, "virtio_pci.ko": b"module"}, both)
+    assert fetch_kernel("6.1.0-50", config=stored).module_names == ("virtio_pci", "virtio_net")
+
+
+def test_modules_are_loaded_after_what_they_need() -> None:
+    needs = {
+        "virtio_net": "net_failover,virtio,virtio_ring",
+        "net_failover": "failover",
+        "virtio_pci": "virtio_ring,virtio",
+        "virtio_ring": "virtio",
+        "virtio_mmio": "virtio_ring",
+        **dict.fromkeys(("failover", "virtio"), ""),
+    }
+    order = sort_modules({name: b"\0license=GPL\0depends=" + of.encode() + b"\0" for name, of in needs.items()})
+    assert set(order) == needs.keys() - {"virtio_mmio"}
+    for name in order:
+        assert all(order.index(each) < order.index(name) for each in needs[name].split(",") if each), name
+
+
 @pytest.mark.vdev
-def test_the_newest_kernel_boots() -> None:
-    """Of the new layout: image, configuration and modules in packages of their own."""
-    newest = list_kernels("arm64", config=CONFIG)[-1]
-    with VirtualDevice(config=CONFIG, kernel=fetch_kernel(newest.name, "arm64", config=CONFIG)) as device:
+@pytest.mark.parametrize("place", [0, -1], ids=["oldest", "newest"])
+def test_the_ends_of_the_list_boot(place: int) -> None:
+    """The oldest has virtio as modules; the newest has image, configuration and modules in packages of their own."""
+    listed = list_kernels("arm64", config=CONFIG)[place]
+    with VirtualDevice(config=CONFIG, kernel=fetch_kernel(listed.name, "arm64", config=CONFIG)) as device:
         device.start()
-        assert adb_link.run_shell(CONFIG, device.serial, "uname -r").strip() == newest.release
+        assert adb_link.run_shell(CONFIG, device.serial, "uname -r").strip() == listed.release
 
 
 def test_unknown_kernel_names_the_known(stored: Config, no_network: None) -> None:

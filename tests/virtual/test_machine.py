@@ -132,6 +132,14 @@ def test_a_kernel_that_dies_at_boot_says_so(tmp_path: Path) -> None:
     assert Registry(CONFIG).list_devices() == [] or device.record not in Registry(CONFIG).list_devices()
 
 
+def test_a_kernel_without_a_driver_for_the_card_says_so(tmp_path: Path) -> None:
+    (tmp_path / "o").write_bytes(render_cpio({"lib/modules/order": file_node(b"")}))
+    device = VirtualDevice(config=CONFIG, kernel=fetch_kernel("6.17.13", config=CONFIG), overlays=[tmp_path / "o"])
+    with pytest.raises(NotReady, match=r"kernel 6\.17\.13 found no network card.*CONFIG_VIRTIO_PCI=y"):
+        device.start()
+    assert not device.record.folder.exists()
+
+
 def test_a_guest_that_hangs_is_not_ready(tmp_path: Path) -> None:
     (tmp_path / "o").write_bytes(
         render_cpio({"init": file_node(b"#!/bin/sh\n/usr/bin/busybox sleep 1000\n", executable=True)})

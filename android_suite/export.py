@@ -146,13 +146,14 @@ def _write_text(source: _Source, trace: Trace, target: Path) -> None:
     else:
         assert source.dat is not None  # checked before
         opened = open_trace_dat(source.dat)
-    threads = trace[THREADS.name]
+    apart, lives = split_lives(trace)
+    threads = apart[THREADS.name]
     comms = dict(zip(threads["tid"].tolist(), threads["comm"].tolist(), strict=True))
     unfinished = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with unfinished.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
             stream.write(f"cpus={trace.source.cpus}\n")
-            stream.writelines(f"{line}\n" for line in render_text(opened, comms))
+            stream.writelines(f"{line}\n" for line in render_text(opened, comms, tell_apart=lives.place))
         unfinished.replace(target)
     except OSError as error:
         raise UsageError(f"{target} cannot be written ({error.strerror}); choose another place with {TEXT}.") from error

@@ -176,7 +176,7 @@ def measure_frames(
         f"{side}_{cause}_ns": np.zeros(len(frames), np.int64) for side in ("ui", "render") for cause in SPLIT_CAUSES
     }
     inverted, waited_for = np.zeros(len(frames), np.int64), np.full(len(frames), "", object)
-    for tgid in frames["tgid"].unique() if joined else ():
+    for tgid in frames.loc[frames["tgid"] >= 0, "tgid"].unique() if joined else ():
         rows = np.flatnonzero((frames["tgid"] == tgid).to_numpy() & known)
         start, end = frames["start_ns"].to_numpy()[rows], frames["end_ns"].to_numpy()[rows]
         ui, render = (_thread_of(threads, int(tgid), role) for role in (UI, RENDER))

@@ -55,7 +55,7 @@ def _describe(analysis: Analysis, row: dict[Any, Any], who: Threads, *, explaine
 
 def _thread_of(analysis: Analysis, tgid: int, role: int) -> int:
     threads = analysis["thread_roles"]
-    found = threads.loc[(threads["tgid"] == tgid) & (threads["role"] == role), "tid"]
+    found = threads.loc[(threads["tgid"] == tgid) & (threads["role"] == role) & (tgid >= 0), "tid"]
     return int(found.iloc[0]) if len(found) else int(tgid) if role == _UI else -1
 
 

@@ -1,14 +1,14 @@
 """Gives each thread its own id where the kernel reused a thread id, before anything is measured.
 
-The last thread of an id keeps it, because what is read at the end of a recording (names, processes, maps) is about that
-thread. The one before it becomes ``MAX_TID + tid``, the one before that ``2 * MAX_TID + tid``;
-``tables.events.kernel_tid`` gives the kernel's id.
+The last thread of an id keeps it. The one before it becomes ``MAX_TID + tid``, the one before that ``2 * MAX_TID + tid``;
+``tables.events.kernel_tid`` gives the kernel's id. What was read beside the trace (names, processes, frames, maps) is about
+the thread that was alive at that time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from android_suite.tables import events
-from android_suite.tables.events import MAX_TID
+from android_suite.tables.events import MAX_TID, kernel_tid
 from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace
 
@@ -34,15 +34,24 @@ _RUN_COLUMNS = {
 _TID_COLUMNS = ("tid", "prev_tid", "next_tid", "target_tid")
 _MARKED = r"^[BCSFNI]\|(\d{1,9})\|"
 _NONE: Array = np.empty(0, np.int64)
-_NEVER = -(1 << 62)
+_NEVER, _ENDLESS = -(1 << 62), 1 << 62
 _MOST = 100  # lives of one id; a damaged trace may claim any number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Lives:
-    """``begins[tid]``: when each thread but the first of an id began (ns, ascending)."""
+class Lives:
+    """``begins[tid]``: when each thread but the first of a reused id began (ns, ascending)."""
 
-    begins: Mapping[int, Array]
+    begins: Mapping[int, Array] = field(default_factory=dict)
+
+    @property
+    def reused(self) -> list[int]:
+        """The kernel's ids, ascending."""
+        return sorted(self.begins)
+
+    def ids_of(self, tid: int) -> list[int]:
+        """The ids of all threads that had that id of the kernel's, the first one first."""
+        return [tid + MAX_TID * k for k in range(len(self.begins.get(tid, ())), -1, -1)]
 
     def place(self, tid: Array, ts_ns: Array) -> Array:
         """The id of each thread at its time (int32); ``tid`` itself where the kernel did not reuse it."""
@@ -53,7 +62,7 @@ class _Lives:
         return out
 
 
-def split_lives(trace: Trace) -> tuple[Trace, list[int]]:
+def split_lives(trace: Trace) -> tuple[Trace, Lives]:
     """Gives threads that shared an id separate ids in every table.
 
     A new thread shows by its creation (fork, newtask, wakeup_new), by a run after the last switch of a dead thread, or
@@ -61,13 +70,13 @@ def split_lives(trace: Trace) -> tuple[Trace, list[int]]:
     that is no new thread, because the process is the same.
 
     Returns:
-        The trace, and the reused ids (the kernel's, ascending).
+        The trace, and when the threads of the reused ids began.
     """
     begins = _find_begins(trace)
     if not begins:
-        return trace, []
-    lives = _Lives(begins=begins)
-    reused = sorted(begins)
+        return trace, Lives()
+    lives = Lives(begins=begins)
+    reused = lives.reused
     tables = dict(trace.tables)
     for table in events.EVENT_TABLES:
         columns = [name for name in _TID_COLUMNS if name in tables[table.name].columns and "ts_ns" in table.dtypes]
@@ -81,7 +90,7 @@ def split_lives(trace: Trace) -> tuple[Trace, list[int]]:
         placed = lives.place(shown["tgid"].to_numpy(), shown["actual_start_ns"].to_numpy())
         tables["frame_timeline"] = shown.assign(tgid=placed)
     tables["threads"] = _threads(trace, tables["task"], lives)
-    return replace(trace, tables=tables), reused
+    return replace(trace, tables=tables), lives
 
 
 def _find_begins(trace: Trace) -> dict[int, Array]:
@@ -170,7 +179,7 @@ def _runs(trace: Trace, wanted: Array) -> dict[int, Array]:
     return _by_tid(found, "tid")
 
 
-def _place_markers(marker: pd.DataFrame, lives: _Lives) -> pd.DataFrame:
+def _place_markers(marker: pd.DataFrame, lives: Lives) -> pd.DataFrame:
     """Replaces the process ids that markers have in their text."""
     if not len(marker):
         return marker
@@ -195,7 +204,7 @@ class _Told:
     last_comm: str = ""  # when it ended
 
 
-def _threads(trace: Trace, task: pd.DataFrame, lives: _Lives) -> pd.DataFrame:
+def _threads(trace: Trace, task: pd.DataFrame, lives: Lives) -> pd.DataFrame:
     """The THREADS table with a row for each thread that ended, and every process under the id it had then.
 
     Args:
@@ -207,12 +216,15 @@ def _threads(trace: Trace, task: pd.DataFrame, lives: _Lives) -> pd.DataFrame:
     again = known["tid"].isin(list(lives.begins))
     led = known["tgid"].isin(list(lives.begins)) & ~again
     runs = _runs(trace, _numbered([*known.loc[led, "tid"].tolist(), *lives.begins]))
-    tgid = known["tgid"].to_numpy(copy=True)
+    tgid, process_of = known["tgid"].to_numpy(copy=True), known["process"].tolist()
+    listed = _read_lists(trace["thread_lists"], lives)
     for row in np.flatnonzero(led.to_numpy()).tolist():
-        own = runs.get(int(known["tid"].iloc[row]), np.empty(0, np.int64))
-        if len(own):
-            tgid[row] = lives.place(tgid[row : row + 1], own[:1])[0]
-    known = known.assign(tgid=tgid)
+        seen = runs.get(int(known["tid"].iloc[row]), np.empty(0, np.int64))
+        if len(seen):
+            last, tgid[row] = tgid[row], lives.place(tgid[row : row + 1], seen[:1])[0]
+            if tgid[row] != last:  # the name that is known is of the process that had the id last
+                process_of[row] = listed[int(tgid[row])].process if int(tgid[row]) in listed else ""
+    known = known.assign(tgid=tgid, process=process_of)
     groups = dict(zip(known["tid"].tolist(), known["tgid"].tolist(), strict=True))
     told = _read_tasks(task, lives, groups)
     names, moves = _Names(trace), trace["thread_moves"]
@@ -221,33 +233,57 @@ def _threads(trace: Trace, task: pd.DataFrame, lives: _Lives) -> pd.DataFrame:
     given = {row[0]: row for row in zip(*(known.loc[again, name].tolist() for name in columns), strict=True)}
     for tid, begins in lives.begins.items():
         _, group, comm, process = given.get(tid, (tid, -1, "", ""))
-        last = told.get(tid, _Told())
+        newest, own = told.get(tid, _Told()), listed.get(tid)
+        if own is None and (older := next((listed[n] for n in reversed(lives.ids_of(tid)) if n in listed), None)):
+            # What is known of the id was read when another thread had it.
+            comm = names.of(tid, int(begins[-1]), _ENDLESS) if comm == older.comm else comm
+            group, process = (-1, "") if group == kernel_tid(older.tgid) else (group, process)
+        elif own is not None and comm == newest.comm:
+            comm = own.comm or comm  # a new thread has its maker's name at first
         ran = tid in runs and runs[tid][-1] >= begins[-1]
         rows.append(
             (
                 tid,
-                last.tgid if last.tgid >= 0 else group,
+                own.tgid if own else newest.tgid if newest.tgid >= 0 else group,
                 # If the last thread never ran, the known name is that of the thread before it.
-                comm if ran else last.comm or comm,
-                process if last.tgid in (-1, group) else "",
+                comm if ran else (own.comm if own else "") or newest.comm or comm,
+                (own.process if own else "") or (process if newest.tgid in (-1, group) else ""),
             )
         )
         # If newtask gives the last thread another process than the trace does, the trace means the one before it.
-        before = group if 0 <= last.tgid != group and len(begins) == 1 else -1
+        before = group if 0 <= newest.tgid != group and len(begins) == 1 else -1
         edges = [_NEVER, *begins.tolist()]
-        for k in range(len(begins)):
-            life = tid + MAX_TID * (len(begins) - k)
-            own_told = told.get(life, _Told())
+        for k, life in enumerate(lives.ids_of(tid)[:-1]):
+            own_told, own = told.get(life, _Told()), listed.get(life)
             group, comm = _before_move(moves, tid, edges[k], edges[k + 1], alone=len(begins) == 1) or (before, "")
             if group > 0:
                 group = int(lives.place(np.array([group]), begins[k : k + 1] - 1)[0])
-            comm = own_told.last_comm or comm or names.of(tid, edges[k], edges[k + 1]) or own_told.comm
-            rows.append((life, own_told.tgid if own_told.tgid >= 0 else group, comm, ""))
+            group = own.tgid if own else own_told.tgid if own_told.tgid >= 0 else group
+            comm = own_told.last_comm or comm or names.of(tid, edges[k], edges[k + 1])
+            rows.append((life, group, comm or (own.comm if own else "") or own_told.comm, own.process if own else ""))
     table = pd.concat([known[~again], pd.DataFrame(rows, columns=list(columns))]).sort_values("tid")
     return make_frame(events.THREADS, {name: table[name] for name in columns})
 
 
-def _read_tasks(task: pd.DataFrame, lives: _Lives, groups: Mapping[int, int]) -> dict[int, _Told]:
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """What the last list that was read while a thread lived says of it; the process is that of the time."""
+
+    tgid: int
+    comm: str
+    process: str
+
+
+def _read_lists(lists: pd.DataFrame, lives: Lives) -> dict[int, _Listed]:
+    """What THREAD_LISTS says of the threads of ids that were used again, by the ids that tell them apart."""
+    own = lists[lists["tid"].isin(lives.reused)].sort_values("ts_ns", kind="stable")
+    ts = own["ts_ns"].to_numpy()
+    tid, tgid = (lives.place(own[name].to_numpy(), ts) for name in ("tid", "tgid"))
+    rows = zip(tid.tolist(), tgid.tolist(), own["comm"].tolist(), own["process"].tolist(), strict=True)
+    return {life: _Listed(group, comm, process) for life, group, comm, process in rows}
+
+
+def _read_tasks(task: pd.DataFrame, lives: Lives, groups: Mapping[int, int]) -> dict[int, _Told]:
     own = task[(task["target_tid"] % MAX_TID).isin(list(lives.begins))]
     found: dict[int, _Told] = {}
     columns = (own[name].tolist() for name in ("kind", "target_tid", "tid", "thread_of_caller", "comm"))

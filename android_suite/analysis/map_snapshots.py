@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,21 @@ from numpy.typing import NDArray
 
 UNTOLD, CLEAN, SPANS, ARMED = range(4)  # no snapshot maps the start of the range, or snapshots disagree
 _UFFD_FLAGS = r"\b(?:um|uw|ui)\b"  # smaps VmFlags: missing, write-protect, minor faults go to userfaultfd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapSnapshot:
+    """The mappings of a process.
+
+    Attributes:
+        tgid: the process, by the kernel's id.
+        vmas: frame of VMAS.
+        taken_ns: when they were read, on the trace's clock; ``alive.AFTER_TRACE``: after its end; None: not known.
+    """
+
+    tgid: int
+    vmas: pd.DataFrame
+    taken_ns: int | None = None
 
 
 def judge_ranges(

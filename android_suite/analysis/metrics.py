@@ -29,6 +29,7 @@ from android_suite.tables.derived import EXACT, LOWER_BOUND, PATHS, QUALITIES, R
 
 _NO_FRAMES = "frames were not recorded; record framestats, FrameTimeline or the app's markers (atrace category view)"
 _OVERRAN = ("gfxinfo's ring of frames overran between two polls",)
+_WHOSE = ("some frames may be its or another process's, which had the same id",)
 _NO_CALLS = "system calls were not recorded; enable events/raw_syscalls, or syscalls:sys_enter_madvise and its exit"
 
 
@@ -120,6 +121,11 @@ def frames_of_app(analysis: Analysis) -> pd.DataFrame:
     return table[table["tgid"].isin(threads.loc[threads["process"] == analysis.process, "tgid"].unique())]
 
 
+def _count_stray(analysis: Analysis) -> int:
+    """Frames of an id that several processes had, which may be of the app that was asked for."""
+    return int((analysis["frames"]["tgid"] < 0).sum()) if analysis.process and len(analysis["thread_roles"]) else 0
+
+
 def sees_frames(analysis: Analysis) -> bool:
     """Whether frames could have been found, from their own source or from the app's markers."""
     if len(frames_of_app(analysis)) or ("frames" in analysis.recorded and not len(analysis["frames"])):
@@ -162,10 +168,13 @@ def _frames(analysis: Analysis) -> Iterator[_Value]:
     # Gaps of the trace hide only frames known from slices, not those that SurfaceFlinger or hwui counted; hwui's ring has
     # gaps of its own.
     sliced = bool((table["source"] == "choreographer").any() or not len(table))
-    hidden = (doubt_blind(analysis) if sliced else ()) + _OVERRAN * bool(len(_gaps_of_app(analysis)))
+    stray = _count_stray(analysis)
+    hidden = (
+        (doubt_blind(analysis) if sliced else ()) + _OVERRAN * bool(len(_gaps_of_app(analysis))) + _WHOSE * bool(stray)
+    )
     inexact = (SLICED,) * bool((table["quality"] == LOWER_BOUND).any())
     inexact += ("the end or the deadline of some frames is not known",) * (judged < len(table))
-    beyond = most_hidden(analysis, table)
+    beyond = most_hidden(analysis, table) + stray
     source = () if sees_frames(analysis) else (_NO_FRAMES,)
     missing = source or (("it drew no frame",) if not len(table) else ("no frame has a known deadline",))
     yield _Value("frameCount", None if source else len(table), hidden, missing)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from android_suite.analysis import frames as frame_sources
+from android_suite.analysis.alive import place_processes
 from android_suite.analysis.causes import Waits
 from android_suite.analysis.frames import FRAMESTATS_CLOCKS, measure_frames
 from android_suite.analysis.gc import measure_gc_cycles
 from android_suite.analysis.launch import measure_launches, measure_traced_launches
-from android_suite.analysis.lives import split_lives
+from android_suite.analysis.lives import Lives, split_lives
 from android_suite.analysis.locks.blockers import measure_blockers
 from android_suite.analysis.locks.inversion import measure_inversions
 from android_suite.analysis.locks.mmap_lock import MmapLock, measure_mmap_lock
@@ -22,6 +23,7 @@ from android_suite.analysis.locks.standoffs import join_locks
 from android_suite.analysis.locks.vma_lock import measure_vma_waits, without_vma_waits
 from android_suite.analysis.loss import Losses
 from android_suite.analysis.madvise import measure_madvise
+from android_suite.analysis.map_snapshots import MapSnapshot
 from android_suite.analysis.sched import Timeline, measure_thread_states
 from android_suite.analysis.scheduling import measure_scheduling, measure_uninterruptible_sleeps
 from android_suite.analysis.sleeps import measure_sleeps
@@ -68,7 +70,7 @@ class Evidence:
         framestats: frame of FRAMESTATS (CLOCK_MONOTONIC).
         frame_gaps: frame of FRAME_GAPS: where framestats may lack some.
         am_starts: frame of AM_STARTS, in order; None: not known, so launches are looked for in the trace.
-        maps: map snapshots (frames of VMAS) by tgid.
+        maps: map snapshots of processes.
         refresh_hz: of the device's display.
         notes: what a reader of the numbers must know of this evidence.
     """
@@ -76,7 +78,7 @@ class Evidence:
     framestats: pd.DataFrame | None = None
     frame_gaps: pd.DataFrame | None = None
     am_starts: pd.DataFrame | None = None
-    maps: Mapping[int, Sequence[pd.DataFrame]] = field(default_factory=dict)
+    maps: Sequence[MapSnapshot] = ()
     refresh_hz: float | None = None
     notes: Sequence[str] = ()
 
@@ -139,7 +141,8 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
         evidence: what was captured beside it.
     """
     evidence = evidence or Evidence()
-    trace, reused = split_lives(trace)
+    trace, lives = split_lives(trace)
+    evidence, maps = _join_evidence(trace, lives, evidence)
     losses, recorded = Losses.of(trace["lost"]), _recorded(trace)
     if evidence.framestats is not None or len(trace[events.FRAME_TIMELINE.name]):
         recorded |= {"frames"}
@@ -158,7 +161,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
         trace, tables={**trace.tables, "syscall": trace["syscall"][["tid", "call", "nr"]]}
     )  # see locks.calls
     threads = measure_threads(trace, process, locks.lockers)
-    madvise = measure_madvise(trace, locks, threads, evidence.maps)
+    madvise = measure_madvise(trace, locks, threads, maps)
     other = measure_other_waits(trace, timeline, locks, losses)
     vma_waits = measure_vma_waits(trace, timeline, sleeps, locks, threads, madvise, other, losses)
     other = without_vma_waits(other, vma_waits)
@@ -191,8 +194,40 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
             SLICES.name: slices, COUNTERS.name: counters, FRAMES.name: frames, LAUNCHES.name: launches,
             GC_CYCLES.name: cycles, FRAME_GAPS.name: _gaps(frames, evidence),
         },
-        notes=(*trace.source.notes, *evidence.notes, *_notes(trace, threads, locks, process, reused)),
+        notes=(*trace.source.notes, *evidence.notes, *_notes(trace, threads, locks, process, lives.reused)),
     )  # fmt: skip
+
+
+def _join_evidence(
+    trace: Trace, lives: Lives, evidence: Evidence
+) -> tuple[Evidence, Mapping[int, Sequence[pd.DataFrame]]]:
+    """The evidence with the processes of its time in place of the kernel's ids, and the map snapshots by process."""
+    changed: dict[str, pd.DataFrame] = {}
+    notes = []
+    joined = trace.source.clock in FRAMESTATS_CLOCKS
+    for name, since in (("framestats", "intended_vsync_ns"), ("frame_gaps", "from_ns")):
+        frame: pd.DataFrame | None = getattr(evidence, name)
+        if frame is not None and len(frame):
+            pid = frame["pid"].to_numpy()
+            placed = place_processes(trace, lives, pid, frame[since].to_numpy() if joined else None)
+            changed[name] = frame.assign(pid=placed)
+            if name == "framestats" and (lost := np.unique(pid[(placed < 0) & (pid >= 0)]).tolist()):
+                notes.append(
+                    f"frames of the process ids {_some(lost)} are of no process of the trace for certain: the ids were "
+                    "used again by others, so these frames are in no number of a process"
+                )
+    maps: dict[int, list[pd.DataFrame]] = {}
+    for one in evidence.maps:
+        when = None if one.taken_ns is None else np.array([one.taken_ns], np.int64)
+        [tgid] = place_processes(trace, lives, np.array([one.tgid], np.int32), when).tolist()
+        if tgid < 0:
+            notes.append(
+                f"the mappings of process {one.tgid} are of no process of the trace for certain: the id was used again by "
+                "another, so they tell no reason of a madvise call"
+            )
+        else:
+            maps.setdefault(tgid, []).append(one.vmas)
+    return replace(evidence, **changed, notes=(*evidence.notes, *notes)), maps  # type: ignore[arg-type]
 
 
 def _gaps(frames: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:

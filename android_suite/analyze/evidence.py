@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from android_suite.analysis.alive import AFTER_TRACE
+from android_suite.analysis.map_snapshots import MapSnapshot
 from android_suite.analysis.pipeline import Evidence
 from android_suite.evidence.am_start import parse_launches
 from android_suite.evidence.framestats import RING_FRAMES, parse_framestats_polls
@@ -32,9 +34,9 @@ def read_evidence(run: Run, record: IterationRecord) -> Evidence:
     frame_text = _read(raw / "framestats.txt")
     framestats, gaps = parse_framestats_polls(frame_text) if frame_text else (None, None)
     launches = json.loads(_read(raw / "launches.json") or "[]")
-    maps = {}
+    maps = []
     if (text := _read(raw / "smaps.txt")) and (tgid := _tgid_of(record.process, raw)) is not None:
-        maps[tgid] = (parse_smaps(text),)
+        maps.append(MapSnapshot(tgid=tgid, vmas=parse_smaps(text), taken_ns=AFTER_TRACE))
     return Evidence(
         framestats=framestats,
         frame_gaps=gaps,

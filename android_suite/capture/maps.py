@@ -15,8 +15,10 @@ class MapsCapture:
     """Names of all threads and processes at the start and the end of the scenario, and the app's mappings at its end.
 
     The mappings show why a madvise call could not take the per-VMA path. Reading them takes the app's mmap_lock, so
-    this source starts first and stops last: when tracing is off and all counters are read.
-    Files: ``ftrace/threads.txt``, ``ftrace/processes.txt``, ``smaps.txt``.
+    this source starts first and stops last: when tracing is off and all counters are read. What is read before and
+    after stays apart, because the kernel may give an id of a thread that ended to another one.
+    Files: ``ftrace/threads.txt``, ``ftrace/processes.txt`` and ``smaps.txt``, read after the trace;
+    ``ftrace/threads_before.txt`` and ``ftrace/processes_before.txt``.
     """
 
     name = "maps"
@@ -24,8 +26,6 @@ class MapsCapture:
     def __init__(self, device: Device, find_pid: Callable[[], int | None]) -> None:
         self._device, self._find_pid = device, find_pid
         self._out: IterationWriter | None = None
-        self._threads = ""
-        self._processes = ""
 
     @classmethod
     def for_host(cls, request: Request, site: Site) -> Self:
@@ -58,15 +58,16 @@ class MapsCapture:
 
     def start(self) -> None:
         """Lists threads and processes before the scenario."""
-        self._threads = self._device.snapshot_threads()
-        self._processes = self._device.snapshot_processes()
+        if self._out is not None:
+            self._out.write("ftrace/threads_before.txt", self._device.snapshot_threads())
+            self._out.write("ftrace/processes_before.txt", self._device.snapshot_processes())
 
     def stop(self) -> None:
         """Lists threads and processes after the scenario, and the app's mappings if it still runs."""
         if self._out is None:
             return
-        self._out.write("ftrace/threads.txt", _merge(self._threads, self._device.snapshot_threads()))
-        self._out.write("ftrace/processes.txt", _merge(self._processes, self._device.snapshot_processes()))
+        self._out.write("ftrace/threads.txt", self._device.snapshot_threads())
+        self._out.write("ftrace/processes.txt", self._device.snapshot_processes())
         pid = self._find_pid()
         smaps = self._device.read_file(f"/proc/{pid}/smaps") if pid is not None else None
         if smaps:
@@ -77,8 +78,3 @@ class MapsCapture:
 
     def restore(self) -> None:
         """No-op: nothing was changed."""
-
-
-def _merge(before: str, after: str) -> str:
-    """Lines of both lists, the later first, so that a reader that keeps a thread's first name keeps the newest."""
-    return "".join(f"{line}\n" for line in dict.fromkeys([*after.splitlines(), *before.splitlines()]))

@@ -179,6 +179,17 @@ THREAD_MOVES = Table(
         Column("comm", "str", "", "name before it; empty if unknown"),
     ),
 )
+THREAD_LISTS = Table(
+    "thread_lists",
+    "One row per thread in a list of the device's threads that was read at a known time beside the events.",
+    (
+        Column("tid", "int32", "", ""),
+        Column("ts_ns", "int64", "ns", "when it was read; outside the trace where it was read before or after it"),
+        Column("tgid", "int32", "", "its process then; -1 where unknown"),
+        Column("comm", "str", "", "its name then; empty if unknown"),
+        Column("process", "str", "", "name of its process then; empty if unknown"),
+    ),
+)  # fmt: skip
 LOST = Table(
     "lost",
     "One row per gap: events of that CPU are missing between the two times (inclusive).",
@@ -192,7 +203,7 @@ LOST = Table(
 
 EVENT_TABLES = (
     SCHED_SWITCH, SCHED_WAKE, MMAP_LOCK, CONTENTION, SYSCALL, MARKER, BLOCKED_REASON, PI_SETPRIO, TASK, PAGE_FAULT,
-    VMA_START_WRITE, FRAME_TIMELINE, THREADS, THREAD_MOVES, LOST,
+    VMA_START_WRITE, FRAME_TIMELINE, THREADS, THREAD_MOVES, THREAD_LISTS, LOST,
 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from android_suite.analysis.map_snapshots import MapSnapshot
 from android_suite.analysis.pipeline import Evidence, analyze_trace
 from android_suite.tables.derived import PATHS, REASONS
 from android_suite.tables.evidence import VMAS
@@ -59,7 +60,9 @@ class Calls(TraceBuilder):
 
 
 def classify(trace: Trace, *snapshots: pd.DataFrame) -> list[tuple[str, str]]:
-    table = analyze_trace(trace, evidence=Evidence(maps={APP: snapshots} if snapshots else {}))["madvise"]
+    table = analyze_trace(trace, evidence=Evidence(maps=[MapSnapshot(tgid=APP, vmas=vmas) for vmas in snapshots]))[
+        "madvise"
+    ]
     return [(PATHS[p], REASONS[r]) for p, r in zip(table["path"], table["reason"], strict=True)]
 
 

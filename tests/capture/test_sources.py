@@ -99,7 +99,7 @@ def test_the_last_frames_are_asked_for_at_the_end(out: IterationWriter) -> None:
     assert (out.folder / "framestats.txt").read_bytes() == b"---PROFILEDATA---\n"
 
 
-def test_names_and_maps_at_the_end(out: IterationWriter) -> None:
+def test_names_before_and_after_and_maps_at_the_end(out: IterationWriter) -> None:
     maps = b"1000-2000 rw-p 0 00:00 0\nVmFlags: rd wr um\n"
     script = ScriptedTransport(
         [
@@ -116,8 +116,11 @@ def test_names_and_maps_at_the_end(out: IterationWriter) -> None:
     source.stop()
     script.finish()
     assert (out.folder / "smaps.txt").read_bytes() == maps
-    names = (out.folder / "ftrace/threads.txt").read_text().splitlines()
-    assert names.index("5 7 HeapTaskDaemon") < names.index("5 7 main"), "a thread's newest name comes first"
+    read = {file.name: file.read_text() for file in (out.folder / "ftrace").iterdir()}
+    assert read == {
+        "threads_before.txt": "1 1 init\n5 7 main\n", "processes_before.txt": "1 /init\n",
+        "threads.txt": "1 1 init\n5 7 HeapTaskDaemon\n", "processes.txt": "1 /init\n5 a.b\n",
+    }  # fmt: skip
 
 
 def test_a_kernel_without_lock_stat_says_so(out: IterationWriter) -> None:

@@ -18,7 +18,7 @@ from tests.fuzz.engine import Case
 ANALYZED_SHARE = 0.08  # of the traces that are made into tables
 EVENT_SHARE = 0.1
 # What these say of a thread or a gap depends on the whole trace.
-_WHOLE_TRACE = (events.THREADS, events.THREAD_MOVES, events.LOST, events.FRAME_TIMELINE)
+_WHOLE_TRACE = (events.THREADS, events.THREAD_MOVES, events.THREAD_LISTS, events.LOST, events.FRAME_TIMELINE)
 
 _ON_NUMBERS = re.compile(r"system call numbers|system calls of \d+ 32-bit|are 64-bit or 32-bit cannot be determined")
 _SYSCALL = [column.name for column in events.SYSCALL.columns]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from android_suite.analysis.map_snapshots import MapSnapshot
 from android_suite.analysis.pipeline import Analysis, Evidence, analyze_trace
 from android_suite.tables.trace import Trace
 from tests.simulator.layout import Row, list_threads
@@ -64,7 +65,8 @@ class Mine:
 
 def analyze_worlds(worlds: Sequence[World], trace: Trace, asked: Asked) -> tuple[Analysis, list[Mine]]:
     """The analysis, whole and by world."""
-    maps = {tgid: [snapshot_maps()] for tgid in set(list_threads(worlds)["tgid"])} if asked.recording.maps else {}
+    processes = sorted(set(list_threads(worlds)["tgid"])) if asked.recording.maps else []
+    maps = [MapSnapshot(tgid=tgid, vmas=snapshot_maps()) for tgid in processes]
     analysis = analyze_trace(trace, evidence=Evidence(maps=maps))
     out = [Mine() for _ in worlds]
     for name in ("waits", "holds"):

@@ -1,12 +1,13 @@
 """Prints binary traces as text, in the lines of ``trace-cmd report``.
 
 Events are printed by their print formats; sched_switch and the wakeups in the short form of trace-cmd's plugin. Each
-thread has one name in the whole trace.
+thread has one name in the whole trace. If the kernel gave one id to several threads, trace-cmd has one name for all of
+them; here each can have its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,22 +19,27 @@ from android_suite.trace.ring.batches import Batch, Gap, ScanSummary, iter_batch
 from android_suite.trace.ring.ring_trace import RingBufferTrace
 from android_suite.trace.ring.whole_events import decode_records
 
+TellApart = Callable[[Any, Any], Any]
+
 # Clocks whose times trace-cmd 3.1 prints as seconds; those of all others, such as boot, it prints as plain numbers.
 _CLOCKS_IN_US = frozenset({"local", "global", "uptime", "perf", "mono", "mono_raw", "tai", "unknown"})
 
 
-def render_text(opened: RingBufferTrace, comms: Mapping[int, str], *, plugins: bool = True) -> Iterator[str]:
+def render_text(
+    opened: RingBufferTrace, comms: Mapping[int, str], *, plugins: bool = True, tell_apart: TellApart | None = None
+) -> Iterator[str]:
     """Renders every event, oldest first, without the line of the number of CPUs.
 
     Args:
         opened: from ``open_trace_dat`` or ``open_raw_capture``.
         comms: name by thread id; ``<...>`` is printed for other threads.
         plugins: print sched events in the short form of trace-cmd's plugin instead of by their print formats.
+        tell_apart: maps arrays of thread ids and of times (ns) to the ids that ``comms`` has; None: the same ids.
 
     Raises:
         TraceError: a page or record cannot be decoded.
     """
-    renderer = _Renderer(opened, comms, plugins)
+    renderer = _Renderer(opened, comms, plugins, tell_apart)
     summary = ScanSummary()
     for batch in iter_batches(opened.streams, opened.layout, renderer.dense, summary):
         for line in renderer.render(batch, summary.gaps):
@@ -44,8 +50,10 @@ def render_text(opened: RingBufferTrace, comms: Mapping[int, str], *, plugins: b
 class _Renderer:
     """Renders batches to lines, and keeps the prepared printer of each kind of event."""
 
-    def __init__(self, opened: RingBufferTrace, comms: Mapping[int, str], plugins: bool) -> None:
-        self._opened, self._comms, self._plugins = opened, comms, plugins
+    def __init__(
+        self, opened: RingBufferTrace, comms: Mapping[int, str], plugins: bool, tell_apart: TellApart | None
+    ) -> None:
+        self._opened, self._comms, self._plugins, self._tell_apart = opened, comms, plugins, tell_apart
         self._forms = [f for f in opened.formats if f.id < 1 << 16]
         self.dense: Any = np.zeros(1 << 16, np.int32)
         for number, form in enumerate(self._forms, start=1):
@@ -61,7 +69,7 @@ class _Renderer:
             rows = np.flatnonzero(batch.kind == kind)
             if kind == 0:
                 for row in rows.tolist():
-                    lines[row] = f"{self._head(batch, row, 0)} [UNKNOWN EVENT]"
+                    lines[row] = f"{self._head(batch, row, 0, 0)} [UNKNOWN EVENT]"
                 continue
             if kind not in self._renders:
                 self._renders[kind] = choose_render(self._forms[kind - 1], self._opened, plugins=self._plugins)
@@ -80,13 +88,16 @@ class _Renderer:
         frame = decode_records(form, batch, rows, self._opened)
         title = f"{form.name}: " + " " * (20 - len(form.name))
         tids = frame["tid"].tolist()
+        threads = (
+            tids if self._tell_apart is None else self._tell_apart(frame["tid"].to_numpy(), batch.ts[rows]).tolist()
+        )
         values = {f.name: _column(frame, f.name) for f in form.own_fields}
         for i, row in enumerate(rows.tolist()):
             record = {name: column[i] for name, column in values.items() if column}
-            lines[row] = f"{self._head(batch, row, tids[i])} {title}{render(record)}".rstrip("\n")
+            lines[row] = f"{self._head(batch, row, tids[i], threads[i])} {title}{render(record)}".rstrip("\n")
 
-    def _head(self, batch: Batch, row: int, tid: int) -> str:
-        comm = "<idle>" if tid == 0 else self._comms.get(tid) or "<...>"
+    def _head(self, batch: Batch, row: int, tid: int, thread: int) -> str:
+        comm = "<idle>" if tid == 0 else self._comms.get(thread) or "<...>"
         ns = int(batch.ts[row])
         us = (ns + 500) // 1000
         time = f" {us // 1_000_000:5d}.{us % 1_000_000:06d}" if self._in_us else f"{ns:12d}"

@@ -5,7 +5,11 @@
     ftrace/cpuN.raw               pages as trace_pipe_raw gave them
     ftrace/meta.json              page_size, clock, long_size, endian, kernel, machine, enabled_events
     ftrace/header_page, header_event, formats/SYSTEM/EVENT
-    ftrace/saved_cmdlines, saved_tgids, threads.txt, processes.txt, kallsyms, printk_formats, stats/cpuN.txt   (optional)
+    ftrace/threads_before.txt, processes_before.txt   lists read before the trace (optional)
+    ftrace/threads.txt, processes.txt                 lists read after it (optional)
+    ftrace/saved_cmdlines, saved_tgids, kallsyms, printk_formats, stats/cpuN.txt   (optional)
+
+Captures of the suite's first version have one file of both lists, the later one first.
 
 Memory: the raw pages are read in bounded chunks and not kept; the tables of a Trace are compact (35 to 86 bytes per row),
 so 50 million events (2 GB of pages) stay under 4 GiB.
@@ -25,7 +29,7 @@ from android_suite.trace.core.side_files import Symbols, parse_pairs
 from android_suite.trace.ring.lost import CpuStats, parse_cpu_stats
 from android_suite.trace.ring.page_stream import file_stream
 from android_suite.trace.ring.reader import read_ring_buffer_trace
-from android_suite.trace.ring.ring_trace import RingBufferTrace
+from android_suite.trace.ring.ring_trace import RingBufferTrace, ThreadList
 
 MAX_SIDE_FILE_BYTES = 64 << 20
 MAX_FORMATS = 20_000
@@ -79,7 +83,7 @@ def open_raw_capture(folder: Path) -> RingBufferTrace:
     layout = _read_layout(place, meta)
     cpus = sorted(_cpu_files(place))
     streams = tuple(file_stream(cpu=cpu, file=place / f"cpu{cpu}.raw") for cpu in cpus)
-    proc_tgids, proc_comms = _read_threads(place / "threads.txt")
+    after, before = _read_lists(place)
     tgids = {
         t: int(g) for t, g in parse_pairs(_read_text(place / "saved_tgids")).items() if g.isdecimal() and len(g) < 10
     }
@@ -91,8 +95,7 @@ def open_raw_capture(folder: Path) -> RingBufferTrace:
     return RingBufferTrace(
         format="ftrace_raw", path=str(folder), streams=streams, layout=layout, formats=_read_formats(place / "formats"),
         clock=meta.clock, kernel=meta.kernel, machine=meta.machine, stats=_read_stats(place / "stats"),
-        proc_comms=proc_comms, saved_comms=parse_pairs(_read_text(place / "saved_cmdlines")),
-        tgids={**tgids, **proc_tgids}, processes=parse_pairs(_read_text(place / "processes.txt")),
+        before=before, after=after, saved_comms=parse_pairs(_read_text(place / "saved_cmdlines")), tgids=tgids,
         symbols=Symbols(_read_text(place / "kallsyms")), enabled_events=meta.enabled_events, notes=notes,
     )  # fmt: skip
 
@@ -162,12 +165,33 @@ def _read_stats(folder: Path) -> dict[int, CpuStats]:
     }
 
 
-def _read_threads(path: Path) -> tuple[dict[int, int], dict[int, str]]:
-    """Tgid and comm by tid, from the lines of tgid, tid and comm in ``threads.txt``; a thread's last line counts."""
-    tgids: dict[int, int] = {}
-    comms: dict[int, str] = {}
+def _read_lists(place: Path) -> tuple[ThreadList, ThreadList]:
+    """The lists of threads and processes read after the trace, and those read before it."""
+    after, older = _read_threads(place / "threads.txt")
+    named, older_named = _read_processes(place / "processes.txt")
+    before, _ = _read_threads(place / "threads_before.txt")
+    before_named, _ = _read_processes(place / "processes_before.txt")
+    return ThreadList(*after, named), ThreadList(*(before if any(before) else older), before_named or older_named)
+
+
+def _read_threads(path: Path) -> tuple[tuple[dict[int, int], dict[int, str]], tuple[dict[int, int], dict[int, str]]]:
+    """``threads.txt``, lines of tgid, tid and comm: tid to tgid and tid to comm, of first lines and of any second ones."""
+    first: tuple[dict[int, int], dict[int, str]] = {}, {}
+    second: tuple[dict[int, int], dict[int, str]] = {}, {}
     for match in re.finditer(r"^(\d{1,9}) (\d{1,9})(?: (.*))?$", _read_text(path), re.MULTILINE):
-        tgids[int(match[2])] = int(match[1])
+        tid = int(match[2])
+        tgids, comms = second if tid in first[0] else first
+        tgids[tid] = int(match[1])
         if match[3]:
-            comms[int(match[2])] = match[3].strip()
-    return tgids, comms
+            comms[tid] = match[3].strip()
+    return first, second
+
+
+def _read_processes(path: Path) -> tuple[dict[int, str], dict[int, str]]:
+    """``processes.txt``, lines of tgid and command line: names by tgid, of first lines and of any second ones."""
+    first: dict[int, str] = {}
+    second: dict[int, str] = {}
+    for match in re.finditer(r"^(\d{1,9})[ \t]+(\S.*?)\s*$", _read_text(path), re.MULTILINE):
+        tgid = int(match[1])
+        (second if tgid in first else first)[tgid] = match[2]
+    return first, second

@@ -154,14 +154,15 @@ def _finish(builder: TextTables, form: str, name: str, process_dump: bytes, path
         rank = np.empty(len(ts), np.int64)
         rank[order] = np.arange(len(ts), dtype=np.int64)
     start, end = (int(ts.min()), int(ts.max())) if len(ts) else (0, 0)
-    threads_only = {events.FRAME_TIMELINE.name, events.THREADS.name, events.THREAD_MOVES.name, events.LOST.name}
+    not_events = (events.FRAME_TIMELINE, events.THREADS, events.THREAD_MOVES, events.THREAD_LISTS, events.LOST)
+    threads_only = {table.name for table in not_events}
     tables = {t.name: builder.finish(t, rank) for t in events.EVENT_TABLES if t.name not in threads_only}
     notes = _notes(builder)
     dumped = apply_process_dump(process_dump, state.tgid)
     threads = tables[events.THREADS.name] = thread_table(builder, tables, dumped)
     tables[events.THREAD_MOVES.name] = move_table(builder)
     notes += name_calls(tables[events.SYSCALL.name], threads, None)
-    tables[events.FRAME_TIMELINE.name] = make_frame(events.FRAME_TIMELINE)
+    tables |= {table.name: make_frame(table) for table in (events.FRAME_TIMELINE, events.THREAD_LISTS)}
     tables[events.LOST.name], lost_events = _lost(state, start, end)
     cpus = int(max(counts[ANNOUNCED_CPUS], (state.cpu_first >= 0).nonzero()[0].max(initial=-1) + 1))
     source = TraceSource(

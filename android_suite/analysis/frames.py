@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from android_suite.analysis.causes import Waits, inverted_set, split_windows
 from android_suite.analysis.slices import pick
 from android_suite.analysis.threads import RENDER, UI
+from android_suite.model.operation import describe_operation
 from android_suite.tables.derived import EXACT, FRAMES, LOWER_BOUND, RUNNING, SLEEPING, SPLIT_CAUSES, UNKNOWN
 from android_suite.tables.events import FRAME_TIMELINE
 from android_suite.tables.schema import make_frame
@@ -221,5 +222,5 @@ def _waited_for(inversions: pd.DataFrame, threads: pd.DataFrame, tid: int, start
     top = total.drop_duplicates("window", keep="last")
     comm = dict(zip(threads["tid"].tolist(), threads["comm"].tolist(), strict=True))
     for at, holder, operation in zip(top["window"], top["holder"], top["operation"], strict=True):
-        out[at] = f"{comm.get(holder, holder)} in {operation}"
+        out[at] = f"{comm.get(holder, holder)} in {describe_operation(operation)}"
     return out

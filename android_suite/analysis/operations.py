@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from android_suite.analysis.locks.mmap_scan import CALL_UNKNOWN
 from android_suite.analysis.threads import are_kernel_lockers
+from android_suite.model.operation import UNTRACED
+from android_suite.model.syscalls import MACHINES, numbers_of
 from android_suite.tables import events
 from android_suite.tables.derived import UNKNOWN
 from android_suite.tables.trace import Trace
@@ -22,11 +24,11 @@ ADVICE_NAMES = {
     24: "MADV_DONTNEED_LOCKED", 25: "MADV_COLLAPSE", 100: "MADV_HWPOISON", 101: "MADV_SOFT_OFFLINE",
     102: "MADV_GUARD_INSTALL", 103: "MADV_GUARD_REMOVE",
 }  # fmt: skip
-UNTRACED = "untraced"  # outside every recorded call, in a trace without all calls
 FAULT = "fault"
 KERNEL = "kernel"  # a kernel thread such as khugepaged, which makes no calls and takes no faults
 
-# Calls that recorders enable one by one; any other call shows that all calls were recorded.
+# Calls that recorders enable one by one, as events of their own or by a filter on numbers; any other call shows that all
+# calls were recorded.
 _RECORDED_ALONE = [
     events.SYSCALLS.index(name)
     for name in (
@@ -34,17 +36,22 @@ _RECORDED_ALONE = [
         "exit_group", "futex", "ioctl", "prctl", "userfaultfd", "io_uring_enter",
     )
 ]  # fmt: skip
+# A filter on numbers also lets calls of the other kind of process pass: 172 is prctl on arm and getpid on arm64.
+_NUMBERS_RECORDED_ALONE = sorted(
+    {number for abi in MACHINES for number, call in numbers_of(abi).items() if call in _RECORDED_ALONE}
+)
 _MADVISE = events.SYSCALLS.index("madvise")
 _PROCESS_MADVISE = events.SYSCALLS.index("process_madvise")
 
 
 def sees_every_syscall(trace: Trace) -> bool:
-    """Whether a lock taken outside all recorded calls was taken outside any call: raw_syscalls were on, unfiltered."""
-    enabled = trace.source.enabled_events
-    if enabled is not None and "raw_syscalls:sys_enter" in enabled:
-        return True
-    calls = trace["syscall"]
-    return bool((~calls["call"].isin(_RECORDED_ALONE) & (calls["nr"] >= 0)).any())
+    """Whether a lock taken outside all recorded calls was taken outside any call: raw_syscalls were on, unfiltered.
+
+    That they were on does not show it, because a filter (of this suite, or Perfetto's ``syscall_events``) leaves calls
+    out.
+    """
+    numbers = trace["syscall"]["nr"]
+    return bool(((numbers >= 0) & ~numbers.isin(_NUMBERS_RECORDED_ALONE)).any())
 
 
 def name_operations(

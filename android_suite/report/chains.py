@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from android_suite.model.analysis import AnalysisSummary, ChainSummary, Lock, RankedThread, ThreadSummary
+from android_suite.model.operation import describe_operation
 from android_suite.report.phrases import format_ms, show_foreign
 
 
@@ -60,7 +61,7 @@ def name_thread(thread: ThreadSummary) -> str:
 
 def _describe(where: str, chain: ChainSummary) -> Chain:
     states = chain.holder_state_ns
-    operation = show_foreign(chain.holder_operation or "an unknown operation", longest=60)
+    operation = show_foreign(describe_operation(chain.holder_operation) or "an unknown operation", longest=60)
     via = ""
     if chain.via and chain.holder_lock == chain.lock:
         via = f", behind the waiting writer {name_thread(chain.via)}"

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from android_suite.model.analysis import FrameSummary
 from android_suite.model.analyzed import AnalyzedRun
 from android_suite.model.comparison import Comparison, MadvisePaths, MetricComparison
+from android_suite.model.operation import describe_operation
 from android_suite.model.verdict import Verdict
 from android_suite.report import charts, phrases
 from android_suite.report.analysis_texts import (
@@ -286,6 +287,7 @@ def _environment() -> jinja2.Environment:
         "ms": phrases.format_ms,
         "bytes": phrases.format_bytes,
         "foreign": phrases.show_foreign,
+        "operation": describe_operation,
         "lines": phrases.show_foreign_lines,
         "symbol": SYMBOLS.__getitem__,
         "kernel": name_kernel,

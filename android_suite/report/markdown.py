@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from android_suite.model.analysis import AnalysisSummary, BlockerSummary, LateFrame, LaunchSummary, SchedulingSummary
 from android_suite.model.comparison import Comparison, MadvisePaths, MetricComparison
+from android_suite.model.operation import describe_operation
 from android_suite.model.verdict import GateOutcome, Verdict
 from android_suite.report.analysis_texts import (
     collect_shortfalls,
@@ -220,7 +221,8 @@ def _blockers(rows: Sequence[BlockerSummary]) -> Iterator[str]:
     yield "| :-- | :-- | :-- | :-- | --: | --: | --: | --: |"
     for row in rows[:BLOCKERS]:
         cells = [
-            *(escape(text) for text in (name_thread(row.waiter), name_thread(row.holder), row.lock, row.operation)),
+            *(escape(text) for text in (name_thread(row.waiter), name_thread(row.holder), row.lock)),
+            escape(describe_operation(row.operation)),
             format_number(row.waits),
             *(format_ms(ns) for ns in (row.total_ns, row.longest_ns, row.inverted_ns)),
         ]

@@ -18,6 +18,7 @@ from android_suite.model.analysis import (
 )
 from android_suite.model.analyzed import AnalyzedRun
 from android_suite.model.comparison import MadvisePaths
+from android_suite.model.operation import describe_operation
 from android_suite.report.analysis_texts import (
     WAKER_NOTE,
     collect_shortfalls,
@@ -113,7 +114,7 @@ def _print_blockers(rows: Sequence[BlockerSummary], recorded: Sequence[str] | No
             Text(name_thread(row.waiter)),
             Text(name_thread(row.holder) + queued),
             Text(row.lock),
-            Text(show_foreign(row.operation, longest=60)),
+            Text(show_foreign(describe_operation(row.operation), longest=60)),
             format_number(row.waits),
             *(format_ms(ns) for ns in (row.total_ns, row.longest_ns, row.inverted_ns)),
         )

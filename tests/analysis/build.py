@@ -59,9 +59,9 @@ class TraceBuilder:
         self.lock(begin - wait, tid, "start", mm, write=write)
         return self.lock(begin, tid, "acquired", mm, write=write).lock(end, tid, "released", mm, write=write)
 
-    def enter(self, ts: int, tid: int, call: str, *args: int, cpu: int = 0) -> TraceBuilder:
+    def enter(self, ts: int, tid: int, call: str, *args: int, cpu: int = 0, nr: int = -1) -> TraceBuilder:
         padded = (*args, *([0] * (6 - len(args))))
-        return self._add("syscall", ts, cpu, tid, 0, events.SYSCALLS.index(call), -1, *padded, 0)
+        return self._add("syscall", ts, cpu, tid, 0, events.SYSCALLS.index(call), nr, *padded, 0)
 
     def leave(self, ts: int, tid: int, call: str, ret: int = 0, *, cpu: int = 0) -> TraceBuilder:
         return self._add("syscall", ts, cpu, tid, 1, events.SYSCALLS.index(call), -1, *([0] * 6), ret)

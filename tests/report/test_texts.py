@@ -108,6 +108,17 @@ def test_terminal_says_who_waited_for_whom() -> None:
         assert re.search(r"waited", shown)
 
 
+def test_what_a_trace_cannot_tell_is_said_in_words() -> None:
+    """Outside every recorded call: the code of the tables is no word for a reader."""
+    told = json.dumps(to_plain(made_analysis(1, patched=False))).replace("madvise(MADV_DONTNEED)", "untraced")
+    run = AnalyzedRun(name="a.txt", analysis=read_analysis(json.loads(told), "a"))
+    shown = ReportModel(title="a.txt", runs=(run,))
+    for text in (to_terminal(shown, 250), render_markdown(shown), render_html(shown)):
+        assert "untraced" not in text
+        assert text.count("a page fault or an unrecorded call") >= 2
+    assert "held it in a page fault or an unrecorded call" in to_terminal(shown, 250)
+
+
 def test_terminal_says_that_nobody_waited() -> None:
     quiet = replace(made_analysis(1, patched=True), source=SourceSummary(recorded=("mmap_lock", "sched")))
     assert "No wait for mmap_lock or a VMA lock" in to_terminal(

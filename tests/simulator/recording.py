@@ -62,10 +62,8 @@ class Recording:
 
     def sees_every_call(self, rows: Sequence[Row]) -> bool:
         """Whether a lock outside all recorded calls is known to be taken outside any call."""
-        if not self.all_calls or self.tells_enabled:
-            return self.all_calls
-        # Only raw_syscalls record this call here.
-        return any(table == "syscall" and values[2] == _READ for _, _, table, values in rows)
+        # Only raw_syscalls without a filter record this call here; that they were on does not tell of a filter.
+        return self.all_calls and any(table == "syscall" and values[2] == _READ for _, _, table, values in rows)
 
 
 def draw_recording(number: int) -> Recording:

@@ -15,9 +15,10 @@ from android_suite.analysis.jit import Bools
 from android_suite.analysis.locks.mmap_lock import MmapLock
 from android_suite.analysis.locks.mmap_scan import CALL_UNKNOWN
 from android_suite.analysis.loss import Losses
-from android_suite.analysis.operations import FAULT, UNTRACED, name_operations
+from android_suite.analysis.operations import FAULT, name_operations
 from android_suite.analysis.sched import Timeline
 from android_suite.analysis.sleeps import Sleeps, last_sleep
+from android_suite.model.operation import UNTRACED
 from android_suite.tables.derived import EVIDENCE, EXACT, LOWER_BOUND, PATHS, UNKNOWN, VMA_EVIDENCE, VMA_WAITS
 from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace

@@ -40,8 +40,10 @@ def read_ring_buffer_trace(opened: RingBufferTrace) -> Trace:
     )  # fmt: skip
     first, last = summary.first_ns or 0, summary.last_ns or 0
     tables["thread_lists"] = make_lists([(first - 1, opened.before), (last + 1, after)])
-    named = name_calls(tables["syscall"], tables["threads"], opened.machine or None) if "syscall" in tables else []
     counts = event_counts(summary.id_counts, opened.formats)
+    # An event of its own (syscalls:sys_enter_madvise) names its call, and 32-bit processes have none.
+    numbered = any(count for name, count in counts.items() if name.startswith("raw_syscalls:"))
+    named = name_calls(tables["syscall"], tables["threads"], opened.machine or None) if numbered else []
     source = TraceSource(
         format=opened.format, path=opened.path, events=summary.events, lost_events=lost.total, clock=opened.clock,
         start_ns=first, end_ns=last,

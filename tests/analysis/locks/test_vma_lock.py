@@ -146,11 +146,12 @@ def test_another_process_reads_other_vmas() -> None:
 def test_a_fault_reads_a_vma() -> None:
     b = awake(TraceBuilder(), (APP, 110), (GC, 124)).fault(90, GC)
     assert waits(analyze_trace(writer(b, 100, 150).trace())) == [(APP, 107, 150, GC, "fault", "inferred")]
-    b = awake(
-        TraceBuilder(), (APP, 110), (GC, 124)
-    )  # without its event: outside of every call, if all calls were recorded
-    analysis = analyze_trace(writer(b, 100, 150).trace(enabled=["raw_syscalls:sys_enter", "sched:sched_switch"]))
-    assert waits(analysis) == [(APP, 107, 150, GC, "fault", "inferred")]
+    # Without its event: outside of every call, if all calls were recorded, which another thread's read shows.
+    b = awake(TraceBuilder(), (APP, 110), (GC, 124)).enter(61, BINDER, "read", nr=63)
+    assert waits(analyze_trace(writer(b, 100, 150).trace())) == [(APP, 107, 150, GC, "fault", "inferred")]
+    b = awake(TraceBuilder(), (APP, 110), (GC, 124))
+    filtered = writer(b, 100, 150).trace(enabled=["raw_syscalls:sys_enter", "sched:sched_switch"])
+    assert waits(analyze_trace(filtered)) == [(APP, 107, 150, GC, "untraced", "inferred")]
 
 
 @pytest.mark.parametrize(

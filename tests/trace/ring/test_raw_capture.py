@@ -144,6 +144,16 @@ def test_names_and_processes_of_threads(tmp_path: Path) -> None:
     assert 31 not in threads.index
 
 
+def test_an_event_of_its_own_names_its_call(tmp_path: Path) -> None:
+    """Of process 20 nothing tells whether it is a 32-bit one, which the event tells: those have no such events."""
+    sure = {"__syscall_nr": 233, "start": 0xFFFF_1000_0000, "len_in": 4096, "behavior": 4}
+    unsure = {"__syscall_nr": 233, "start": 0, "len_in": 0, "behavior": 0}
+    named = {0: [(1, "sys_enter_madvise", 10, sure), (2, "sys_enter_madvise", 20, unsure)]}
+    found = capture(tmp_path / "named", named, meta={"machine": "aarch64"})["syscall"]
+    assert [events.SYSCALLS[call] for call in found["call"]] == ["madvise", "madvise"]
+    assert found["nr"].tolist() == [233, 233]
+
+
 def test_a_new_thread_belongs_to_the_process_of_its_maker(tmp_path: Path) -> None:
     made = {0: [
         (1, "task_newtask", 50, {"pid": 60, "comm": "app", "clone_flags": 0}),

@@ -94,8 +94,8 @@ def causes_of(waits: Waits, tid: int) -> Mapping[str, TimeSet]:
     own = slice(int(line.starts[k]), int(line.starts[k + 1]))
     start, end, state = line.start_ns[own], line.end_ns[own], line.state[own]
 
-    def in_state(*states: int) -> TimeSet:
-        of = np.isin(state, states)
+    def in_state(wanted: int) -> TimeSet:
+        of = state == wanted
         return TimeSet.of(start[of], end[of])
 
     busy = {"running": in_state(RUNNING), "runnable": in_state(RUNNABLE)}

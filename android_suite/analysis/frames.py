@@ -165,6 +165,8 @@ def measure_frames(
     Returns:
         A frame of FRAMES, by process and start.
     """
+    if not len(frames):
+        return make_frame(FRAMES)
     frames = frames[list(_HEAD)].sort_values(["tgid", "start_ns"], kind="stable").reset_index(drop=True)
     known, exact = (frames["quality"] != UNKNOWN).to_numpy(), (frames["quality"] == EXACT).to_numpy()
     overrun = np.where(known, frames["end_ns"] - frames["deadline_ns"], 0).astype(np.int64)

@@ -20,6 +20,9 @@ _OWN_MM_CALLS = tuple(events.SYSCALLS.index(n) for n in ("mmap", "munmap", "mpro
 _MADVISE, _PROCESS_MADVISE = (events.SYSCALLS.index(n) for n in ("madvise", "process_madvise"))
 _PER_VMA, _MMAP_LOCK, _PATH_UNKNOWN = (PATHS.index(n) for n in ("per_vma", "mmap_lock", "unknown"))
 _EINVAL = -22
+_USED = (
+    "tid", "call", "start_ns", "end_ns", "start_seq", "arg0", "arg1", "arg2", "arg3", "ret", "quality", "lock_mm", "lock_wait_ns",
+)  # fmt: skip
 _TAKES_NO_LOCK = (100, 101)  # HWPOISON, SOFT_OFFLINE
 
 # Advices that some kernels do under the VMA lock: the first two in every kernel with the patch, the others only in
@@ -45,8 +48,9 @@ def measure_madvise(
         A frame of MADVISE, in order of the calls.
     """
     calls = locks.calls
-    rows = np.flatnonzero(calls["call"].isin((_MADVISE, _PROCESS_MADVISE)).to_numpy())
-    picked = calls.iloc[rows]
+    kind = calls["call"].to_numpy()
+    rows = np.flatnonzero((kind == _MADVISE) | (kind == _PROCESS_MADVISE))
+    picked = calls[list(_USED)].take(rows)
     remote_call = (picked["call"] == _PROCESS_MADVISE).to_numpy()
     entered = (picked["start_seq"] >= 0).to_numpy()
     ret = picked["ret"].to_numpy()
@@ -126,9 +130,14 @@ def _is_own_mm(
     guessed = pd.concat([counts.drop_duplicates(k, keep="last")[["process", "mm"]] for k in ("process", "mm")])
     guessed = guessed[~guessed["process"].isin(told["process"]) & ~guessed["mm"].isin(told["mm"])]
     own = pd.MultiIndex.from_frame(pd.concat([told, guessed]).drop_duplicates())
-    process = process_of(tids)
-    known = np.isin(process, told["process"]) | np.isin(mms, told["mm"])
-    return np.asarray(pd.MultiIndex.from_arrays([process, mms]).isin(own), np.bool_), known
+    # Calls are many, and few threads with few mms make them: each pair is looked up once.
+    of_thread, threads_seen = pd.factorize(tids)
+    of_mm, mms_seen = pd.factorize(mms)
+    of_pair, pairs = pd.factorize(of_thread * len(mms_seen) + of_mm)
+    process, mm = process_of(threads_seen[pairs // len(mms_seen)]), mms_seen[pairs % len(mms_seen)]
+    known = np.isin(process, told["process"]) | np.isin(mm, told["mm"])
+    owns = np.asarray(pd.MultiIndex.from_arrays([process, mm]).isin(own), np.bool_)
+    return owns[of_pair], known[of_pair]
 
 
 def _judge(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,11 @@ from android_suite.analysis.launch import measure_launches, measure_traced_launc
 from android_suite.analysis.lives import Lives, split_lives
 from android_suite.analysis.locks.blockers import measure_blockers
 from android_suite.analysis.locks.inversion import measure_inversions
-from android_suite.analysis.locks.mmap_lock import MmapLock, measure_mmap_lock
+from android_suite.analysis.locks.mmap_lock import MmapLock, scan_mmap_lock, trust_mmap_lock
 from android_suite.analysis.locks.other_locks import measure_other_waits
 from android_suite.analysis.locks.standoffs import join_locks
 from android_suite.analysis.locks.vma_lock import measure_vma_waits, without_vma_waits
+from android_suite.analysis.locks.wait_split import split_waits
 from android_suite.analysis.loss import Losses
 from android_suite.analysis.madvise import measure_madvise
 from android_suite.analysis.map_snapshots import MapSnapshot
@@ -31,6 +33,7 @@ from android_suite.analysis.slices import measure_slices
 from android_suite.analysis.threads import list_namespaced, measure_threads
 from android_suite.analysis.wakeups import measure_wakeups, pick_wakes
 from android_suite.errors import UsageError
+from android_suite.jit.workers import Begun, Workers
 from android_suite.tables import events
 from android_suite.tables.derived import (
     COUNTERS,
@@ -59,6 +62,7 @@ from android_suite.tables.schema import make_frame, name_codes
 from android_suite.tables.trace import Trace, TraceSource
 
 _WAKEUP_NEW = events.WAKE_KINDS.index("sched_wakeup_new")
+_OF_LOCKS = ("mmap_lock", "syscall", "contention", "task", "sched_wake")
 _DECLARED = {table.name: table for table in (*DERIVED_TABLES, FRAME_GAPS)}
 
 
@@ -147,36 +151,41 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
     if evidence.framestats is not None or len(trace[events.FRAME_TIMELINE.name]):
         recorded |= {"frames"}
     trace = _drop(_drop(trace, "syscall", "cpu", "arg4", "arg5"), "mmap_lock", "cpu")  # unused
-    timeline = measure_thread_states(
-        trace["sched_switch"], trace["sched_wake"], trace["pi_setprio"], losses, trace.source.end_ns
-    )
-    trace = _drop(trace, "sched_switch", "seq", "prev_prio", "prev_state", "next_prio")  # the timeline has them
-    wakes = trace["sched_wake"]
-    sleeps = measure_sleeps(timeline, wakes)
-    drawing = pick_wakes(trace, evidence.framestats)
-    trace = replace(trace, tables={**trace.tables, "sched_wake": wakes[wakes["kind"] == _WAKEUP_NEW]})
-    del wakes
-    locks = measure_mmap_lock(trace, timeline, losses)
-    trace = replace(
-        trace, tables={**trace.tables, "syscall": trace["syscall"][["tid", "call", "nr"]]}
-    )  # see locks.calls
-    threads = measure_threads(trace, process, locks.lockers)
-    madvise = measure_madvise(trace, locks, threads, maps)
-    other = measure_other_waits(trace, timeline, locks, losses)
-    vma_waits = measure_vma_waits(trace, timeline, sleeps, locks, threads, madvise, other, losses)
-    other = without_vma_waits(other, vma_waits)
-    standoffs = join_locks(locks, vma_waits)
-    blockers = measure_blockers(trace, standoffs)
-    inversions, intruders = measure_inversions(trace, timeline, standoffs)
-    slices, counters = measure_slices(trace, losses)
-    waits = Waits.of(trace, timeline, locks, vma_waits, other, slices)
-    frames = _frames(trace, threads, waits, inversions, evidence)
-    cycles = measure_gc_cycles(slices, threads, waits, madvise)
-    told = (slices, threads, waits, inversions, cycles)
-    if evidence.am_starts is None:
-        launches = measure_traced_launches(trace, process, *told)
-    else:
-        launches = measure_launches(evidence.am_starts, *told)
+    # What is started goes on beside the rest where there is a second core: on the left what the critical path needs next.
+    with Workers() as workers:
+        scanned = workers.start(partial(scan_mmap_lock, _only(trace, *_OF_LOCKS), losses))
+        timeline = measure_thread_states(
+            trace["sched_switch"], trace["sched_wake"], trace["pi_setprio"], losses, trace.source.end_ns
+        )
+        trace = _drop(trace, "sched_switch", "seq", "prev_prio", "prev_state", "next_prio")  # the timeline has them
+        sleeps = measure_sleeps(timeline, trace["sched_wake"])
+        drawing = pick_wakes(trace, evidence.framestats)
+        trace = _only(trace, *trace.tables)
+        slices, counters = measure_slices(trace, losses)
+        locks = trust_mmap_lock(scanned.result(), trace["contention"], timeline, losses)
+        trace = replace(
+            trace, tables={**trace.tables, "syscall": trace["syscall"][["tid", "call", "nr"]]}
+        )  # see locks.calls
+        others = workers.start(partial(measure_other_waits, trace, timeline, locks, losses))
+        told_apart = workers.start(partial(split_waits, timeline, locks.waits, locks.segments))
+        threads = measure_threads(trace, process, locks.lockers)
+        madvise = measure_madvise(trace, locks, threads, maps)
+        wakeups = workers.start(partial(measure_wakeups, timeline, drawing, threads))
+        scheduling = workers.start(partial(measure_scheduling, timeline))
+        asleep = workers.start(partial(measure_uninterruptible_sleeps, sleeps, trace["blocked_reason"]))
+        other = others.result()
+        vma_waits = measure_vma_waits(trace, timeline, sleeps, locks, threads, madvise, other, losses)
+        other = without_vma_waits(other, vma_waits)
+        standoffs = join_locks(locks, vma_waits)
+        inverted = workers.start(partial(measure_inversions, trace, timeline, standoffs))
+        blockers = workers.start(partial(measure_blockers, trace, standoffs))
+        waits = Waits.of(trace, timeline, locks, vma_waits, other, slices)
+        cycles = workers.start(partial(measure_gc_cycles, slices, threads, waits, madvise))
+        launched = workers.start(lambda: _launches(trace, process, evidence, slices, threads, waits, inverted, cycles))
+        found, joined = _find_frames(trace, threads, waits, evidence)
+        frames = measure_frames(found, threads, waits, inverted.result()[0], joined=joined)
+        launches = launched.result()
+    inversions, intruders = inverted.result()
     return Analysis(
         source=trace.source,
         process=process,
@@ -185,14 +194,13 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
         recorded=recorded,
         timeline=timeline,
         tables={
-            THREAD_ROLES.name: threads, SCHEDULING.name: measure_scheduling(timeline),
-            UNINTERRUPTIBLE_SLEEPS.name: measure_uninterruptible_sleeps(sleeps, trace["blocked_reason"]),
-            WAKEUPS.name: measure_wakeups(timeline, drawing, threads), LOCK_WAITS.name: locks.waits, LOCK_HOLDS.name: locks.holds,
-            VMA_WAITS.name: vma_waits,
+            THREAD_ROLES.name: threads, SCHEDULING.name: scheduling.result(),
+            UNINTERRUPTIBLE_SLEEPS.name: asleep.result(), WAKEUPS.name: wakeups.result(),
+            LOCK_WAITS.name: told_apart.result(), LOCK_HOLDS.name: locks.holds, VMA_WAITS.name: vma_waits,
             OTHER_WAITS.name: other, SYSCALL_CALLS.name: locks.calls, MADVISE.name: madvise,
-            LOCK_BLOCKERS.name: blockers, INVERSIONS.name: inversions, INTRUDERS.name: intruders,
+            LOCK_BLOCKERS.name: blockers.result(), INVERSIONS.name: inversions, INTRUDERS.name: intruders,
             SLICES.name: slices, COUNTERS.name: counters, FRAMES.name: frames, LAUNCHES.name: launches,
-            GC_CYCLES.name: cycles, FRAME_GAPS.name: _gaps(frames, evidence),
+            GC_CYCLES.name: cycles.result(), FRAME_GAPS.name: _gaps(frames, evidence),
         },
         notes=(*trace.source.notes, *evidence.notes, *_notes(trace, threads, locks, process, lives.reused)),
     )  # fmt: skip
@@ -241,10 +249,35 @@ def _drop(trace: Trace, table: str, *columns: str) -> Trace:
     return replace(trace, tables={**trace.tables, table: trace[table].drop(columns=list(columns))})
 
 
-def _frames(
-    trace: Trace, threads: pd.DataFrame, waits: Waits, inversions: pd.DataFrame, evidence: Evidence
+def _only(trace: Trace, *tables: str) -> Trace:
+    """The trace with these tables alone; of the wake-ups those that show that a thread is new."""
+    kept = {name: trace[name] for name in tables}
+    wakes = kept["sched_wake"]
+    return replace(trace, tables={**kept, "sched_wake": wakes[wakes["kind"] == _WAKEUP_NEW]})
+
+
+def _launches(
+    trace: Trace,
+    process: str | None,
+    evidence: Evidence,
+    slices: pd.DataFrame,
+    threads: pd.DataFrame,
+    waits: Waits,
+    inverted: Begun[tuple[pd.DataFrame, pd.DataFrame]],
+    cycles: Begun[pd.DataFrame],
 ) -> pd.DataFrame:
-    """Frames of the best source there is: SurfaceFlinger's own words, then hwui's, then the app's slices."""
+    told = (slices, threads, waits, inverted.result()[0], cycles.result())
+    if evidence.am_starts is None:
+        return measure_traced_launches(trace, process, *told)
+    return measure_launches(evidence.am_starts, *told)
+
+
+def _find_frames(trace: Trace, threads: pd.DataFrame, waits: Waits, evidence: Evidence) -> tuple[pd.DataFrame, bool]:
+    """Frames of the best source there is: SurfaceFlinger's own words, then hwui's, then the app's slices.
+
+    Returns:
+        The frames, and whether their clock is the trace's.
+    """
     found, joined = frame_sources.read_timeline_frames(trace), True
     if not len(found) and evidence.framestats is not None and len(evidence.framestats):
         found = frame_sources.read_framestats_frames(evidence.framestats)
@@ -252,7 +285,7 @@ def _frames(
     if not len(found):
         found = frame_sources.measure_choreographer_frames(trace, waits.slices, threads, waits, evidence.refresh_hz)
         joined = True
-    return measure_frames(found, threads, waits, inversions, joined=joined) if len(found) else make_frame(FRAMES)
+    return found, joined
 
 
 _KINDS = {

@@ -6,10 +6,11 @@ Only independent work runs in parallel (tables, chunks, passes), so one core and
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 CORES_VARIABLE = "ANDROID_SUITE_CORES"
 _T = TypeVar("_T")
@@ -20,6 +21,34 @@ def count_cores() -> int:
     allowed = len(os.sched_getaffinity(0))
     asked = os.environ.get(CORES_VARIABLE, "")
     return max(1, min(int(asked), allowed)) if asked.isdecimal() and int(asked) else allowed
+
+
+class Begun(Generic[_T]):
+    """A task that was begun; see ``Workers.start``."""
+
+    def __init__(self, task: Callable[[], _T], future: Future[_T] | None) -> None:
+        self._task: Callable[[], _T] | None = task
+        self._future = future
+        self._results: list[_T] = []
+        self._lock = threading.Lock()  # a task may ask for another one's result while the caller does
+
+    def result(self) -> _T:
+        """What the task returns; runs it here if no thread has taken it yet. Any thread may ask, more than once.
+
+        Raises:
+            Exception: whatever the task raises.
+        """
+        with self._lock:
+            task, self._task = self._task, None  # what it reads is let go with it
+            if task is not None:
+                self._results.append(self._take(task))
+            return self._results[0]
+
+    def _take(self, task: Callable[[], _T]) -> _T:
+        if self._future is None or self._future.cancel():
+            return task()
+        del task
+        return self._future.result()
 
 
 class Workers:
@@ -50,6 +79,10 @@ class Workers:
                 task()
             return
         self._begun = [(self._pool.submit(task), task) for task in tasks]
+
+    def start(self, task: Callable[[], _T]) -> Begun[_T]:
+        """Begins one task beside the caller, in the order of the calls; with one core it runs where its result is asked for."""
+        return Begun(task, self._pool.submit(task) if self._pool is not None else None)
 
     def finish(self) -> None:
         """Ends what was begun; runs here what no thread has taken yet.

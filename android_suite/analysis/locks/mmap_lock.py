@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,6 @@ from android_suite.analysis.ids import TidIndex, count_lockers, number_mms
 from android_suite.analysis.jit import Array, frozen
 from android_suite.analysis.locks import mmap_rows, mmap_scan
 from android_suite.analysis.locks.mmap_edges import list_edge_segments
-from android_suite.analysis.locks.wait_split import split_waits
 from android_suite.analysis.loss import Losses
 from android_suite.analysis.sched import Timeline, ran_through
 from android_suite.tables import events
@@ -28,7 +27,7 @@ class MmapLock:
     """What one pass over the lock events gives.
 
     Attributes:
-        waits, holds: frames of LOCK_WAITS and LOCK_HOLDS.
+        waits, holds: frames of LOCK_WAITS and LOCK_HOLDS; what waits consist of is added by ``wait_split``.
         calls: frame of SYSCALL_CALLS.
         segments: int64 of shape (n, 5): wait row, hold row, start_ns, end_ns, and the wait row of the writer that a
             reader queues behind (-1: the hold itself keeps the waiter out). Only waits and holds that can be trusted.
@@ -50,36 +49,43 @@ def _np(frame: pd.DataFrame, column: str) -> Array:
     return frozen(frame[column].to_numpy())
 
 
-def measure_mmap_lock(trace: Trace, timeline: Timeline, losses: Losses) -> MmapLock:
-    """Rebuilds every wait for mmap_lock, every hold of it, and every system call.
+def scan_mmap_lock(trace: Trace, losses: Losses) -> MmapLock:
+    """Rebuilds every wait for mmap_lock, every hold of it, and every system call, from their events alone.
 
     Args:
         trace: tables mmap_lock, syscall, contention; task and sched_wake show which threads were created in the trace.
+        losses: where the trace is blind.
+
+    Returns:
+        What ``trust_mmap_lock`` completes.
+    """
+    index = TidIndex.of([trace[t]["tid"].to_numpy() for t in ("mmap_lock", "syscall", "contention")])
+    waits, holds, calls, segments, contention_wait, lockers = _scan(trace, index, losses)
+    return MmapLock(
+        waits=waits, holds=holds, calls=calls, segments=segments, contention_wait=contention_wait, lock_offset=None,
+        lockers=lockers,
+    )  # fmt: skip
+
+
+def trust_mmap_lock(found: MmapLock, contention: pd.DataFrame, timeline: Timeline, losses: Losses) -> MmapLock:
+    """Judges what a gap in the trace may have changed, and adds the holds that began before the trace.
+
+    Args:
+        found: of ``scan_mmap_lock``; its frames are changed in place.
+        contention: the trace's table.
         timeline: thread states; a thread that provably ran through a gap of another CPU keeps its intervals.
         losses: where the trace is blind.
     """
-    con = trace["contention"]
-    index = TidIndex.of([trace[t]["tid"].to_numpy() for t in ("mmap_lock", "syscall", "contention")])
-    wait_frame, hold_frame, calls, segments, con_wait, lockers = _scan(trace, index, losses)
+    wait_frame, hold_frame, segments = found.waits, found.holds, found.segments
     if losses:
-        for frame in (calls, wait_frame, hold_frame):
+        for frame in (found.calls, wait_frame, hold_frame):
             _distrust(frame, timeline, losses)
     segments = np.concatenate([segments, list_edge_segments(wait_frame, hold_frame)])
     good_wait, good_hold = (f["quality"].to_numpy() != UNKNOWN for f in (wait_frame, hold_frame))
     via = segments[:, 4]
     trusted = good_wait[segments[:, 0]] & good_hold[segments[:, 1]] & ((via < 0) | good_wait[via])
     segments = segments[trusted & (segments[:, 3] > segments[:, 2])]
-    tid, start, end = (wait_frame[c].to_numpy() for c in ("tid", "start_ns", "end_ns"))
-    wait_frame = wait_frame.assign(**split_waits(timeline, tid, start, end, segments))
-    return MmapLock(
-        waits=wait_frame,
-        holds=hold_frame,
-        calls=calls,
-        segments=segments,
-        contention_wait=con_wait,
-        lock_offset=_lock_offset(con, con_wait, wait_frame),
-        lockers=lockers,
-    )
+    return replace(found, segments=segments, lock_offset=_lock_offset(contention, found.contention_wait, wait_frame))
 
 
 def _scan(

@@ -64,7 +64,9 @@ class Standoffs:
 
     def name_operations(self, trace: Trace, numbers: I64) -> np.ndarray:
         """The operation that took each hold, see analysis.operations; a hold that occurs often is named once."""
-        held, which = np.unique(numbers, return_inverse=True)
+        occurs = np.zeros(len(self.hold_tid), np.bool_)
+        occurs[numbers] = True
+        held, which = np.flatnonzero(occurs), np.cumsum(occurs)[numbers] - 1
         names = np.empty(len(held), np.object_)
         of_vma = held >= self.n_holds
         names[of_vma] = self.vma["operation"].to_numpy()[held[of_vma] - self.n_holds]
@@ -72,7 +74,7 @@ class Standoffs:
         names[~of_vma] = name_operations(
             trace, self.mmap.calls, *(holds[c].to_numpy()[rows] for c in ("call", "tid", "start_seq"))
         )
-        return names[which.reshape(-1)]
+        return np.asarray(names[which], np.object_)
 
     def writes_at(self, numbers: I64, when: I64) -> Bools:
         """Whether each hold was in write mode at that time."""

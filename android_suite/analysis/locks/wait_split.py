@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
-from android_suite.analysis.jit import I32, I64, Array, compiled, frozen
+from android_suite.analysis.jit import I64, compiled, frozen
 from android_suite.analysis.sched import Timeline, states_in
 from android_suite.tables.derived import DEAD, DISK, RUNNABLE, RUNNING, SLEEPING, STOPPED
 
 
-def split_waits(timeline: Timeline, tid: I32, start_ns: I64, end_ns: I64, segments: I64) -> dict[str, Array]:
+def split_waits(timeline: Timeline, waits: pd.DataFrame, segments: I64) -> pd.DataFrame:
     """Splits waits by what they consist of.
 
     A wait starts and ends with an event, not with the lock: without any holder it still lasts as long as its two events
@@ -17,14 +18,13 @@ def split_waits(timeline: Timeline, tid: I32, start_ns: I64, end_ns: I64, segmen
 
     Args:
         timeline: of all threads.
-        tid: thread of each wait.
-        start_ns: of each wait.
-        end_ns: of each wait.
+        waits: frame of LOCK_WAITS.
         segments: see MmapLock.segments.
 
     Returns:
-        behind_ns, running_ns, runnable_ns, asleep_ns per wait; the rest of its length is not known.
+        The waits with behind_ns, running_ns, runnable_ns and asleep_ns; the rest of their length is not known.
     """
+    tid, start_ns, end_ns = (waits[c].to_numpy() for c in ("tid", "start_ns", "end_ns"))
     order = np.lexsort((segments[:, 2], segments[:, 0]))
     pieces = _merge(frozen(segments[order]))
     behind = np.zeros(len(tid), np.int64)
@@ -32,10 +32,10 @@ def split_waits(timeline: Timeline, tid: I32, start_ns: I64, end_ns: I64, segmen
     states = states_in(timeline, tid, start_ns, end_ns)
     inside = states_in(timeline, tid[pieces[:, 0]], pieces[:, 1], pieces[:, 2])
     np.subtract.at(states, pieces[:, 0], inside)
-    return {
-        "behind_ns": behind, "running_ns": states[:, RUNNING], "runnable_ns": states[:, RUNNABLE],
-        "asleep_ns": states[:, [SLEEPING, DISK, STOPPED, DEAD]].sum(axis=1),
-    }  # fmt: skip
+    return waits.assign(
+        behind_ns=behind, running_ns=states[:, RUNNING], runnable_ns=states[:, RUNNABLE],
+        asleep_ns=states[:, [SLEEPING, DISK, STOPPED, DEAD]].sum(axis=1),
+    )  # fmt: skip
 
 
 @compiled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from android_suite.analysis.locks.mmap_lock import MmapLock, measure_mmap_lock
+from android_suite.analysis.locks.mmap_lock import MmapLock, scan_mmap_lock, trust_mmap_lock
 from android_suite.analysis.loss import Losses
 from android_suite.analysis.sched import measure_thread_states
 from android_suite.tables.derived import EXACT, HOW, LOWER_BOUND, OUTCOMES, UNKNOWN
@@ -17,7 +17,7 @@ def locks_of(trace: Trace) -> MmapLock:
     line = measure_thread_states(
         trace["sched_switch"], trace["sched_wake"], trace["pi_setprio"], losses, trace.source.end_ns
     )
-    return measure_mmap_lock(trace, line, losses)
+    return trust_mmap_lock(scan_mmap_lock(trace, losses), trace["contention"], line, losses)
 
 
 def rows(frame: pd.DataFrame, *columns: str) -> list[tuple[object, ...]]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from android_suite.analysis.pipeline import analyze_trace
 from android_suite.errors import TraceError
 from android_suite.jit import workers
 from android_suite.jit.workers import CORES_VARIABLE, Workers, count_cores
@@ -122,3 +123,51 @@ def test_every_task_is_done_once_and_errors_come_through(cores: int) -> None:
 
         with pytest.raises(TraceError, match="no seven"):
             some.map(fail, range(20))
+
+
+@pytest.mark.parametrize("cores", [1, 2, 4])
+def test_a_task_that_was_started_runs_once_whoever_asks_for_its_result(cores: int) -> None:
+    done: list[str] = []
+
+    def note(name: str) -> str:
+        done.append(name)
+        return name
+
+    def fail() -> str:
+        raise TraceError(Path("x"), 3, "no three")
+
+    with Workers(cores) as some:
+        first = some.start(lambda: note("first"))
+        # With two cores its thread asks for the first one's result, which this thread may be making at that moment.
+        second = some.start(lambda: note(first.result() + " second"))
+        failing = some.start(fail)
+        asked = [threading.Thread(target=second.result) for _ in range(3)]
+        for thread in asked:
+            thread.start()
+        assert second.result() == "first second"
+        for thread in asked:
+            thread.join()
+        with pytest.raises(TraceError, match="no three"):
+            failing.result()
+    assert done == ["first", "first second"]
+
+
+def test_with_one_core_a_task_runs_when_its_result_is_asked_for() -> None:
+    done: list[int] = []
+    with Workers(1) as alone:
+        begun = alone.start(lambda: done.append(1))
+        assert not done
+        begun.result()
+    assert done == [1]
+
+
+def test_the_analysis_is_the_same(capture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_cores(1, monkeypatch)
+    alone = analyze_trace(read_raw_capture(capture))
+    assert len(alone["lock_waits"]) and len(alone["frames"]) and len(alone["inversions"])
+    for cores in (2, 5):
+        use_cores(cores, monkeypatch)
+        several = analyze_trace(read_raw_capture(capture))
+        assert several.notes == alone.notes
+        for name in alone:
+            pd.testing.assert_frame_equal(several[name], alone[name])

@@ -23,17 +23,8 @@ from android_suite.trace.core.growing import GrowingColumn, GrowingTable
 from android_suite.trace.core.string_columns import string_column
 from android_suite.trace.text import fields, sched_fields
 from android_suite.trace.text.keyed import read_keyed
-from android_suite.trace.text.lines import (
-    CONTEXT_SWITCH,
-    DELIM_ENTER,
-    DELIM_EXIT,
-    FIRST_NAME,
-    FUNCTION,
-    NAMES,
-    WAKEUP,
-    Lines,
-    ScanState,
-)
+from android_suite.trace.text.line_parts import CONTEXT_SWITCH, DELIM_ENTER, DELIM_EXIT, FIRST_NAME, FUNCTION, WAKEUP
+from android_suite.trace.text.lines import NAMES, Lines, ScanState
 
 _HEAD = ("seq", "ts_ns", "cpu", "tid")
 _ADDRESS_PREFIX = pattern(": ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -151,7 +151,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
     if evidence.framestats is not None or len(trace[events.FRAME_TIMELINE.name]):
         recorded |= {"frames"}
     trace = _drop(_drop(trace, "syscall", "cpu", "arg4", "arg5"), "mmap_lock", "cpu")  # unused
-    # What is started goes on beside the rest where there is a second core: on the left what the critical path needs next.
+    # What is started runs beside the rest where there is a second core; everything else is the longest chain, in its order.
     with Workers() as workers:
         scanned = workers.start(partial(scan_mmap_lock, _only(trace, *_OF_LOCKS), losses))
         timeline = measure_thread_states(

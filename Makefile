@@ -61,7 +61,7 @@ house: .venv/.installed ## the package in numbers: files, import cycles, places 
 bench: setup     ## throughput and memory of every reader and of analyze, against the peers
 	@$(PY) -m benchmarks
 
-reference: .venv/.installed ## docs/tables.md and docs/metrics.md from the declarations
+reference: .venv/.installed ## docs/tables.md, docs/metrics.md and docs/schema/ from the declarations
 	@$(PY) -m scripts.reference
 
 clean:           ## removes what the build made here (not the user's cache)

@@ -27,7 +27,7 @@ from android_suite.report.phrases import show_foreign
 from android_suite.store.run import RunWriter
 from android_suite.virtual.image import read_overlay
 from android_suite.virtual.kernels import ARCHES
-from android_suite.workload.registry import plan_scenarios
+from android_suite.workload.registry import plan_scenarios, scenario_names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,10 @@ class Guest:
         return tuple(hashlib.sha256(read_overlay(path)).hexdigest() for path in self.overlays)
 
 
-@click.command("record")
+@click.command(
+    "record", short_help="Run scenarios on a device and seal a run directory.",
+    epilog=f"Scenarios: {', '.join(scenario_names())}.",
+)  # fmt: skip
 @click.argument("scenarios", nargs=-1, required=True, metavar="SCENARIO...")
 @click.option("--serial", help="Attached device (default: ANDROID_SERIAL, or the only one).")
 @click.option("--kernel", help="Boot a virtual device with this kernel: version, release, path or PAIR:side.")
@@ -94,7 +97,7 @@ def command(
     output: Path | None,
     as_json: bool,
 ) -> int:
-    """Run scenarios (app_launch, gc_stress, vma_stress, command) on a device and seal a run directory.
+    """Run scenarios on a device and seal a run directory.
 
     Without --kernel it uses the attached device. With --kernel it boots a virtual device for the recording.
     """

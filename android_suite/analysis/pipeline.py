@@ -315,7 +315,7 @@ def _notes(
         notes.append("sched_switch was not recorded: priorities are unknown, so inversions cannot be found")
     if reused:
         notes.append(
-            f"{len(reused)} thread ids were used again by another thread ({_some(reused)}): the threads are reported separately"
+            f"thread ids used again by another thread: {len(reused)} ({_some(reused)}); the threads are reported separately"
         )
     if apart := list_namespaced(trace):
         notes.append(

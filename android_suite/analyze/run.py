@@ -41,7 +41,7 @@ def analyze_run(run: Run, *, process: str | None = None, say: Callable[[str], No
     Args:
         run: the run directory.
         process: the app, where it is not the one in the manifest.
-        say: told one line an iteration.
+        say: called with one line per iteration.
 
     Raises:
         TraceError: a trace is damaged.

@@ -15,7 +15,7 @@ from android_suite.tables.schema import make_frame
 
 
 def make_samples(run: Run, iterations: Sequence[IterationAnalysis]) -> pd.DataFrame:
-    """The values that comparisons are made from: one row a metric and iteration, for launches one a launch.
+    """The values that comparisons are made from: one row per metric and iteration, for launches one per launch.
 
     An iteration that is not complete enters none.
     """

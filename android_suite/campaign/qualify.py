@@ -278,7 +278,7 @@ def schedule_rest(file: PlanFile, out: Path, *, aa: bool = False) -> tuple[PlanF
 
 
 def render_schedule(jobs: Sequence[Job], cost: Cost, finished: Collection[str] = ()) -> str:
-    """The text of ``--dry-run``: one line a job, then the cost.
+    """The text of ``--dry-run``: one line per job, then the cost.
 
     Args:
         jobs: all of the plan.

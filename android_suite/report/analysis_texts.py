@@ -11,7 +11,7 @@ from android_suite.report.chains import name_thread
 from android_suite.report.phrases import format_ms, format_value, join_words, show_foreign
 
 _OUTCOMES = {
-    "ok": "complete", "timeout": "timed out", "crash": "crashed", "elsewhere": "landed elsewhere",
+    "ok": "complete", "timeout": "timed out", "crash": "crashed", "elsewhere": "ended in another app",
     "wrong_state": "in a state other than the requested one", None: "not known",
 }  # fmt: skip
 

@@ -176,7 +176,7 @@ def test_two_threads_of_one_id(form: str, tmp_path: Path) -> None:
     assert sorted(set(who)) == [(100, OLD), (300, REUSED)]
     listed = [(row.waiter.thread, row.holder.thread, row.holder.tid) for row in summarize(analysis).blockers]
     assert listed == [("com.example.a", "HeapTaskDaemon", 200), ("com.example.b", "Worker", 200)]
-    assert any("1 thread ids were used again" in note for note in analysis.notes)
+    assert any("thread ids used again by another thread: 1 (" in note for note in analysis.notes)
 
 
 def measured(analysis: Analysis) -> dict[str, object]:

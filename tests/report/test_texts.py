@@ -277,7 +277,7 @@ def test_how_launches_ended_is_a_table() -> None:
     ends = ("ok", "timeout", "crash", "elsewhere", "ok", None)
     launches = tuple(replace(launch, outcome=end) for end in ends)
     shown = ReportModel(title="t", runs=[replace(run, analysis=replace(run.analysis, launches=launches))])
-    want = [("complete", 2), ("timed out", 1), ("crashed", 1), ("landed elsewhere", 1), ("not known", 1)]
+    want = [("complete", 2), ("timed out", 1), ("crashed", 1), ("ended in another app", 1), ("not known", 1)]
     markdown, html = render_markdown(shown), render_html(shown)
     table = markdown[markdown.index("| outcome of launches |") :].splitlines()[2:7]
     assert table == [f"| {words} | {count} |" for words, count in want]

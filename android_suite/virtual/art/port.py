@@ -20,7 +20,7 @@ class Edit:
     """One edit of a file.
 
     Attributes:
-        kind: ``copy``, ``change`` or ``members``; see ``edits.toml``.
+        kind: ``copy``, ``change`` or ``members``; see ``edits.toml``. Slots are members.
         file: the file, named below its source root.
         find: for ``change`` the text to replace; for ``copy`` the file to copy.
         put: for ``change`` and ``members`` the new text.
@@ -41,7 +41,15 @@ def parse_edits(text: str) -> tuple[Edit, ...]:
         for each in document.get("change", ())
     ]
     members = [Edit(kind="members", file=each["file"], put=each["put"]) for each in document.get("members", ())]
-    return (*copies, *changes, *members)
+    slots = [
+        Edit(kind="members", file=each["file"], put=render_slots(each["count"])) for each in document.get("slots", ())
+    ]
+    return (*copies, *changes, *members, *slots)
+
+
+def render_slots(count: int) -> str:
+    """Members that do nothing but make a class's table of virtual methods ``count`` entries longer."""
+    return "".join(f"    void slot{number}() {{}}\n" for number in range(1, count + 1))
 
 
 def port_sources(

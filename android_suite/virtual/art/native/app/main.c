@@ -1,0 +1,34 @@
+/* app_process and dalvikvm with ART in them. `am` runs app_process with the package as argv[0], as it runs the model. */
+#include "app.h"
+#include "art.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+#include <signal.h>
+#include <sys/prctl.h>
+
+int main(int argc, char **argv) {
+    const char *slash = strrchr(argv[0], '/');
+    if (strcmp(slash ? slash + 1 : argv[0], "dalvikvm") == 0) return dalvikvm_main(argc, argv);
+    if (strcmp(argv[0], PACKAGE) != 0 || fcntl(CONTROL_FD, F_GETFD) < 0) {
+        fprintf(stderr, "app_process: started by `am start`, not by hand\n");
+        return 2;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC);
+    prctl(PR_SET_NAME, "main"); /* zygote's name, which threads inherit until they have their own */
+    mallopt(M_ARENA_MAX, 1);    /* fewer mappings that nobody asked for */
+    atrace_open();
+    heap_create();
+    gc_start_threads();
+    prctl(PR_SET_NAME, PACKAGE_COMM);
+    activity_loop();
+}
+
+/* Of the model, and not here: without a compiler there is no thread pool of it, and the intent was refused if it asked for planted
+ * calls. */
+void jit_set_active(bool active) { (void)active; }
+void planted_prepare(const struct parameters *p) { (void)p; }
+void planted_finish(const struct parameters *p) { (void)p; }
+
+void heap_protect_tail(void) { abort(); /* parse_parameters has refused ui_protects */ }

@@ -1,0 +1,63 @@
+/* Starts ART through its invocation interface, as Android's app_process does, with our class library. */
+#define _GNU_SOURCE
+#include "vm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define JARS ART_HOME "/core.jar:" ART_HOME "/workload.jar"
+#define MOST_OPTIONS 64
+
+static JNIEnv *env;
+
+static void set_environment(void) {
+    static const char *const homes[] = {"ANDROID_ROOT", "ANDROID_ART_ROOT", "ANDROID_I18N_ROOT", "ANDROID_TZDATA_ROOT"};
+    for (size_t i = 0; i < sizeof homes / sizeof *homes; i++) setenv(homes[i], ART_HOME, 1);
+    setenv("ANDROID_DATA", "/data", 1);
+    mkdir("/data/dalvik-cache", 0711);
+}
+
+bool vm_create(const char *const *options, int count) {
+    /* Without a compiler: Debian's build of it aborts at the first method. Methods run in ART's fast interpreter. */
+    static const char *const own[] = {"-Xbootclasspath:" JARS, "-Xbootclasspath-locations:" JARS, "-Xusejit:false"};
+    enum { OWN = sizeof own / sizeof *own };
+    JavaVMOption list[MOST_OPTIONS];
+    JavaVM *vm;
+    if (count > MOST_OPTIONS - OWN) {
+        fprintf(stderr, "more than %d options for the runtime\n", MOST_OPTIONS - OWN);
+        return false;
+    }
+    for (int i = 0; i < OWN + count; i++)
+        list[i] = (JavaVMOption){.optionString = (char *)(i < OWN ? own[i] : options[i - OWN])};
+    JavaVMInitArgs arguments = {.version = JNI_VERSION_1_6, .nOptions = OWN + count, .options = list, .ignoreUnrecognized = JNI_FALSE};
+    set_environment();
+    if (JNI_CreateJavaVM(&vm, (void **)&env, &arguments) == JNI_OK) return true;
+    fprintf(stderr, "the runtime did not start; its own lines above say why\n");
+    return false;
+}
+
+JNIEnv *vm_env(void) { return env; }
+
+bool vm_failed(void) {
+    if (!(*env)->ExceptionCheck(env)) return false;
+    (*env)->ExceptionDescribe(env);
+    (*env)->ExceptionClear(env);
+    return true;
+}
+
+jclass vm_class(const char *name) {
+    jclass found = (*env)->FindClass(env, name);
+    if (vm_failed() || !found) _exit(1);
+    jclass kept = (*env)->NewGlobalRef(env, found);
+    (*env)->DeleteLocalRef(env, found);
+    return kept;
+}
+
+jmethodID vm_static(jclass type, const char *name, const char *signature) {
+    jmethodID found = (*env)->GetStaticMethodID(env, type, name, signature);
+    if (vm_failed() || !found) _exit(1);
+    return found;
+}

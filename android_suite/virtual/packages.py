@@ -89,13 +89,14 @@ def _apt_failed(argv: Sequence[str], stderr: str) -> MachineError:
 
 
 class Packages:
-    """Debian packages of one architecture."""
+    """Debian packages of one architecture; with ``source`` the source packages, which are of all."""
 
-    def __init__(self, config: Config, arch: str, *, suites: Sequence[str] = SUITES) -> None:
+    def __init__(self, config: Config, arch: str, *, suites: Sequence[str] = SUITES, source: bool = False) -> None:
         self.cache, self.arch, self.suites = Cache(config.cache), arch, tuple(suites)
-        self._mirror = config.debian_mirror
+        self._mirror, self._source = config.debian_mirror, source
         # a separate index for each set of suites, or each would replace the other's
-        self._folder = self.cache.root / "apt" / (arch if self.suites == SUITES else f"{arch}-{'-'.join(self.suites)}")
+        name = arch if self.suites == SUITES else f"{arch}-{'-'.join(self.suites)}"
+        self._folder = self.cache.root / "apt" / (f"source-{name}" if source else name)
 
     def list_names(self, prefix: str) -> list[str]:
         """Names in the package index that start with ``prefix``; fetches the index when it is missing or old."""
@@ -138,6 +139,27 @@ class Packages:
                 self._explain(error)
                 raise
             use(sorted(Path(scratch).glob("*.deb")))
+
+    def fetch_source(self, name: str, version: str, use: Callable[[Path], None]) -> None:
+        """Downloads a source package, passes the path of its upstream archive to ``use``, then removes it.
+
+        Raises:
+            UsageError: the suites do not have that version.
+        """
+        self._refresh()
+        offered = re.findall(r"^Version: (\S+)", self._run("apt-cache", "showsrc", name), re.MULTILINE)
+        if version not in offered:
+            raise UsageError(
+                f"source package {name} {version} is not in {', '.join(self.suites)} "
+                f"(there: {', '.join(offered) or 'none'}); report this to the suite's authors"
+            )
+        with self.cache.scratch() as scratch:
+            try:
+                self._run("apt-get", "source", "--download-only", "-qq", f"{name}={version}", cwd=Path(scratch))
+            except MachineError as error:
+                self._explain(error)
+                raise
+            use(next(Path(scratch).glob("*.orig.tar.*")))
 
     def read_version(self, name: str) -> str:
         """The version that a download would fetch.
@@ -188,6 +210,8 @@ class Packages:
     def _sources(self) -> str:
         signed = f" signed-by={KEYRING}" if KEYRING.exists() else ""
         mirror = read_mirror(self._mirror)
+        if self._source:
+            return "".join(f"deb-src [{signed.strip()}] {mirror} {suite} main\n" for suite in self.suites)
         return "".join(f"deb [arch={self.arch}{signed}] {mirror} {suite} main\n" for suite in self.suites)
 
     def _run(self, *argv: str, cwd: Path | None = None) -> str:

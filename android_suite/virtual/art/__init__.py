@@ -7,6 +7,6 @@ launcher (``native/``). Nothing of it is in the repository but what we wrote; do
 
 from __future__ import annotations
 
+from android_suite.virtual.art.build import Runtime, build_runtime
 
-
-
+__all__ = ["Runtime", "build_runtime"]

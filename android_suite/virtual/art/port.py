@@ -52,9 +52,7 @@ def render_slots(count: int) -> str:
     return "".join(f"    void slot{number}() {{}}\n" for number in range(1, count + 1))
 
 
-def port_sources(
-    sources: Mapping[str, str], edits: tuple[Edit, ...], classes: Mapping[str, str]
-) -> dict[str, str]:
+def port_sources(sources: Mapping[str, str], edits: tuple[Edit, ...], classes: Mapping[str, str]) -> dict[str, str]:
     """Applies the edits and puts our classes in the place of those of the same name.
 
     Args:

@@ -167,12 +167,28 @@ class Packages:
         Raises:
             UsageError: the suites do not have the package.
         """
+        return self.read_versions([name])[name]
+
+    def read_versions(self, names: Sequence[str]) -> dict[str, str]:
+        """The version of each package that a download would fetch.
+
+        Raises:
+            UsageError: the suites lack one of the packages.
+        """
         self._refresh()
-        for line in self._run("apt-cache", "policy", name).splitlines():
-            key, _, value = line.strip().partition(": ")
-            if key == "Candidate" and value != "(none)":
-                return value
-        raise UsageError(f"package {name} is not in {', '.join(self.suites)} for {self.arch}; see kernels list")
+        found: dict[str, str] = {}
+        name = ""
+        for line in self._run("apt-cache", "policy", *names).splitlines():
+            key, _, value = line.strip().partition(":")
+            if not line.startswith(" "):
+                name = key
+            elif key == "Candidate" and value.strip() != "(none)":
+                found[name] = value.strip()
+        if missing := [name for name in names if name not in found]:
+            raise UsageError(
+                f"package {', '.join(missing)} is not in {', '.join(self.suites)} for {self.arch}; see kernels list"
+            )
+        return found
 
     def _refresh(self) -> None:
         stamp = self._folder / "fetched"

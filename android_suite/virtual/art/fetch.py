@@ -71,7 +71,7 @@ def fetch_libraries(recipe: Recipe, arch: str, *, config: Config) -> tuple[dict[
         MachineError: a package has another version than the recipe demands, lacks a file, or cannot be fetched.
     """
     packages = Packages(config, arch, suites=(recipe.suite,))
-    specs = [_spec(packages, name, recipe) for name in recipe.libraries]
+    specs = _list_specs(packages, list(recipe.libraries), recipe)
     wanted = {
         f"usr/lib/{file.format(triplet=TRIPLETS[arch], loader=recipe.loader[arch])}": name
         for name, files in recipe.libraries.items()
@@ -88,7 +88,7 @@ def fetch_jars(recipe: Recipe, arch: str, *, config: Config) -> tuple[dict[str, 
         MachineError: a package lacks a jar or cannot be fetched.
     """
     packages = Packages(config, arch, suites=(recipe.suite,))
-    specs = [_spec(packages, name, recipe) for name in recipe.jars]
+    specs = _list_specs(packages, list(recipe.jars), recipe)
     wanted = {f"usr/share/java/{jar}": name for name, jars in recipe.jars.items() for jar in jars}
     found = _fetch_files(packages, specs, wanted)
     return {Path(path).name: content for path, content in found.items()}, specs
@@ -164,14 +164,15 @@ def fetch_dex_program(recipe: Recipe, *, config: Config) -> bytes:
     return content
 
 
-def _spec(packages: Packages, name: str, recipe: Recipe) -> str:
-    version = packages.read_version(name)
-    if version != (wanted := recipe.exact.get(name, version)):
-        raise MachineError(
-            f"Debian has {name} {version}, and the suite can mend {wanted} only; report this to the suite's authors, "
-            "or record without --runtime art"
-        )
-    return f"{name}={version}"
+def _list_specs(packages: Packages, names: Sequence[str], recipe: Recipe) -> list[str]:
+    versions = packages.read_versions(names)
+    for name, version in versions.items():
+        if version != (wanted := recipe.exact.get(name, version)):
+            raise MachineError(
+                f"Debian has {name} {version}, and the suite can mend {wanted} only; report this to the suite's "
+                "authors, or record without --runtime art"
+            )
+    return [f"{name}={versions[name]}" for name in names]
 
 
 def _fetch_files(packages: Packages, specs: Sequence[str], wanted: Mapping[str, str]) -> dict[str, bytes]:

@@ -17,14 +17,16 @@ import click
 
 from android_suite.boot.attached import attach
 from android_suite.boot.booted import Booted
-from android_suite.boot.virtual import boot_virtual
+from android_suite.boot.virtual import boot_virtual, find_arch
 from android_suite.cli.output import print_json, print_text, say
 from android_suite.cli.settings import choose_arch, read_settings, setting
+from android_suite.config import Config
 from android_suite.errors import EvidenceError, UsageError
 from android_suite.record.live import RecordOptions, record
 from android_suite.record.run import record_run
 from android_suite.report.phrases import show_foreign
 from android_suite.store.run import RunWriter
+from android_suite.virtual.art import build_runtime
 from android_suite.virtual.image import read_overlay
 from android_suite.virtual.kernels import ARCHES
 from android_suite.workload.registry import plan_scenarios, scenario_names
@@ -62,6 +64,11 @@ class Guest:
     help="Initramfs (cpio, gzip or zstd) to append to its image.",
 )
 @click.option(
+    "--runtime",
+    type=click.Choice(["art"]),
+    help="Run the app on a real Android runtime (ART 14) in the virtual device; built once, in minutes.",
+)
+@click.option(
     "--iterations", type=click.IntRange(1, 100_000), default=1, show_default=True, help="Iterations of each scenario."
 )
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the first iteration.")
@@ -85,6 +92,7 @@ def command(
     arch: str | None,
     cpus: int | None,
     overlays: tuple[Path, ...],
+    runtime: str | None,
     iterations: int,
     seed: int,
     label: str,
@@ -109,8 +117,10 @@ def command(
     plan_scenarios(
         scenarios, parameters, mode="deterministic" if deterministic else "realtime"
     )  # report mistakes before anything boots
-    if kernel is None and (arch or cpus or overlays or deterministic):
-        raise UsageError("--arch, --cpus, --overlay and --deterministic are for virtual devices; add --kernel.")
+    if kernel is None and (arch or cpus or overlays or runtime or deterministic):
+        raise UsageError(
+            "--arch, --cpus, --overlay, --runtime and --deterministic are for virtual devices; add --kernel."
+        )
     if kernel is not None and serial is not None:
         raise UsageError("--serial names an attached device and --kernel boots a virtual one; give one of the two.")
     guest = Guest(
@@ -121,6 +131,8 @@ def command(
         overlays=overlays,
     )
     config = read_settings()
+    if runtime is not None:
+        guest = replace(guest, overlays=(_build_runtime(guest, config), *overlays))
     folder = output or Path(default_name(label or kernel or serial or "run"))
     overlay_digests = guest.measure_overlays()
     if deterministic:
@@ -174,6 +186,12 @@ def command(
     for each in doubtful:
         say(f"android-suite: {each.directory} is {each.status}: {show_foreign(each.reason, longest=2000)}")
     return EvidenceError.exit_code if doubtful else 0
+
+
+def _build_runtime(guest: Guest, config: Config) -> Path:
+    """The overlay with the Android runtime; it comes before the user's, which may replace its files."""
+    arch = find_arch(guest.kernel, guest.arch, config=config)
+    return build_runtime(arch, config=config, progress=say).overlay
 
 
 @contextmanager

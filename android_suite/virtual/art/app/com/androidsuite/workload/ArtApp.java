@@ -1,5 +1,7 @@
 package com.androidsuite.workload;
 
+import java.util.StringTokenizer;
+
 /** What the main thread of the app asks of Java where there is no Android: on a phone the activities do it. */
 final class ArtApp {
     private static final int OBJECT_BYTES = 16384;
@@ -19,7 +21,7 @@ final class ArtApp {
     /** Checks the arguments of a stress, KEY=VALUE separated by blanks. Returns what is wrong, or null. */
     static String check(String arguments) {
         try {
-            Options.parse(arguments.split(" "));
+            parse(arguments);
             return null;
         } catch (IllegalArgumentException error) {
             return error.getMessage();
@@ -28,8 +30,18 @@ final class ArtApp {
 
     /** Starts the threads that allocate. */
     static void start(String arguments) {
-        threads = new StressThreads(Options.parse(arguments.split(" ")));
+        threads = new StressThreads(parse(arguments));
         threads.start();
+    }
+
+    /** Without a regular expression, as String.split would take one: they are natives of ICU, which are not here. */
+    private static Options parse(String arguments) {
+        StringTokenizer words = new StringTokenizer(arguments, " ");
+        String[] each = new String[words.countTokens()];
+        for (int i = 0; i < each.length; i++) {
+            each[i] = words.nextToken();
+        }
+        return Options.parse(each);
     }
 
     /** Ends them; returns the members of the result line. */

@@ -19,11 +19,10 @@ def apks(project_root: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def classes(apks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def classes(project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The stress class and what it needs, compiled without any class of Android."""
     folder = tmp_path_factory.mktemp("classes")
-    source = apks / "src" / PACKAGE.replace(".", "/")
-    files = [str(source / f"{name}.java") for name in ("Stress", "StressThreads", "Options", "Sizes", "Result")]
+    files = [str(file) for file in (project_root / "android_suite/virtual/art/workload").rglob("*.java")]
     subprocess.run(["javac", "-encoding", "UTF-8", "-d", str(folder), *files], check=True, capture_output=True)
     return folder
 

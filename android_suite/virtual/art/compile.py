@@ -15,6 +15,7 @@ from android_suite.virtual.image import COMPILERS
 
 _TIMEOUT_S = 1800.0
 _OLDEST_JDK, _NEWEST_JDK = 17, 21  # they know source level 9, and the class library's few classes beyond it
+JDKS = Path("/usr/lib/jvm")
 _NEEDS = (
     f"--runtime art needs a JDK of version {_OLDEST_JDK} to {_NEWEST_JDK}; run: apt-get install openjdk-17-jdk-headless"
 )
@@ -25,7 +26,7 @@ _CFLAGS = ("-O2", "-s", "-Wall", "-Wextra")
 # Files of the app model that the app on ART shares; its heap, collector, scenario and result are its own.
 _SHARED = ("activity", "atrace", "binder", "counts", "frames", "work")
 # In the order in which their functions stand for one another: libsigchain's signal handlers before the C library's.
-_LINKED = (
+LINKED = (
     "libsigchain.so.0", "liblog.so.0", "libbase.so.0", "libbacktrace.so.0", "libziparchive.so.0", "libnativebridge.so",
     "libnativeloader.so.0", "libcpu_features.so.0", "libz.so.1", "liblz4.so.1", "libxxhash.so.0", "libtinyxml2.so.11",
     "7z.so", "libart.so.0", "libicu_jni.so", "libjavacore.so", "libopenjdk.so", "libstdc++.so.6", "libgcc_s.so.1",
@@ -55,7 +56,7 @@ def read_jdk() -> Jdk:
         MachineError: there is none of a version that can build the class library.
     """
     found = [Path(path).resolve().parent.parent for path in [shutil.which("javac")] if path]
-    found += sorted(path.parent.parent for path in Path("/usr/lib/jvm").glob("*/bin/javac"))
+    found += sorted(path.parent.parent for path in JDKS.glob("*/bin/javac"))
     seen: list[str] = []
     for home in found:
         done = subprocess.run([home / "bin/javac", "-version"], capture_output=True, text=True, check=False)
@@ -153,7 +154,7 @@ def compile_app(
     loader = next(name for name in libraries if name.startswith("ld-linux"))
     # Undefined symbols are the libraries' own affair: Debian links libart without the libraries that it needs.
     link = [f"-Wl,--dynamic-linker=/system/art/lib/{loader}", "-Wl,-rpath,/system/art/lib", "-rdynamic"]
-    link += ["-Wl,--no-as-needed", "-Wl,--allow-shlib-undefined", f"-L{lib}", *(f"-l:{name}" for name in _LINKED)]
+    link += ["-Wl,--no-as-needed", "-Wl,--allow-shlib-undefined", f"-L{lib}", *(f"-l:{name}" for name in LINKED)]
     app = work / "app_process"
     _run([compiler, *_CFLAGS, "-pthread", *headers, "-o", app, *sources, *link, "-lm"], "compile the app")
     return Natives(app=app.read_bytes(), library=core.read_bytes())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from android_suite.config import Config
 from android_suite.errors import UsageError
-from android_suite.virtual.art.compile import (
+from android_suite.virtual.art.compilers import (
     compile_app,
     compile_core,
     compile_java,

@@ -7,7 +7,6 @@ import io
 import os
 import tarfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 
 from android_suite.config import Config
 from android_suite.errors import MachineError, UsageError
-from android_suite.virtual.art import build, compile, fetch
+from android_suite.virtual.art import build, compilers, fetch
 from android_suite.virtual.art.patch import Patch
 from android_suite.virtual.packages import Packages
 
@@ -23,7 +22,7 @@ LIBRARIES = ("libart.so.0", "libnativebridge.so.0", "ld-linux-aarch64.so.1")
 
 
 @pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Stands for packages and compilers; says which steps were taken."""
     taken: list[str] = []
 
@@ -37,7 +36,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     icu = io.BytesIO()
     with zipfile.ZipFile(icu, "w") as jar:
         jar.writestr("com/ibm/icu/A.class", b"com/ibm/icu/A")
-    monkeypatch.setattr(build, "read_jdk", lambda: compile.Jdk(home=Path("/jdk"), version="17"))
+    monkeypatch.setattr(build, "read_jdk", lambda: compilers.Jdk(home=Path("/jdk"), version="17"))
     monkeypatch.setattr(build, "fetch_dex_program", step("dx", b"dx"))
     jars = {"icu4j.jar": icu.getvalue(), "asm.jar": b"", "asm-tree.jar": b""}
     monkeypatch.setattr(build, "fetch_jars", step("jars", (jars, ["libasm-java=9"])))
@@ -52,8 +51,8 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     same = Patch(before=digest, after=digest, places=())
     monkeypatch.setattr(build, "parse_patches", lambda text: {"arm64": same, "amd64": same})
     monkeypatch.setattr(build, "compile_java", step("java", Path("/workload")))
-    monkeypatch.setattr(build, "compile_app", step("app", compile.Natives(app=b"app", library=b"natives")))
-    yield taken
+    monkeypatch.setattr(build, "compile_app", step("app", compilers.Natives(app=b"app", library=b"natives")))
+    return taken
 
 
 def test_it_is_built_once(steps: list[str], tmp_path: Path) -> None:
@@ -127,7 +126,7 @@ def test_the_recipe_names_what_the_programs_are_linked_with() -> None:
         }
         assert loader in names, arch
         ours = {"libnativebridge.so", "libicu_jni.so", "libjavacore.so", "libopenjdk.so"}
-        assert set(compile.LINKED) - ours <= names
+        assert set(compilers.LINKED) - ours <= names
 
 
 def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -169,7 +168,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.setattr(compile, "JDKS", tmp_path / "jvm")
+    monkeypatch.setattr(compilers, "JDKS", tmp_path / "jvm")
     return folder
 
 
@@ -181,17 +180,17 @@ def put_program(path: Path, script: str) -> None:
 
 def test_no_jdk(bare: Path) -> None:
     with pytest.raises(MachineError, match=r"needs a JDK of version 17 to 21; run: apt-get install .*\(here: none\)"):
-        compile.read_jdk()
+        compilers.read_jdk()
 
 
 def test_a_jdk_of_another_version_is_passed_over(bare: Path, tmp_path: Path) -> None:
     put_program(tmp_path / "jvm/old/bin/javac", "echo javac 11.0.2")
     with pytest.raises(MachineError, match=r"\(here: 11\.0\.2\)"):
-        compile.read_jdk()
+        compilers.read_jdk()
     put_program(tmp_path / "jvm/new/bin/javac", "echo javac 17.0.1")
     (tmp_path / "jvm/new/include").mkdir()
     (tmp_path / "jvm/new/include/jni.h").touch()
-    assert compile.read_jdk() == compile.Jdk(home=tmp_path / "jvm/new", version="17.0.1")
+    assert compilers.read_jdk() == compilers.Jdk(home=tmp_path / "jvm/new", version="17.0.1")
 
 
 def test_no_maven(bare: Path, tmp_path: Path) -> None:
@@ -211,16 +210,16 @@ def test_maven_without_a_network_and_with_another_file(bare: Path, tmp_path: Pat
 
 def test_what_a_compiler_says_is_passed_on(bare: Path, tmp_path: Path) -> None:
     put_program(tmp_path / "jvm/jdk/bin/javac", "echo 'A.java:1: error: here' >&2; exit 1")
-    jdk = compile.Jdk(home=tmp_path / "jvm/jdk", version="17")
+    jdk = compilers.Jdk(home=tmp_path / "jvm/jdk", version="17")
     with pytest.raises(MachineError, match=r"could not compile Java sources \(javac ended with status 1\)") as failed:
-        compile.compile_java({"A.java": "class A"}, tmp_path / "out", jdk=jdk)
+        compilers.compile_java({"A.java": "class A"}, tmp_path / "out", jdk=jdk)
     assert "A.java:1: error: here" in failed.value.__notes__[0]
 
 
 def test_no_compiler_of_c(bare: Path, tmp_path: Path) -> None:
-    jdk = compile.Jdk(home=tmp_path, version="17")
+    jdk = compilers.Jdk(home=tmp_path, version="17")
     with pytest.raises(MachineError, match="no C compiler for arm64"):
-        compile.compile_app("arm64", {}, tmp_path, tmp_path, tmp_path / "work", jdk=jdk)
+        compilers.compile_app("arm64", {}, tmp_path, tmp_path, tmp_path / "work", jdk=jdk)
 
 
 def test_a_full_disk(steps: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,11 @@
  * mapper          maps, touches, unmaps until the others are done: takes mmap_lock for write
  * toucher         faults pages in beside it: VMA locks and, where these are busy, mmap_lock for read
  *
- * Prints its own account as one line of JSON: per thread the calls by advice, and how many were planted.
+ * mapper and toucher go on until mapper has slept ENOUGH times in munmap, where nothing but mmap_lock can make it sleep.
+ * When the others are done, toucher holds the lock for read over the faults of a thousand pages, again and again.
+ *
+ * Prints its own account as one line of JSON: per thread the calls by advice, how many were planted, and how often it
+ * slept in munmap.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -29,7 +33,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, ARENA_PAGES = 8192, KINDS = 16, UNKNOWN_ADVICE = 9999, EVERY = 50 };
+enum { PAGE = 4096, ARENA_PAGES = 8192, KINDS = 16, UNKNOWN_ADVICE = 9999, EVERY = 50, ENOUGH = 20, TRIES = 100000, LARGE = 1024 };
 
 struct count {
     int advice;
@@ -44,10 +48,10 @@ struct worker {
     pid_t tid;
     uint64_t random;
     struct count counts[KINDS];
-    long spans, armed, empty, unaligned;
+    long spans, armed, empty, unaligned, slept;
 };
 
-static atomic_int working;
+static atomic_int working, wanted = 1; /* threads with calls to make; more waits for mmap_lock */
 
 static void die(const char *what)
 {
@@ -151,15 +155,26 @@ static void be_refused(struct worker *me)
     }
 }
 
+static long count_sleeps(void)
+{
+    struct rusage used;
+    if (getrusage(RUSAGE_THREAD, &used))
+        die("getrusage");
+    return used.ru_nvcsw;
+}
+
 static void map_and_unmap(struct worker *me)
 {
-    while (atomic_load(&working)) {
+    for (long tries = 0; atomic_load(&working) || (me->slept < ENOUGH && tries < TRIES); tries++) {
         char *at = map(16);
         for (int p = 0; p < 16; p += 4)
             at[p * PAGE] = 1;
+        long before = count_sleeps();
         munmap(at, 16 * PAGE);
+        me->slept += count_sleeps() > before;
         usleep(1000 + draw(me) % 2000);
     }
+    atomic_store(&wanted, 0);
 }
 
 static void touch(struct worker *me)
@@ -172,6 +187,13 @@ static void touch(struct worker *me)
         if (mmap(arena, 256 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
             die("mmap");
         usleep(2000 + draw(me) % 2000);
+    }
+    while (atomic_load(&wanted)) {
+        int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE;
+        char *large = mmap(NULL, LARGE * PAGE, PROT_READ | PROT_WRITE, flags, -1, 0);
+        if (large == MAP_FAILED)
+            die("mmap");
+        munmap(large, LARGE * PAGE);
     }
 }
 
@@ -192,8 +214,8 @@ static void print_account(const struct worker *workers, size_t n)
     printf("{\"pid\": %d, \"threads\": [", getpid());
     for (const struct worker *w = workers; w < workers + n; w++) {
         printf("%s{\"name\": \"%s\", \"tid\": %d, \"spans\": %ld, \"armed\": %ld, \"empty\": %ld, \"unaligned\": %ld, "
-               "\"calls\": {",
-               w == workers ? "" : ", ", w->name, w->tid, w->spans, w->armed, w->empty, w->unaligned);
+               "\"slept\": %ld, \"calls\": {",
+               w == workers ? "" : ", ", w->name, w->tid, w->spans, w->armed, w->empty, w->unaligned, w->slept);
         for (int i = 0; i < KINDS && w->counts[i].calls; i++)
             printf("%s\"%d\": %ld", i ? ", " : "", w->counts[i].advice, w->counts[i].calls);
         printf("}}");

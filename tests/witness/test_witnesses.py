@@ -60,7 +60,11 @@ def test_lock_times_are_the_kernels(witnessed: tuple[Witnessed, Looked]) -> None
     found = compare_locks(*witnessed)
     assert disagreements(found) == []
     assert sum(f.agrees for f in found) > len(found) // 2, "late stamps are the exception"
-    assert sum(numbers(found, "contended waits for mmap_lock")) > 20
+    # The program goes on until it slept that often in munmap, whatever the others do.
+    [mapper] = [thread for thread in witnessed[0].account["threads"] if thread["name"] == "mapper"]
+    assert mapper["slept"] >= 20
+    [waits] = numbers(found, "mapper: contended waits for mmap_lock")
+    assert waits >= mapper["slept"]
 
 
 def test_switches(witnessed: tuple[Witnessed, Looked]) -> None:
@@ -77,6 +81,6 @@ def test_trace_cmd_reads_the_same(witnessed: tuple[Witnessed, Looked], tmp_path:
 def test_perf_saw_the_same(witnessed: tuple[Witnessed, Looked]) -> None:
     found, shifts = compare_perf(*witnessed)
     assert disagreements(found) == []
-    assert shifts.keys() >= {"HeapTaskDaemon", "advisor", "mapper"}
+    assert "mapper" in shifts, "the others may never have met"
     # Two readings of one clock a few instructions apart, unless the host stops the guest's CPU between them.
-    assert all(shift.typical_ns < 1_000_000 for shift in shifts.values())
+    assert all(shift.typical_ns < 1_000_000 for shift in shifts.values() if shift.number >= 20)

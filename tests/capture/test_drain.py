@@ -7,7 +7,6 @@ import platform
 import signal
 import struct
 import subprocess
-import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -110,11 +109,14 @@ def test_what_comes_later_is_taken_too_and_sigterm_ends_it(drain: Path, tmp_path
         assert running.stdout.read(8) == struct.pack("<II", 0xFFFF_FFFF, 1)
         with (tracefs / "per_cpu/cpu0/trace_pipe_raw").open("ab") as more:
             more.write(b"B" * PAGE)
-        time.sleep(0.2)
+        taken = b""
+        while taken.count(b"B") < PAGE:
+            head = running.stdout.read(8)
+            taken += head + running.stdout.read(struct.unpack("<II", head)[1])
         running.send_signal(signal.SIGTERM)
-        rest = running.stdout.read()
+        taken += running.stdout.read()
         assert running.wait(10) == 0
-    assert demux([struct.pack("<II", 0xFFFF_FFFF, 1), rest]) == {0: b"A" * PAGE + b"B" * PAGE}
+    assert demux([struct.pack("<II", 0xFFFF_FFFF, 1), taken]) == {0: b"A" * PAGE + b"B" * PAGE}
 
 
 def test_the_first_mark_is_in_the_trace_before_the_work_begins(drain: Path, tmp_path: Path) -> None:

@@ -173,6 +173,23 @@ def test_it_prints(browser: webdriver.Chrome, page: tuple[str, Path]) -> None:
     assert 3 <= pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page ") + pdf.count(b"/Type/Page\n") <= 40
 
 
+def test_paper_has_the_colours_of_the_screen_and_whole_rows(browser: webdriver.Chrome, page: tuple[str, Path]) -> None:
+    open_page(browser, page[1], 1160)
+    look = """const row = document.querySelector("#verdict-table tbody tr:not(.group)"), at = getComputedStyle(row);
+        const head = getComputedStyle(document.querySelector("h2")), nav = document.querySelector("nav");
+        return {row: [at.color, at.backgroundColor], whole: at.breakInside, head: head.breakAfter,
+                nav: nav ? getComputedStyle(nav).display : "none"}"""
+    screen = browser.execute_script(look)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        paper = browser.execute_script(look)
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert paper["row"] == screen["row"]
+    assert (paper["whole"], paper["head"], paper["nav"]) == ("avoid", "avoid", "none")
+    assert screen["nav"] != "none"
+
+
 def test_hostile_text_is_shown_as_text(browser: webdriver.Chrome, page: tuple[str, Path]) -> None:
     name, file = page
     open_page(browser, file, 1200)

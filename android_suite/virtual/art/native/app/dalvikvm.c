@@ -9,6 +9,7 @@ int dalvikvm_main(int argc, char **argv) {
         fprintf(stderr, "usage: dalvikvm [-X...] CLASS [ARGUMENT...]\n");
         return 2;
     }
+    atrace_open();
     if (!vm_create((const char *const *)argv + 1, first - 1)) return 1;
     JNIEnv *env = vm_env();
     for (char *c = argv[first]; *c; c++)

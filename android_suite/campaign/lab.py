@@ -14,7 +14,7 @@ from android_suite.boot.attached import attach
 from android_suite.boot.booted import Booted
 from android_suite.boot.virtual import GuestCrashed, boot_virtual
 from android_suite.campaign import evaluate
-from android_suite.campaign.plan_file import PlanFile
+from android_suite.campaign.plan_file import PlanFile, add_runtime
 from android_suite.campaign.qualify import Collaborators
 from android_suite.campaign.schedule import IMAGE, Job
 from android_suite.config import Config
@@ -24,6 +24,7 @@ from android_suite.record.live import RecordOptions, record
 from android_suite.record.run import record_run
 from android_suite.record.sealed import record_deterministic
 from android_suite.store.run import RunWriter
+from android_suite.virtual.art import build_runtime
 from android_suite.virtual.image import build_base
 from android_suite.virtual.kernels import check_kernel, fetch_kernel
 from android_suite.workload.registry import plan_scenarios
@@ -141,7 +142,7 @@ def check_kernels(file: PlanFile, config: Config, *, say: Callable[[str], None] 
 
 
 def prepare_lab(file: PlanFile, config: Config, *, say: Callable[[str], None] = lambda _: None) -> PlanFile:
-    """Fetches every kernel and builds the virtual device before the first job, and identifies them by content.
+    """Fetches every kernel and builds the virtual device and its runtime before the first job; identifies them by content.
 
     So a campaign that started with another kernel package or another guest has another plan and is refused.
 
@@ -159,12 +160,16 @@ def prepare_lab(file: PlanFile, config: Config, *, say: Callable[[str], None] = 
     if booted:
         parts = sorted(build_base(file.plan.arch, config=config).digests.items())
         digests[IMAGE] = hashlib.sha256(repr(parts).encode()).hexdigest()
+    file = replace(file, digests=digests)
+    if file.plan.runtime is not None:
+        runtime = build_runtime(file.plan.arch, config=config, progress=say)
+        file = add_runtime(file, str(runtime.overlay), runtime.sha256)
     if file.plan.mode == "deterministic":
         for kernel in booted:
             if "/" in kernel:
                 say(f"trying to boot {kernel}")
                 _try_boot(kernel, file.plan.arch, config)
-    return replace(file, digests=digests)
+    return file
 
 
 def _try_boot(kernel: str, arch: str, config: Config) -> None:

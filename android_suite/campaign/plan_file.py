@@ -53,6 +53,12 @@ def read_plan(path: Path, *, scenarios: Collection[str]) -> PlanFile:
     return PlanFile(source=source, plan=replace(plan, kernels=tuple(kernels), overlay=overlay), digests=digests)
 
 
+def add_runtime(file: PlanFile, path: str, sha256: str) -> PlanFile:
+    """The plan with the overlay of its Android runtime, before the overlays that it names."""
+    plan = replace(file.plan, overlay=(path, *file.plan.overlay))
+    return replace(file, plan=plan, digests={**file.digests, path: sha256})
+
+
 def _resolve(source: TomlSource, key: KeyPath, name: str, digests: dict[str, str]) -> str:
     file = source.file.resolve().parent / Path(name).expanduser()
     if not file.is_file():

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from android_suite import __version__
 from android_suite.campaign.journal import JOURNAL, CampaignFolder, check_same_plan, open_campaign, read_journal
-from android_suite.campaign.plan_file import PlanFile
+from android_suite.campaign.plan_file import PlanFile, add_runtime
 from android_suite.campaign.runner import Progress, Runner, default_workers
 from android_suite.campaign.schedule import (
     IMAGE,
@@ -270,6 +270,9 @@ def schedule_rest(file: PlanFile, out: Path, *, aa: bool = False) -> tuple[PlanF
         known = {match[1]: match[2] for match in named if match}
         image = {IMAGE: begun["image"]} if begun["image"] else {}
         file = replace(file, digests={**known, **image, **file.digests})
+        runtime = _DESCRIBED.fullmatch(begun["overlay"][0]) if file.plan.runtime and begun["overlay"] else None
+        if runtime:
+            file = add_runtime(file, runtime[1], runtime[2])
     file, jobs = schedule(file, aa=aa)
     if begun is None:
         return file, jobs, frozenset()

@@ -68,7 +68,7 @@ class Job:
     @property
     def kind(self) -> str:
         """Jobs of one kind take about the same time."""
-        parts = [f"{self.mode} {self.arch}"]
+        parts = [f"{self.mode} {self.arch}", *(digest[:8] for digest in self.overlay_sha256)]
         for item in self.scenarios:
             parameters = ",".join(f"{key}={value}" for key, value in sorted(item.parameters.items()))
             parts.append(f"{item.name}({parameters})x{item.iterations}{'' if item.traced else ' untraced'}")

@@ -41,6 +41,7 @@ from android_suite.model.toml_source import STRICT, KeyPath, TomlSource, expecte
 
 Role = Literal["baseline", "candidate"]
 Arch = Literal["arm64", "amd64"]
+Runtime = Literal["art"]
 Parameter = bool | int | float | str
 ATTACHED = "attached"
 MIN_BOOTS = 4  # per kernel; with fewer the statistics decide nothing
@@ -95,6 +96,7 @@ class PlanTable:
     budget: str | None = None
     arch: Arch = "arm64"
     overlay: tuple[str, ...] = ()
+    runtime: Runtime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +124,7 @@ class Plan:
     budget_s: float | None
     arch: Arch
     overlay: tuple[str, ...]
+    runtime: Runtime | None  # a real Android runtime for the app of virtual devices; None: the model
     kernels: tuple[KernelEntry, ...]
     scenarios: tuple[ScenarioEntry, ...]
     gates: tuple[Gate, ...]
@@ -178,6 +181,7 @@ def parse_plan(source: TomlSource, *, scenarios: Collection[str]) -> Plan:
         budget_s=budget_s,
         arch=document.plan.arch,
         overlay=document.plan.overlay,
+        runtime=document.plan.runtime,
         kernels=document.kernel,
         scenarios=document.scenario,
         gates=gates,
@@ -203,6 +207,8 @@ def _check_kernels(source: TomlSource, document: PlanDocument) -> None:
             raise source.fault(
                 (*path, "kernel"), "a kernel to boot: only virtual devices are deterministic", "'attached'"
             )
+        if kernel.kernel == ATTACHED and document.plan.runtime is not None:
+            raise source.fault((*path, "kernel"), "a kernel to boot: plan.runtime is for virtual devices", "'attached'")
         labels[kernel.label], named[kernel.kernel] = index, kernel.label
     for role, fewest, most in (("baseline", 1, 1), ("candidate", 1, 99)):
         count = sum(kernel.role == role for kernel in document.kernel)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from android_suite.campaign.journal import read_journal
-from android_suite.campaign.plan_file import PlanFile
+from android_suite.campaign.plan_file import PlanFile, add_runtime
 from android_suite.campaign.qualify import Collaborators, estimate, qualify, render_schedule, schedule_rest
 from android_suite.campaign.schedule import IMAGE
 from android_suite.errors import LabError, UsageError
@@ -152,3 +152,18 @@ def test_a_dry_run_counts_what_is_finished_and_touches_nothing(
     assert contents(out) == before
     assert schedule_rest(make_plan(), tmp_path / "nowhere")[2] == frozenset()
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_dry_run_knows_the_runtime_that_the_campaign_was_begun_with(
+    tmp_path: Path, lab: Collaborators, make_plan: Callable[..., PlanFile]
+) -> None:
+    wanted = ("[plan]", '[plan]\nruntime = "art"')
+    digests = {"6.16.12": "a" * 64, "6.17.13": "b" * 64, IMAGE: "c" * 64}
+    prepared = add_runtime(replace(make_plan(wanted), digests=digests), "/cache/objects/dd", "d" * 64)
+    assert prepared.plan.overlay == ("/cache/objects/dd",)
+    qualify(prepared, tmp_path / "out", lab, workers=1, retry_after_s=())
+    _, jobs, finished = schedule_rest(make_plan(wanted), tmp_path / "out")
+    assert finished == {job.name for job in jobs}
+    assert {job.overlay_sha256 for job in jobs} == {("d" * 64,)}
+    with pytest.raises(UsageError, match=r"runtime was 'art', is None"):
+        schedule_rest(make_plan(), tmp_path / "out")

@@ -56,6 +56,14 @@ def test_a_plan_becomes_data() -> None:
     assert plan.margins == {"invertedMs": Margin(value=2.0, unit="ms")}
 
 
+def test_a_runtime_is_for_virtual_devices() -> None:
+    assert parse(PLAN).runtime is None
+    realtime = PLAN.replace("deterministic", "realtime").replace("budget =", 'runtime = "art"\nbudget =')
+    assert parse(realtime).runtime == "art"
+    with pytest.raises(ConfigError, match=r"plan\.runtime is for virtual devices.*'attached'"):
+        parse(realtime.replace('"6.17.13"', '"attached"'))
+
+
 def test_realtime_boots_have_paired_seeds() -> None:
     plan = parse(PLAN.replace("deterministic", "realtime").replace("seeds = [1, 2,\n  3, 4]", "boots = 6"))
     assert plan.seeds == (1, 2, 3, 4, 5, 6)
@@ -92,6 +100,7 @@ FAULTS = {
     ),
     "misspelt metric": ("frameOverrunMs_p95", "frameOverunMs_p95", 23, "gate[0].metric", "'frameOverrunMs_p95'", ""),
     "misspelt metric of a margin": ("invertedMs =", "invertdMs =", 27, "margin.invertdMs", "'invertedMs' (did", ""),
+    "another runtime": ('budget =', 'runtime = "jvm"\nbudget =', 6, "plan.runtime", "'art'", "'jvm'"),
     "attached and deterministic": ('"6.17.13"', '"attached"', 14, "kernel[1].kernel", "only virtual", "'attached'"),
 }  # fmt: skip
 

@@ -165,5 +165,5 @@ def test_a_dry_run_knows_the_runtime_that_the_campaign_was_begun_with(
     _, jobs, finished = schedule_rest(make_plan(wanted), tmp_path / "out")
     assert finished == {job.name for job in jobs}
     assert {job.overlay_sha256 for job in jobs} == {("d" * 64,)}
-    with pytest.raises(UsageError, match=r"runtime was 'art', is None"):
+    with pytest.raises(UsageError, match='runtime was "art", is null'):
         schedule_rest(make_plan(), tmp_path / "out")

@@ -42,7 +42,7 @@ def read_ring_buffer_trace(opened: RingBufferTrace) -> Trace:
     tables["thread_lists"] = make_lists([(first - 1, opened.before), (last + 1, after)])
     counts = event_counts(summary.id_counts, opened.formats)
     # An event of its own (syscalls:sys_enter_madvise) names its call, and 32-bit processes have none.
-    numbered = any(count for name, count in counts.items() if name.startswith("raw_syscalls:"))
+    numbered = "syscall" in tables and any(n for name, n in counts.items() if name.startswith("raw_syscalls:"))
     named = name_calls(tables["syscall"], tables["threads"], opened.machine or None) if numbered else []
     source = TraceSource(
         format=opened.format, path=opened.path, events=summary.events, lost_events=lost.total, clock=opened.clock,

@@ -154,6 +154,15 @@ def test_an_event_of_its_own_names_its_call(tmp_path: Path) -> None:
     assert found["nr"].tolist() == [233, 233]
 
 
+def test_an_unknown_event_among_the_raw_calls(tmp_path: Path) -> None:
+    capture(tmp_path, {0: [(1, "sys_enter", 10, {"id": 215, "args": (0,) * 6})]})
+    form = tmp_path / "ftrace/formats/raw_syscalls/sys_enter"
+    form.write_text(form.read_text().replace("name: sys_enter", "name: sys_entry"))
+    trace = read_raw_capture(tmp_path)
+    assert trace.source.event_counts["raw_syscalls:sys_entry"] == 1
+    assert len(trace["syscall"]) == 0
+
+
 def test_a_new_thread_belongs_to_the_process_of_its_maker(tmp_path: Path) -> None:
     made = {0: [
         (1, "task_newtask", 50, {"pid": 60, "comm": "app", "clone_flags": 0}),

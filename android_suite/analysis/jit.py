@@ -23,6 +23,7 @@ I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 
 compiled = decorate.compiled(error_model="python")
+compiled_part = decorate.compiled(error_model="python", part=True)  # of a long loop, which alone calls it
 
 
 def frozen(values: Array) -> Array:

@@ -16,17 +16,20 @@ from android_suite.jit.loop import Loop
 _F = TypeVar("_F", bound=Callable[..., object])
 
 
-def compiled(error_model: str) -> Callable[[_F], _F]:
+def compiled(error_model: str, *, part: bool = False) -> Callable[[_F], _F]:
     """Decorates a function that shall be compiled (nopython, without the GIL) when it is first called.
 
     Args:
         error_model: of numba: ``python`` raises where an integer is divided by zero, ``numpy`` does not look.
+        part: a part of a long loop: only loops call it, and it makes and returns no array, which numba checks. Its code
+            counts no references. Otherwise a call counts one for every array of a tuple of columns, in two atomic
+            instructions, if numba cannot prove that it is needless; that can take ten times as long as the rest.
     """
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         return lambda function: function
 
     def decorate(function: _F) -> _F:
-        return cast(_F, Loop(function, error_model, _find_code))
+        return cast(_F, Loop(function, error_model, _find_code, part=part))
 
     return decorate
 

@@ -30,7 +30,13 @@ def describe_loop(loop: Loop, _within: tuple[Loop, ...] = ()) -> str:
     code: CodeType = function.__code__
     within = (*_within, loop)
     cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
-    parts = [loop.error_model, _describe_code(code), repr(function.__defaults__), repr(function.__kwdefaults__)]
+    parts = [
+        loop.error_model,
+        str(loop.part),
+        _describe_code(code),
+        repr(function.__defaults__),
+        repr(function.__kwdefaults__),
+    ]
     parts += [f"{name} = {_describe_value(cell.cell_contents, name, within)}" for name, cell in cells]
     names = sorted(_names(code))
     for name in names:

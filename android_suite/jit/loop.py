@@ -20,12 +20,18 @@ class Loop:
         function: what it was made of.
         error_model: of numba.
         find_code: gives the machine code for arguments of such types.
+        part: its code counts no references, and only other loops can call it.
     """
 
     def __init__(
-        self, function: Callable[..., object], error_model: str, find_code: Callable[[Loop, tuple[Any, ...]], _Code]
+        self,
+        function: Callable[..., object],
+        error_model: str,
+        find_code: Callable[[Loop, tuple[Any, ...]], _Code],
+        *,
+        part: bool = False,
     ) -> None:
-        self.function, self.error_model, self._find_code = function, error_model, find_code
+        self.function, self.error_model, self._find_code, self.part = function, error_model, find_code, part
         self.__doc__, self.__name__, self.__module__ = function.__doc__, function.__name__, function.__module__
         self._dispatcher: Any = None
         self._code: dict[tuple[Any, ...], Callable[..., Any]] = {}
@@ -46,6 +52,8 @@ class Loop:
         return code(*args)
 
     def _prepare(self, key: tuple[Any, ...], args: tuple[Any, ...]) -> Callable[..., Any]:
+        if self.part:
+            raise TypeError(f"{self.__name__} is a part of compiled loops; Python cannot call it")
         with _lock:
             code = self._code.get(key)
             if code is None:
@@ -59,7 +67,8 @@ class Loop:
             if self._dispatcher is None:
                 import numba
 
-                self._dispatcher = numba.njit(nogil=True, error_model=self.error_model)(self.function)
+                options = {"nogil": True, "error_model": self.error_model, "_nrt": not self.part}
+                self._dispatcher = numba.njit(**options)(self.function)
         return self._dispatcher
 
     @property

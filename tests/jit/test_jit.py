@@ -56,6 +56,42 @@ def sum_pair(pair: Pair) -> int:
     return int(pair.left[0] + pair.right[0]["a"])
 
 
+@compiled("numpy", part=True)
+def add_pair(pair: Pair, i: int, total: Any) -> int:
+    if pair.left[i] > 0:
+        total[0] += pair.left[i]
+        return int(pair.right[i]["b"])
+    return 0
+
+
+@compiled("numpy")
+def sum_pairs(pair: Pair) -> Any:
+    total = np.zeros(2, np.int64)
+    for i in range(pair.left.size):
+        total[1] += add_pair(pair, i, total)
+    return total
+
+
+@compiled("numpy", part=True)
+def make_array(size: int) -> int:
+    return int(np.empty(size).size)
+
+
+@compiled("numpy", part=True)
+def cut(values: Any) -> Any:
+    return values[1:]
+
+
+@compiled("numpy")
+def call_make_array(size: int) -> int:
+    return make_array(size)
+
+
+@compiled("numpy")
+def call_cut(values: Any) -> int:
+    return int(cut(values).size)
+
+
 @compiled("python")
 def divide(a: int, b: int) -> int:
     return a // b
@@ -91,6 +127,24 @@ def test_arrays_that_are_returned_own_their_memory() -> None:
     assert all((each == n).all() for n, each in enumerate(kept))
 
 
+def test_parts_count_no_references() -> None:
+    rows = np.zeros(3, ROW)
+    rows["b"] = 7
+    pair = Pair(np.array([2, -1, 3]), rows)
+    before = [sys.getrefcount(array) for array in pair]
+    assert [sum_pairs(pair).tolist() for _ in range(3)] == [[5, 14]] * 3
+    assert [sys.getrefcount(array) for array in pair] == before
+
+
+def test_a_part_that_needs_references_is_refused() -> None:
+    with pytest.raises(TypeError, match="add_pair is a part of compiled loops"):
+        add_pair(Pair(np.zeros(1), np.zeros(1, ROW)), 0, np.zeros(1))
+    with pytest.raises(Exception, match="empty"):
+        call_make_array(3)
+    with pytest.raises(Exception, match="Only accept returning of array passed into the function as argument"):
+        call_cut(np.zeros(3))
+
+
 def test_code_is_chosen_by_types() -> None:
     def returned(values: Any) -> np.dtype[Any]:
         return reversed_(values)[0].dtype
@@ -116,6 +170,7 @@ def test_errors_come_through() -> None:
         {"TABLE": np.arange(4, dtype=np.int32)},
         {"times": copy_of(times, FACTOR=4)},  # what a loop calls is part of it
         {"times": Loop(times.function, "python", find_code)},
+        {"times": Loop(times.function, "numpy", find_code, part=True)},
     ],
 )
 def test_whatever_the_code_depends_on_changes_its_name(changed: dict[str, Any]) -> None:

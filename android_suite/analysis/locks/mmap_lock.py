@@ -113,9 +113,11 @@ def _scan(
     waits, calls = mmap_rows.new_waits(int(kinds[0])), mmap_rows.new_calls(len(call))
     holds = mmap_rows.new_holds(int(kinds[1] + kinds[2]))
     gaps = np.column_stack([losses.any_cpu.from_ns, losses.any_cpu.to_ns]).ravel().astype(np.int64)
-    start_ns, end_ns = trace.source.start_ns, trace.source.end_ns
     n_wait, n_hold, n_call, segments, con_wait = mmap_scan.scan(
-        locks, entries, cons, index.tids, mms, _born(trace, index), gaps, start_ns, end_ns, waits, holds, calls
+        mmap_scan.Events(locks, entries, cons),
+        mmap_scan.Names(index.tids, mms, _born(trace, index)),
+        mmap_scan.Span(gaps, trace.source.start_ns, trace.source.end_ns),
+        mmap_scan.Room(waits, holds, calls),
     )
     return (
         _frame(LOCK_WAITS, waits, n_wait), _frame(LOCK_HOLDS, holds, n_hold), _frame(SYSCALL_CALLS, calls, n_call),

@@ -15,6 +15,7 @@ from android_suite.device.capabilities import Capability, judge_capabilities, re
 from android_suite.device.connect import choose_serial, connect, list_devices
 from android_suite.device.device import Device
 from android_suite.errors import LabError, SuiteError
+from android_suite.virtual.art.compilers import read_jdk
 from android_suite.virtual.packages import read_mirror
 from android_suite.virtual.qemu import read_qemu_version
 
@@ -68,11 +69,16 @@ def check_host(config: Config) -> Iterator[Capability]:
         yield _capability(program, path, required, what, f"run `make setup`, or apt-get install {package}")
     for arch in ("arm64", "amd64"):
         yield _try(f"qemu {arch}", partial(_find_qemu, arch), arch == "arm64")
+    yield _try("android runtime", _find_jdk, False)
     yield _try("debian packages", lambda: f"kernels come from {read_mirror(config.debian_mirror).split('/')[2]}", False)
 
 
 def _find_qemu(arch: str) -> str:
     return f"QEMU {read_qemu_version(arch)}: virtual devices"
+
+
+def _find_jdk() -> str:
+    return f"JDK {read_jdk().version}: builds the runtime of record --runtime art"
 
 
 def _look_at_device(config: Config, serial: str | None) -> tuple[tuple[Capability, ...] | None, str]:

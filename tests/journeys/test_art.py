@@ -53,6 +53,7 @@ def test_the_app_reports_what_art_did(runs: dict[str, Path]) -> None:
     assert told["gc_cycles"] >= 1
     assert told["gc_freed_bytes"] > 50_000_000
     assert told["allocated_bytes"] >= told["gc_freed_bytes"] / 2
+    assert 1_000_000 < told["heap_used_bytes"] < 384 << 20
     assert told["frames"] > 100
 
 

@@ -31,7 +31,7 @@ from android_suite.virtual.art.patch import PATCHES, apply_patch, parse_patches
 from android_suite.virtual.art.port import CLASSES, EDITS, parse_edits, port_sources, read_classes
 from android_suite.virtual.cache import Cache, Entry
 from android_suite.virtual.cpio import Node, file_node, link_node, render_cpio
-from android_suite.virtual.image import GUEST
+from android_suite.virtual.image import GUEST, KEPT_BASES, KEPT_S
 
 HOME = "system/art"
 ROOM = Path(__file__).parent
@@ -77,6 +77,8 @@ def build_runtime(arch: str, *, config: Config, progress: Progress = lambda _: N
         if entry is None:
             progress(f"building the Android runtime for {arch}, once: about two minutes")
             entry = _build(arch, key, cache=cache, config=config, progress=progress)
+            cache.prune("art", f"{arch}-", keep=KEPT_BASES, unused_s=KEPT_S)
+        cache.mark_used("art", key)
     return Runtime(
         overlay=entry.files["overlay"], sha256=entry.digests["overlay"], packages=tuple(entry.meta["packages"])
     )

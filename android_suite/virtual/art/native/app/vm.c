@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "vm.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,18 @@
 #define JARS ART_HOME "/core.jar:" ART_HOME "/workload.jar"
 #define MOST_OPTIONS 64
 
+#define DEFAULT_HEAP_BYTES (256LL << 20) /* ART's own, of the -Xmx that it is not given */
+
 static JNIEnv *env;
+__attribute__((visibility("default"))) int64_t vm_heap_bytes = DEFAULT_HEAP_BYTES; /* for Runtime.maxMemory */
+
+static void read_heap_option(const char *option) {
+    char *unit;
+    if (strncmp(option, "-Xmx", 4)) return;
+    long long size = strtoll(option + 4, &unit, 10);
+    int shift = *unit == 'g' || *unit == 'G' ? 30 : *unit == 'm' || *unit == 'M' ? 20 : *unit == 'k' || *unit == 'K' ? 10 : 0;
+    vm_heap_bytes = size << shift;
+}
 
 static void set_environment(void) {
     static const char *const homes[] = {"ANDROID_ROOT", "ANDROID_ART_ROOT", "ANDROID_I18N_ROOT", "ANDROID_TZDATA_ROOT"};
@@ -32,6 +44,7 @@ bool vm_create(const char *const *options, int count) {
     }
     for (int i = 0; i < OWN + count; i++)
         list[i] = (JavaVMOption){.optionString = (char *)(i < OWN ? own[i] : options[i - OWN])};
+    for (int i = 0; i < count; i++) read_heap_option(options[i]);
     JavaVMInitArgs arguments = {.version = JNI_VERSION_1_6, .nOptions = OWN + count, .options = list, .ignoreUnrecognized = JNI_FALSE};
     set_environment();
     if (JNI_CreateJavaVM(&vm, (void **)&env, &arguments) == JNI_OK) return true;

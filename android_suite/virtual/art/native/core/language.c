@@ -101,20 +101,30 @@ OF_ONE(log10)
 
 NATIVE(jdouble, java_lang_Math_pow)(JNIEnv *env IGNORED, jclass type IGNORED, jdouble x, jdouble y) { return pow(x, y); }
 
-/* ART counts by names, which VMDebug reads; 0 where it does not know one. */
-static jlong heap_number(JNIEnv *env, int index) {
-    enum { SPACES = 9 };
-    jlong numbers[SPACES] = {0};
+/* One of ART's counters by its name; 0 if it has none of that name. */
+static jlong runtime_stat(JNIEnv *env, const char *name) {
     jclass debug = (*env)->FindClass(env, "dalvik/system/VMDebug");
-    jmethodID read = (*env)->GetStaticMethodID(env, debug, "getHeapSpaceStats", "([J)V");
-    jlongArray filled = (*env)->NewLongArray(env, SPACES);
-    (*env)->CallStaticVoidMethod(env, debug, read, filled);
-    (*env)->GetLongArrayRegion(env, filled, 0, SPACES, numbers);
-    return numbers[index];
+    jmethodID read = (*env)->GetStaticMethodID(env, debug, "getRuntimeStat", "(Ljava/lang/String;)Ljava/lang/String;");
+    jstring value = (*env)->CallStaticObjectMethod(env, debug, read, new_string(env, name));
+    if ((*env)->ExceptionCheck(env) || !value) return 0;
+    const char *chars = borrow(env, value);
+    jlong number = strtoll(chars, NULL, 10);
+    give_back(env, value, chars);
+    return number;
 }
 
-NATIVE(jlong, java_lang_Runtime_freeMemory)(JNIEnv *env, jobject runtime IGNORED) { return heap_number(env, 5); }
-NATIVE(jlong, java_lang_Runtime_totalMemory)(JNIEnv *env, jobject runtime IGNORED) { return heap_number(env, 0); }
+/* The launcher has it, from -Xmx; 0 in another program. ART keeps the size that it has grown to for itself, so the total is the most
+ * that there may be, and what is used, the difference to what is free, is exact. */
+extern __attribute__((weak)) int64_t vm_heap_bytes;
+
+static jlong heap_bytes(void) { return &vm_heap_bytes ? vm_heap_bytes : 0; }
+
+NATIVE(jlong, java_lang_Runtime_maxMemory)(JNIEnv *env IGNORED, jobject runtime IGNORED) { return heap_bytes(); }
+NATIVE(jlong, java_lang_Runtime_totalMemory)(JNIEnv *env IGNORED, jobject runtime IGNORED) { return heap_bytes(); }
+
+NATIVE(jlong, java_lang_Runtime_freeMemory)(JNIEnv *env, jobject runtime IGNORED) {
+    return heap_bytes() - (runtime_stat(env, "art.gc.bytes-allocated") - runtime_stat(env, "art.gc.bytes-freed"));
+}
 
 NATIVE(void, java_lang_Runtime_nativeGc)(JNIEnv *env, jobject runtime IGNORED) {
     jclass type = (*env)->FindClass(env, "dalvik/system/VMRuntime");

@@ -48,7 +48,9 @@ final class ArtApp {
     static String stop() {
         threads.stop();
         threads.join();
-        String object = threads.describe().render();
+        Runtime runtime = Runtime.getRuntime();
+        long used = runtime.totalMemory() - runtime.freeMemory();
+        String object = threads.describe().put("heap_used_bytes", used).render();
         threads = null;
         return object.substring(1, object.length() - 1);
     }

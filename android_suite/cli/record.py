@@ -22,6 +22,7 @@ from android_suite.cli.output import print_json, print_text, say
 from android_suite.cli.settings import choose_arch, read_settings, setting
 from android_suite.config import Config
 from android_suite.errors import EvidenceError, UsageError
+from android_suite.model.plan import RUNTIME_NOTES, Runtime
 from android_suite.record.live import RecordOptions, record
 from android_suite.record.run import record_run
 from android_suite.report.phrases import show_foreign
@@ -92,7 +93,7 @@ def command(
     arch: str | None,
     cpus: int | None,
     overlays: tuple[Path, ...],
-    runtime: str | None,
+    runtime: Runtime | None,
     iterations: int,
     seed: int,
     label: str,
@@ -164,10 +165,15 @@ def command(
         def work(writer: RunWriter) -> None:
             _drive(boot, scenarios, writer, options)
 
+    def work_with_note(writer: RunWriter) -> None:
+        if runtime is not None:
+            writer.add_note(RUNTIME_NOTES[runtime])
+        work(writer)
+
     with _end_as_interrupted():
         run = record_run(
             folder,
-            work,
+            work_with_note,
             label=label,
             mode="deterministic" if deterministic else "realtime",
             overlays=overlay_digests,

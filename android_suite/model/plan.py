@@ -42,6 +42,10 @@ from android_suite.model.toml_source import STRICT, KeyPath, TomlSource, expecte
 Role = Literal["baseline", "candidate"]
 Arch = Literal["arm64", "amd64"]
 Runtime = Literal["art"]
+# Goes with every number from it.
+RUNTIME_NOTES: Mapping[Runtime, str] = {
+    "art": "the app's heap and collector are a real Android runtime's (ART 14), not the model's"
+}
 Parameter = bool | int | float | str
 ATTACHED = "attached"
 MIN_BOOTS = 4  # per kernel; with fewer the statistics decide nothing

@@ -57,6 +57,12 @@ def test_the_app_reports_what_art_did(runs: dict[str, Path]) -> None:
     assert told["frames"] > 100
 
 
+def test_the_run_says_whose_heap_it_was(runs: dict[str, Path]) -> None:
+    assert "the app's heap and collector are a real Android runtime's (ART 14), not the model's" in (
+        open_run(runs["candidate"]).manifest.notes
+    )
+
+
 def test_two_runs_of_one_seed_are_the_same_to_the_bit(runs: dict[str, Path]) -> None:
     one, other = (open_run(runs[name]).manifest.iterations[0] for name in ("candidate", "again"))
     assert one.trace_digest

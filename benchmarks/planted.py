@@ -31,7 +31,7 @@ from android_suite.analyze import RunAnalysis, load_run
 from android_suite.errors import SuiteError, UsageError
 from android_suite.model.metrics import CATALOGUE, Margin, find_metric
 from android_suite.stats.decision import MIN_BOOTS, POWER, Question, judge_family
-from benchmarks.power import CONFIDENCE, count_alarms, pose_question
+from benchmarks.simulated import CONFIDENCE, count_alarms, pose_question
 
 AS_IT_IS = "as it is"
 # variant -> what the guest's switches are set to (docs/guest.md)

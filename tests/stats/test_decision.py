@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from android_suite.stats.decision import MIN_BOOTS, Answer, Direction, Question, estimate_boots, judge_family
-from benchmarks.power import BOOTS, count_alarms, draw_family, measure_recorded_alarms
+from benchmarks.simulated import BOOTS, count_alarms, draw_family, measure_recorded_alarms
 from tests.made_runs import World, made_pair
 
 

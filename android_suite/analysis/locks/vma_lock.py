@@ -19,6 +19,7 @@ from android_suite.analysis.operations import FAULT, name_operations
 from android_suite.analysis.sched import Timeline
 from android_suite.analysis.sleeps import Sleeps, last_sleep
 from android_suite.model.operation import UNTRACED
+from android_suite.tables import events
 from android_suite.tables.derived import EVIDENCE, EXACT, LOWER_BOUND, PATHS, UNKNOWN, VMA_EVIDENCE, VMA_WAITS
 from android_suite.tables.schema import make_frame
 from android_suite.tables.trace import Trace
@@ -26,6 +27,8 @@ from android_suite.tables.trace import Trace
 TOLD, INFERRED, UNTOLD = (VMA_EVIDENCE.index(n) for n in ("exact", "inferred", "unknown"))
 _PER_VMA = PATHS.index("per_vma")
 _NEVER = np.iinfo(np.int64).max
+# Calls that lock the caller's own mm, so that they show whose it is.
+_OF_ITS_OWN = [events.SYSCALLS.index(n) for n in ("madvise", "mmap", "munmap", "mprotect", "mremap", "brk")]
 
 # Functions that sched_blocked_reason names for a VMA writer that waits for readers (in mm/mmap_lock.c, elsewhere in
 # older kernels), and for sleeps that are certainly of another kind.
@@ -91,7 +94,7 @@ def measure_vma_waits(
     faulting = np.isin(operation, (FAULT,) if len(trace["page_fault"]) else (FAULT, UNTRACED))
     mm = np.append(locks.holds["mm"].to_numpy(), np.uint64(0))[hold]
     reads = _in_per_vma_section(calls, madvise, holder_call, faulting, sleeps)
-    reads &= _same_process(threads, sleeps, locks.lockers, mm, np.asarray(holder_call >= 0, np.bool_))
+    reads &= _same_process(threads, sleeps, locks, mm, np.asarray(holder_call >= 0, np.bool_))
     # A gap may hide the wake-up itself, or that the reader left and came back.
     reads &= ~losses.any_cpu.touch(sleeps.start_ns, sleeps.end_ns)
     sure_hold = np.append(locks.holds["quality"].to_numpy(), EXACT)[hold] != UNKNOWN
@@ -195,24 +198,27 @@ def _in_per_vma_section(
     return np.asarray((call >= 0) & per_vma[np.maximum(call, -1)] & before | (call < 0) & faulting, np.bool_)
 
 
-def _same_process(
-    threads: pd.DataFrame, sleeps: Sleeps, lockers: pd.DataFrame, mm: np.ndarray, in_call: Bools
-) -> Bools:
+def _same_process(threads: pd.DataFrame, sleeps: Sleeps, locks: MmapLock, mm: np.ndarray, in_call: Bools) -> Bools:
     """Whether the waker shares the sleeper's address space, as threads of one process do.
 
-    If the process of either was inferred, the held mm must also be the one that the waker locks most, and the waker
-    must be in a call: outside of calls, an interrupt may have borrowed any thread.
+    If the process of either was inferred, the held mm must also be the one that the waker locks most, not only in calls
+    that lock the mm of others (process_madvise), and the waker must be in a call: outside of calls, an interrupt may
+    have borrowed any thread.
     """
     tgid, inferred = (threads.set_index("tid")[name] for name in ("tgid", "inferred"))
     waiter, waker = (tgid.reindex(t, fill_value=-1).to_numpy() for t in (sleeps.tid, sleeps.waker))
     guessed = np.isin(sleeps.tid, inferred.index[inferred]) | np.isin(sleeps.waker, inferred.index[inferred])
     most = (
-        lockers.drop_duplicates("tid", keep="last")
+        locks.lockers.drop_duplicates("tid", keep="last")
         .set_index("tid")["mm"]
         .reindex(sleeps.waker, fill_value=0)
         .to_numpy()
     )
-    return np.asarray((waiter > 0) & (waiter == waker) & (~guessed | (in_call & (most == mm))), np.bool_)
+    calls, holds = locks.calls["call"].to_numpy(), locks.holds
+    call = np.append(calls, 0)[np.maximum(holds["call"].to_numpy(), -1)]
+    own = holds[(holds["call"].to_numpy() == -1) | np.isin(call, _OF_ITS_OWN)].drop_duplicates(["tid", "mm"])
+    sure = pd.MultiIndex.from_arrays([sleeps.waker, mm]).isin(pd.MultiIndex.from_frame(own[["tid", "mm"]]))
+    return np.asarray((waiter > 0) & (waiter == waker) & (~guessed | (in_call & (most == mm) & sure)), np.bool_)
 
 
 def _calls_of_wakers(calls: pd.DataFrame, sleeps: Sleeps, losses: Losses) -> np.ndarray:

@@ -143,6 +143,19 @@ def test_another_process_reads_other_vmas() -> None:
     assert waits(analyze_trace(reader(writer(b, 100, 150, waker=900), 90, 152, tid=900).trace()))[0][-1] == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("call", "number", "evidence"), [("process_madvise", 440, "unknown"), ("munmap", 215, "inferred")]
+)
+def test_whose_mm_it_is_shows_only_in_calls_that_lock_their_own(call: str, number: int, evidence: str) -> None:
+    b = awake(TraceBuilder(), (APP, 110), (GC, 124))
+    b.rows["threads"] = [(APP, -1, "app", ""), (GC, -1, "other", "")]  # as in a trace.dat, which tells no processes
+    b.enter(20, GC, call, nr=number).hold(22, 30, GC, wait=1).leave(32, GC, call)
+    analysis = analyze_trace(reader(writer(b, 100, 150), 90, 152).trace())
+    roles = analysis["thread_roles"]
+    assert roles.loc[roles["tid"].isin((APP, GC)), "tgid"].tolist() == [APP, APP]
+    assert waits(analysis)[0][-1] == evidence
+
+
 def test_a_fault_reads_a_vma() -> None:
     b = awake(TraceBuilder(), (APP, 110), (GC, 124)).fault(90, GC)
     assert waits(analyze_trace(writer(b, 100, 150).trace())) == [(APP, 107, 150, GC, "fault", "inferred")]

@@ -31,12 +31,13 @@ apk: apk-tools   ## apks/com.androidsuite.workload.apk from its sources, the sam
 apk-tools:
 	@scripts/install-apk-tools
 
+# A file's tests stay together, as many share what the first of them made. Two guests at once are enough for any machine.
 test: setup apk-tools ## the whole suite, fast tests first, a journey on a real virtual device included
-	@$(PY) -m pytest -q -m "not vdev and not browser and not slow" tests
-	@$(PY) -m pytest -q -m "vdev or browser or slow" tests
+	@$(PY) -m pytest -q -n auto --dist loadfile -m "not vdev and not browser and not slow" tests
+	@$(PY) -m pytest -q -n 2 --dist loadfile -m "vdev or browser or slow" tests
 
 fast: .venv/.installed ## the tests that need no device and no browser
-	@$(PY) -m pytest -q -m "not vdev and not browser and not slow" tests
+	@$(PY) -m pytest -q -n auto --dist loadfile -m "not vdev and not browser and not slow" tests
 
 format:          ## rewrites the sources in the format of the project
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .

@@ -8,6 +8,7 @@ import click
 
 from android_suite.cli.output import print_json, print_table, print_text, say
 from android_suite.cli.settings import choose_arch, read_settings, setting
+from android_suite.virtual.art import build_runtime
 from android_suite.virtual.console import parse_crash, parse_farewell
 from android_suite.virtual.kernels import ARCHES, fetch_kernel
 from android_suite.virtual.machine import VirtualDevice
@@ -40,6 +41,7 @@ def command() -> None:
     type=click.Path(path_type=Path),
     help="Initramfs to append (cpio, gzip or zstd).",
 )
+@click.option("--runtime", type=click.Choice(["art"]), help="Run the app on a real Android runtime (ART 14).")
 @_json
 def start_command(
     kernel: str,
@@ -48,11 +50,14 @@ def start_command(
     memory_mb: int,
     port: int | None,
     overlays: tuple[Path, ...],
+    runtime: str | None,
     as_json: bool,
 ) -> None:
     """Boot a device, leave it running and print its serial."""
     config = read_settings()
     image = fetch_kernel(kernel, choose_arch(arch, kernel), config=config)
+    if runtime is not None:
+        overlays = (build_runtime(image.arch, config=config, progress=say).overlay, *overlays)
     device = VirtualDevice(
         kernel=image, config=config, cpus=cpus, memory_mb=memory_mb, port=port, overlays=overlays, detached=True
     )

@@ -21,13 +21,25 @@ def numbers(project_root: Path) -> dict[str, Any]:
     return json.loads((project_root / "docs/demo.json").read_text())
 
 
-def test_the_readme_prints_them(project_root: Path, numbers: dict[str, Any]) -> None:
-    rows = [
-        [cell.strip() for cell in line.strip("| \n").split("|")]
-        for line in (project_root / "README.md").read_text().splitlines()
-        if line.startswith("|")
-    ]
-    printed = {row[0]: row[1:] for row in rows if len(row) == 4}
+def read_tables(readme: str) -> dict[str, dict[str, list[str]]]:
+    """The tables with a verdict, by the first word group of their header: name of the row -> its other cells."""
+    tables: dict[str, dict[str, list[str]]] = {}
+    table: dict[str, list[str]] | None = None
+    for line in readme.splitlines():
+        cells = [cell.strip() for cell in line.removeprefix("|").removesuffix("|").split("|")]
+        if not line.startswith("|"):
+            table = None
+        elif cells[-1] == "verdict":
+            table = tables.setdefault(cells[0], {})
+        elif table is not None:
+            table[cells[0]] = cells[1:]
+    return tables
+
+
+@pytest.mark.parametrize(("table", "file"), [("", "demo.json"), ("on ART 14", "art.json")])
+def test_the_readme_prints_them(project_root: Path, table: str, file: str) -> None:
+    numbers = json.loads((project_root / "docs" / file).read_text())
+    printed = read_tables((project_root / "README.md").read_text())[table]
     for metric, values in numbers["gc_stress"].items():
         [row] = [cells for name, cells in printed.items() if f"`{metric}`" in name]
         baseline, candidate = (float(cell.split()[0].replace("−", "-")) for cell in row[:2])

@@ -37,7 +37,7 @@ HOME = "system/art"
 ROOM = Path(__file__).parent
 ARCHES = ("arm64", "amd64")
 # A change here builds everything anew.
-LAYOUT = "1"
+LAYOUT = "2"
 Progress = Callable[[str], None]
 
 

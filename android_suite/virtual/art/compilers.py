@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
+import struct
 import subprocess
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +24,7 @@ _NEEDS = (
 )
 # As for every phone: lines for stack traces, no invokedynamic for strings.
 _JAVAC = ("-nowarn", "-proc:none", "-XDstringConcat=inline", "-g:source,lines", "-encoding", "UTF-8")
+_ZIP_EPOCH = struct.pack("<HH", 0, 1 << 5 | 1)  # 1980-01-01 00:00, the earliest that a zip archive can say
 _DESUGARED_VERSION = 53  # of class files; dx knows no newer one
 _CFLAGS = ("-O2", "-s", "-Wall", "-Wextra")
 # Files of the app model that the app on ART shares; its heap, collector, scenario and result are its own.
@@ -116,7 +120,20 @@ def make_dex(classes: Path, out: Path, *, dx: Path, jdk: Jdk, core: bool = False
     options = ["--dex", "--min-sdk-version=26", *(["--core-library"] if core else []), f"--output={out}"]
     argv = [jdk.home / "bin/java", "-Xmx2g", "-cp", dx, "com.android.dx.command.Main", *options, classes]
     _run(argv, "make dex of class files")
-    return out.read_bytes()
+    return erase_times(out.read_bytes())
+
+
+def erase_times(jar: bytes) -> bytes:
+    """A zip archive whose entries are all of the same time, so that it depends on their content alone."""
+    fixed = bytearray(jar)
+    with zipfile.ZipFile(io.BytesIO(jar)) as archive:
+        at = archive.start_dir
+        for entry in archive.infolist():
+            fixed[entry.header_offset + 10 : entry.header_offset + 14] = _ZIP_EPOCH
+            fixed[at + 12 : at + 16] = _ZIP_EPOCH
+            name, extra, comment = struct.unpack_from("<HHH", jar, at + 28)
+            at += 46 + name + extra + comment
+    return bytes(fixed)
 
 
 def compile_app(

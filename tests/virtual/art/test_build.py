@@ -118,6 +118,22 @@ def test_icu_gets_androids_name() -> None:
         assert renamed.read("android/icu/text/A.class") == b"Landroid/icu/text/A; android.icu.text.A"
 
 
+def test_a_jar_depends_on_its_content_alone() -> None:
+    def make(year: int) -> bytes:
+        jar = io.BytesIO()
+        with zipfile.ZipFile(jar, "w", zipfile.ZIP_DEFLATED) as made:
+            for name in ("classes.dex", "META-INF/MANIFEST.MF"):
+                made.writestr(zipfile.ZipInfo(name, (year, 5, 6, 7, 8, 10)), name * 100)
+        return jar.getvalue()
+
+    assert make(2001) != make(2024)
+    assert compilers.erase_times(make(2001)) == compilers.erase_times(make(2024))
+    with zipfile.ZipFile(io.BytesIO(compilers.erase_times(make(2024)))) as archive:
+        assert archive.testzip() is None
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert archive.read("classes.dex") == b"classes.dex" * 100
+
+
 def test_the_recipe_names_what_the_programs_are_linked_with() -> None:
     recipe = fetch.read_recipe()
     for arch, loader in recipe.loader.items():

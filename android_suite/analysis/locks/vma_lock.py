@@ -15,7 +15,7 @@ from android_suite.analysis.jit import Bools
 from android_suite.analysis.locks.mmap_lock import MmapLock
 from android_suite.analysis.locks.mmap_scan import CALL_UNKNOWN
 from android_suite.analysis.loss import Losses
-from android_suite.analysis.operations import FAULT, name_operations
+from android_suite.analysis.operations import FAULT, name_operations, sees_every_syscall
 from android_suite.analysis.sched import Timeline
 from android_suite.analysis.sleeps import Sleeps, last_sleep
 from android_suite.model.operation import UNTRACED
@@ -94,7 +94,8 @@ def measure_vma_waits(
     faulting = np.isin(operation, (FAULT,) if len(trace["page_fault"]) else (FAULT, UNTRACED))
     mm = np.append(locks.holds["mm"].to_numpy(), np.uint64(0))[hold]
     reads = _in_per_vma_section(calls, madvise, holder_call, faulting, sleeps)
-    reads &= _same_process(threads, sleeps, locks, mm, np.asarray(holder_call >= 0, np.bool_))
+    in_call = np.asarray(holder_call >= 0, np.bool_)
+    reads &= _same_process(threads, sleeps, locks, mm, in_call, every_call=sees_every_syscall(trace))
     # A gap may hide the wake-up itself, or that the reader left and came back.
     reads &= ~losses.any_cpu.touch(sleeps.start_ns, sleeps.end_ns)
     sure_hold = np.append(locks.holds["quality"].to_numpy(), EXACT)[hold] != UNKNOWN
@@ -198,12 +199,15 @@ def _in_per_vma_section(
     return np.asarray((call >= 0) & per_vma[np.maximum(call, -1)] & before | (call < 0) & faulting, np.bool_)
 
 
-def _same_process(threads: pd.DataFrame, sleeps: Sleeps, locks: MmapLock, mm: np.ndarray, in_call: Bools) -> Bools:
+def _same_process(
+    threads: pd.DataFrame, sleeps: Sleeps, locks: MmapLock, mm: np.ndarray, in_call: Bools, *, every_call: bool
+) -> Bools:
     """Whether the waker shares the sleeper's address space, as threads of one process do.
 
-    If the process of either was inferred, the held mm must also be the one that the waker locks most, not only in calls
-    that lock the mm of others (process_madvise), and the waker must be in a call: outside of calls, an interrupt may
-    have borrowed any thread.
+    If the process of either was inferred, the held mm must also be the one that the waker locks most, and locks in calls
+    or faults that lock its own (process_madvise and reads of /proc lock that of others; outside of recorded calls is a
+    fault only if every call was recorded). And the waker must be in a call: outside of calls, an interrupt may have
+    borrowed any thread.
     """
     tgid, inferred = (threads.set_index("tid")[name] for name in ("tgid", "inferred"))
     waiter, waker = (tgid.reindex(t, fill_value=-1).to_numpy() for t in (sleeps.tid, sleeps.waker))
@@ -216,7 +220,8 @@ def _same_process(threads: pd.DataFrame, sleeps: Sleeps, locks: MmapLock, mm: np
     )
     calls, holds = locks.calls["call"].to_numpy(), locks.holds
     call = np.append(calls, 0)[np.maximum(holds["call"].to_numpy(), -1)]
-    own = holds[(holds["call"].to_numpy() == -1) | np.isin(call, _OF_ITS_OWN)].drop_duplicates(["tid", "mm"])
+    faulted = (holds["call"].to_numpy() == -1) & every_call
+    own = holds[faulted | np.isin(call, _OF_ITS_OWN)].drop_duplicates(["tid", "mm"])
     sure = pd.MultiIndex.from_arrays([sleeps.waker, mm]).isin(pd.MultiIndex.from_frame(own[["tid", "mm"]]))
     return np.asarray((waiter > 0) & (waiter == waker) & (~guessed | (in_call & (most == mm) & sure)), np.bool_)
 

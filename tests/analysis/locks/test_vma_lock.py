@@ -144,12 +144,26 @@ def test_another_process_reads_other_vmas() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "number", "evidence"), [("process_madvise", 440, "unknown"), ("munmap", 215, "inferred")]
+    ("call", "number", "every_call", "evidence"),
+    [
+        ("process_madvise", 440, True, "unknown"),
+        ("munmap", 215, False, "inferred"),
+        ("", -1, True, "inferred"),  # a fault
+        ("", -1, False, "unknown"),  # or a read of /proc, which was not recorded
+    ],
 )
-def test_whose_mm_it_is_shows_only_in_calls_that_lock_their_own(call: str, number: int, evidence: str) -> None:
+def test_whose_mm_it_is_shows_only_in_calls_and_faults_that_lock_their_own(
+    call: str, number: int, every_call: bool, evidence: str
+) -> None:
     b = awake(TraceBuilder(), (APP, 110), (GC, 124))
     b.rows["threads"] = [(APP, -1, "app", ""), (GC, -1, "other", "")]  # as in a trace.dat, which tells no processes
-    b.enter(20, GC, call, nr=number).hold(22, 30, GC, wait=1).leave(32, GC, call)
+    if every_call:
+        b.enter(12, BINDER, "read", nr=63).leave(13, BINDER, "read")
+    if call:
+        b.enter(20, GC, call, nr=number)
+    b.hold(22, 30, GC, wait=1)
+    if call:
+        b.leave(32, GC, call)
     analysis = analyze_trace(reader(writer(b, 100, 150), 90, 152).trace())
     roles = analysis["thread_roles"]
     assert roles.loc[roles["tid"].isin((APP, GC)), "tgid"].tolist() == [APP, APP]

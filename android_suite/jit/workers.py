@@ -29,7 +29,6 @@ class Begun(Generic[_T]):
     def __init__(self, task: Callable[[], _T], future: Future[_T] | None) -> None:
         self._task: Callable[[], _T] | None = task
         self._future = future
-        self._results: list[_T] = []
         self._lock = threading.Lock()  # a task may ask for another one's result while the caller does
 
     def result(self) -> _T:
@@ -40,15 +39,14 @@ class Begun(Generic[_T]):
         """
         with self._lock:
             task, self._task = self._task, None  # what it reads is let go with it
-            if task is not None:
-                self._results.append(self._take(task))
-            return self._results[0]
-
-    def _take(self, task: Callable[[], _T]) -> _T:
-        if self._future is None or self._future.cancel():
-            return task()
-        del task
-        return self._future.result()
+            if task is not None and (self._future is None or self._future.cancel()):
+                self._future = Future()
+                try:
+                    self._future.set_result(task())
+                except BaseException as error:  # whoever asks again is told the same
+                    self._future.set_exception(error)
+            assert self._future is not None
+            return self._future.result()
 
 
 class Workers:

@@ -93,7 +93,7 @@ def _print_madvise(analysis: AnalysisSummary, console: Console) -> None:
         if row.role == "gc"
     ]
     if rows:
-        print_paths(rows, console)
+        print_paths(rows, console, of="thread")
         console.print(Text(f"{format_bytes(MadvisePaths.add_up([analysis]).bytes)} advised"))
 
 

@@ -19,11 +19,11 @@ def make_table(title: str, *columns: tuple[str, str]) -> Table:
     return table
 
 
-def print_paths(rows: list[PathRow], console: Console) -> None:
-    """Prints HeapTaskDaemon's madvise calls by path."""
+def print_paths(rows: list[PathRow], console: Console, *, of: str = "kernel") -> None:
+    """Prints HeapTaskDaemon's madvise calls by path; ``of`` is what a row stands for, a kernel or a thread."""
     table = make_table(
         "HeapTaskDaemon: madvise calls by path",
-        ("kernel", "left"),
+        (of, "left"),
         ("per-VMA path", "right"),
         ("mmap_lock path", "right"),
         ("unknown", "right"),

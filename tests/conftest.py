@@ -43,3 +43,8 @@ def lab_kernels(shared_root: Path) -> Path:
     if not folder.is_dir():
         pytest.skip("no lab kernels beside the reference data")
     return folder
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes are named by their argument and place: a test's name holds no content that may change (a gzip's clock)."""
+    return argname if isinstance(val, bytes) else None

@@ -31,7 +31,7 @@ from android_suite.analyze import RunAnalysis, load_run
 from android_suite.errors import SuiteError, UsageError
 from android_suite.model.metrics import CATALOGUE, Margin, find_metric
 from android_suite.stats.decision import MIN_BOOTS, POWER, Question, judge_family
-from benchmarks.simulated import CONFIDENCE, count_alarms, pose_question
+from benchmarks.simulated import CONFIDENCE, count_alarms, pose_question, screen
 
 AS_IT_IS = "as it is"
 # variant -> what the guest's switches are set to (docs/guest.md)
@@ -75,7 +75,8 @@ excludes zero (each on its own, uncorrected). Spread: standard deviation between
 
 Percent of experiments in which the metric's verdict is **WORSE / SAME** (and BETTER, where there is a third number); the
 rest is UNDECIDED. Each of the {experiments} experiments of a cell draws its boots with replacement from the {seeds} seeds,
-and all {metrics} metrics are judged as one family, headlines weighing as in `compare`.
+and all {metrics} metrics are judged as one family, headlines weighing as in `compare`. Metrics that are not shown and
+whose Student's p is above 0.2 skip the permutation test, which could not matter.
 Margins: the catalogue's, or *tight*, 0.05 ms for every `frameOverrunMs`, as a plan's `[margin]` table may set it.
 
 {power}
@@ -257,7 +258,7 @@ def count_verdicts(
     found: Counter[tuple[str, str]] = Counter()
     for _ in range(experiments):
         questions = draw_family(rng, baseline, candidate, boots, paired=paired, margins=margins)
-        answers = judge_family(questions, confidence=CONFIDENCE, seed=0, only=names)
+        answers = judge_family(screen(questions, keep=names), confidence=CONFIDENCE, seed=0, only=names)
         found.update((name, answer.verdict) for name, answer in zip(names, answers, strict=True))
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -91,17 +91,17 @@ def draw_family(
     return questions
 
 
-def screen(questions: Sequence[Question], *, keep: int = 0) -> list[Question]:
+def screen(questions: Sequence[Question], *, keep: Collection[str] = ()) -> list[Question]:
     """The same family, without the permutation tests that cannot matter.
 
     Where Student's p is above 0.2, the candidate is set equal to the baseline, so that p is 1 at once: no such metric
-    comes near the corrected level (below 0.01). The first ``keep`` questions stay as they are.
+    comes near the corrected level (below 0.01). The questions named in ``keep`` stay as they are.
     """
     return [
         q
-        if i < keep or measure_p_student(q.baseline, q.candidate, q.margin, paired=q.paired) <= SCREEN
+        if q.name in keep or measure_p_student(q.baseline, q.candidate, q.margin, paired=q.paired) <= SCREEN
         else replace(q, candidate=q.baseline)
-        for i, q in enumerate(questions)
+        for q in questions
     ]
 
 
@@ -216,8 +216,9 @@ def measure_power(experiments: int, noise: float, slowdown: float, boots: int, p
     rng = np.random.default_rng([boots, paired, int(slowdown * 1000), int(noise * 10)])
     found = 0
     for _ in range(experiments):
-        questions = screen(draw_family(rng, boots, paired=paired, slowdown=slowdown, noise=noise), keep=1)
-        (answer,) = judge_family(questions, confidence=CONFIDENCE, seed=0, only={questions[0].name})
+        drawn = draw_family(rng, boots, paired=paired, slowdown=slowdown, noise=noise)
+        planted = {drawn[0].name}
+        (answer,) = judge_family(screen(drawn, keep=planted), confidence=CONFIDENCE, seed=0, only=planted)
         found += answer.verdict == "WORSE"
     return found / experiments
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from android_suite.analysis.ids import TidIndex, count_lockers, number_mms
+from android_suite.analysis.process_names import ProcessNames
 from android_suite.tables import events
 from android_suite.tables.derived import ROLES, THREAD_ROLES
 from android_suite.tables.schema import make_frame
@@ -15,21 +16,21 @@ UI, RENDER, GC, BINDER, JIT, OTHER = range(len(ROLES))
 _MARKS = ("B|", "C|", "S|", "F|", "N|", "I|")
 _MARKER = r"^[BCSFNI]\|(\d{1,9})\|"
 _KERNEL_LOCKERS = r"(?:khugepaged|ksmd|kswapd\d*|kcompactd\d*|kworker/.*|oom_reaper|kthreadd|swapper(?:/\d+)?)$"
-_COMM_MAX = 15  # TASK_COMM_LEN - 1: longer names are cut, those of Android processes at the front
 
 
 def measure_threads(trace: Trace, process: str | None = None, lockers: pd.DataFrame | None = None) -> pd.DataFrame:
     """Gives every thread its process and its role.
 
     A missing tgid is inferred, in this order of trust: from the thread's own markers (``B|tgid|name``), from task
-    events, and from the mm it takes its locks on, which all threads of a process share; their main thread is then the
-    one whose tid is known as a tgid, else the lowest tid.
+    events (a thread that calls ``exec`` is the main one), and from the mm it takes its locks on, which all threads of a
+    process share; their main thread is then the one whose tid is known as a tgid, else the lowest tid.
 
     Args:
-        trace: tables threads, marker, task and mmap_lock are read.
+        trace: tables threads, thread_lists, marker, task and mmap_lock are read.
         lockers: as ids.count_lockers gives them, where they were counted already.
-        process: name of the app's process, or of a binary, with or without its folder. If only a comm is known, its 15
-            characters must be the first or the last of the name.
+        process: name of the app's process, or of a binary, with or without its folder; also of one that ended in the
+            trace, or that had the name before. If only a comm is known, its 15 characters must be the first or the last
+            of the name.
 
     Returns:
         A frame of THREAD_ROLES, one row per thread, ascending by tid.
@@ -57,9 +58,10 @@ def measure_threads(trace: Trace, process: str | None = None, lockers: pd.DataFr
             pd.Index(guess.unique())
         )  # a thread named as a process is its main thread
         tgid.loc[mains] = mains.astype("int32")
-    name = _process_names(tgid, comm, known["process"].reindex(tids, fill_value="").astype("str"))
+    names = ProcessNames(trace, tgid, comm)
+    name = names.of_threads()
     if process:
-        name = name.mask(_is_called(name, tgid, comm, process), process)
+        name = name.mask(names.are_called(process), process)
     role = _roles(trace, tgid, comm, name, process)
     return make_frame(
         THREAD_ROLES,
@@ -68,22 +70,6 @@ def measure_threads(trace: Trace, process: str | None = None, lockers: pd.DataFr
             "inferred": (~given & (tgid >= 0)).to_numpy(),
         },
     )  # fmt: skip
-
-
-def _is_called(name: pd.Series, tgid: pd.Series, comm: pd.Series, process: str) -> pd.Series:
-    """Which threads belong to the process: by its whole name or what a comm keeps of it; else, for a binary, by the name
-    without its folder; else by the comm of the main thread.
-    """
-    forms = {process, process[-_COMM_MAX:], process[:_COMM_MAX]}
-    if name.isin(forms).any():
-        return name.isin(forms)
-    own = process.rpartition("/")[2] or process
-    forms = {own, own[-_COMM_MAX:], own[:_COMM_MAX]}
-    by_binary = name.str.split("/").str[-1].astype("str").isin(forms) & (name != "")
-    if by_binary.any():
-        return by_binary
-    mains = comm.index[(comm.index == tgid.to_numpy()) & comm.isin(forms).to_numpy()]
-    return tgid.isin(mains)
 
 
 def list_namespaced(trace: Trace) -> list[int]:
@@ -139,7 +125,10 @@ def _from_tasks(trace: Trace, tgid: pd.Series) -> pd.Series:
     parent = tgid.reindex(made["tid"].to_numpy(), fill_value=-1).to_numpy()
     own = np.where(made["thread_of_caller"].to_numpy(), parent, made["target_tid"].to_numpy())
     found = pd.Series(own, index=made["target_tid"].to_numpy(), name="task", dtype="int64")
-    return found[found >= 0]
+    leads = trace["task"]
+    leads = leads.loc[leads["kind"].to_numpy() == events.TASK_KINDS.index("exec"), "target_tid"].drop_duplicates()
+    led = pd.Series(leads.to_numpy(), index=leads.to_numpy(), name="task", dtype="int64")
+    return pd.concat([found[found >= 0].drop(led.index, errors="ignore"), led])
 
 
 def _from_mm(counts: pd.DataFrame, tgid: pd.Series, comm: pd.Series) -> pd.Series:
@@ -151,13 +140,6 @@ def _from_mm(counts: pd.DataFrame, tgid: pd.Series, comm: pd.Series) -> pd.Serie
     process = own["mm"].map(named["tgid"]).fillna(own["mm"].map(lowest))
     found = pd.Series(process.to_numpy(), index=own["tid"].to_numpy(), name="mm", dtype="float64").dropna()
     return found.astype("int64")
-
-
-def _process_names(tgid: pd.Series, comm: pd.Series, given: pd.Series) -> pd.Series:
-    known = given[given != ""].groupby(tgid[given != ""]).first()
-    main = comm[comm.index == tgid.to_numpy()]
-    names = {**dict(main.items()), **dict(known.drop(index=-1, errors="ignore").items()), -1: ""}
-    return pd.Series([names.get(t, "") for t in tgid.tolist()], index=tgid.index, dtype="str")
 
 
 def _roles(trace: Trace, tgid: pd.Series, comm: pd.Series, name: pd.Series, process: str | None) -> np.ndarray:

@@ -105,7 +105,7 @@ class TraceBuilder:
         place = {old: new for new, old in enumerate(order)}
         frames = {}
         for name, rows in self.rows.items():
-            if name not in ("threads", "lost", "frame_timeline"):
+            if name not in ("threads", "thread_lists", "lost", "frame_timeline"):
                 rows = sorted((place[int(str(r[0]))], *r[1:]) for r in rows)
             if rows:
                 columns = zip(_TABLES[name].dtypes, map(list, zip(*rows, strict=True)), strict=True)

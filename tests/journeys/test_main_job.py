@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from android_suite.analyze import analyze_file
 from android_suite.cli.main import run
 from android_suite.store.run import open_run
 from tests.journeys.conftest import BASELINE, CANDIDATE
@@ -130,6 +131,10 @@ def test_any_command_is_a_workload(recorded: Recorded, capsys: pytest.CaptureFix
     told = json.loads(next(path.glob("raw/*/command.json")).read_text())
     assert told["status"] == 3
     assert analyze(path, capsys)["source"]["events"] > 0
+    # It ended before the recording did, so only the trace has its name.
+    threads = analyze_file(path, process="ls")["thread_roles"]
+    assert (threads["process"] == "ls").sum() == 1
+    assert run(["analyze", str(path), "--process", "nobody.at.all", "--json"]) == 2
 
 
 def test_exports_are_read_by_the_fields_tools(recorded: Recorded, tmp_path: Path) -> None:

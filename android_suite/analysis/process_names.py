@@ -31,7 +31,7 @@ class ProcessNames:
         self._mains = comm[comm.index == tgid.to_numpy()]
         self._heard = _hear(trace, self._mains.index)
         executed = self._heard[self._heard["executed"]].drop_duplicates("tgid", keep="last").set_index("tgid")
-        self._executed: dict[int, str] = dict(executed["name"].items())
+        self._executed: dict[int, str] = dict(zip(executed.index.tolist(), executed["name"].tolist(), strict=True))
         listed = self._heard[self._heard["listed"]].groupby("tgid")["ts_ns"].max()
         listed = listed.reindex(executed.index)
         stale = set(executed.index[(executed["ts_ns"] > listed).to_numpy()])

@@ -128,7 +128,8 @@ def _from_tasks(trace: Trace, tgid: pd.Series) -> pd.Series:
     leads = trace["task"]
     leads = leads.loc[leads["kind"].to_numpy() == events.TASK_KINDS.index("exec"), "target_tid"].drop_duplicates()
     led = pd.Series(leads.to_numpy(), index=leads.to_numpy(), name="task", dtype="int64")
-    return pd.concat([found[found >= 0].drop(led.index, errors="ignore"), led])
+    told: pd.Series = pd.concat([found[found >= 0].drop(led.index, errors="ignore"), led])
+    return told
 
 
 def _from_mm(counts: pd.DataFrame, tgid: pd.Series, comm: pd.Series) -> pd.Series:

@@ -24,6 +24,7 @@ from tests.settings import CONFIG
 PACKAGE = "com.androidsuite.workload"
 LAUNCH = f"{PACKAGE}/.LaunchActivity"
 STRESS = f"{PACKAGE}/.GcStressActivity"
+BACKGROUND = "com.androidsuite.background"
 CLEAR_TASK = "0x10008000"  # NEW_TASK | CLEAR_TASK
 FRAMESTATS_HEADER = (
     "Flags,FrameTimelineVsyncId,IntendedVsync,Vsync,InputEventId,HandleInputStart,AnimationStart,PerformTraversalsStart,"
@@ -276,6 +277,90 @@ def test_the_inversion_profile_frees_whole_ranges_without_rest(guest: Guest) -> 
     assert result["mmap"] > 6 * result["frames"]  # type: ignore[operator]
 
 
+def test_large_objects_are_freed_one_by_one(guest: Guest) -> None:
+    start(guest, STRESS, "--es", "token", "large", "--es", "profile", "large", "--ei", "duration_ms", "2500",
+          "--ei", "gc_trigger_bytes", "4194304")  # fmt: skip
+    result = wait_result(guest, "large")
+    calls, cycles = result["madvise"]["gc.dontneed"], result["gc_cycles"]  # type: ignore[index]
+    assert cycles >= 1  # type: ignore[operator]
+    # A collection begins with 4 MiB of objects of 12 to 256 KiB.
+    assert calls - 400 - 100 * cycles >= 16 * cycles
+    assert result["madvise_failed"] == 0
+
+
+def test_a_heap_under_userfaultfd_still_works(guest: Guest) -> None:
+    start(guest, STRESS, "--es", "token", "uffd", "--ei", "gc_uffd", "1", "--ei", "duration_ms", "2500",
+          "--ei", "gc_trigger_bytes", "2097152")  # fmt: skip
+    result = wait_result(guest, "uffd")
+    assert result["complete"] is True
+    assert result["gc_cycles"] >= 1  # type: ignore[operator]
+    assert result["uffd"] is None or result["uffd"]["armed"] == result["gc_cycles"]  # type: ignore[index]
+
+
+def test_memory_is_trimmed_as_activity_manager_does_it(guest: Guest) -> None:
+    trim = ("am", "send-trim-memory", PACKAGE)
+    assert guest.run(*trim, "COMPLETE")[0] == 255
+    assert "IllegalArgumentException: Unknown process: com.androidsuite.workload" in guest.run(*trim, "5")[1]
+    assert guest.run("setprop", "debug.am.run_mallopt_trim_level", "5")[0] == 0
+    start(guest, STRESS, "--es", "token", "trim", "--es", "profile", "native", "--ei", "duration_ms", "3000")
+    assert guest.run(*trim, "RUNNING_LOW") == (0, "")
+    assert "Unable to set a higher trim level than current level" in guest.run(*trim, "RUNNING_MODERATE")[1]
+    assert "Unable to set a background trim level on a foreground process" in guest.run(*trim, "MODERATE")[1]
+    assert guest.run(*trim, "UI_HIDDEN") == (255, "\nError: Unknown level option: UI_HIDDEN\n")
+    assert guest.run("am", "send-trim-memory", "--user", "0", guest.run("pidof", PACKAGE)[1].strip(), "15")[0] == 0
+    result = wait_result(guest, "trim")
+    assert result["madvise"]["ui.dontneed"] >= 1  # type: ignore[index]
+    guest.run("input", "keyevent", "HOME")
+    assert guest.run(*trim, "COMPLETE") == (0, ""), "another state takes every level again"
+    guest.run("setprop", "debug.am.run_mallopt_trim_level", "")
+
+
+def test_services_are_processes_of_their_own(guest: Guest) -> None:
+    start(guest, STRESS, "--es", "token", "many", "--ei", "processes", "2", "--ei", "duration_ms", "60000")
+    pids = {guest.run("pidof", f"{PACKAGE}:p{number}")[1].strip() for number in (1, 2)}
+    assert len(pids) == 2
+    assert all(pid.isdigit() for pid in pids)
+    assert guest.run("am", "send-trim-memory", f"{PACKAGE}:p2", "COMPLETE") == (0, "")
+    guest.run("am", "force-stop", PACKAGE)
+    assert guest.run("pidof", PACKAGE, f"{PACKAGE}:p1", f"{PACKAGE}:p2") == (1, "")
+
+
+def test_a_second_app_goes_on_behind_the_first(guest: Guest) -> None:
+    guest.run("am", "force-stop", BACKGROUND)
+    stress = ("--es", "token", "behind", "--ei", "background", "1", "--ei", "gc_trigger_bytes", "2097152")
+    assert (
+        start(guest, f"{BACKGROUND}/.GcStressActivity", *stress, "--ei", "duration_ms", "2000")["LaunchState"] == "COLD"
+    )
+    assert start(guest, LAUNCH)["LaunchState"] == "COLD", "the second app sends the first to the back"
+    guest.run("am", "force-stop", PACKAGE)
+    result = wait_result(guest, "behind")
+    assert result["complete"] is True
+    assert result["gc_cycles"] >= 1  # type: ignore[operator]
+    assert f"[{BACKGROUND}]" in guest.run("dumpsys", "gfxinfo", BACKGROUND)[1]
+    guest.run("am", "force-stop", BACKGROUND)
+    assert guest.run("pidof", BACKGROUND) == (1, "")
+
+
+def test_a_trampoline_shows_what_it_started(guest: Guest) -> None:
+    trampoline = f"{PACKAGE}/.TrampolineActivity"
+    for state, key, flags in (("COLD", None, ""), ("HOT", "HOME", ""), ("WARM", None, CLEAR_TASK)):
+        if key:
+            guest.run("input", "keyevent", key)
+        told = start(guest, trampoline, flags=flags)
+        assert (told["LaunchState"], told["Activity"]) == (state, LAUNCH)
+
+
+def test_a_swipe_is_drawn_for_as_long_as_it_takes(guest: Guest) -> None:
+    start(guest, LAUNCH, "--es", "token", "swiped", "--ei", "duration_ms", "100")
+    wait_result(guest, "swiped")
+    guest.run("dumpsys", "gfxinfo", PACKAGE, "reset")
+    assert guest.run("input", "swipe", "540", "1500", "540", "300", "200") == (0, "")
+    rendered = re.search(r"Total frames rendered: (\d+)", guest.run("dumpsys", "gfxinfo", PACKAGE)[1])
+    assert rendered is not None
+    assert int(rendered[1]) >= 1
+    assert guest.run("input", "swipe", "540")[0] == 255
+
+
 def test_an_intent_ends_the_scenario_before_it(guest: Guest) -> None:
     start(guest, STRESS, "--es", "token", "first", "--ei", "duration_ms", "60000")
     guest.run("am", "start", "-W", "-n", LAUNCH, "--es", "token", "second")
@@ -373,7 +458,7 @@ def test_properties_settings_packages(guest: Guest) -> None:
     assert guest.run("settings", "put", "global", "animator_duration_scale", "0")[0] == 0
     assert guest.run("settings", "get", "global", "animator_duration_scale") == (0, "0\n")
     assert guest.run("settings", "delete", "global", "animator_duration_scale") == (0, "Deleted 1 rows\n")
-    assert guest.run("pm", "list", "packages", "-3") == (0, f"package:{PACKAGE}\n")
+    assert guest.run("pm", "list", "packages", "-3") == (0, f"package:com.androidsuite.background\npackage:{PACKAGE}\n")
     assert guest.run("pm", "path", PACKAGE)[1].startswith(f"package:/data/app/{PACKAGE}/")
     assert guest.run("pm", "path", "com.nobody") == (1, "")
     assert guest.run("cmd", "package", "compile", "-m", "speed-profile", "-f", PACKAGE) == (0, "Success\n")

@@ -10,7 +10,7 @@
 int main(int argc, char **argv) {
     const char *slash = strrchr(argv[0], '/');
     if (strcmp(slash ? slash + 1 : argv[0], "dalvikvm") == 0) return dalvikvm_main(argc, argv);
-    if (strcmp(argv[0], PACKAGE) != 0 || fcntl(CONTROL_FD, F_GETFD) < 0) {
+    if (!take_process_name(argv[0]) || fcntl(CONTROL_FD, F_GETFD) < 0) {
         fprintf(stderr, "app_process: started by `am start`, not by hand\n");
         return 2;
     }
@@ -28,6 +28,7 @@ int main(int argc, char **argv) {
 /* Of the model, and not here: without a compiler there is no thread pool of it, and the intent was refused if it asked for planted
  * calls. */
 void jit_set_active(bool active) { (void)active; }
+void large_allocate(size_t bytes) { heap_allocate(bytes); } /* ART decides by itself what is large */
 void planted_prepare(const struct parameters *p) { (void)p; }
 void planted_finish(const struct parameters *p) { (void)p; }
 

@@ -10,13 +10,17 @@
 #include <sys/timerfd.h>
 
 #define FIRST_FRAME_SPIN 3000000
-#define LAUNCHER_ACTIVITY ".LaunchActivity" /* the one with MAIN and LAUNCHER in its manifest */
+#define FLING_MS 500        /* a list rolls on after the finger has left it */
+#define ROW_SPIN 100000     /* of a row that comes into view: its view is bound again and laid out */
+#define ROW_BYTES (48 * KIB)
 #define FULLY_DRAWN_FRAME 12 /* the list is there: LaunchActivity reports it */
 static enum { ABSENT, STOPPED, RESUMED } state;
 static bool bound, running, fully_drawn;
 static struct parameters current;
-static char component[160], shown_activity[128]; /* the model keeps one activity at a time */
-static int64_t launched_ns, running_until_ns, animate_until_ns;
+static char component[256], shown_activity[128]; /* the model keeps one activity at a time */
+static char task_root[128];                      /* what was asked for: of a trampoline only what it started is left */
+static int64_t launched_ns, running_until_ns, animate_until_ns, swiped_until_ns;
+static int trim_level; /* the last that was sent; Android takes only higher ones until the process's state changes */
 static uint64_t frames_since_launch;
 
 static struct request mailbox;
@@ -129,6 +133,7 @@ static void draw_first_frame(const char *launch_state, uint64_t *rng) {
 }
 
 static void leave_activity(bool destroy) {
+    trim_level = 0;
     if (state == RESUMED) {
         atrace_begin("activityPause");
         spin(50000);
@@ -160,20 +165,29 @@ static void start_activity(const struct request *request) {
     uint64_t rng = p.scenario == SCENARIO_LAUNCH ? p.seed : 0;
     finish_scenario(false);
     /* Another activity, or the flag: the one that is there is destroyed, and a new one created in the process that lives on. */
-    if (clear_task || strcmp(shown_activity, request->activity)) leave_activity(true);
+    bool trampoline = strcmp(request->activity, TRAMPOLINE_ACTIVITY) == 0;
+    if (clear_task || strcmp(task_root, request->activity)) leave_activity(true);
     const char *launch_state = !bound ? "COLD" : state == ABSENT ? "WARM" : state == STOPPED ? "HOT" : "UNKNOWN";
     const char *how = state == ABSENT ? "new" : state == STOPPED ? "front" : "top";
     begin_scenario(&p, !bound);
     launched_ns = request->sent_ns;
-    snprintf(shown_activity, sizeof shown_activity, "%s", request->activity);
-    snprintf(component, sizeof component, "%s/%s", PACKAGE, request->activity);
+    snprintf(task_root, sizeof task_root, "%s", request->activity);
+    snprintf(shown_activity, sizeof shown_activity, "%s", trampoline ? LAUNCHER_ACTIVITY : request->activity);
+    snprintf(component, sizeof component, "%s/%s", package_name, shown_activity);
     if (!bound) bind_application(&rng);
     bound = true;
     set_foreground(true);
+    if (state == ABSENT && trampoline) {
+        atrace_begin("activityStart");
+        atrace_begin("performCreate:%s%s", package_name, TRAMPOLINE_ACTIVITY);
+        spin(varied(200000, 300000, &rng)); /* no layout: it decides where to go and finishes */
+        atrace_end();
+        atrace_end();
+    }
     if (state == ABSENT) {
         atrace_begin("activityStart");
         gc_request(); /* start-up garbage */
-        atrace_begin("performCreate:%s%s", PACKAGE, request->activity);
+        atrace_begin("performCreate:%s%s", package_name, shown_activity);
         spin(varied(3000000, 4200000, &rng)); /* inflating the layout */
         allocate_objects(varied(16, 24, &rng) * MIB / 4, &rng);
         atrace_end();
@@ -188,9 +202,47 @@ static void start_activity(const struct request *request) {
     int64_t first = frames_last_completed_ns();
     format_duration(first - launched_ns, shown, sizeof shown);
     if (!warned) log_write("system", 'I', "ActivityTaskManager", "Displayed %s for user 0: %s", component, shown);
-    dprintf(request->reply_fd, "ok\t%s\t%lld\t%s\n", launch_state, (long long)first, how);
+    dprintf(request->reply_fd, "ok\t%s\t%lld\t%s\t%s\n", launch_state, (long long)first, how, shown_activity);
     if (p.scenario == SCENARIO_GC_STRESS) start_stress();
     running_until_ns = animate_until_ns = now_ns() + p.duration_ms * 1000000;
+}
+
+/* A service's process: the stress without any frame, until it is killed or its time is over. Its result is nobody's. */
+static void start_service(const struct request *request) {
+    char error[160];
+    struct parameters p;
+    if (!parse_parameters(STRESS_ACTIVITY, request->extras, &p, error, sizeof error)) {
+        dprintf(request->reply_fd, "error\t%s\n", error);
+        return;
+    }
+    finish_scenario(false);
+    p.token[0] = 0;
+    p.background = 1;
+    begin_scenario(&p, true);
+    bound = true;
+    start_stress();
+    running_until_ns = now_ns() + p.duration_ms * 1000000;
+    dprintf(request->reply_fd, "ok\n");
+}
+
+/* The levels and the refusals of ActivityManagerService. A request's argument is where an intent has its activity. */
+static void trim_memory(const struct request *request) {
+    int level = atoi(request->activity);
+    const char *refusal = trim_level >= level ? "Unable to set a higher trim level than current level"
+                          : level >= 20 && state == RESUMED ? "Unable to set a background trim level on a foreground process" : NULL;
+    if (refusal) {
+        dprintf(request->reply_fd, "error\t%s\n", refusal);
+        return;
+    }
+    dprintf(request->reply_fd, "ok\n"); /* it is sent, not done */
+    trim_level = level;
+    native_trim(level);
+}
+
+static void take_swipe(const struct request *request) {
+    if (state != RESUMED) return;
+    swiped_until_ns = now_ns() + (atoi(request->activity) + FLING_MS) * 1000000LL;
+    if (swiped_until_ns > animate_until_ns) animate_until_ns = swiped_until_ns;
 }
 
 static void take_request(void) {
@@ -204,7 +256,14 @@ static void take_request(void) {
     if (!got) return;
     if (strncmp(request.verb, "start", 5) == 0)
         start_activity(&request);
-    else {
+    else if (strcmp(request.verb, "serve") == 0)
+        start_service(&request);
+    else if (strcmp(request.verb, "trim") == 0)
+        trim_memory(&request);
+    else if (strcmp(request.verb, "swipe") == 0) {
+        take_swipe(&request);
+        dprintf(request.reply_fd, "ok\n");
+    } else {
         /* From Android 12 on BACK moves a launcher's root activity to the back; any other is finished. */
         leave_activity(strcmp(request.verb, "back") == 0 && strcmp(shown_activity, LAUNCHER_ACTIVITY));
         dprintf(request.reply_fd, "ok\n");
@@ -232,6 +291,15 @@ static bool still_before(int64_t ns) {
     return now_ns() < ns || (running && current.scenario == SCENARIO_LAUNCH && state == RESUMED && !fully_drawn);
 }
 
+static void draw(int64_t vsync_ns) {
+    struct parameters frame = current;
+    if (vsync_ns < swiped_until_ns) {
+        frame.ui_spin += ROW_SPIN;
+        frame.ui_alloc_bytes += ROW_BYTES;
+    }
+    frames_draw(vsync_ns, &frame);
+}
+
 void activity_loop(void) {
     uint64_t ignored;
     wake_fd = eventfd(0, EFD_CLOEXEC);
@@ -240,8 +308,9 @@ void activity_loop(void) {
     struct pollfd fds[] = {{.fd = wake_fd, .events = POLLIN}, {.fd = vsync_fd, .events = POLLIN}};
     for (;;) {
         int64_t vsync = 0;
+        bool behind = running && current.background && current.scenario == SCENARIO_GC_STRESS && state != RESUMED;
         if (running && !still_before(running_until_ns)) finish_scenario(true);
-        if (state == RESUMED && still_before(animate_until_ns))
+        if (behind || (state == RESUMED && still_before(animate_until_ns)))
             arm(vsync = next_vsync());
         else
             arm(running ? running_until_ns : 0); /* 0 disarms */
@@ -251,7 +320,11 @@ void activity_loop(void) {
             continue;
         }
         if (!fds[1].revents || read(vsync_fd, &ignored, sizeof ignored) < 0 || !vsync) continue;
-        frames_draw(vsync, &current);
+        if (behind) {
+            frames_allocate(&current);
+            continue;
+        }
+        draw(vsync);
         if (++frames_since_launch == FULLY_DRAWN_FRAME && current.scenario == SCENARIO_LAUNCH && !fully_drawn) report_fully_drawn();
     }
 }

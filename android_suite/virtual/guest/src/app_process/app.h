@@ -42,6 +42,9 @@ void spin(uint64_t iterations);
 uint64_t random_next(uint64_t *state); /* splitmix64 */
 void become(const char *comm, int nice_value);
 void start_thread(void *(*body)(void *), void *argument);
+extern char process_name[96], package_name[96]; /* PACKAGE:p1 is a process of PACKAGE */
+#define PACKAGE_COMM COMM_OF(process_name)
+bool take_process_name(const char *given); /* false: no name of an app */
 
 /* ---- atrace.c: slices and counters through trace_marker */
 void atrace_open(void);
@@ -62,6 +65,10 @@ struct parameters {
     uint64_t binder_spin, binder_phase_us, binder_every; /* every so many vsyncs */
     uint64_t gc_trigger_bytes, gc_calls, gc_copy_bytes, gc_continuous;
     uint64_t planted_per_cycle;
+    uint64_t ui_large_bytes, native_bytes;             /* by each frame: large objects, native allocations */
+    uint64_t gc_uffd;                                  /* the collector works in a heap that is armed with userfaultfd */
+    uint64_t background;                               /* goes on without frames when the activity leaves the screen */
+    uint64_t processes;                                /* `am` starts so many services beside it */
 };
 bool parse_parameters(const char *activity, const char *extras, struct parameters *out, char *error, size_t error_bytes);
 
@@ -81,6 +88,7 @@ void heap_protect_tail(void); /* on the UI thread */
 void heap_set_trigger(size_t bytes);
 void heap_collected(void);
 void heap_allocate(size_t bytes); /* touches the pages; may ask for a collection; waits out a pause */
+void heap_count(size_t bytes);    /* of an allocation elsewhere: it, too, may bring the next collection */
 size_t heap_allocated(void);
 
 /* ---- gc.c: HeapTaskDaemon and the daemons that follow it */
@@ -89,6 +97,21 @@ void gc_request(void);
 void gc_begin_stress(const struct parameters *p);
 void gc_end_stress(void); /* returns when HeapTaskDaemon is idle */
 extern uint64_t gc_cycles, gc_freed_bytes;
+
+/* ---- large.c: large objects, each freed by a call of its own */
+void large_allocate(size_t bytes); /* on the main thread */
+void large_sweep(void);            /* on HeapTaskDaemon */
+void large_begin(uint64_t seed);
+
+/* ---- native.c: the native heap and memory that is trimmed */
+void native_allocate(size_t bytes);
+void native_trim(int level); /* on the main thread */
+
+/* ---- uffd.c: a heap under userfaultfd, as ART's collector has it while it compacts */
+bool uffd_arm(const struct parameters *p); /* false: not asked for, or this kernel cannot */
+void uffd_disarm(void);
+void uffd_reset(void);
+int uffd_tell(char *at, size_t room); /* a member of the result line */
 
 /* ---- planted.c: calls that must fall back to mmap_lock, and one kind that must not */
 void planted_prepare(const struct parameters *p);
@@ -104,6 +127,7 @@ struct frame_totals {
 extern struct frame_totals frame_totals;
 void frames_start_threads(void);
 void frames_draw(int64_t vsync_ns, const struct parameters *p); /* one doFrame on the calling (main) thread */
+void frames_allocate(const struct parameters *p); /* what a frame allocates, also without one */
 void frames_wait_idle(void); /* until RenderThread has finished what it was given */
 void frames_set_priority(int nice_value); /* of RenderThread */
 int64_t frames_last_completed_ns(void);

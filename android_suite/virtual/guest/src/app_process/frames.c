@@ -90,6 +90,12 @@ int64_t frames_last_completed_ns(void) {
     return ns;
 }
 
+void frames_allocate(const struct parameters *p) {
+    if (p->ui_alloc_bytes) heap_allocate(p->ui_alloc_bytes);
+    if (p->ui_large_bytes) large_allocate(p->ui_large_bytes);
+    if (p->native_bytes) native_allocate(p->native_bytes);
+}
+
 /* The app's own work of a frame: short-lived buffers (writers of mmap_lock), their page faults, Java allocation, compute. */
 static void build_frame(const struct parameters *p) {
     uint64_t parts = p->ui_maps ? p->ui_maps : 1;
@@ -103,7 +109,7 @@ static void build_frame(const struct parameters *p) {
         if (buffer) mem_unmap(ROLE_UI, buffer, p->ui_map_bytes);
     }
     for (uint64_t i = 0; i < p->ui_protects; i++) heap_protect_tail();
-    if (p->ui_alloc_bytes) heap_allocate(p->ui_alloc_bytes);
+    frames_allocate(p);
 }
 
 void frames_draw(int64_t vsync_ns, const struct parameters *p) {
@@ -178,7 +184,7 @@ void frames_dump(FILE *out, bool framestats) {
     long long uptime_ms = (long long)(now_ns() / 1000000);
     pthread_mutex_lock(&lock);
     fprintf(out, "Applications Graphics Acceleration Info:\nUptime: %lld Realtime: %lld\n\n** Graphics info for pid %d [%s] **\n\n",
-            uptime_ms, uptime_ms, getpid(), PACKAGE);
+            uptime_ms, uptime_ms, getpid(), process_name);
     dump_totals(out);
     if (framestats) {
         /* hwui's header says FrameInterval, FrameStartTime while its data is FrameStartTime, FrameInterval: kept, as parsers must cope. */

@@ -65,7 +65,9 @@ static void free_large_ranges(const struct parameters *p) {
         if (bytes > room) bytes = room;
         if (offset + bytes > room) offset = 0;
         mem_touch(space->start + offset, bytes, 1);
+        bool armed = uffd_arm(p);
         mem_advise(ROLE_GC, space->start + offset, bytes, MADV_DONTNEED);
+        if (armed) uffd_disarm();
         offset += bytes;
     }
 }
@@ -89,8 +91,11 @@ static void collect(const struct parameters *p) {
         free_large_ranges(p);
     } else {
         copy_survivors(p->gc_copy_bytes);
+        bool armed = uffd_arm(p);
         for (uint64_t i = 0; i < p->gc_calls; i++) advise_one();
+        if (armed) uffd_disarm();
     }
+    large_sweep();
     planted_run(p);
     int64_t pause2_ns = pause_mutators(10000);
     atrace_end();
@@ -162,6 +167,8 @@ void gc_begin_stress(const struct parameters *p) {
     while (busy || requested) pthread_cond_wait(&changed, &lock);
     rng = p->seed ^ 0x4845415054534b44ULL;
     gc_cycles = gc_freed_bytes = 0;
+    uffd_reset();
+    large_begin(p->seed);
     stress = p;
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&lock);

@@ -52,6 +52,13 @@ void heap_collected(void) {
 
 size_t heap_allocated(void) { return __atomic_load_n(&allocated, __ATOMIC_RELAXED); }
 
+/* Under mutator_lock. True: the next collection is due. */
+static bool count(size_t bytes) {
+    bool before = allocated < trigger;
+    allocated += bytes;
+    return before && allocated >= trigger;
+}
+
 /* Bump allocation through the region space, as ART's CC collector does; the pages are faulted in outside the lock. */
 void heap_allocate(size_t bytes) {
     struct space *space = &spaces[SPACE_MAIN];
@@ -59,10 +66,15 @@ void heap_allocate(size_t bytes) {
     if (cursor + bytes > space->bytes) cursor = 0;
     char *object = space->start + cursor;
     cursor += bytes;
-    bool before = allocated < trigger;
-    allocated += bytes;
-    bool collect = before && allocated >= trigger;
+    bool collect = count(bytes);
     pthread_mutex_unlock(&mutator_lock);
     mem_touch(object, bytes, 1);
+    if (collect) gc_request();
+}
+
+void heap_count(size_t bytes) {
+    pthread_mutex_lock(&mutator_lock);
+    bool collect = count(bytes);
+    pthread_mutex_unlock(&mutator_lock);
     if (collect) gc_request();
 }

@@ -7,7 +7,7 @@
 
 int main(int argc, char **argv) {
     if (argc == 6 && strcmp(argv[0], HELPER_PACKAGE) == 0) return planted_helper_main(argv);
-    if (strcmp(argv[0], PACKAGE) != 0 || fcntl(CONTROL_FD, F_GETFD) < 0) {
+    if (!take_process_name(argv[0]) || fcntl(CONTROL_FD, F_GETFD) < 0) {
         fprintf(stderr, "app_process: started by `am start`, not by hand\n");
         return 2;
     }

@@ -63,6 +63,7 @@ void write_result(const struct parameters *p, bool complete) {
                      (unsigned long long)gc_freed_bytes);
     n += put_counts(json + n, sizeof json - (size_t)n);
     n += put_planted(json + n, sizeof json - (size_t)n, p);
+    if (p->gc_uffd) n += uffd_tell(json + n, sizeof json - (size_t)n);
     snprintf(json + n, sizeof json - (size_t)n, "}");
     log_write("main", 'I', "AndroidSuite", "result %s", json);
 }

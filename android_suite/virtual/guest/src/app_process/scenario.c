@@ -26,10 +26,27 @@ static const struct parameters vma = {
     .binder_every = 1, .gc_trigger_bytes = 24 * MIB, .gc_calls = 2, .gc_copy_bytes = 16 * MIB, .gc_continuous = 1,
     .planted_per_cycle = 1};
 
+/* An app that makes garbage faster than any should while its list scrolls: a collection about every fifth of a second. */
+static const struct parameters churn = {
+    .ui_spin = 400000, .ui_maps = 2, .ui_map_bytes = 64 * KIB, .ui_alloc_bytes = 2 * MIB, .render_spin = 400000, .binder_spin = 200000,
+    .binder_every = 1, .gc_trigger_bytes = 24 * MIB, .gc_calls = 200, .gc_copy_bytes = 4 * MIB, .planted_per_cycle = 5};
+
+/* Bitmaps and arrays: the collector frees each large object by a call of its own. */
+static const struct parameters large = {
+    .ui_spin = 600000, .ui_maps = 1, .ui_map_bytes = 64 * KIB, .ui_alloc_bytes = 64 * KIB, .ui_large_bytes = 1 * MIB,
+    .render_spin = 600000, .binder_spin = 200000, .binder_every = 1, .gc_trigger_bytes = 24 * MIB, .gc_calls = 100,
+    .gc_copy_bytes = 1 * MIB, .planted_per_cycle = 5};
+
+/* Native memory, of which every frame takes and gives back some. It stays resident until the allocator is told to purge it. */
+static const struct parameters native = {
+    .ui_spin = 600000, .ui_maps = 1, .ui_map_bytes = 64 * KIB, .ui_alloc_bytes = 128 * KIB, .native_bytes = 1 * MIB,
+    .render_spin = 600000, .binder_spin = 200000, .binder_every = 1, .gc_trigger_bytes = 24 * MIB, .gc_calls = 200,
+    .gc_copy_bytes = 2 * MIB, .planted_per_cycle = 5};
+
 static const struct {
     const char *name;
     const struct parameters *parameters;
-} profiles[] = {{"steady", &steady}, {"inversion", &inversion}, {"vma", &vma}};
+} profiles[] = {{"steady", &steady}, {"inversion", &inversion}, {"vma", &vma}, {"churn", &churn}, {"large", &large}, {"native", &native}};
 
 static uint64_t vary(uint64_t value, uint64_t percent, uint64_t *rng) {
     return value * (100 - percent + random_next(rng) % (2 * percent + 1)) / 100;
@@ -67,7 +84,9 @@ static const struct setting settings[] = {
     SETTING(binder_every, 1, 3600),             SETTING(gpu_us, 0, 16000),
     SETTING(gc_trigger_bytes, PAGE, 256 * MIB), SETTING(gc_calls, 1, 100000),
     SETTING(gc_copy_bytes, 4 * PAGE, 64 * MIB), SETTING(gc_continuous, 0, 1),
-    SETTING(planted_per_cycle, 0, 10000)};
+    SETTING(planted_per_cycle, 0, 10000),       SETTING(ui_large_bytes, 0, 64 * MIB),
+    SETTING(native_bytes, 0, 32 * MIB),         SETTING(gc_uffd, 0, 1),
+    SETTING(background, 0, 1),                  SETTING(processes, 0, MOST_SERVICES)};
 
 /* Value of `key` in "k=v\tk=v...", or NULL. `out` holds it. */
 static const char *extra(const char *extras, const char *key, char *out, size_t bytes) {
@@ -100,7 +119,7 @@ bool parse_parameters(const char *activity, const char *extras, struct parameter
     static const struct setting seed = {"seed", 0, 0, UINT64_MAX}, slowdown = {"ui_slowdown_pct", 0, 0, 1000},
                                 hold = {"gc_hold_pct", 0, 0, 400};
     uint64_t n, slowdown_pct = 0, hold_pct = 0;
-    bool stress = strcmp(activity, ".GcStressActivity") == 0;
+    bool stress = strcmp(activity, STRESS_ACTIVITY) == 0;
     *out = idle_work;
     if (stress) {
         const char *profile = extra(extras, "profile", value, sizeof value);

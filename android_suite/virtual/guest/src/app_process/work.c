@@ -5,6 +5,20 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+char process_name[96] = PACKAGE, package_name[96] = PACKAGE;
+
+bool take_process_name(const char *given) {
+    static const char *const packages[] = {PACKAGE, BACKGROUND_PACKAGE};
+    for (int i = 0; i < 2; i++) {
+        size_t n = strlen(packages[i]);
+        if (strncmp(given, packages[i], n) || (given[n] && given[n] != ':')) continue;
+        snprintf(process_name, sizeof process_name, "%s", given);
+        snprintf(package_name, sizeof package_name, "%s", packages[i]);
+        return true;
+    }
+    return false;
+}
+
 int64_t now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
 
 /* Integer work the compiler cannot remove: a fixed count, so a slower host or a tracer shows as time and not as less work. */

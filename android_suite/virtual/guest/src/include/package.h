@@ -2,16 +2,21 @@
 #ifndef ANDROID_SUITE_PACKAGE_H
 #define ANDROID_SUITE_PACKAGE_H
 #define PACKAGE "com.androidsuite.workload"
+#define BACKGROUND_PACKAGE "com.androidsuite.background" /* the same app under another name, to run beside the first */
 #define HELPER_PACKAGE "com.androidsuite.helper"
-/* Android keeps the last 15 characters of the package as the main thread's comm. */
-#define PACKAGE_COMM (PACKAGE + sizeof PACKAGE - 16)
+#define MOST_SERVICES 16 /* further processes of the first: PACKAGE:p1, PACKAGE:p2 ... */
+#define STRESS_ACTIVITY ".GcStressActivity"
+#define LAUNCHER_ACTIVITY ".LaunchActivity"       /* the one with MAIN and LAUNCHER in its manifest */
+#define TRAMPOLINE_ACTIVITY ".TrampolineActivity" /* starts the launcher activity and finishes, without drawing */
+/* Android keeps the last 15 characters of a process's name as the main thread's comm. */
+#define COMM_OF(name) (strlen(name) > 15 ? (name) + strlen(name) - 15 : (name))
 #define HELPER_COMM (HELPER_PACKAGE + sizeof HELPER_PACKAGE - 16)
 #define APP_DIR "/data/app/" PACKAGE
 #define APK_PATH APP_DIR "/base.apk"
 #define ODEX_PATH APP_DIR "/oat/base.odex"
 #define LIBRARY_PATH APP_DIR "/lib/libworkload.so"
-/* The app's control socket. `am` makes it and the app inherits it as this descriptor, so nobody polls for the app to come up. */
-#define CONTROL_SOCKET "/dev/socket/" PACKAGE
+/* Each process's control socket has its name. `am` makes it and the app inherits it as this descriptor: nobody polls for it. */
+#define CONTROL_DIR "/dev/socket/"
 #define CONTROL_FD 3
 #define REQUEST_BYTES 8192
 #endif

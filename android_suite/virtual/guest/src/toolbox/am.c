@@ -1,4 +1,4 @@
-/* am start | force-stop | kill, with the options and the output of Android 14's ActivityManagerShellCommand. */
+/* am start | force-stop | kill | send-trim-memory, with the options and the output of Android 14's ActivityManagerShellCommand. */
 #include "toolbox.h"
 
 #define IDLE_TIMEOUT_MS 10000 /* ActivityTaskSupervisor's, times ro.hw_timeout_multiplier */
@@ -14,7 +14,7 @@ struct intent {
     char extras[REQUEST_BYTES - 512];
 };
 
-static const char *const activities[] = {".GcStressActivity", ".LaunchActivity"};
+static const char *const activities[] = {STRESS_ACTIVITY, LAUNCHER_ACTIVITY, TRAMPOLINE_ACTIVITY};
 
 static int usage(const char *problem, const char *what) {
     fprintf(stderr, "\nError: %s%s\n", problem, what);
@@ -94,7 +94,7 @@ static void print_intent(const struct intent *intent) {
 
 static bool exists(const struct intent *intent) {
     for (size_t i = 0; i < sizeof activities / sizeof *activities; i++)
-        if (strcmp(intent->package, PACKAGE) == 0 && strcmp(intent->activity, activities[i]) == 0) return true;
+        if (app_exists(intent->package) && strcmp(intent->activity, activities[i]) == 0) return true;
     return false;
 }
 
@@ -104,12 +104,13 @@ static int timeout_ms(void) {
     return IDLE_TIMEOUT_MS * (factor > 0 ? factor : 1);
 }
 
-/* The app's reply: "ok <state> <first frame, ns> <how>"; how: new, front (an existing task came up), top (it was in front already). */
+/* The app's reply: "ok <state> <first frame, ns> <how> <activity>"; how: new, front (an existing task came up), top (it was in front
+ * already). The activity is the one that drew, which a trampoline is not. */
 static void report(const struct intent *intent, const char *reply, int64_t started_ns) {
-    char state[16] = "", how[16] = "";
+    char state[16] = "", how[16] = "", drew[128] = "";
     long long first_frame_ns = 0;
     int64_t waited_ms = (clock_ns(CLOCK_MONOTONIC) - started_ns) / 1000000;
-    if (!reply || sscanf(reply, "ok\t%15s\t%lld\t%15s", state, &first_frame_ns, how) != 3) {
+    if (!reply || sscanf(reply, "ok\t%15s\t%lld\t%15s\t%127s", state, &first_frame_ns, how, drew) != 4) {
         printf("Status: timeout\nLaunchState: UNKNOWN (-1)\nActivity: %s/%s\nWaitTime: %lld\nComplete\n", intent->package,
                intent->activity, (long long)waited_ms);
         return;
@@ -118,7 +119,29 @@ static void report(const struct intent *intent, const char *reply, int64_t start
     if (delivered) puts("Warning: Activity not started, intent has been delivered to currently running top-most instance.");
     if (strcmp(how, "front") == 0) puts("Warning: Activity not started, its current task has been brought to the front");
     printf("Status: ok\nLaunchState: %s\nActivity: %s/%s\nTotalTime: %lld\nWaitTime: %lld\nComplete\n", delivered ? "UNKNOWN (0)" : state,
-           intent->package, intent->activity, delivered ? 0LL : (first_frame_ns - (long long)started_ns) / 1000000, (long long)waited_ms);
+           intent->package, drew, delivered ? 0LL : (first_frame_ns - (long long)started_ns) / 1000000, (long long)waited_ms);
+}
+
+/* The app that was in front goes to the back as another comes up. */
+static void change_front(const char *package) {
+    char front[128], reply[128];
+    if (app_in_front(front, sizeof front) && strcmp(front, package)) process_request(front, "home", "", reply, sizeof reply);
+    app_set_front(package);
+}
+
+/* The extra "processes": services of the app, each in a process of its own, as the app itself starts them on a phone. */
+static void start_services(const struct intent *intent) {
+    char process[160], reply[512];
+    const char *extra = strstr(intent->extras, "\tprocesses=");
+    int n = extra ? atoi(extra + strlen("\tprocesses=")) : 0;
+    for (int i = 1; i <= n && i <= MOST_SERVICES; i++) {
+        snprintf(process, sizeof process, "%s:p%d", intent->package, i);
+        int fd = process_connect(process);
+        if (fd < 0) fd = process_spawn(process);
+        if (fd < 0) continue;
+        if (app_send(fd, "serve\t%s\t0%s\n", intent->activity, intent->extras)) app_reply(fd, reply, sizeof reply, timeout_ms());
+        close(fd);
+    }
 }
 
 static int start_once(const struct intent *intent) {
@@ -126,7 +149,7 @@ static int start_once(const struct intent *intent) {
     struct timespec pause = {0, STOP_PAUSE_NS};
     if (intent->stop_first) {
         printf("Stopping: %s\n", intent->package);
-        if (strcmp(intent->package, PACKAGE) == 0) app_force_stop();
+        if (app_exists(intent->package)) app_force_stop(intent->package);
         nanosleep(&pause, NULL);
     }
     print_intent(intent);
@@ -135,10 +158,12 @@ static int start_once(const struct intent *intent) {
                 intent->activity[0] == '.' ? intent->package : "", intent->activity);
         return 1;
     }
+    start_services(intent);
     int64_t started_ns = clock_ns(CLOCK_MONOTONIC);
+    change_front(intent->package);
     const char *verb = intent->flags & CLEAR_TASK ? "start-clear" : "start"; /* am itself adds FLAG_ACTIVITY_NEW_TASK to every intent */
-    int fd = app_connect();
-    if (fd < 0) fd = app_spawn();
+    int fd = process_connect(intent->package);
+    if (fd < 0) fd = process_spawn(intent->package);
     if (fd < 0 || !app_send(fd, "%s\t%s\t%lld%s\n", verb, intent->activity, (long long)started_ns, intent->extras))
         return usage("could not start the process of ", intent->package);
     if (!intent->wait) return close(fd);
@@ -160,13 +185,54 @@ static int start(int argc, char **argv) {
     return rc;
 }
 
+static int failed(const char *verb, const char *what) {
+    fprintf(stderr, "\nException occurred while executing '%s':\njava.lang.IllegalArgumentException: %s\n", verb, what);
+    return 255;
+}
+
+static int keep_pid(int pid, void *context) { return *(int *)context = pid; }
+
+/* The process may be given by its name or by its pid; only those of the apps have anything to trim. */
+static bool find_process(const char *given, char *process, size_t bytes) {
+    static const char *const packages[] = {PACKAGE, BACKGROUND_PACKAGE};
+    for (int i = 0; i < 2 * (1 + MOST_SERVICES); i++) {
+        int pid = 0;
+        snprintf(process, bytes, i < 2 ? "%s" : "%s:p%d", packages[i % 2], i / 2);
+        if (each_process(process, keep_pid, &pid) && (strcmp(process, given) == 0 || pid == atoi(given))) return true;
+    }
+    return false;
+}
+
+static int send_trim_memory(int argc, char **argv) {
+    static const struct {
+        const char *name, *level;
+    } levels[] = {{"RUNNING_MODERATE", "5"}, {"RUNNING_LOW", "10"}, {"RUNNING_CRITICAL", "15"}, {"HIDDEN", "20"},
+                  {"BACKGROUND", "40"},      {"MODERATE", "60"},    {"COMPLETE", "80"}};
+    char process[160], reply[256];
+    const char *level = NULL;
+    int at = 2;
+    if (at + 1 < argc && strcmp(argv[at], "--user") == 0) at += 2;
+    if (argc - at != 2) return usage("Argument expected after ", argv[argc - 1]);
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+        if (strcmp(argv[at + 1], levels[i].name) == 0) level = levels[i].level;
+    if (!level && atoi(argv[at + 1]) > 0) level = argv[at + 1];
+    if (!level) return usage("Unknown level option: ", argv[at + 1]);
+    if (!find_process(argv[at], process, sizeof process)) {
+        snprintf(reply, sizeof reply, "Unknown process: %.200s", argv[at]);
+        return failed(argv[1], reply);
+    }
+    if (process_request(process, "trim", level, reply, sizeof reply)) return failed(argv[1], "Process has no app thread");
+    return strncmp(reply, "error\t", 6) ? 0 : failed(argv[1], reply + 6);
+}
+
 int am_main(int argc, char **argv) {
     const char *verb = argc > 1 ? argv[1] : "";
+    if (strcmp(verb, "send-trim-memory") == 0) return send_trim_memory(argc, argv);
     if (strcmp(verb, "start") == 0 || strcmp(verb, "start-activity") == 0) return start(argc, argv);
     if (strcmp(verb, "force-stop") == 0 || strcmp(verb, "kill") == 0) {
         const char *package = argc > 2 ? argv[argc - 1] : NULL;
         if (!package) return usage("Argument expected after ", verb);
-        if (strcmp(package, PACKAGE) == 0) app_force_stop(); /* an unknown package is no error on Android either */
+        if (app_exists(package)) app_force_stop(package); /* an unknown package is no error on Android either */
         return 0;
     }
     fprintf(stderr, "Unknown command: %s\n", verb);

@@ -1,4 +1,4 @@
-/* The app's process, from outside: find it, start it, stop it, ask it. */
+/* The processes of the apps, from outside: find them, start them, stop them, ask them; and which app is in front. */
 #include "toolbox.h"
 
 #include <ctype.h>
@@ -9,13 +9,22 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-static struct sockaddr_un control_address(void) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = CONTROL_SOCKET};
+static struct sockaddr_un control_address(const char *process) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, CONTROL_DIR "%.90s", process);
     return address;
 }
 
-int app_connect(void) {
-    struct sockaddr_un address = control_address();
+bool app_exists(const char *package) { return strcmp(package, PACKAGE) == 0 || strcmp(package, BACKGROUND_PACKAGE) == 0; }
+
+bool app_in_front(char *package, size_t bytes) { return store_get(SYSTEM, "front", package, bytes); }
+
+void app_set_front(const char *package) { store_put(SYSTEM, "front", package); }
+
+int app_connect(void) { return process_connect(PACKAGE); }
+
+int process_connect(const char *process) {
+    struct sockaddr_un address = control_address(process);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
     if (fd >= 0) close(fd);
@@ -23,14 +32,14 @@ int app_connect(void) {
 }
 
 /* The listening socket exists before the process does, so the connection waits in its queue: no polling, no race. */
-int app_spawn(void) {
-    struct sockaddr_un address = control_address();
+int process_spawn(const char *process) {
+    struct sockaddr_un address = control_address(process);
     int listener = socket(AF_UNIX, SOCK_STREAM, 0);
-    unlink(CONTROL_SOCKET);
+    unlink(address.sun_path);
     if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 16)) return -1;
     pid_t child = fork();
     if (child == 0) {
-        char *argv[] = {PACKAGE, NULL}, *envp[] = {"ANDROID_ROOT=/system", "ANDROID_DATA=/data", "PATH=/system/bin", NULL};
+        char *argv[] = {(char *)process, NULL}, *envp[] = {"ANDROID_ROOT=/system", "ANDROID_DATA=/data", "PATH=/system/bin", NULL};
         int null = open("/dev/null", O_RDWR); /* nothing of the shell's may stay open, or `adb shell` would wait for the app */
         setsid();
         for (int fd = 0; fd < 3; fd++) dup2(null, fd);
@@ -39,7 +48,7 @@ int app_spawn(void) {
         execve("/system/bin/app_process", argv, envp);
         _exit(127);
     }
-    int fd = child > 0 ? app_connect() : -1;
+    int fd = child > 0 ? process_connect(process) : -1;
     close(listener);
     return fd;
 }
@@ -71,9 +80,14 @@ bool app_reply(int fd, char *reply, size_t bytes, int timeout_ms) {
 }
 
 int app_request(const char *verb, char *reply, size_t bytes) {
-    int fd = app_connect();
+    char front[128];
+    return process_request(app_in_front(front, sizeof front) ? front : PACKAGE, verb, "", reply, bytes);
+}
+
+int process_request(const char *process, const char *verb, const char *argument, char *reply, size_t bytes) {
+    int fd = process_connect(process);
     if (fd < 0) return -1;
-    bool ok = app_send(fd, "%s\t\t0\n", verb) && app_reply(fd, reply, bytes, 10000);
+    bool ok = app_send(fd, "%s\t%s\t0\n", verb, argument) && app_reply(fd, reply, bytes, 10000);
     close(fd);
     return ok ? 0 : 1;
 }
@@ -108,9 +122,23 @@ static int kill_process(int pid, void *context) {
 
 static int ignore_process(int pid, void *context) { return (void)pid, (void)context, 0; }
 
-void app_force_stop(void) {
+static void stop_process(const char *process) {
     struct timespec tick = {0, 5000000};
-    if (each_process(PACKAGE, kill_process, NULL) + each_process(HELPER_PACKAGE, kill_process, NULL) == 0) return;
-    for (int i = 0; i < 400 && each_process(PACKAGE, ignore_process, NULL); i++) nanosleep(&tick, NULL); /* a zombie has no cmdline */
-    unlink(CONTROL_SOCKET);
+    if (each_process(process, kill_process, NULL) == 0) return;
+    for (int i = 0; i < 400 && each_process(process, ignore_process, NULL); i++) nanosleep(&tick, NULL); /* a zombie has no cmdline */
+    unlink(control_address(process).sun_path);
+}
+
+void app_force_stop(const char *package) {
+    char front[128], process[160];
+    stop_process(package);
+    if (strcmp(package, PACKAGE) == 0) stop_process(HELPER_PACKAGE);
+    for (int i = 1; i <= MOST_SERVICES; i++) {
+        snprintf(process, sizeof process, "%s:p%d", package, i);
+        struct sockaddr_un address = control_address(process);
+        if (access(address.sun_path, F_OK)) break; /* there are no further ones */
+        stop_process(process);
+        unlink(address.sun_path);
+    }
+    if (app_in_front(front, sizeof front) && strcmp(front, package) == 0) store_remove(SYSTEM, "front");
 }

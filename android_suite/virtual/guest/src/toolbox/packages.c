@@ -1,4 +1,4 @@
-/* pm and cmd. The only package is the app model. */
+/* pm and cmd. The only packages are the app model, under its two names. */
 #include "toolbox.h"
 
 static int list_packages(int argc, char **argv) {
@@ -12,20 +12,22 @@ static int list_packages(int argc, char **argv) {
         else if (argv[i][0] != '-')
             filter = argv[i];
     }
-    if (!system_only && strstr(PACKAGE, filter)) printf(with_file ? "package:" APK_PATH "=" PACKAGE "\n" : "package:" PACKAGE "\n");
+    static const char *const packages[] = {BACKGROUND_PACKAGE, PACKAGE};
+    for (int i = 0; i < 2; i++)
+        if (!system_only && strstr(packages[i], filter)) printf("package:%s%s\n", with_file ? APK_PATH "=" : "", packages[i]);
     return 0;
 }
 
 int pm_main(int argc, char **argv) {
     const char *verb = argc > 1 ? argv[1] : "", *last = argc > 2 ? argv[argc - 1] : "";
-    bool known = strcmp(last, PACKAGE) == 0;
+    bool known = app_exists(last);
     if (strcmp(verb, "list") == 0 && argc > 2 && strcmp(argv[2], "packages") == 0) return list_packages(argc - 3, argv + 3);
     if (strcmp(verb, "path") == 0) {
         if (known) puts("package:" APK_PATH);
         return !known;
     }
     if (strcmp(verb, "clear") == 0) {
-        if (known) app_force_stop();
+        if (known) app_force_stop(last);
         puts(known ? "Success" : "Failed");
         return !known;
     }

@@ -7,7 +7,7 @@ static int dump_gfxinfo(int argc, char **argv) {
     char buffer[4096];
     ssize_t n;
     const char *package = argc > 0 && argv[0][0] != '-' ? argv[0] : PACKAGE;
-    int fd = strcmp(package, PACKAGE) ? -1 : app_connect();
+    int fd = app_exists(package) ? process_connect(package) : -1;
     if (fd < 0) return printf("No process found for: %s\n", package), 0;
     bool framestats = false, reset = false;
     for (int i = 1; i < argc; i++) {
@@ -47,10 +47,24 @@ int dumpsys_main(int argc, char **argv) {
     return 0;
 }
 
+/* A finger on the screen for some time: the app in front draws for as long, and until the fling after it has come to rest. */
+static int swipe(int argc, char **argv) {
+    char front[128], length_ms[16], reply[128];
+    int ms = argc > 6 ? atoi(argv[6]) : 300;
+    struct timespec length = {ms / 1000, ms % 1000 * 1000000L};
+    if (argc < 6 || ms < 1 || ms > 60000) return fputs("Error: Invalid arguments for command: swipe\n", stderr), 255;
+    snprintf(length_ms, sizeof length_ms, "%d", ms);
+    if (app_in_front(front, sizeof front)) process_request(front, "swipe", length_ms, reply, sizeof reply);
+    nanosleep(&length, NULL);
+    return 0;
+}
+
 int input_main(int argc, char **argv) {
     char reply[128];
+    if (argc > 1 && strcmp(argv[1], "swipe") == 0) return swipe(argc, argv);
     if (argc < 3 || strcmp(argv[1], "keyevent") != 0) {
-        fprintf(stderr, "Error: Unknown command: %s\nUsage: input keyevent <key code number or name>\n", argc > 1 ? argv[1] : "");
+        fprintf(stderr, "Error: Unknown command: %s\nUsage: input keyevent <key code number or name>\n"
+                        "       input swipe <x1> <y1> <x2> <y2> [duration(ms)]\n", argc > 1 ? argv[1] : "");
         return 255;
     }
     for (int i = 2; i < argc; i++) {

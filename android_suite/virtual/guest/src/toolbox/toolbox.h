@@ -15,16 +15,22 @@ typedef int command(int argc, char **argv);
 command am_main, cmd_main, dumpsys_main, getconf_main, getprop_main, input_main, install_main, log_main, logcat_main, pidof_main, pm_main, reboot_main,
     setprop_main, settings_main, svc_main, wm_main;
 
-/* app.c: talking to the app's process */
-int app_connect(void);                                                   /* a connected socket, or -1 when no process answers */
-int app_spawn(void);                                                     /* starts the process and connects */
+/* app.c: talking to the processes of the apps. A process's name is its package's, or PACKAGE:pN. */
+int app_connect(void);                                                   /* to the first app; -1 when no process answers */
+int process_connect(const char *process);                                /* a connected socket, or -1 when no process answers */
+int process_spawn(const char *process);                                  /* starts the process and connects */
 bool app_send(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool app_reply(int fd, char *reply, size_t bytes, int timeout_ms);       /* one line, without its newline */
-int app_request(const char *verb, char *reply, size_t bytes);            /* send and await; -1 when no process answers */
+int app_request(const char *verb, char *reply, size_t bytes);            /* ask the app in front; -1 when no process answers */
+int process_request(const char *process, const char *verb, const char *argument, char *reply, size_t bytes);
+bool app_exists(const char *package);                                    /* is it installed */
+bool app_in_front(char *package, size_t bytes);
+void app_set_front(const char *package);
 int each_process(const char *name, int (*visit)(int pid, void *context), void *context); /* by argv[0]; the number found */
-void app_force_stop(void);
+void app_force_stop(const char *package);
 
 #define PROPERTIES "/dev/__properties__"
+#define SYSTEM "/data/system"
 
 /* store.c: small values in files, one directory a namespace */
 bool store_get(const char *directory, const char *key, char *value, size_t bytes);

@@ -25,11 +25,12 @@ TRACEFS_PLACES = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 WORK_FOLDER = "/data/local/tmp/android-suite"
 _PATHS_A_SCRIPT = 200  # keeps a script well below the shell's argument limit
 
-# `read` is built into every shell, so this starts no process per thread. That is slow on a busy or emulated device.
+# `read` and `echo` are built into every shell (`printf` is not in Android's), so this starts no process per thread. That
+# is slow on a busy or emulated device.
 THREADS_SCRIPT = r"""
 cd /proc || exit 1
 for t in [0-9]*/task/[0-9]*; do
-  if IFS= read -r c < $t/comm; then printf '%s %s %s\n' "${t%%/*}" "${t##*/}" "$c"; fi
+  if IFS= read -r c < $t/comm; then echo "${t%%/*} ${t##*/} $c"; fi
 done 2>/dev/null
 true
 """
@@ -37,7 +38,7 @@ PROCESSES_SCRIPT = r"""
 cd /proc || exit 1
 for p in [0-9]*; do
   c=; IFS= read -r c < $p/cmdline
-  if [ -n "$c" ]; then printf '%s ' $p; cat $p/cmdline; echo; fi
+  if [ -n "$c" ]; then echo -n "$p "; cat $p/cmdline; echo; fi
 done 2>/dev/null | tr '\000' ' '
 true
 """

@@ -77,9 +77,13 @@ def parse_read_lines_output(paths: Sequence[str], output: str) -> dict[str, str 
 
 
 def render_write_script(writes: Sequence[Write]) -> str:
-    """A script that writes in order and prints the mark and the index of each refused write."""
+    """A script that writes in order and prints the mark and the index of each refused write.
+
+    A value is one write(2) without a line end: Android's printf is toybox's, which writes the pieces of its format one by
+    one, and tracefs takes each for a value. An empty value only truncates, which is how tracefs clears a list.
+    """
     lines = [
-        f"printf '%s\\n' {shlex.quote(write.value)} {'>>' if write.append else '>'} {shlex.quote(write.path)}"
+        f"printf %s {shlex.quote(write.value)} {'>>' if write.append else '>'} {shlex.quote(write.path)}"
         f" || echo '{_MARK}{number}'"
         for number, write in enumerate(writes)
     ]

@@ -1,0 +1,168 @@
+"""What the scripted phone knows about itself, as a stock Android 14 phone (a Pixel 6 on a GKI 5.10) tells it."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Literal
+
+RELEASE = "5.10.157-android13-4-00003-gdd1ff4e3a8f6-ab9942145"
+
+
+@dataclass
+class Package:
+    """An installed app.
+
+    Attributes:
+        activities: as ``.Main``.
+        launch_ms: TotalTime of a cold, a warm and a hot launch.
+        fully_drawn: whether it calls reportFullyDrawn.
+        users: where it is installed.
+    """
+
+    name: str
+    version: int = 1
+    activities: tuple[str, ...] = (".MainActivity",)
+    launch_ms: tuple[int, int, int] = (480, 190, 60)
+    fully_drawn: bool = True
+    users: tuple[int, ...] = (0,)
+
+
+@dataclass
+class Thermal:
+    """Status of PowerManager (0 none, 1 light, 2 moderate, 3 severe, ...) and temperatures in degrees Celsius."""
+
+    status: int = 0
+    skin: float = 31.4
+    cpu: float = 45.2
+
+
+@dataclass
+class Battery:
+    """As BatteryService has it; temperature in tenths of a degree."""
+
+    level: int = 87
+    temperature: int = 285
+    usb: bool = True
+    ac: bool = False
+    status: int = 2
+
+
+@dataclass
+class Screen:
+    """The display and the keyguard."""
+
+    awake: bool = True
+    locked: bool = False
+    secure: bool = False
+    rate: float = 60.000004
+
+
+@dataclass
+class LogLine:
+    """One line of the log; time in seconds since the epoch."""
+
+    at: float
+    pid: int
+    tid: int
+    level: str
+    tag: str
+    text: str
+
+
+class Log:
+    """The log buffer, which commands may follow."""
+
+    def __init__(self) -> None:
+        self.lines: list[LogLine] = []
+        self.grown = threading.Condition()
+
+    def add(self, tag: str, text: str, *, level: str = "I", pid: int = 1000, tid: int | None = None) -> None:
+        """Adds a line now."""
+        with self.grown:
+            self.lines.append(LogLine(time.time(), pid, tid or pid, level, tag, text))
+            self.grown.notify_all()
+
+
+@dataclass
+class PhoneState:
+    """See the module. Properties that begin with ``ro.`` cannot be set by a command.
+
+    Attributes:
+        root: how a shell becomes root: ``adbd`` runs as root already, ``debuggable`` allows `adb root`, ``magisk``,
+            ``su0`` (AOSP's syntax), ``none``.
+        denied: paths below /sys whose reading SELinux denies, root included.
+    """
+
+    kernel: str = RELEASE
+    root: Literal["adbd", "debuggable", "magisk", "su0", "none"] = "debuggable"
+    slot: str = "_a"
+    properties: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, dict[str, str]] = field(default_factory=dict)
+    packages: dict[str, Package] = field(default_factory=dict)
+    users: dict[int, str] = field(default_factory=lambda: {0: "Owner"})
+    battery: Battery = field(default_factory=Battery)
+    thermal: Thermal = field(default_factory=Thermal)
+    screen: Screen = field(default_factory=Screen)
+    front: str = ""
+    stay_on: int = 0
+    doze: bool = True
+    dexopt_jobs: bool = True
+    denied: tuple[str, ...] = ()
+    boot_id: str = ""
+    booted_at: float = 0.0
+    log: Log = field(default_factory=Log)
+    governors: dict[int, str] = field(default_factory=lambda: {0: "sched_pixel", 1: "sched_pixel"})
+    idle_disabled: dict[tuple[int, int], str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        debuggable = self.root in ("adbd", "debuggable")
+        kind = "userdebug" if debuggable else "user"
+        self.properties = {
+            "ro.boot.bootreason": "reboot",
+            "ro.boot.flash.locked": "0",
+            "ro.boot.slot_suffix": self.slot,
+            "ro.boot.verifiedbootstate": "orange",
+            "ro.bootloader": "slider-14.0-10825040",
+            "ro.build.fingerprint": f"google/oriole/oriole:14/UQ1A.231205.015/11084887:{kind}/release-keys",
+            "ro.build.type": kind,
+            "ro.build.version.release": "14",
+            "ro.build.version.sdk": "34",
+            "ro.debuggable": "1" if debuggable else "0",
+            "ro.product.cpu.abi": "arm64-v8a",
+            "ro.product.device": "oriole",
+            "ro.product.manufacturer": "Google",
+            "ro.product.model": "Pixel 6",
+            "ro.product.name": "oriole",
+            "ro.secure": "1",
+            "ro.serialno": "1A2B3C4D5E6F",
+            "sys.usb.state": "adb",
+            "persist.sys.timezone": "Europe/Berlin",
+            **self.properties,
+        }
+        defaults: dict[str, dict[str, str]] = {
+            "global": {
+                "airplane_mode_on": "0", "stay_on_while_plugged_in": "0", "window_animation_scale": "1.0",
+                "transition_animation_scale": "1.0", "adb_enabled": "1", "device_provisioned": "1",
+            },
+            "system": {"screen_off_timeout": "30000", "screen_brightness": "102", "screen_brightness_mode": "1"},
+            "secure": {"user_setup_complete": "1"},
+        }  # fmt: skip
+        self.settings = {space: {**defaults[space], **self.settings.get(space, {})} for space in defaults}
+        if not self.packages:
+            self.packages = {name: Package(name) for name in ("com.android.settings", "com.example.app")}
+            self.packages["com.androidsuite.workload"] = Package(
+                "com.androidsuite.workload", activities=(".LaunchActivity", ".GcStressActivity")
+            )
+
+    def begin_boot(self) -> None:
+        """A new boot: its id, and what a reboot forgets."""
+        self.boot_id, self.booted_at = str(uuid.uuid4()), time.time()
+        self.properties["sys.boot_completed"] = "1"
+        self.properties["dev.bootcomplete"] = "1"
+        self.properties["init.svc.bootanim"] = "stopped"
+        self.properties["service.bootanim.exit"] = "1"
+        self.governors = dict.fromkeys(self.governors, "sched_pixel")
+        self.idle_disabled.clear()

@@ -28,7 +28,7 @@ _ZIP_EPOCH = struct.pack("<HH", 0, 1 << 5 | 1)  # 1980-01-01 00:00, the earliest
 _DESUGARED_VERSION = 53  # of class files; dx knows no newer one
 _CFLAGS = ("-O2", "-s", "-Wall", "-Wextra")
 # Files of the app model that the app on ART shares; its heap, collector, scenario and result are its own.
-_SHARED = ("activity", "atrace", "binder", "counts", "frames", "native", "work")
+_SHARED = ("activity", "atrace", "binder", "counts", "frames", "native", "screen", "screen_view", "work")
 # In the order in which their functions stand for one another: libsigchain's signal handlers before the C library's.
 LINKED = (
     "libsigchain.so.0", "liblog.so.0", "libbase.so.0", "libbacktrace.so.0", "libziparchive.so.0", "libnativebridge.so",

@@ -1,6 +1,7 @@
 /* app_process and dalvikvm with ART in them. `am` runs app_process with the package as argv[0], as it runs the model. */
 #include "app.h"
 #include "art.h"
+#include "../include/ui.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -10,6 +11,10 @@
 int main(int argc, char **argv) {
     const char *slash = strrchr(argv[0], '/');
     if (strcmp(slash ? slash + 1 : argv[0], "dalvikvm") == 0) return dalvikvm_main(argc, argv);
+    if (argc > 2 && strcmp(argv[2], UIAUTOMATOR_CLASS) == 0) {
+        argv[2] = UIAUTOMATOR_PROGRAM;
+        return execv("/system/bin/" UIAUTOMATOR_PROGRAM, argv + 2);
+    }
     if (!take_process_name(argv[0]) || fcntl(CONTROL_FD, F_GETFD) < 0) {
         fprintf(stderr, "app_process: started by `am start`, not by hand\n");
         return 2;

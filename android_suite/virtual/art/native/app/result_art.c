@@ -25,9 +25,9 @@ void write_result(const struct parameters *p, bool complete) {
               "result {\"token\":\"%s\",\"scenario\":\"%s\",\"runtime\":\"art\",\"complete\":%s,\"seed\":%llu,\"duration_ms\":%lld,"
               "\"pid\":%d,\"frames\":%llu,\"late\":%llu,\"overrun_max_ns\":%lld,\"gc_cycles\":%llu,\"gc_freed_bytes\":%llu,"
               "\"mmap\":%llu,\"munmap\":%llu%s}",
-              token, p->scenario == SCENARIO_LAUNCH ? "app_launch" : "gc_stress", complete ? "true" : "false",
+              token, scenario_names[p->scenario], complete ? "true" : "false",
               (unsigned long long)p->seed, (long long)p->duration_ms, getpid(), (unsigned long long)frame_totals.frames,
               (unsigned long long)frame_totals.late, (long long)frame_totals.overrun_max_ns, (unsigned long long)gc_cycles,
               (unsigned long long)gc_freed_bytes, (unsigned long long)total(offsetof(struct counts, mmap)),
-              (unsigned long long)total(offsetof(struct counts, munmap)), p->scenario == SCENARIO_GC_STRESS ? stress_members : "");
+              (unsigned long long)total(offsetof(struct counts, munmap)), is_stress(p) ? stress_members : "");
 }

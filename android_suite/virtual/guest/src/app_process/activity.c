@@ -1,5 +1,6 @@
 /* The main thread: a looper that takes lifecycle requests and vsyncs, and the activity's states. */
 #include "app.h"
+#include "screen.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -94,7 +95,7 @@ static void format_duration(int64_t ns, char *out, size_t bytes) {
 static void finish_scenario(bool complete) {
     if (!running) return;
     running = false;
-    if (current.scenario == SCENARIO_GC_STRESS) {
+    if (is_stress(&current)) {
         gc_end_stress();
         binder_set_work(NULL);
         jit_set_active(false);
@@ -163,13 +164,15 @@ static void start_activity(const struct request *request) {
         return;
     }
     uint64_t rng = p.scenario == SCENARIO_LAUNCH ? p.seed : 0;
-    finish_scenario(false);
+    /* Who comes back to the activity that fingers drive, with nothing new to do, goes on with it. */
+    bool again = p.scenario == SCENARIO_UI && current.scenario == SCENARIO_UI && running && !p.token[0] && !clear_task;
+    if (!again) finish_scenario(false);
     /* Another activity, or the flag: the one that is there is destroyed, and a new one created in the process that lives on. */
     bool trampoline = strcmp(request->activity, TRAMPOLINE_ACTIVITY) == 0;
     if (clear_task || strcmp(task_root, request->activity)) leave_activity(true);
     const char *launch_state = !bound ? "COLD" : state == ABSENT ? "WARM" : state == STOPPED ? "HOT" : "UNKNOWN";
     const char *how = state == ABSENT ? "new" : state == STOPPED ? "front" : "top";
-    begin_scenario(&p, !bound);
+    if (!again) begin_scenario(&p, !bound);
     launched_ns = request->sent_ns;
     snprintf(task_root, sizeof task_root, "%s", request->activity);
     snprintf(shown_activity, sizeof shown_activity, "%s", trampoline ? LAUNCHER_ACTIVITY : request->activity);
@@ -185,6 +188,7 @@ static void start_activity(const struct request *request) {
         atrace_end();
     }
     if (state == ABSENT) {
+        screen_open(shown_activity);
         atrace_begin("activityStart");
         gc_request(); /* start-up garbage */
         atrace_begin("performCreate:%s%s", package_name, shown_activity);
@@ -203,7 +207,8 @@ static void start_activity(const struct request *request) {
     format_duration(first - launched_ns, shown, sizeof shown);
     if (!warned) log_write("system", 'I', "ActivityTaskManager", "Displayed %s for user 0: %s", component, shown);
     dprintf(request->reply_fd, "ok\t%s\t%lld\t%s\t%s\n", launch_state, (long long)first, how, shown_activity);
-    if (p.scenario == SCENARIO_GC_STRESS) start_stress();
+    if (again) return;
+    if (is_stress(&p)) start_stress();
     running_until_ns = animate_until_ns = now_ns() + p.duration_ms * 1000000;
 }
 
@@ -254,6 +259,11 @@ static void take_request(void) {
     pthread_cond_broadcast(&taken);
     pthread_mutex_unlock(&lock);
     if (!got) return;
+    bool back = strcmp(request.verb, "back") == 0, home = strcmp(request.verb, "home") == 0;
+    if (strcmp(request.verb, "front") == 0) { /* from the home screen: the task that is there, or a new one */
+        snprintf(request.verb, sizeof request.verb, "start");
+        snprintf(request.activity, sizeof request.activity, "%s", state == ABSENT ? LAUNCHER_ACTIVITY : task_root);
+    }
     if (strncmp(request.verb, "start", 5) == 0)
         start_activity(&request);
     else if (strcmp(request.verb, "serve") == 0)
@@ -263,9 +273,13 @@ static void take_request(void) {
     else if (strcmp(request.verb, "swipe") == 0) {
         take_swipe(&request);
         dprintf(request.reply_fd, "ok\n");
-    } else {
+    } else if (!back && !home) {
+        if (state != RESUMED || !screen_take(&request)) dprintf(request.reply_fd, "stopped\n");
+    } else if (back && state == RESUMED && screen_back())
+        dprintf(request.reply_fd, "ok\n");
+    else {
         /* From Android 12 on BACK moves a launcher's root activity to the back; any other is finished. */
-        leave_activity(strcmp(request.verb, "back") == 0 && strcmp(shown_activity, LAUNCHER_ACTIVITY));
+        leave_activity(back && strcmp(shown_activity, LAUNCHER_ACTIVITY));
         dprintf(request.reply_fd, "ok\n");
     }
     close(request.reply_fd);
@@ -309,13 +323,15 @@ void activity_loop(void) {
     for (;;) {
         int64_t vsync = 0;
         bool behind = running && current.background && current.scenario == SCENARIO_GC_STRESS && state != RESUMED;
-        if (running && !still_before(running_until_ns)) finish_scenario(true);
-        if (behind || (state == RESUMED && still_before(animate_until_ns)))
+        bool driven = current.scenario == SCENARIO_UI, pressed = screen_done();
+        if (running && (pressed || !still_before(running_until_ns))) finish_scenario(pressed || !driven);
+        if (behind || (state == RESUMED && (driven ? screen_moving() : still_before(animate_until_ns))))
             arm(vsync = next_vsync());
         else
             arm(running ? running_until_ns : 0); /* 0 disarms */
         if (poll(fds, 2, -1) < 0) continue;
-        if (fds[0].revents && read(wake_fd, &ignored, sizeof ignored) > 0) {
+        /* A finger sends more than one request a frame: its frames must not wait until it is gone. */
+        if (fds[0].revents && !(driven && fds[1].revents) && read(wake_fd, &ignored, sizeof ignored) > 0) {
             take_request();
             continue;
         }
@@ -324,6 +340,7 @@ void activity_loop(void) {
             frames_allocate(&current);
             continue;
         }
+        screen_frame(vsync);
         draw(vsync);
         if (++frames_since_launch == FULLY_DRAWN_FRAME && current.scenario == SCENARIO_LAUNCH && !fully_drawn) report_fully_drawn();
     }

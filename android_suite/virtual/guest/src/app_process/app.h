@@ -53,7 +53,8 @@ void atrace_end(void);
 void atrace_counter(const char *name, long long value);
 
 /* ---- scenario.c: what an intent asks for */
-enum scenario { SCENARIO_NONE, SCENARIO_LAUNCH, SCENARIO_GC_STRESS };
+enum scenario { SCENARIO_NONE, SCENARIO_LAUNCH, SCENARIO_GC_STRESS, SCENARIO_UI };
+extern const char *const scenario_names[]; /* in the result line */
 struct parameters {
     enum scenario scenario;
     char token[64];
@@ -70,6 +71,7 @@ struct parameters {
     uint64_t background;                               /* goes on without frames when the activity leaves the screen */
     uint64_t processes;                                /* `am` starts so many services beside it */
 };
+static inline bool is_stress(const struct parameters *p) { return p->scenario == SCENARIO_GC_STRESS || p->scenario == SCENARIO_UI; }
 bool parse_parameters(const char *activity, const char *extras, struct parameters *out, char *error, size_t error_bytes);
 
 /* ---- heap.c */

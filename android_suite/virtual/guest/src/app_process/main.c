@@ -1,5 +1,6 @@
 /* app_process: what zygote's fork becomes. `am` runs it with the package as argv[0] and the control socket as descriptor 3. */
 #include "app.h"
+#include "../include/ui.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -7,6 +8,10 @@
 
 int main(int argc, char **argv) {
     if (argc == 6 && strcmp(argv[0], HELPER_PACKAGE) == 0) return planted_helper_main(argv);
+    if (argc > 2 && strcmp(argv[2], UIAUTOMATOR_CLASS) == 0) {
+        argv[2] = UIAUTOMATOR_PROGRAM;
+        return execv("/system/bin/" UIAUTOMATOR_PROGRAM, argv + 2);
+    }
     if (!take_process_name(argv[0]) || fcntl(CONTROL_FD, F_GETFD) < 0) {
         fprintf(stderr, "app_process: started by `am start`, not by hand\n");
         return 2;

@@ -57,7 +57,7 @@ void write_result(const struct parameters *p, bool complete) {
     int n = snprintf(json, sizeof json,
                      "{\"token\":\"%s\",\"scenario\":\"%s\",\"complete\":%s,\"seed\":%llu,\"duration_ms\":%lld,\"pid\":%d,\"frames\":%llu,"
                      "\"late\":%llu,\"overrun_max_ns\":%lld,\"gc_cycles\":%llu,\"gc_freed_bytes\":%llu,",
-                     token, p->scenario == SCENARIO_LAUNCH ? "app_launch" : "gc_stress", complete ? "true" : "false",
+                     token, scenario_names[p->scenario], complete ? "true" : "false",
                      (unsigned long long)p->seed, (long long)p->duration_ms, getpid(), (unsigned long long)frame_totals.frames,
                      (unsigned long long)frame_totals.late, (long long)frame_totals.overrun_max_ns, (unsigned long long)gc_cycles,
                      (unsigned long long)gc_freed_bytes);

@@ -43,10 +43,17 @@ static const struct parameters native = {
     .render_spin = 600000, .binder_spin = 200000, .binder_every = 1, .gc_trigger_bytes = 24 * MIB, .gc_calls = 200,
     .gc_copy_bytes = 2 * MIB, .planted_per_cycle = 5};
 
+/* Fingers draw the frames, so there are few: a collection for every sixteen of them. */
+static const struct parameters ui = {
+    .ui_spin = 600000, .ui_maps = 1, .ui_map_bytes = 64 * KIB, .ui_alloc_bytes = 512 * KIB, .render_spin = 600000,
+    .binder_spin = 200000, .binder_every = 4, .gc_trigger_bytes = 8 * MIB, .gc_calls = 200, .gc_copy_bytes = 4 * MIB, .planted_per_cycle = 5};
+
+const char *const scenario_names[] = {"", "app_launch", "gc_stress", "ui_scroll"};
+
 static const struct {
     const char *name;
     const struct parameters *parameters;
-} profiles[] = {{"steady", &steady}, {"inversion", &inversion}, {"vma", &vma}, {"churn", &churn}, {"large", &large}, {"native", &native}};
+} profiles[] = {{"steady", &steady}, {"inversion", &inversion}, {"vma", &vma}, {"churn", &churn}, {"large", &large}, {"native", &native}, {"ui", &ui}};
 
 static uint64_t vary(uint64_t value, uint64_t percent, uint64_t *rng) {
     return value * (100 - percent + random_next(rng) % (2 * percent + 1)) / 100;
@@ -119,11 +126,11 @@ bool parse_parameters(const char *activity, const char *extras, struct parameter
     static const struct setting seed = {"seed", 0, 0, UINT64_MAX}, slowdown = {"ui_slowdown_pct", 0, 0, 1000},
                                 hold = {"gc_hold_pct", 0, 0, 400};
     uint64_t n, slowdown_pct = 0, hold_pct = 0;
-    bool stress = strcmp(activity, STRESS_ACTIVITY) == 0;
+    bool driven = strcmp(activity, UI_ACTIVITY) == 0, stress = driven || strcmp(activity, STRESS_ACTIVITY) == 0;
     *out = idle_work;
     if (stress) {
         const char *profile = extra(extras, "profile", value, sizeof value);
-        const struct parameters *chosen = profile ? NULL : &steady;
+        const struct parameters *chosen = profile ? NULL : driven ? &ui : &steady;
         for (size_t i = 0; profile && i < sizeof profiles / sizeof *profiles; i++)
             if (strcmp(profile, profiles[i].name) == 0) chosen = profiles[i].parameters;
         if (!chosen) {
@@ -132,8 +139,8 @@ bool parse_parameters(const char *activity, const char *extras, struct parameter
         }
         *out = *chosen;
     }
-    out->scenario = stress ? SCENARIO_GC_STRESS : SCENARIO_LAUNCH;
-    out->duration_ms = stress ? 10000 : 1000;
+    out->scenario = driven ? SCENARIO_UI : stress ? SCENARIO_GC_STRESS : SCENARIO_LAUNCH;
+    out->duration_ms = driven ? 600000 : stress ? 10000 : 1000; /* of a driven one: at most */
     if (extra(extras, "token", value, sizeof value)) snprintf(out->token, sizeof out->token, "%.63s", value);
     if (extra(extras, "planted", value, sizeof value) && !set_planted(out, value, error, error_bytes)) return false;
     if (!read_number(extras, &seed, &out->seed, error, error_bytes)) return false;

@@ -7,9 +7,13 @@
 #define MOST_SERVICES 16 /* further processes of the first: PACKAGE:p1, PACKAGE:p2 ... */
 #define STRESS_ACTIVITY ".GcStressActivity"
 #define LAUNCHER_ACTIVITY ".LaunchActivity"       /* the one with MAIN and LAUNCHER in its manifest */
+#define UI_ACTIVITY ".UiActivity" /* what fingers drive */
 #define TRAMPOLINE_ACTIVITY ".TrampolineActivity" /* starts the launcher activity and finishes, without drawing */
 /* Android keeps the last 15 characters of a process's name as the main thread's comm. */
 #define COMM_OF(name) (strlen(name) > 15 ? (name) + strlen(name) - 15 : (name))
+/* Of the APK that phones get (apks/AndroidManifest.xml): this is the same app. */
+#define APP_VERSION_CODE "2"
+#define APP_VERSION_NAME "1.1"
 #define HELPER_COMM (HELPER_PACKAGE + sizeof HELPER_PACKAGE - 16)
 #define APP_DIR "/data/app/" PACKAGE
 #define APK_PATH APP_DIR "/base.apk"

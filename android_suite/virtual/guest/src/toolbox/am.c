@@ -14,7 +14,7 @@ struct intent {
     char extras[REQUEST_BYTES - 512];
 };
 
-static const char *const activities[] = {STRESS_ACTIVITY, LAUNCHER_ACTIVITY, TRAMPOLINE_ACTIVITY};
+static const char *const activities[] = {STRESS_ACTIVITY, LAUNCHER_ACTIVITY, TRAMPOLINE_ACTIVITY, UI_ACTIVITY};
 
 static int usage(const char *problem, const char *what) {
     fprintf(stderr, "\nError: %s%s\n", problem, what);
@@ -122,13 +122,6 @@ static void report(const struct intent *intent, const char *reply, int64_t start
            intent->package, drew, delivered ? 0LL : (first_frame_ns - (long long)started_ns) / 1000000, (long long)waited_ms);
 }
 
-/* The app that was in front goes to the back as another comes up. */
-static void change_front(const char *package) {
-    char front[128], reply[128];
-    if (app_in_front(front, sizeof front) && strcmp(front, package)) process_request(front, "home", "", reply, sizeof reply);
-    app_set_front(package);
-}
-
 /* The extra "processes": services of the app, each in a process of its own, as the app itself starts them on a phone. */
 static void start_services(const struct intent *intent) {
     char process[160], reply[512];
@@ -160,7 +153,7 @@ static int start_once(const struct intent *intent) {
     }
     start_services(intent);
     int64_t started_ns = clock_ns(CLOCK_MONOTONIC);
-    change_front(intent->package);
+    app_set_front(intent->package);
     const char *verb = intent->flags & CLEAR_TASK ? "start-clear" : "start"; /* am itself adds FLAG_ACTIVITY_NEW_TASK to every intent */
     int fd = process_connect(intent->package);
     if (fd < 0) fd = process_spawn(intent->package);

@@ -19,9 +19,16 @@ bool app_exists(const char *package) { return strcmp(package, PACKAGE) == 0 || s
 
 bool app_in_front(char *package, size_t bytes) { return store_get(SYSTEM, "front", package, bytes); }
 
-void app_set_front(const char *package) { store_put(SYSTEM, "front", package); }
+void app_set_front(const char *package) {
+    char front[128], reply[128];
+    if (app_in_front(front, sizeof front) && strcmp(front, package)) process_request(front, "home", "", reply, sizeof reply);
+    store_put(SYSTEM, "front", package);
+}
 
-int app_connect(void) { return process_connect(PACKAGE); }
+int app_connect_front(void) {
+    char front[128];
+    return process_connect(app_in_front(front, sizeof front) ? front : PACKAGE);
+}
 
 int process_connect(const char *process) {
     struct sockaddr_un address = control_address(process);

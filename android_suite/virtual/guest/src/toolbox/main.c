@@ -1,4 +1,5 @@
 /* Dispatch by the name the program is run under; `toolbox install` makes the links, at boot. */
+#include "../include/ui.h"
 #include "toolbox.h"
 
 static const struct {
@@ -6,8 +7,10 @@ static const struct {
     command *run;
 } commands[] = {
     {"am", am_main},           {"cmd", cmd_main},     {"dumpsys", dumpsys_main}, {"getconf", getconf_main}, {"getprop", getprop_main},
-    {"input", input_main},     {"log", log_main},     {"logcat", logcat_main},   {"pidof", pidof_main},     {"pm", pm_main},
-    {"reboot", reboot_main},   {"setprop", setprop_main}, {"settings", settings_main}, {"svc", svc_main},   {"wm", wm_main},
+    {"ime", ime_main},         {"input", input_main}, {"log", log_main},         {"logcat", logcat_main},   {"monkey", monkey_main},
+    {"pidof", pidof_main},     {"pm", pm_main},       {"ps", ps_main},           {"reboot", reboot_main},   {"screencap", screencap_main},
+    {"setprop", setprop_main}, {"settings", settings_main}, {"svc", svc_main},   {"toybox", toybox_main},   {UIAUTOMATOR_PROGRAM, uiautomator_main},
+    {"wm", wm_main},
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 

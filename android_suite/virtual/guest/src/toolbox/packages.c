@@ -1,4 +1,5 @@
 /* pm and cmd. The only packages are the app model, under its two names. */
+#include "../include/ui.h"
 #include "toolbox.h"
 
 static int list_packages(int argc, char **argv) {
@@ -18,6 +19,23 @@ static int list_packages(int argc, char **argv) {
     return 0;
 }
 
+/* `pm grant | revoke PACKAGE PERMISSION`. As on Android, an app that loses what it had is ended. */
+static int change_permission(bool grant, int argc, char **argv) {
+    if (argc < 4 || strcmp(argv[argc - 2], PACKAGE)) {
+        fprintf(stderr, "\nException occurred while executing '%s':\njava.lang.IllegalArgumentException: Unknown package: %s\n", argv[1],
+                argc < 4 ? "" : argv[argc - 2]);
+        return 255;
+    }
+    if (strcmp(argv[argc - 1], PERMISSION)) {
+        fprintf(stderr, "\nException occurred while executing '%s':\njava.lang.SecurityException: Package " PACKAGE
+                        " has not requested permission %s\n", argv[1], argv[argc - 1]);
+        return 255;
+    }
+    if (grant) return close(open(GRANTED_FILE, O_CREAT | O_WRONLY, 0644));
+    if (unlink(GRANTED_FILE) == 0) app_force_stop(PACKAGE);
+    return 0;
+}
+
 int pm_main(int argc, char **argv) {
     const char *verb = argc > 1 ? argv[1] : "", *last = argc > 2 ? argv[argc - 1] : "";
     bool known = app_exists(last);
@@ -26,8 +44,13 @@ int pm_main(int argc, char **argv) {
         if (known) puts("package:" APK_PATH);
         return !known;
     }
+    if (strcmp(verb, "grant") == 0 || strcmp(verb, "revoke") == 0) return change_permission(*verb == 'g', argc, argv);
+    if (strcmp(verb, "clear-permission-flags") == 0) return 0; /* a denial is not remembered here: the dialog comes again */
     if (strcmp(verb, "clear") == 0) {
-        if (known) app_force_stop(last);
+        if (known) {
+            app_force_stop(last);
+            unlink(GRANTED_FILE);
+        }
         puts(known ? "Success" : "Failed");
         return !known;
     }

@@ -1,4 +1,5 @@
-/* dumpsys, input, settings, wm, svc, pidof, getconf, reboot: each no more than what the virtual device really has. */
+/* dumpsys, settings, wm, svc, pidof, getconf, reboot: each no more than what the virtual device really has. */
+#include "../include/ui.h"
 #include "toolbox.h"
 
 #include <sys/reboot.h>
@@ -23,12 +24,21 @@ static int dump_gfxinfo(int argc, char **argv) {
 static void dump_display(void) {
     puts("DISPLAY MANAGER (dumpsys display)\n\nDisplay Devices: size=1\n"
          "  DisplayDeviceInfo{\"Virtual vsync, no panel\": uniqueId=\"virtual:0\", 1080 x 1920, modeId 1, renderFrameRate 60.0, "
-         "defaultModeId 1, supportedModes [{id=1, width=1080, height=1920, fps=60.0}], state ON}\n    refreshRate=60.0");
+         "defaultModeId 1, supportedModes [{id=1, width=1080, height=1920, fps=60.0}], state ON}\n    refreshRate=60.0\n"
+         "  DisplayViewport{type=INTERNAL, valid=true, displayId=0, orientation=0, logicalFrame=Rect(0, 0 - 1080, 1920)}");
 }
 
 static void dump_battery(void) {
     puts("Current Battery Service state:\n  AC powered: true\n  USB powered: false\n  Wireless powered: false\n  Dock powered: false\n"
          "  status: 1\n  health: 1\n  present: false\n  level: 100\n  scale: 100\n  voltage: 0\n  temperature: 0\n  technology: ");
+}
+
+static void dump_package(const char *package) {
+    printf("Packages:\n  Package [%s] (2a9e0f1):\n", package);
+    puts("    userId=10123\n    codePath=" APP_DIR
+         "\n    versionCode=" APP_VERSION_CODE " minSdk=26 targetSdk=34\n    versionName=" APP_VERSION_NAME
+         "\n    User 0: ceDataInode=1 installed=true hidden=false suspended=false stopped=false enabled=0\n      runtime permissions:");
+    printf("        " PERMISSION ": granted=%s, flags=[ USER_SENSITIVE_WHEN_GRANTED]\n", access(GRANTED_FILE, F_OK) ? "false" : "true");
 }
 
 int dumpsys_main(int argc, char **argv) {
@@ -38,40 +48,12 @@ int dumpsys_main(int argc, char **argv) {
         dump_display();
     else if (strcmp(service, "battery") == 0)
         dump_battery();
-    else if (strcmp(service, "package") == 0 && argc > 2 && strcmp(argv[2], PACKAGE) == 0)
-        puts("Packages:\n  Package [" PACKAGE "]:\n    codePath=" APP_DIR "\n    versionCode=1 minSdk=29 targetSdk=34\n    versionName=1.0");
+    else if (strcmp(service, "package") == 0 && argc > 2 && app_exists(argv[2]))
+        dump_package(argv[2]);
     else if (strcmp(service, "-l") == 0)
-        puts("Currently running services:\n  battery\n  display\n  gfxinfo\n  package");
-    else
+        puts("Currently running services:\n  SurfaceFlinger\n  activity\n  battery\n  display\n  gfxinfo\n  package\n  window");
+    else if (argc < 2 || !dump_windows(argc - 1, argv + 1))
         fprintf(stderr, "Can't find service: %s\n", service);
-    return 0;
-}
-
-/* A finger on the screen for some time: the app in front draws for as long, and until the fling after it has come to rest. */
-static int swipe(int argc, char **argv) {
-    char front[128], length_ms[16], reply[128];
-    int ms = argc > 6 ? atoi(argv[6]) : 300;
-    struct timespec length = {ms / 1000, ms % 1000 * 1000000L};
-    if (argc < 6 || ms < 1 || ms > 60000) return fputs("Error: Invalid arguments for command: swipe\n", stderr), 255;
-    snprintf(length_ms, sizeof length_ms, "%d", ms);
-    if (app_in_front(front, sizeof front)) process_request(front, "swipe", length_ms, reply, sizeof reply);
-    nanosleep(&length, NULL);
-    return 0;
-}
-
-int input_main(int argc, char **argv) {
-    char reply[128];
-    if (argc > 1 && strcmp(argv[1], "swipe") == 0) return swipe(argc, argv);
-    if (argc < 3 || strcmp(argv[1], "keyevent") != 0) {
-        fprintf(stderr, "Error: Unknown command: %s\nUsage: input keyevent <key code number or name>\n"
-                        "       input swipe <x1> <y1> <x2> <y2> [duration(ms)]\n", argc > 1 ? argv[1] : "");
-        return 255;
-    }
-    for (int i = 2; i < argc; i++) {
-        const char *key = strncmp(argv[i], "KEYCODE_", 8) ? argv[i] : argv[i] + 8;
-        if (strcmp(key, "3") == 0 || strcmp(key, "HOME") == 0) app_request("home", reply, sizeof reply);
-        if (strcmp(key, "4") == 0 || strcmp(key, "BACK") == 0) app_request("back", reply, sizeof reply);
-    } /* any other key reaches nobody here, as a key that no window handles does on a phone */
     return 0;
 }
 

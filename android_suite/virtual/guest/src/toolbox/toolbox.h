@@ -12,11 +12,11 @@
 #include "../include/package.h"
 
 typedef int command(int argc, char **argv);
-command am_main, cmd_main, dumpsys_main, getconf_main, getprop_main, input_main, install_main, log_main, logcat_main, pidof_main, pm_main, reboot_main,
-    setprop_main, settings_main, svc_main, wm_main;
+command am_main, cmd_main, dumpsys_main, getconf_main, getprop_main, ime_main, input_main, install_main, log_main, logcat_main, monkey_main,
+    pidof_main, pm_main, ps_main, reboot_main, screencap_main, setprop_main, settings_main, svc_main, toybox_main, uiautomator_main, wm_main;
+bool dump_windows(int argc, char **argv); /* windows.c; false: it has no such part */
 
 /* app.c: talking to the processes of the apps. A process's name is its package's, or PACKAGE:pN. */
-int app_connect(void);                                                   /* to the first app; -1 when no process answers */
 int process_connect(const char *process);                                /* a connected socket, or -1 when no process answers */
 int process_spawn(const char *process);                                  /* starts the process and connects */
 bool app_send(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -25,7 +25,8 @@ int app_request(const char *verb, char *reply, size_t bytes);            /* ask 
 int process_request(const char *process, const char *verb, const char *argument, char *reply, size_t bytes);
 bool app_exists(const char *package);                                    /* is it installed */
 bool app_in_front(char *package, size_t bytes);
-void app_set_front(const char *package);
+void app_set_front(const char *package);                                 /* the one that was there goes to the back */
+int app_connect_front(void);                                             /* to the app in front, the first one without any */
 int each_process(const char *name, int (*visit)(int pid, void *context), void *context); /* by argv[0]; the number found */
 void app_force_stop(const char *package);
 

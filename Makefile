@@ -25,7 +25,7 @@ setup: system .venv/.installed .venv/.warm ## the virtual environment in .venv
 demo: setup      ## boots 6.16.12 and 6.17.13, records, compares: reports/demo/report.html
 	@MODE=$(MODE) scripts/demo
 
-apk: apk-tools   ## apks/com.androidsuite.workload.apk from its sources, the same bytes every time
+apk: apk-tools   ## the workload app's APK from its sources, the same bytes every time
 	@apks/build
 
 apk-tools:

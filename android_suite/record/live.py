@@ -24,6 +24,7 @@ from android_suite.errors import DeviceLost, SuiteError
 from android_suite.model.run import IterationRecord
 from android_suite.record.run import CrashProbe, Say, record_iteration, silent
 from android_suite.store.run import IterationWriter, RunWriter
+from android_suite.workload.our_app import PACKAGE, install_app
 from android_suite.workload.registry import plan_scenarios
 from android_suite.workload.workload import Context, Outcome, Parameters, Workload
 
@@ -113,6 +114,8 @@ def _record(
     for workload, parameters in planned:
         if facts:  # report missing kernel features before anything is recorded
             choose_events(find_needs(workload.needs(parameters)), facts.available, facts.machine)
+    if any(workload.package(parameters) == PACKAGE for workload, parameters in planned):
+        install_app(device, say)
     site = Site(device=device, tracefs=facts, refresh_rate_hz=identity.refresh_rate_hz)
     boot = device.boot_id()
     done: list[IterationRecord] = []

@@ -28,6 +28,7 @@ from android_suite.device.android import (
 from android_suite.errors import AdbTimeout, LabError, NotReady, UsageError
 from android_suite.model.launch import STATES, AmStart, judge_launch, parse_am_start
 from android_suite.store.run import now_iso
+from android_suite.workload.our_app import PACKAGE
 from android_suite.workload.workload import (
     PROBE_VMA_LOCK,
     Context,
@@ -56,7 +57,7 @@ class AppLaunch:
         return {
             "launches": 3,
             "states": ",".join(STATES),
-            "package": "com.androidsuite.workload",
+            "package": PACKAGE,
             "activity": ".LaunchActivity",
             "settle_ms": 300,
             "fully_drawn_timeout_ms": 10_000,

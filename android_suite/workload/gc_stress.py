@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,11 +12,10 @@ from android_suite.device.android import (
     render_component,
     render_extras,
     require_package,
-    start_activity,
 )
-from android_suite.errors import LabError, NotReady, UsageError
-from android_suite.model.identity import CrashRecord
+from android_suite.errors import LabError, UsageError
 from android_suite.model.launch import parse_am_start
+from android_suite.workload.our_app import PACKAGE, judge_result, result_pattern, start_app, wait_result
 from android_suite.workload.workload import (
     GUEST_SLACK_S,
     PROBE_VMA_LOCK,
@@ -30,18 +27,12 @@ from android_suite.workload.workload import (
     list_needs,
 )
 
-PACKAGE = "com.androidsuite.workload"
 ACTIVITY = ".GcStressActivity"
 PLANTED = ("spans_vmas", "userfaultfd", "process_madvise", "remote", "process_madvise_self", "tagged")
 PROFILES = ("steady", "inversion", "vma")
 LONG_EXTRAS = frozenset({"seed"})
 _START_SHARE = 3  # a guest on a busy host is slow: allow this multiple of the scenario's time
 _START_SLACK_S = 60.0
-
-
-def result_pattern(token: str) -> re.Pattern[str]:
-    """Finds the app's result line of one iteration in the log."""
-    return re.compile(r"AndroidSuite\b.*?\bresult (\{.*" + re.escape(json.dumps(token)) + r".*\})")
 
 
 def render_stress_extras(parameters: Parameters, *, seed: int, token: str) -> list[str]:
@@ -123,27 +114,12 @@ class GcStress:
 
     def run_once(self, context: Context) -> Outcome:
         """Starts the app and waits until it reports."""
-        device, parameters = context.device, context.parameters
+        parameters = context.parameters
         extras = render_stress_extras(parameters, seed=context.seed, token=context.token)
         mark = context.log.mark()
-        started, text = start_activity(device, render_component(PACKAGE, ACTIVITY), extras=extras)
-        context.out.write("am_start.txt", text)
-        if started.error and "refused the intent" in text:
-            raise UsageError(f"the app refused a parameter ({_last_line(text)}); see `am_start.txt` of the run.")
-        if started.error or started.status != "ok":
-            raise LabError(f"{device.serial}: the app did not start ({_last_line(text)}); see its log.")
+        start_app(context, ACTIVITY, extras)
         timeout = _START_SLACK_S + _START_SHARE * int(parameters["duration_ms"]) / 1000
-        try:
-            line = context.log.wait_line(
-                result_pattern(context.token), timeout=timeout, what="result line of the workload app", since=mark
-            )
-        except NotReady as error:
-            if device.pidof(PACKAGE):
-                raise
-            crash = CrashRecord(kind="app_crash", summary=f"{PACKAGE} ended before it reported", console=str(error))
-            return Outcome(incomplete="the app under test died", crash=crash)
-        context.out.write("app_result.json", line.group(1) + "\n")
-        return judge_result(line.group(1))
+        return wait_result(context, mark, timeout=timeout)
 
     def cleanup(self, context: Context) -> None:
         """See the protocol."""
@@ -179,17 +155,3 @@ class GcStress:
         if found is None:
             return evidence, Outcome(incomplete="the app did not report in time")
         return {**evidence, "app_result.json": found.group(1) + "\n"}, judge_result(found.group(1))
-
-
-def judge_result(text: str) -> Outcome:
-    """The outcome from the app's report, a JSON object."""
-    try:
-        complete = json.loads(text).get("complete") is True
-    except ValueError:
-        return Outcome(incomplete="the app's result line is not JSON")
-    return Outcome(incomplete="" if complete else "the app reports that it was interrupted")
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "am printed nothing"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = "com.androidsuite.workload"
+from android_suite.workload.our_app import APK, PACKAGE, VERSION_CODE
+
 pytestmark = pytest.mark.slow
 
 
@@ -40,27 +41,28 @@ def run_stress(classes: Path, *arguments: str) -> dict[str, object]:
 def test_the_sources_build_the_tracked_apk_byte_for_byte(apks: Path, tmp_path: Path) -> None:
     built = tmp_path / "built.apk"
     run(apks / "build", built)
-    assert built.read_bytes() == (apks / f"{PACKAGE}.apk").read_bytes(), "run `make apk` and commit the APK"
+    assert built.read_bytes() == APK.read_bytes(), "run `make apk` and commit the APK"
 
 
-def test_the_package_says_what_the_suite_asks_for(apks: Path) -> None:
-    badging = run("aapt", "dump", "badging", apks / f"{PACKAGE}.apk")
-    assert re.search(rf"^package: name='{PACKAGE}' versionCode='\d+'", badging, re.MULTILINE)
+def test_the_package_says_what_the_suite_asks_for() -> None:
+    badging = run("aapt", "dump", "badging", APK)
+    assert re.search(rf"^package: name='{PACKAGE}' versionCode='{VERSION_CODE}'", badging, re.MULTILINE)
     assert "sdkVersion:'26'" in badging
     assert "targetSdkVersion:'34'" in badging
     assert f"launchable-activity: name='{PACKAGE}.LaunchActivity'" in badging
-    manifest = run("aapt", "dump", "xmltree", apks / f"{PACKAGE}.apk", "AndroidManifest.xml")
+    manifest = run("aapt", "dump", "xmltree", APK, "AndroidManifest.xml")
     assert "profileable" in manifest
     assert ".GcStressActivity" in manifest
+    assert ".UiActivity" in manifest
 
 
-def test_the_signature_holds(apks: Path) -> None:
-    assert "Verifies" in run("apksigner", "verify", "--verbose", "--min-sdk-version", "26", apks / f"{PACKAGE}.apk")
+def test_the_signature_holds() -> None:
+    assert "Verifies" in run("apksigner", "verify", "--verbose", "--min-sdk-version", "26", APK)
 
 
-def test_the_code_is_a_dex_file_with_the_activities(apks: Path) -> None:
-    text = run("dexdump", "-l", "plain", apks / f"{PACKAGE}.apk")
-    for name in ("GcStressActivity", "LaunchActivity", "HelperService", "Stress"):
+def test_the_code_is_a_dex_file_with_the_activities() -> None:
+    text = run("dexdump", "-l", "plain", APK)
+    for name in ("GcStressActivity", "LaunchActivity", "UiActivity", "HelperService", "Stress"):
         assert f"L{PACKAGE.replace('.', '/')}/{name};" in text
 
 

@@ -17,7 +17,7 @@ from android_suite.device.device import Device
 from android_suite.record.live import RecordOptions, record
 from android_suite.store.run import create_run, open_run
 from android_suite.trace.ring.capture_folder import read_raw_capture
-from android_suite.workload.gc_stress import PACKAGE
+from android_suite.workload.our_app import PACKAGE
 from tests.settings import CONFIG
 
 pytestmark = [pytest.mark.vdev, pytest.mark.timeout(600)]

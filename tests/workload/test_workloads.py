@@ -14,7 +14,8 @@ from android_suite.device.device import Device
 from android_suite.device.scripted import Exchange, ScriptedTransport
 from android_suite.errors import AdbTimeout, LabError, NotReady, UsageError
 from android_suite.store.run import create_run
-from android_suite.workload.gc_stress import PACKAGE, render_stress_extras, result_pattern
+from android_suite.workload.gc_stress import render_stress_extras
+from android_suite.workload.our_app import PACKAGE, result_pattern
 from android_suite.workload.registry import find_workload
 from android_suite.workload.workload import Context, Outcome, complete_parameters
 

@@ -23,4 +23,10 @@ public class Activity extends android.content.Context {
     public void reportFullyDrawn() { throw new UnsupportedOperationException(); }
 
     public void finish() { throw new UnsupportedOperationException(); }
+
+    public void onBackPressed() { throw new UnsupportedOperationException(); }
+
+    public final void requestPermissions(String[] permissions, int request) { throw new UnsupportedOperationException(); }
+
+    public void onRequestPermissionsResult(int request, String[] permissions, int[] results) { throw new UnsupportedOperationException(); }
 }

@@ -1,4 +1,6 @@
 package android.view;
 
 /** Signatures to compile against; the device has the class itself. */
-public abstract class ViewGroup extends View {}
+public abstract class ViewGroup extends View {
+    public void addView(View child) { throw new UnsupportedOperationException(); }
+}

@@ -6,5 +6,11 @@ public class TextView extends android.view.View {
 
     public final void setText(CharSequence text) { throw new UnsupportedOperationException(); }
 
+    public final void setHint(CharSequence hint) { throw new UnsupportedOperationException(); }
+
     public void setMinHeight(int pixels) { throw new UnsupportedOperationException(); }
+
+    public void setSingleLine() { throw new UnsupportedOperationException(); }
+
+    public void setAllCaps(boolean capitals) { throw new UnsupportedOperationException(); }
 }

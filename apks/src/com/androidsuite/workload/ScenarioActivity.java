@@ -10,6 +10,7 @@ import android.os.Process;
 import android.util.Log;
 import android.view.Choreographer;
 import android.view.FrameMetrics;
+import android.view.View;
 import android.view.Window;
 import android.widget.ListView;
 
@@ -41,6 +42,16 @@ abstract class ScenarioActivity extends Activity implements Choreographer.FrameC
     /** How long the list scrolls where the intent does not say. */
     abstract long defaultDurationMs();
 
+    /** Whether fingers draw the frames: then nothing scrolls by itself, and leaving the activity does not end it. */
+    boolean isDriven() {
+        return false;
+    }
+
+    /** What the activity shows, with the list in it. */
+    View createContent(ListView rows) {
+        return rows;
+    }
+
     /** Starts what runs beside the frames. */
     void begin(Options chosen) {}
 
@@ -54,7 +65,7 @@ abstract class ScenarioActivity extends Activity implements Choreographer.FrameC
         super.onCreate(state);
         list = new ListView(this);
         list.setAdapter(new Rows(this));
-        setContentView(list);
+        setContentView(createContent(list));
         measureFrames();
         start(getIntent());
         list.post(new Runnable() {
@@ -69,6 +80,9 @@ abstract class ScenarioActivity extends Activity implements Choreographer.FrameC
     @Override
     protected void onNewIntent(Intent intent) {
         super.onNewIntent(intent);
+        if (isDriven() && running && (intent.getExtras() == null || !intent.getExtras().containsKey("token"))) {
+            return; // who comes back with nothing new to do goes on
+        }
         finishScenario(false);
         setIntent(intent);
         start(intent);
@@ -100,7 +114,24 @@ abstract class ScenarioActivity extends Activity implements Choreographer.FrameC
         endNs = System.nanoTime() + options.durationMs * 1000000L;
         running = true;
         begin(options);
-        Choreographer.getInstance().postFrameCallback(this);
+        if (isDriven()) {
+            list.postDelayed(new Runnable() {
+                @Override
+                public void run() {
+                    if (running && System.nanoTime() >= endNs) {
+                        finishScenario(false); // nobody pressed the button that ends it
+                    }
+                }
+            }, options.durationMs);
+        } else {
+            Choreographer.getInstance().postFrameCallback(this);
+        }
+    }
+
+    final void buildFrame() {
+        if (running) {
+            frames.build();
+        }
     }
 
     @Override
@@ -119,17 +150,20 @@ abstract class ScenarioActivity extends Activity implements Choreographer.FrameC
 
     @Override
     protected void onStop() {
-        finishScenario(false);
+        if (!isDriven()) {
+            finishScenario(false);
+        }
         super.onStop();
     }
 
     @Override
     protected void onDestroy() {
+        finishScenario(false);
         metricsThread.quit();
         super.onDestroy();
     }
 
-    private void finishScenario(boolean complete) {
+    final void finishScenario(boolean complete) {
         if (!running) {
             return;
         }

@@ -135,6 +135,7 @@ static void draw_first_frame(const char *launch_state, uint64_t *rng) {
 
 static void leave_activity(bool destroy) {
     trim_level = 0;
+    screen_leave();
     if (state == RESUMED) {
         atrace_begin("activityPause");
         spin(50000);

@@ -6,7 +6,7 @@
 #define SLOP_PX 24           /* a finger that moved less has clicked */
 #define FLING_PX_S 131       /* slower than this at the end is no fling (50 dp) */
 #define FLING_MOST_PX_S 21000
-#define REST_PX_S 40
+#define FRICTION_PX_S2 8000   /* as far as OverScroller goes with the same speeds, to a third */
 #define TRACKED_NS 100000000 /* of the last moves the velocity is taken */
 #define MOVES 16
 #define LONG_PRESS_NS 500000000
@@ -16,6 +16,7 @@ static bool dirty, ended, down, dragging;
 static int down_x, down_y, last_y;
 static int64_t down_ns, last_frame_ns;
 static double velocity_px_s, rest_px; /* rest: what is left of a pixel */
+static int moved_fd = -1;             /* who moved the finger, and waits until the frame after it */
 static struct {
     int y;
     int64_t ns;
@@ -45,8 +46,22 @@ static void scroll_by(long pixels) {
     dirty = true;
 }
 
-/* A fling slows down by a third in some 0.13 s, as a list's does; by time, so that a slow device draws fewer frames and not longer. */
+static void answer_move(void) {
+    if (moved_fd < 0) return;
+    dprintf(moved_fd, "ok\n");
+    close(moved_fd);
+    moved_fd = -1;
+}
+
+void screen_leave(void) {
+    answer_move();
+    down = false;
+    velocity_px_s = 0;
+}
+
+/* A fling slows down by time, so that a slow device draws fewer frames and not longer. */
 void screen_frame(int64_t vsync_ns) {
+    answer_move();
     int64_t passed_ns = vsync_ns - last_frame_ns;
     last_frame_ns = vsync_ns;
     dirty = false;
@@ -54,11 +69,11 @@ void screen_frame(int64_t vsync_ns) {
     if (velocity_px_s == 0) return;
     for (int64_t ns = passed_ns < 50000000 ? passed_ns : 50000000; ns > 0; ns -= 1000000) {
         rest_px += velocity_px_s * 0.001;
-        velocity_px_s -= velocity_px_s * 0.003;
+        double slower = FRICTION_PX_S2 * 0.001;
+        velocity_px_s = velocity_px_s > slower ? velocity_px_s - slower : velocity_px_s < -slower ? velocity_px_s + slower : 0;
     }
     long whole = (long)rest_px;
     rest_px -= (double)whole;
-    if (velocity_px_s < REST_PX_S && velocity_px_s > -REST_PX_S) velocity_px_s = 0;
     scroll_by(whole);
     dirty = false;
 }
@@ -175,7 +190,7 @@ static void unescape(char *text) {
 
 bool screen_take(const struct request *request) {
     int action, x, y;
-    bool done = true;
+    bool done = true, move = false;
     if (strcmp(request->verb, "tree") == 0) {
         screen_write(&shown, request->reply_fd, screen_moving() && !shown.rows_only);
         return true;
@@ -186,6 +201,7 @@ bool screen_take(const struct request *request) {
             done = false;
         else
             touch(action, x, y, request->sent_ns);
+        move = !shown.rows_only && action == TOUCH_MOVE;
     } else if (strcmp(request->verb, "text") == 0) {
         char text[REQUEST_BYTES];
         snprintf(text, sizeof text, "%s", request->extras);
@@ -198,6 +214,9 @@ bool screen_take(const struct request *request) {
         return false;
     }
     atrace_end();
+    answer_move();
+    /* Android hands an app the moves of a finger once a frame, and whoever injected one waits for that. */
+    if (move && dirty && (moved_fd = dup(request->reply_fd)) >= 0) return true;
     dprintf(request->reply_fd, done ? "ok\n" : "no\n");
     return true;
 }

@@ -7,6 +7,7 @@
 void screen_open(const char *activity);            /* a new activity: everything as at first */
 bool screen_moving(void);                          /* the next vsync must draw a frame */
 void screen_frame(int64_t vsync_ns);               /* before a frame is drawn: moves what moves by itself */
+void screen_leave(void);                           /* the activity goes, and with it the finger */
 bool screen_back(void);                            /* BACK closes a dialog or a page before it leaves the activity */
 bool screen_take(const struct request *request);   /* answers a touch, a text, a key or a question; false: none of these */
 bool screen_done(void);                            /* the button that ends a scenario was pressed; true once for each press */

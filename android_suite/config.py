@@ -13,6 +13,9 @@
     memory_mb = 1024
     debian_mirror = "..."               # used if apt is not configured with one
 
+    [fastboot]
+    serial = "tcp:192.0.2.7"            # the phone's name in fastboot, if that is not its serial in adb
+
     [cache]
     folder = "~/.cache/android-suite"   # a relative path starts at the folder of suite.toml
 
@@ -54,6 +57,12 @@ class _Virtual:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Fastboot:
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
+    serial: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Cache:
     __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
     folder: str | None = None
@@ -64,6 +73,7 @@ class _File:
     __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
     adb: _Adb = field(default_factory=_Adb)
     virtual: _Virtual = field(default_factory=_Virtual)
+    fastboot: _Fastboot = field(default_factory=_Fastboot)
     cache: _Cache = field(default_factory=_Cache)
 
 
@@ -76,6 +86,8 @@ class Config:
         serial: serial of the attached device.
         adb_server_host: host of the adb server.
         adb_server_port: port of the adb server.
+        fastboot_serial: the device's name in fastboot; None if it is its serial.
+        android_sdk: folder of the Android SDK, from the environment alone.
         arch: architecture of virtual devices.
         cpus: number of CPUs of a virtual device.
         memory_mb: memory of a virtual device, in MB.
@@ -87,6 +99,8 @@ class Config:
     serial: str | None = None
     adb_server_host: str = "127.0.0.1"
     adb_server_port: int = 5037
+    fastboot_serial: str | None = None
+    android_sdk: Path | None = None
     arch: Literal["arm64", "amd64"] | None = None
     cpus: int | None = None
     memory_mb: int | None = None
@@ -125,6 +139,8 @@ def read_config(
         serial=env.get("ANDROID_SERIAL") or settings.adb.serial,
         adb_server_host=server[0] or settings.adb.server_host,
         adb_server_port=server[1] or settings.adb.server_port,
+        fastboot_serial=env.get("ANDROID_SUITE_FASTBOOT_SERIAL") or settings.fastboot.serial,
+        android_sdk=Path(sdk) if (sdk := env.get("ANDROID_HOME") or env.get("ANDROID_SDK_ROOT")) else None,
         arch=settings.virtual.arch,
         cpus=settings.virtual.cpus,
         memory_mb=settings.virtual.memory_mb,

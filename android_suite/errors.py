@@ -86,7 +86,11 @@ class DeviceLost(LabError):  # noqa: N818
 
 
 class NotReady(LabError):  # noqa: N818
-    """The device answers but did not become ready in time."""
+    """The device answers but did not become ready in time. ``state`` is what adb says of it, if that is why."""
+
+    def __init__(self, message: str, *, state: str = "") -> None:
+        self.state = state
+        super().__init__(message)
 
 
 class MachineError(LabError):

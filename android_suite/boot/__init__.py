@@ -1,1 +1,1 @@
-"""Provides a device that runs a given kernel: an attached or a virtual one."""
+"""Provides a device that runs a given kernel: attached, virtual, through fastboot, an AVD or Cuttlefish."""

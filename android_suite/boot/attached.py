@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from android_suite.boot.booted import Booted
+from android_suite.boot.proof import Expected, check_running
+from android_suite.boot.waiting import BOOT_TIMEOUT_S, read_pstore, read_reasons, send_reboot, wait_booted
 from android_suite.config import Config
+from android_suite.device.claim import claim_device
 from android_suite.device.connect import connect
 from android_suite.device.device import Device
-from android_suite.errors import LabError
+from android_suite.errors import LabError, UsageError
 from android_suite.model.identity import CrashRecord
 from android_suite.virtual.console import parse_crash, parse_farewell
 from android_suite.virtual.registry import DeviceRecord, Registry
 
 RECONNECT_TIMEOUT_S = 120.0
 END_TIMEOUT_S = 10.0  # adb can notice the end of a guest before QEMU writes the last console line
-_REASONS = ("ro.boot.bootreason", "sys.boot.reason", "sys.boot.reason.last")
-_PSTORE = "/sys/fs/pstore"
-_MAX_CONSOLE_BYTES = 64 << 10
 
 
 @contextmanager
-def attach(config: Config, serial: str | None = None) -> Iterator[Booted]:
+def attach(config: Config, serial: str | None = None, *, release: str | None = None) -> Iterator[Booted]:
     """Opens the attached device. Without a serial: the configured device, or the only one.
+
+    The recorder refuses another ``release`` than the given one.
 
     Raises:
         UsageError: several are attached and none was chosen.
@@ -37,7 +39,60 @@ def attach(config: Config, serial: str | None = None) -> Iterator[Booted]:
     def probe() -> CrashRecord | None:
         return probe_console(virtual) if virtual else probe_reboot(config, device.serial, boot_before=boot)
 
-    yield Booted(device=device, release=None, accel=virtual.accel if virtual else None, crash_probe=probe)
+    yield Booted(device=device, release=release, accel=virtual.accel if virtual else None, crash_probe=probe)
+
+
+@contextmanager
+def reboot_attached(
+    config: Config,
+    serial: str | None = None,
+    *,
+    release: str | None = None,
+    timeout: float = BOOT_TIMEOUT_S,
+    say: Callable[[str], None] = lambda _: None,
+) -> Iterator[Booted]:
+    """Restarts the attached device and opens it, so that what is recorded comes from a boot of its own.
+
+    Args:
+        config: gives the adb server, and the device if ``serial`` is None.
+        serial: as for :func:`attach`.
+        release: the release that has to run; None for any.
+        timeout: seconds for the boot.
+        say: called with progress messages.
+
+    Raises:
+        UsageError: it is a virtual device, which a reboot ends.
+        NotReady: it does not come back, or with another kernel.
+        LabError: another recording runs on it, or no device is ready.
+    """
+    device = Device(connect(config, serial))
+    if any(record.serial == device.serial for record in Registry(config).list_devices()):
+        raise UsageError(
+            f"{device.serial} is a virtual device, which a reboot ends; name its kernel in the plan instead of 'attached'."
+        )
+    before = restart(config, device)
+    say(f"{device.serial} restarts")
+    device = wait_booted(config, device.serial, before=before, timeout=timeout)
+    check_running(device, Expected(release=release))
+    boot = device.boot_id()
+    yield Booted(
+        device=device,
+        release=release,
+        accel=None,
+        crash_probe=lambda: probe_reboot(config, device.serial, boot_before=boot),
+    )
+
+
+def restart(config: Config, device: Device, target: str = "") -> str:
+    """Restarts a device that no recording uses; returns the boot id that ends.
+
+    Raises:
+        LabError: another recording runs on it.
+    """
+    before = device.boot_id()
+    with claim_device(device, config.cache):  # the reboot frees the claim, too
+        send_reboot(device, target)
+    return before
 
 
 def probe_console(record: DeviceRecord, *, timeout: float = END_TIMEOUT_S) -> CrashRecord | None:
@@ -84,13 +139,12 @@ def probe_reboot(
         device = Device(connect(config, serial, timeout=timeout))
         if device.boot_id() == boot_before:
             return None
-        properties = device.read_properties()
-        kept = device.transport.run(f"cat {_PSTORE}/console-ramoops* {_PSTORE}/dmesg-ramoops* 2>/dev/null").stdout
+        reasons = read_reasons(device.read_properties())
+        console = read_pstore(device)
     except LabError:
         return None
-    reasons = [f"{name}={properties[name]}" for name in _REASONS if properties.get(name)]
     return CrashRecord(
         kind="reboot",
         summary=f"the device rebooted during the scenario ({', '.join(reasons) or 'it gives no reason'})",
-        console=kept[-_MAX_CONSOLE_BYTES:].decode(errors="replace"),
+        console=console,
     )

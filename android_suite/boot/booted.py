@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from android_suite.device.device import Device
+from android_suite.errors import NotReady
 from android_suite.model.identity import CrashRecord
 
 
@@ -24,3 +25,15 @@ class Booted:
     release: str | None
     accel: str | None
     crash_probe: Callable[[], CrashRecord | None]
+
+
+class KernelCrashed(NotReady):
+    """The tested kernel crashed while it booted. This is a result, which the recorder seals.
+
+    Attributes:
+        crash: the record of the crash.
+    """
+
+    def __init__(self, crash: CrashRecord) -> None:
+        self.crash = crash
+        super().__init__(f"the tested kernel crashed while it booted ({crash.summary}); see its console in the run.")

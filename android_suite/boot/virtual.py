@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from android_suite.boot.booted import Booted
+from android_suite.boot.booted import Booted, KernelCrashed
 from android_suite.config import Config
 from android_suite.device.connect import connect
 from android_suite.device.device import Device
@@ -16,18 +16,6 @@ from android_suite.virtual.kernels import fetch_kernel
 from android_suite.virtual.machine import ExitReport, VirtualDevice
 
 _END_TIMEOUT_S = 10.0  # adb can notice the end of a guest before QEMU writes the last console line
-
-
-class GuestCrashed(NotReady):
-    """The tested kernel crashed while it booted.
-
-    Attributes:
-        crash: the record of the crash.
-    """
-
-    def __init__(self, crash: CrashRecord) -> None:
-        self.crash = crash
-        super().__init__(f"the tested kernel crashed while it booted ({crash.summary}); see its console in the run.")
 
 
 def find_arch(kernel: str, arch: str | None, *, config: Config) -> str:
@@ -67,7 +55,7 @@ def boot_virtual(
 
     Raises:
         UsageError: the kernel is unknown or an overlay is invalid.
-        GuestCrashed: the tested kernel crashed while it booted. This is a result that the caller records.
+        KernelCrashed: the tested kernel crashed while it booted. This is a result that the caller records.
         MachineError: QEMU or a package is missing or failed.
     """
     image = fetch_kernel(kernel, arch, config=config)
@@ -86,7 +74,7 @@ def boot_virtual(
             machine.start()
         except NotReady as error:
             if crash := describe_end(machine.exit_report(), machine.read_console()):
-                raise GuestCrashed(crash) from error
+                raise KernelCrashed(crash) from error
             raise
         try:
             yield Booted(

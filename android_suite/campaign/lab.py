@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from android_suite.boot.attached import attach
-from android_suite.boot.booted import Booted
-from android_suite.boot.virtual import GuestCrashed, boot_virtual
+from android_suite.boot.attached import attach, reboot_attached
+from android_suite.boot.avd import boot_avd
+from android_suite.boot.booted import Booted, KernelCrashed
+from android_suite.boot.cuttlefish import boot_cuttlefish
+from android_suite.boot.fastboot import boot_fastboot, restore_phone
+from android_suite.boot.kept import list_kept
+from android_suite.boot.proof import read_expected
+from android_suite.boot.virtual import boot_virtual
 from android_suite.campaign import evaluate
 from android_suite.campaign.plan_file import PlanFile, add_runtime
 from android_suite.campaign.qualify import Collaborators
 from android_suite.campaign.schedule import IMAGE, Job
 from android_suite.config import Config
-from android_suite.errors import MachineError, UsageError
-from android_suite.model.plan import ATTACHED
+from android_suite.device.connect import choose_serial, list_devices
+from android_suite.errors import MachineError, SuiteError, UsageError
+from android_suite.model.plan import Plan
 from android_suite.record.live import RecordOptions, record
 from android_suite.record.run import record_run
 from android_suite.record.sealed import record_deterministic
@@ -72,7 +78,7 @@ class LabRecorder:
 
     def _record_realtime(self, job: Job, say: Callable[[str], None], run: RunWriter) -> None:
         say("booting")
-        with self._boot(job) as booted:
+        with self._boot(job, say) as booted:
             for scenario in job.scenarios:
                 options = RecordOptions(
                     cache=self.config.cache,
@@ -88,11 +94,26 @@ class LabRecorder:
                 if done[-1].crash:
                     break
 
-    def _boot(self, job: Job) -> AbstractContextManager[Booted]:
-        if job.kernel == ATTACHED:
-            return attach(self.config, self.serial)
-        overlays = tuple(Path(overlay) for overlay in job.overlay)
-        return boot_virtual(job.kernel, config=self.config, arch=job.arch, cpus=self.cpus, overlays=overlays)
+    def _boot(self, job: Job, say: Callable[[str], None]) -> AbstractContextManager[Booted]:
+        image = Path(job.kernel)
+        match job.boot_kind:
+            case "attached":
+                return self._boot_installed(job, say)
+            case "fastboot":
+                return boot_fastboot(self.config, self.serial or "", image, job.boot, say=say)
+            case "avd":
+                return boot_avd(self.config, image, job.boot, say=say)
+            case "cuttlefish":
+                return boot_cuttlefish(self.config, image, job.boot, say=say)
+            case "virtual":
+                overlays = tuple(Path(overlay) for overlay in job.overlay)
+                return boot_virtual(job.kernel, config=self.config, arch=job.arch, cpus=self.cpus, overlays=overlays)
+
+    def _boot_installed(self, job: Job, say: Callable[[str], None]) -> AbstractContextManager[Booted]:
+        """The kernel that is installed: a job of the same plan may have flashed another one."""
+        if self.serial and restore_phone(self.config, self.serial, say=say) is not None:
+            return attach(self.config, self.serial, release=job.boot.release)
+        return reboot_attached(self.config, self.serial, release=job.boot.release, say=say)
 
     def _record_deterministic(self, job: Job, say: Callable[[str], None], run: RunWriter) -> None:
         (scenario,) = job.scenarios
@@ -121,6 +142,41 @@ def make_collaborators(config: Config, *, serial: str | None = None, take_tracin
     )
 
 
+def find_phone(plan: Plan, config: Config, serial: str | None) -> str | None:
+    """The serial of the phone that a plan runs on; None if it runs on none.
+
+    Raises:
+        UsageError: several are attached and none was chosen.
+        LabError: none is attached.
+    """
+    if plan.baseline.kind not in ("attached", "fastboot"):
+        return serial
+    wanted = serial or config.serial
+    kept = list_kept(config)
+    if wanted is None and len(kept) == 1 and not list_devices(config):
+        return kept[0].serial  # an earlier run left it in its bootloader
+    return choose_serial(wanted, list_devices(config))
+
+
+@contextlib.contextmanager
+def restored_at_end(plan: Plan, config: Config, serial: str | None, *, say: Callable[[str], None]) -> Iterator[None]:
+    """Puts back what the phone of a plan had, also after a failure or an interrupt."""
+    try:
+        yield
+    except BaseException:
+        try:
+            _restore(plan, config, serial, say)
+        except SuiteError as failure:  # the first failure is the one to raise
+            say("; ".join([str(failure), *getattr(failure, "__notes__", ())]))
+        raise
+    _restore(plan, config, serial, say)
+
+
+def _restore(plan: Plan, config: Config, serial: str | None, say: Callable[[str], None]) -> None:
+    if serial is not None and plan.baseline.kind in ("attached", "fastboot"):
+        restore_phone(config, serial, say=say)
+
+
 def check_kernels(file: PlanFile, config: Config, *, say: Callable[[str], None] = lambda _: None) -> None:
     """Looks whether every kernel of a plan exists; nothing is fetched.
 
@@ -133,7 +189,9 @@ def check_kernels(file: PlanFile, config: Config, *, say: Callable[[str], None] 
         UsageError: an unknown kernel.
     """
     for kernel in file.plan.kernels:
-        if kernel.kernel == ATTACHED:
+        if kernel.kind != "virtual":
+            if kernel.is_path:
+                read_expected(Path(kernel.kernel), kernel.release)
             continue
         try:
             check_kernel(kernel.kernel, file.plan.arch, config=config)
@@ -154,25 +212,28 @@ def prepare_lab(file: PlanFile, config: Config, *, say: Callable[[str], None] = 
     """
     check_parameters(file)
     digests = dict(file.digests)
-    booted = [kernel.kernel for kernel in file.plan.kernels if kernel.kernel != ATTACHED]
-    for kernel in booted:
-        digests[kernel] = fetch_kernel(kernel, file.plan.arch, config=config).sha256
+    booted = [kernel.kernel for kernel in file.plan.kernels if kernel.kind == "virtual"]
+    for named in booted:
+        digests[named] = fetch_kernel(named, file.plan.arch, config=config).sha256
     if booted:
         parts = sorted(build_base(file.plan.arch, config=config).digests.items())
         digests[IMAGE] = hashlib.sha256(repr(parts).encode()).hexdigest()
+    for kernel in file.plan.kernels:
+        if kernel.kind != "virtual" and kernel.is_path:
+            read_expected(Path(kernel.kernel), kernel.release)  # before the phone is touched
     file = replace(file, digests=digests)
     if file.plan.runtime is not None:
         runtime = build_runtime(file.plan.arch, config=config, progress=say)
         file = add_runtime(file, str(runtime.overlay), runtime.sha256)
     if file.plan.mode == "deterministic":
-        for kernel in booted:
-            if "/" in kernel:
-                say(f"trying to boot {kernel}")
-                _try_boot(kernel, file.plan.arch, config)
+        for named in booted:
+            if "/" in named:
+                say(f"trying to boot {named}")
+                _try_boot(named, file.plan.arch, config)
     return file
 
 
 def _try_boot(kernel: str, arch: str, config: Config) -> None:
     """Boots in real time, which detects a hanging kernel within two minutes; virtual time takes longer."""
-    with contextlib.suppress(GuestCrashed), boot_virtual(kernel, config=config, arch=arch):
+    with contextlib.suppress(KernelCrashed), boot_virtual(kernel, config=config, arch=arch):
         pass  # a crash is a result, which the jobs record

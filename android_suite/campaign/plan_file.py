@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from android_suite.errors import UsageError
 from android_suite.model.plan import KernelEntry, Plan, parse_plan
@@ -42,13 +43,14 @@ def read_plan(path: Path, *, scenarios: Collection[str]) -> PlanFile:
     digests: dict[str, str] = {}
     kernels = []
     for index, kernel in enumerate(plan.kernels):
-        if kernel.is_path:
-            file = _resolve(source, ("kernel", index, "kernel"), kernel.kernel, digests)
-            kernel = KernelEntry(label=kernel.label, kernel=file, role=kernel.role)
-        kernels.append(kernel)
+        kernels.append(_resolve_kernel(source, index, kernel, digests))
     overlay = tuple(_resolve(source, ("plan", "overlay"), name, digests) for name in plan.overlay)
-    images = [kernel.kernel for kernel in kernels if kernel.is_path]
-    if len({digests[image] for image in images}) < len(images):
+    images = [
+        (digests[kernel.kernel], *(digests[path] for path in kernel.files.values()))
+        for kernel in kernels
+        if kernel.is_path
+    ]
+    if len(set(images)) < len(images):
         raise source.fault(("kernel",), "kernels that differ (for A/A use `qualify --aa`)", "the same image twice")
     return PlanFile(source=source, plan=replace(plan, kernels=tuple(kernels), overlay=overlay), digests=digests)
 
@@ -57,6 +59,23 @@ def add_runtime(file: PlanFile, path: str, sha256: str) -> PlanFile:
     """The plan with the overlay of its Android runtime, before the overlays that it names."""
     plan = replace(file.plan, overlay=(path, *file.plan.overlay))
     return replace(file, plan=plan, digests={**file.digests, path: sha256})
+
+
+def _resolve_kernel(source: TomlSource, index: int, kernel: KernelEntry, digests: dict[str, str]) -> KernelEntry:
+    """The kernel with the full paths of its files."""
+    changes: dict[str, Any] = {}
+    if kernel.is_path:
+        changes["kernel"] = _resolve(source, ("kernel", index, "kernel"), kernel.kernel, digests)
+    if kernel.ramdisk is not None:
+        changes["ramdisk"] = _resolve(source, ("kernel", index, "ramdisk"), kernel.ramdisk, digests)
+    if kernel.flash is not None:
+        changes["flash"] = {
+            partition: _resolve(source, ("kernel", index, "flash", partition), image, digests)
+            for partition, image in kernel.flash.items()
+        }
+    if kernel.host_package is not None:
+        changes["host_package"] = str(source.file.resolve().parent / Path(kernel.host_package).expanduser())
+    return replace(kernel, **changes)
 
 
 def _resolve(source: TomlSource, key: KeyPath, name: str, digests: dict[str, str]) -> str:

@@ -34,6 +34,7 @@ from android_suite.campaign.schedule import (
     plan_jobs,
 )
 from android_suite.campaign.worker import Analyzer, Recorder
+from android_suite.errors import UsageError
 from android_suite.model.campaign import (
     CampaignSummary,
     Host,
@@ -105,6 +106,19 @@ def schedule(file: PlanFile, *, aa: bool = False) -> tuple[PlanFile, tuple[Job, 
     return file, plan_jobs(file.plan, file.digests)
 
 
+def choose_workers(plan: Plan, asked: int | None) -> int:
+    """The number of parallel jobs.
+
+    Raises:
+        UsageError: several were asked for, but all kernels run on one device.
+    """
+    if asked is not None and asked > 1 and plan.baseline.kind != "virtual":
+        raise UsageError(
+            f"this plan boots one device, which runs one job at a time; --workers {asked} is for virtual devices."
+        )
+    return asked or default_workers(plan.mode)
+
+
 def estimate(
     file: PlanFile, jobs: Sequence[Job], durations_s: Mapping[str, Sequence[float]], *, workers: int | None = None
 ) -> Cost:
@@ -157,7 +171,7 @@ def qualify(
     """
     file, jobs = schedule(file, aa=aa)
     durations_s = {} if durations_s is None else durations_s
-    workers = workers or default_workers(file.plan.mode)
+    workers = choose_workers(file.plan, workers)
     with open_campaign(out, describe_plan(file.plan, file.digests), fresh=fresh) as folder:
         left = [job for job in jobs if not folder.finished(job.name)]
         estimate(file, left, durations_s, workers=workers)

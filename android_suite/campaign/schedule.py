@@ -7,11 +7,12 @@ import heapq
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import PurePath
 from statistics import median
 from typing import Any
 
+from android_suite.model.boots import BootKeys, BootKind, boot_kind
 from android_suite.model.plan import KernelEntry, Parameter, Plan, ScenarioEntry
 from android_suite.model.run import Mode
 
@@ -50,11 +51,21 @@ class Job:
     overlay: tuple[str, ...] = ()
     overlay_sha256: tuple[str, ...] = ()
     image_sha256: str | None = None  # digest of the virtual device's files
+    boot: BootKeys = field(default_factory=BootKeys)
+    boot_sha256: Mapping[str, str] = field(default_factory=dict)  # of the files in `boot`, by path
+
+    @property
+    def boot_kind(self) -> BootKind:
+        """How the kernel is booted."""
+        return boot_kind(self.kernel, self.boot.boot)
 
     @property
     def digest(self) -> str:
         """SHA-256 of everything that determines the job's result. Files count by content, not by path."""
         content = asdict(self) | {"kernel": PurePath(self.kernel).name, "overlay": ()}
+        del content["boot"], content["boot_sha256"]
+        if told := self.boot.describe(self.boot_sha256):
+            content["boot"] = told
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -113,6 +124,8 @@ def _boot(plan: Plan, kernel: KernelEntry, block: int, seed: int, digests: Mappi
         overlay=plan.overlay,
         overlay_sha256=tuple(digests[path] for path in plan.overlay),
         image_sha256=digests.get(IMAGE),
+        boot=BootKeys(**{each.name: getattr(kernel, each.name) for each in fields(BootKeys)}),
+        boot_sha256={path: digests[path] for path in kernel.files.values()},
     )
     if plan.mode == "deterministic":
         return [replace(job, scenarios=(scenario,)) for scenario in scenarios]
@@ -139,7 +152,7 @@ def _split_scenario(plan: Plan, item: ScenarioEntry, block: int) -> Iterator[Job
 
 def plan_against_itself(plan: Plan) -> Plan:
     """The A/A plan: the baseline against itself, everything else equal. Any difference is a false alarm."""
-    again = KernelEntry(label=f"{plan.baseline.label}-again", kernel=plan.baseline.kernel, role="candidate")
+    again = replace(plan.baseline, label=f"{plan.baseline.label}-again", role="candidate")
     return replace(plan, name=f"{plan.name}-aa", kernels=(plan.baseline, again))
 
 
@@ -148,7 +161,10 @@ def describe_plan(plan: Plan, digests: Mapping[str, str]) -> dict[str, Any]:
     data: dict[str, Any] = json.loads(json.dumps(asdict(plan)))
     del data["budget_s"], data["warnings"]
     data["image"] = digests.get(IMAGE)
-    for kernel in data["kernels"]:
+    for kernel, entry in zip(data["kernels"], plan.kernels, strict=True):
+        for each in fields(BootKeys):
+            del kernel[each.name]
+        kernel |= entry.describe(digests)
         if (digest := digests.get(kernel["kernel"])) is not None:
             kernel["kernel"] = f"{PurePath(kernel['kernel']).name} (sha256 {digest})"
     data["overlay"] = [f"{PurePath(path).name} (sha256 {digests[path]})" for path in plan.overlay]

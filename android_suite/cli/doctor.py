@@ -24,6 +24,7 @@ _PROGRAMS = (
     ("adb", "adb", True, "drives devices"),
     ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", True, "compiles programs for arm64 devices"),
     ("gcc", "gcc", False, "compiles programs for amd64 devices"),
+    ("fastboot", "fastboot", False, "boots the kernels of a plan on a phone"),
     ("trace-cmd", "trace-cmd", False, "reads the trace.dat files that `export` writes"),
 )
 

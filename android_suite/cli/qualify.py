@@ -49,7 +49,14 @@ def command(
     After an interruption, call it again to continue. Exit code 1: a gate failed, a metric got WORSE or a tested kernel
     crashed.
     """
-    from android_suite.campaign.lab import check_kernels, check_parameters, make_collaborators, prepare_lab
+    from android_suite.campaign.lab import (
+        check_kernels,
+        check_parameters,
+        find_phone,
+        make_collaborators,
+        prepare_lab,
+        restored_at_end,
+    )
     from android_suite.campaign.plan_file import read_plan
     from android_suite.campaign.qualify import (
         estimate,
@@ -78,23 +85,32 @@ def command(
         print_text(render_schedule(jobs, estimate(file, left, durations, workers=workers), finished))
         return 0
     file = prepare_lab(file, config)
+    serial = find_phone(file.plan, config, serial)
     collaborators = make_collaborators(config, serial=serial, take_tracing=take_tracing)
-    try:
-        with _Bar() as bar:
-            outcome = qualify(
-                file, out, collaborators, aa=aa, fresh=fresh, workers=workers, durations_s=durations, progress=bar.tell
-            )
-    finally:
-        _keep_durations(measured, durations)
-    if as_json:
-        print_json({label: comparison.to_json() for label, comparison in outcome.comparisons.items()})
-    else:
-        for label, comparison in outcome.comparisons.items():
-            title = f"{file.plan.name}: {label}"
-            render_terminal(ReportModel(title=title, comparison=comparison), console_for_results())
-    for crash in outcome.crashes:
-        say(f"android-suite: kernel {crash.label} crashed during {crash.during}: {crash.summary}")
-    say(f"report: {out}")
+    with restored_at_end(file.plan, config, serial, say=say):
+        try:
+            with _Bar() as bar:
+                outcome = qualify(
+                    file,
+                    out,
+                    collaborators,
+                    aa=aa,
+                    fresh=fresh,
+                    workers=workers,
+                    durations_s=durations,
+                    progress=bar.tell,
+                )
+        finally:
+            _keep_durations(measured, durations)
+        if as_json:
+            print_json({label: comparison.to_json() for label, comparison in outcome.comparisons.items()})
+        else:
+            for label, comparison in outcome.comparisons.items():
+                title = f"{file.plan.name}: {label}"
+                render_terminal(ReportModel(title=title, comparison=comparison), console_for_results())
+        for crash in outcome.crashes:
+            say(f"android-suite: kernel {crash.label} crashed during {crash.during}: {crash.summary}")
+        say(f"report: {out}")
     return outcome.exit_code
 
 

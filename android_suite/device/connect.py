@@ -155,7 +155,7 @@ def _wait_ready(config: Config, client: adbutils.AdbClient, chosen: str, timeout
         while found is None or found.state != "device":
             state = found.state if found else "absent"
             if time.monotonic() >= deadline or (state == "absent" and not network):
-                raise NotReady(f"{chosen} is {state}; {_remedy(state, network=network)}")
+                raise NotReady(f"{chosen} is {state}; {_remedy(state, network=network)}", state=state)
             if network and state in ("absent", "offline"):
                 if state == "offline":
                     disconnect(config, chosen)

@@ -10,7 +10,7 @@
 
     [[kernel]]
     label = "before"
-    kernel = "6.16.12"            # a Debian version, a path to an image, or "attached"
+    kernel = "6.16.12"            # a Debian version, a path to an image, or "attached"; `boots.py` has further keys
     role = "baseline"
 
     [[scenario]]
@@ -34,6 +34,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from android_suite.model.boots import ATTACHED, BootKeys, BootKind, boot_kind, check_boot, check_one_device
 from android_suite.model.gate import Gate, GateTable, read_gates, read_margin
 from android_suite.model.metrics import CATALOGUE, Margin, find_metric
 from android_suite.model.run import Mode
@@ -47,7 +48,6 @@ RUNTIME_NOTES: Mapping[Runtime, str] = {
     "art": "the app's heap and collector are a real Android runtime's (ART 14), not the model's"
 }
 Parameter = bool | int | float | str
-ATTACHED = "attached"
 MIN_BOOTS = 4  # per kernel; with fewer the statistics decide nothing
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d)")
@@ -56,8 +56,8 @@ _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KernelEntry:
-    """``[[kernel]]``: one kernel under a label."""
+class KernelEntry(BootKeys):
+    """``[[kernel]]``: one kernel under a label, and how it is booted."""
 
     __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
     label: str
@@ -68,6 +68,11 @@ class KernelEntry:
     def is_path(self) -> bool:
         """True if ``kernel`` names a file."""
         return "/" in self.kernel
+
+    @property
+    def kind(self) -> BootKind:
+        """How the kernel is booted."""
+        return boot_kind(self.kernel, self.boot)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +201,7 @@ def parse_plan(source: TomlSource, *, scenarios: Collection[str]) -> Plan:
 
 def _check_kernels(source: TomlSource, document: PlanDocument) -> None:
     labels: dict[str, int] = {}
-    named: dict[str, str] = {}
+    named: dict[object, str] = {}
     for index, kernel in enumerate(document.kernel):
         path = ("kernel", index)
         if not _LABEL.fullmatch(kernel.label):
@@ -204,16 +209,16 @@ def _check_kernels(source: TomlSource, document: PlanDocument) -> None:
             raise source.fault((*path, "label"), expected, repr(kernel.label))
         if kernel.label in labels:
             raise source.fault((*path, "label"), "a unique label", f"{kernel.label!r} a second time")
-        if kernel.kernel in named:
-            expected = f"a kernel other than {named[kernel.kernel]!r} has (for A/A use `qualify --aa`)"
+        same = (kernel.kernel, *sorted(kernel.files.items()))
+        if same in named:
+            expected = f"a kernel other than {named[same]!r} has (for A/A use `qualify --aa`)"
             raise source.fault((*path, "kernel"), expected, f"{kernel.kernel!r} a second time")
-        if kernel.kernel == ATTACHED and document.plan.mode == "deterministic":
-            raise source.fault(
-                (*path, "kernel"), "a kernel to boot: only virtual devices are deterministic", "'attached'"
-            )
-        if kernel.kernel == ATTACHED and document.plan.runtime is not None:
-            raise source.fault((*path, "kernel"), "a kernel to boot: plan.runtime is for virtual devices", "'attached'")
-        labels[kernel.label], named[kernel.kernel] = index, kernel.label
+        check_boot(source, path, kernel.kernel, kernel, deterministic=document.plan.mode == "deterministic")
+        if kernel.kind != "virtual" and document.plan.runtime is not None:
+            found = repr(ATTACHED if kernel.kernel == ATTACHED else kernel.kind)
+            raise source.fault((*path, "kernel"), "a kernel to boot: plan.runtime is for virtual devices", found)
+        labels[kernel.label], named[same] = index, kernel.label
+    check_one_device(source, [kernel.kind for kernel in document.kernel])
     for role, fewest, most in (("baseline", 1, 1), ("candidate", 1, 99)):
         count = sum(kernel.role == role for kernel in document.kernel)
         if not fewest <= count <= most:

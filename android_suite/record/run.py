@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from android_suite.boot.virtual import GuestCrashed
+from android_suite.boot.booted import KernelCrashed
 from android_suite.errors import AdbTimeout, DeviceLost, SuiteError
 from android_suite.model.identity import CrashRecord
 from android_suite.model.run import IterationRecord, Mode
@@ -53,7 +53,7 @@ def record_run(
     writer = create_run(folder, label=label, mode=mode, overlays=overlays)
     try:
         work(writer)
-    except GuestCrashed as error:
+    except KernelCrashed as error:
         writer.set_crash(error.crash)
     except BaseException as error:
         if writer.manifest.iterations:

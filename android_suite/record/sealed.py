@@ -69,7 +69,7 @@ def record_deterministic(
 
     Raises:
         UsageError: a scenario, a parameter or the kernel is unknown.
-        GuestCrashed: the tested kernel crashed; the caller records it.
+        KernelCrashed: the tested kernel crashed; the caller records it.
         Unsupported: the kernel lacks a required event.
         LabError: the test setup failed.
     """

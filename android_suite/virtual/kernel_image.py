@@ -8,11 +8,14 @@ import lzma
 import re
 import zlib
 
+import lz4.block
 import zstandard
 
 # No unpacked kernel image is larger; more is a compression bomb or not a kernel.
 MAX_UNPACKED_BYTES = 512 << 20
 _BANNER = re.compile(rb"Linux version (\S+) \([^\n\x00]*\n")
+_LZ4_LEGACY = b"\x02\x21\x4c\x18"  # `lz4 -l`, as the kernel's build and GKI's boot-lz4.img have it
+_LZ4_BLOCK_BYTES = 8 << 20
 _CONFIG_START, _CONFIG_END = b"IKCFG_ST", b"IKCFG_ED"
 
 
@@ -34,6 +37,15 @@ def parse_release(image: bytes) -> str | None:
         return word.decode("ascii", "replace") or None
     found = _BANNER.search(unpack(image))
     return found[1].decode("ascii", "replace") if found else None
+
+
+def parse_banner(image: bytes) -> str | None:
+    """What ``/proc/version`` of the kernel in an image says, on one line; None if it cannot be read.
+
+    It differs between two builds of one release, which ``uname -r`` does not.
+    """
+    found = _BANNER.search(unpack(image))
+    return found[0].decode("ascii", "replace").strip() if found else None
 
 
 def parse_config(image: bytes) -> bytes | None:
@@ -72,6 +84,25 @@ def unpack(image: bytes) -> bytes:
             return zstandard.ZstdDecompressor().stream_reader(io.BytesIO(image)).read(MAX_UNPACKED_BYTES)
         if image[:6] == b"\xfd7zXZ\0":
             return lzma.LZMADecompressor().decompress(image, MAX_UNPACKED_BYTES)
-    except (zlib.error, zstandard.ZstdError, lzma.LZMAError):
+        if image[:4] == _LZ4_LEGACY:
+            return _unpack_lz4(image)
+    except (zlib.error, zstandard.ZstdError, lzma.LZMAError, lz4.block.LZ4BlockError):
         pass
     return image
+
+
+def _unpack_lz4(image: bytes) -> bytes:
+    """Blocks of a size and as many bytes. What cannot be a size is what the build appended: the size of the whole."""
+    out, at = bytearray(), 4
+    while at + 4 <= len(image) and len(out) < MAX_UNPACKED_BYTES:
+        size = int.from_bytes(image[at : at + 4], "little")
+        if not 0 < size <= len(image) - at - 4 or size > _lz4_bound(_LZ4_BLOCK_BYTES):
+            break
+        out += lz4.block.decompress(image[at + 4 : at + 4 + size], uncompressed_size=_LZ4_BLOCK_BYTES)
+        at += 4 + size
+    return bytes(out)
+
+
+def _lz4_bound(size: int) -> int:
+    """The most bytes that lz4 makes of ``size`` bytes, as its ``LZ4_compressBound``."""
+    return size + size // 255 + 16

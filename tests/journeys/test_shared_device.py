@@ -39,7 +39,9 @@ role = "baseline"
 
 [[kernel]]
 label = "after"
-kernel = "6.17.13"
+kernel = "./boot.img"
+boot = "fastboot"
+release = "6.17.13"
 role = "candidate"
 
 [[scenario]]
@@ -71,30 +73,30 @@ def test_two_workers_of_pytest_take_turns(booted: Booted, tmp_path: Path) -> Non
     assert not booted.device.run("cat /data/local/tmp/android-suite/claim 2>/dev/null; true").text.strip()
 
 
-def test_qualify_on_a_device_that_another_tool_traces(booted: Booted, tmp_path: Path) -> None:
-    (tmp_path / "plan.toml").write_text(PLAN)
+def test_a_device_that_another_tool_traces(booted: Booted, tmp_path: Path) -> None:
     booted.device.run("echo 1 > /sys/kernel/tracing/events/irq/enable")
     try:
-        words = (
-            "android_suite.cli.main",
-            "qualify",
-            "plan.toml",
-            "--aa",
-            "-o",
-            "out",
-            "--serial",
-            booted.device.serial,
-        )
-        done = suite(*words, cwd=tmp_path)
+        words = ("android_suite.cli.main", "record", "command", "--run", "true", "--serial", booted.device.serial)
+        done = suite(*words, "-o", "refused", cwd=tmp_path)
         assert done.returncode == 4, done.stderr
         assert "another tool is recording a trace (event irq" in done.stderr
         assert "wait for its end, or take it over with --take-tracing" in done.stderr
         assert "Traceback" not in done.stderr
-        taken = suite(*words, "--take-tracing", cwd=tmp_path)
-        assert taken.returncode in (0, 1), taken.stderr  # a campaign of one boot: whatever its verdict
+        taken = suite(*words, "-o", "taken", "--take-tracing", cwd=tmp_path)
+        assert taken.returncode == 0, taken.stderr
         assert "another tool" not in taken.stderr
     finally:
         booted.device.run("echo 0 > /sys/kernel/tracing/events/irq/enable")
+
+
+def test_qualify_does_not_reboot_a_virtual_device(booted: Booted, tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text(PLAN)
+    (tmp_path / "boot.img").write_bytes(b"an image that does not tell its release")
+    words = ("android_suite.cli.main", "qualify", "plan.toml", "--aa", "-o", "out", "--serial", booted.device.serial)
+    done = suite(*words, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "is a virtual device, which a reboot ends; name its kernel in the plan" in done.stderr
+    assert booted.device.run("true").status == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small tmpfs")

@@ -64,6 +64,89 @@ def test_a_runtime_is_for_virtual_devices() -> None:
         parse(realtime.replace('"6.17.13"', '"attached"'))
 
 
+BOOTS = (
+    PLAN.replace("deterministic", "realtime")
+    .replace('"6.16.12"', '"attached"')
+    .replace('"6.17.13"', '"./boot.img"\nboot = "fastboot"')
+)
+FLASH = BOOTS.replace(
+    '"fastboot"\n', '"fastboot"\nflash = { boot = "./boot.img", vendor_dlkm = "./v.img" }\nslot = "b"\n'
+)
+
+
+def test_a_phone_boots_what_is_installed_and_what_is_flashed() -> None:
+    plan = parse(FLASH)
+    assert [kernel.kind for kernel in plan.kernels] == ["attached", "fastboot"]
+    (after,) = plan.candidates
+    assert after.files == {"flash.boot": "./boot.img", "flash.vendor_dlkm": "./v.img"}
+    assert after.describe({"./boot.img": "1", "./v.img": "2"}) == {
+        "boot": "fastboot", "slot": "b", "flash.boot": "sha256 1", "flash.vendor_dlkm": "sha256 2"
+    }  # fmt: skip
+    assert parse(PLAN).baseline.describe({}) == {}
+
+
+# a change of BOOTS or FLASH -> key, a part of what was expected, a part of what was found
+BOOT_FAULTS = {
+    "unknown boot": (BOOTS, '"fastboot"', '"usb"', "kernel[1].boot", "'fastboot'", "'usb'"),
+    "two devices": (
+        BOOTS,
+        "fastboot",
+        "virtual",
+        "kernel[1]",
+        "a kernel for a phone, as kernel[0]",
+        "a virtual device",
+    ),
+    "no image": (BOOTS, "./boot.img", "6.17.13", "kernel[1].kernel", "the path of an image for fastboot", "'6.17.13'"),
+    "installed and flashed": (BOOTS, '"attached"', '"attached"\nboot = "avd"', "kernel[0].boot", "'attached'", "'avd'"),
+    "attached with an image": (BOOTS, "fastboot", "attached", "kernel[1].kernel", "only restarts", "'./boot.img'"),
+    "a slot of memory": (BOOTS, '"fastboot"', '"fastboot"\nslot = "a"', "kernel[1].slot", "flash beside it", "'a'"),
+    "a key of another boot": (
+        BOOTS,
+        '"fastboot"',
+        '"fastboot"\navd = "x"',
+        "kernel[1].avd",
+        "boot = 'avd'",
+        "'fastboot'",
+    ),
+    "no AVD": (BOOTS, "fastboot", "avd", "kernel[1].avd", "emulator -list-avds", "nothing"),
+    "unknown partition": (
+        FLASH,
+        "vendor_dlkm",
+        "userdata",
+        "kernel[1].flash.userdata",
+        "boot, init_boot",
+        "'userdata'",
+    ),
+    "partition with a slot": (FLASH, "vendor_dlkm", "boot_b", "kernel[1].flash.boot_b", "without its slot", "'boot_b'"),
+    "no kernel among them": (
+        FLASH,
+        'boot = "./boot',
+        'boot = "./other',
+        "kernel[1].flash",
+        "./boot.img",
+        "./other.img",
+    ),
+    "not a path": (FLASH, "./v.img", "v.img", "kernel[1].flash.vendor_dlkm", "the path of an image", "'v.img'"),
+    "slot c": (FLASH, 'slot = "b"', 'slot = "c"', "kernel[1].slot", "'other'", "'c'"),
+}
+
+
+@pytest.mark.parametrize("name", BOOT_FAULTS)
+def test_a_fault_of_a_boot_says_where_and_what(name: str) -> None:
+    text, old, new, key, expected, found = BOOT_FAULTS[name]
+    assert old in text
+    with pytest.raises(ConfigError) as caught:
+        parse(text.replace(old, new, 1))
+    assert caught.value.key == key
+    assert expected in caught.value.expected
+    assert found in str(caught.value.found)
+
+
+def test_a_phone_is_not_deterministic() -> None:
+    with pytest.raises(ConfigError, match="only virtual devices are deterministic"):
+        parse(BOOTS.replace("realtime", "deterministic").replace('"attached"', '"6.16.12"'))
+
+
 def test_realtime_boots_have_paired_seeds() -> None:
     plan = parse(PLAN.replace("deterministic", "realtime").replace("seeds = [1, 2,\n  3, 4]", "boots = 6"))
     assert plan.seeds == (1, 2, 3, 4, 5, 6)

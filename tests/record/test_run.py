@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from android_suite.boot.virtual import GuestCrashed
+from android_suite.boot.booted import KernelCrashed
 from android_suite.errors import AdbError, DeviceLost, LabError, UsageError
 from android_suite.model.identity import CrashRecord
 from android_suite.model.run import Status
@@ -53,7 +53,7 @@ def test_a_run_with_nothing_in_it_leaves_no_folder(tmp_path: Path) -> None:
 
 def test_a_kernel_that_crashes_while_it_boots_is_a_result(tmp_path: Path) -> None:
     def work(run: RunWriter) -> None:
-        raise GuestCrashed(CRASH)
+        raise KernelCrashed(CRASH)
 
     run = record_run(tmp_path / "run", work, label="x", mode="realtime")
     assert run.manifest.crash == CRASH

@@ -93,6 +93,7 @@ class PhoneState:
     Attributes:
         root: how a shell becomes root: ``adbd`` runs as root already, ``debuggable`` allows `adb root`, ``magisk``,
             ``su0`` (AOSP's syntax), ``none``.
+        pstore: file of /sys/fs/pstore -> content, from the next boot on.
         denied: paths below /sys whose reading SELinux denies, root included.
     """
 
@@ -110,6 +111,7 @@ class PhoneState:
     stay_on: int = 0
     doze: bool = True
     dexopt_jobs: bool = True
+    pstore: dict[str, str] = field(default_factory=dict)
     denied: tuple[str, ...] = ()
     boot_id: str = ""
     booted_at: float = 0.0

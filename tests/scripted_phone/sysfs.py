@@ -34,7 +34,7 @@ def grow_sys(state: PhoneState, tracefs: Tracefs) -> Folder:
     ):
         root.put(f"class/thermal/thermal_zone{zone}/type", text(kind))
         root.put(f"class/thermal/thermal_zone{zone}/temp", _temperature(read))
-    root.put("fs/pstore", Folder())
+    root.put("fs/pstore", Folder({name: text(content) for name, content in state.pstore.items()}))
     for path in state.denied:
         node = root.find(path.removeprefix("/sys"))
         assert node is not None, path

@@ -30,7 +30,7 @@ from android_suite.store.run import RunWriter
 from android_suite.virtual.art import build_runtime
 from android_suite.virtual.image import read_overlay
 from android_suite.virtual.kernels import ARCHES
-from android_suite.workload.registry import plan_scenarios, scenario_names
+from android_suite.workload.registry import SUMMARIES, plan_scenarios, scenario_names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Guest:
 
 @click.command(
     "record", short_help="Run scenarios on a device and seal a run directory.",
-    epilog=f"Scenarios: {', '.join(scenario_names())}.",
+    epilog="\b\nScenarios:\n" + "\n".join(f"  {name:22}{SUMMARIES[name]}" for name in scenario_names()),
 )  # fmt: skip
 @click.argument("scenarios", nargs=-1, required=True, metavar="SCENARIO...")
 @click.option("--serial", help="Attached device (default: ANDROID_SERIAL, or the only one).")

@@ -1,8 +1,8 @@
 """Runs scenarios with pytest: provides the fixtures ``device`` and ``record`` and classifies failures.
 
-The fixture records and analyzes; a test body only asserts. A failed assertion and a crash of the kernel or app are
-failures; every exception of the suite (a fault of the test setup, evidence that cannot be trusted, a wrong name) is an
-error; a kernel without a required feature is a skip.
+The fixture records and analyzes; a test body only asserts. A failed assertion and a crash of the app or the kernel (also
+while it boots) are failures; every other exception of the suite (a fault of the test setup, evidence that cannot be
+trusted, a wrong name) is an error; a kernel without a required feature is a skip.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--serial", default=None, help="Device to run scenarios on (default: ANDROID_SERIAL, or the only one)."
     )
-    group.addoption("--kernel-label", default="", help="Name of this kernel in comparisons.")
+    group.addoption(
+        "--kernel", default=None, help="Boot a virtual device with this kernel: version, release, path or PAIR:side."
+    )
+    group.addoption(
+        "--kernel-label", default="", help="Name of this kernel in comparisons (default: that of --kernel)."
+    )
     group.addoption("--iterations", type=int, default=1, help="Iterations of each scenario (default: 1).")
     group.addoption(
         "--take-tracing", action="store_true", help="Take over a trace that another tool records on the device."
@@ -49,11 +54,24 @@ def _config(request: pytest.FixtureRequest) -> Any:
 def _booted(
     request: pytest.FixtureRequest, _config: Any, record_testsuite_property: Callable[[str, object], None]
 ) -> Iterator[Any]:
-    from android_suite.boot.attached import attach
-
-    with attach(_config, request.config.getoption("--serial")) as booted:
+    serial, kernel = request.config.getoption("--serial"), request.config.getoption("--kernel")
+    with _boot(_config, serial, kernel) as booted:
         record_testsuite_property("serial", booted.device.serial)
         yield booted
+
+
+def _boot(config: Any, serial: str | None, kernel: str | None) -> AbstractContextManager[Any]:
+    from android_suite.boot.attached import attach
+    from android_suite.boot.virtual import boot_virtual
+    from android_suite.errors import UsageError
+
+    if kernel is None:
+        return attach(config, serial)
+    if serial is not None:
+        raise UsageError("--serial names an attached device and --kernel boots a virtual one; give one of the two.")
+    return boot_virtual(
+        kernel, config=config, arch=config.arch, cpus=config.cpus or 2, memory_mb=config.memory_mb or 1024
+    )
 
 
 @pytest.fixture
@@ -107,7 +125,11 @@ def pytest_runtest_makereport(
     """Classifies a failure: an exception of the suite is an error, a missing kernel feature is a skip."""
     report = yield
     error = call.excinfo.value if call.excinfo is not None else None
-    if isinstance(error, Unsupported):
+    if isinstance(error, SuiteError) and (crash := getattr(error, "crash", None)) is not None:
+        # The tested kernel crashed while it booted. To pytest a failure of a fixture is an error: say where it belongs.
+        report.when = "call"
+        report.longrepr = f"the tested kernel crashed while it booted ({crash.kind}): {crash.summary}\n{crash.console}"
+    elif isinstance(error, Unsupported):
         report.outcome = "skipped"
         report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {error}")
     elif isinstance(error, SuiteError) and report.when == "call":

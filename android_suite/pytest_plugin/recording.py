@@ -27,7 +27,7 @@ def make_record(booted: Booted, cache: Path, request: pytest.FixtureRequest) -> 
     base = request.config.invocation_params.dir / request.config.getoption("--run-dir")
     test = re.sub(r"[^A-Za-z0-9_]+", "-", request.node.name)[:60]
     names = (f"{test}-{number}" for number in itertools.count(1))
-    label = request.config.getoption("--kernel-label")
+    label = request.config.getoption("--kernel-label") or request.config.getoption("--kernel") or ""
     iterations = request.config.getoption("--iterations")
 
     def run(scenario: str, **parameters: object) -> Recorded:

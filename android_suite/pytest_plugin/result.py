@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ class PathCounts:
     mmap_lock: int
     unknown: int
     vma_lock_busy: int
+    reasons: Mapping[str, int]  # why calls took mmap_lock: name to number
 
     def __repr__(self) -> str:
         return (
@@ -67,8 +69,16 @@ class Recorded:
         """Calls of the app's threads with that role."""
         rows = [row for summary in self.summaries for row in summary["madvise"] if row["role"] == role]
         total = {name: sum(row[name] for row in rows) for name in ("calls", "per_vma", "mmap_lock", "unknown")}
-        busy = sum(row["reasons"].get("vma_lock_busy", 0) for row in rows)
-        return PathCounts(**total, vma_lock_busy=busy)
+        reasons: Counter[str] = Counter()
+        for row in rows:
+            reasons.update(row["reasons"])
+        return PathCounts(**total, vma_lock_busy=reasons["vma_lock_busy"], reasons=dict(reasons))
+
+    def evidence(self, name: str) -> list[str]:
+        """Text of a file of evidence (such as ``app_result.json``), of each complete iteration that has it."""
+        complete = [i.record for i in self.analysis.iterations if i.record.status == "complete"]
+        files = [self.analysis.run.raw(record) / name for record in complete]
+        return [file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file()]
 
     def metric(self, name: str) -> float:
         """Median of a metric over the iterations.

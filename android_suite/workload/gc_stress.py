@@ -29,7 +29,7 @@ from android_suite.workload.workload import (
 
 ACTIVITY = ".GcStressActivity"
 PLANTED = ("spans_vmas", "userfaultfd", "process_madvise", "remote", "process_madvise_self", "tagged")
-PROFILES = ("steady", "inversion", "vma")
+PROFILES = ("steady", "inversion", "vma", "churn", "large", "native")
 LONG_EXTRAS = frozenset({"seed"})
 _START_SHARE = 3  # a guest on a busy host is slow: allow this multiple of the scenario's time
 _START_SLACK_S = 60.0

@@ -10,15 +10,42 @@ from android_suite.errors import UsageError
 from android_suite.model.run import Mode
 from android_suite.workload.app_launch import AppLaunch
 from android_suite.workload.command import Command
+from android_suite.workload.foreground import Foreground
 from android_suite.workload.gc_stress import GcStress
+from android_suite.workload.launches import LaunchVariant
+from android_suite.workload.loops import ManyTrims, Monitor, Swipes, Trims
 from android_suite.workload.workload import Parameters, Workload, complete_parameters
 
+_CHURN: Final = GcStress(profile="churn", guest_profile="churn")
+_NATIVE: Final = GcStress(profile="native", guest_profile="native")
 WORKLOADS: Final[tuple[Workload, ...]] = (
     AppLaunch(),
+    LaunchVariant("trampoline_launch", preset={"activity": ".TrampolineActivity"}),
+    LaunchVariant("launch_background_gc", background=True),
     GcStress(),
     GcStress(name="vma_stress", profile="vma", guest_profile="vma", probe_vma_lock=True),
+    Foreground("scroll_churn", _CHURN, {"ui_alloc_bytes": 2 << 20}, Swipes()),
+    Foreground("large_objects", GcStress(profile="large", guest_profile="large"), {"sizes": "large"}),
+    Foreground("native_trim", _NATIVE, {"native_bytes": 1 << 20}, Trims()),
+    Foreground("trim_many", _NATIVE, {"native_bytes": 1 << 20}, ManyTrims()),
+    Foreground("uffd_heap", GcStress(), {"gc_uffd": 1}),
+    Foreground("smaps_monitor", GcStress(), beside=Monitor()),
     Command(),
 )
+SUMMARIES: Final[Mapping[str, str]] = {
+    "app_launch": "cold, warm and hot launches of our app or any other",
+    "trampoline_launch": "the same, of an activity that only starts another",
+    "launch_background_gc": "launches while another app collects in the background",
+    "gc_stress": "an app that draws while its collector frees memory",
+    "vma_stress": "the same; the UI thread writes to the VMA that the collector frees from",
+    "scroll_churn": "a list that is scrolled by swipes in an app that allocates fast",
+    "large_objects": "bitmaps and arrays, each freed by a madvise of its own",
+    "native_trim": "native allocations, trimmed by `am send-trim-memory`",
+    "trim_many": "many processes trimmed at once beside the app on the screen",
+    "uffd_heap": "a heap armed with userfaultfd while the collector frees",
+    "smaps_monitor": "a monitor that reads /proc/PID/smaps of the app all the time",
+    "command": "any shell command, given with --run",
+}
 
 
 def scenario_names() -> tuple[str, ...]:

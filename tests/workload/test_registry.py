@@ -6,12 +6,19 @@ import pytest
 
 from android_suite.errors import UsageError
 from android_suite.model.run import Mode
-from android_suite.workload.registry import WORKLOADS, find_workload, find_workloads, plan_scenarios, scenario_names
+from android_suite.workload.registry import (
+    SUMMARIES,
+    WORKLOADS,
+    find_workload,
+    find_workloads,
+    plan_scenarios,
+    scenario_names,
+)
 from android_suite.workload.workload import complete_parameters
 
 
 def test_names_are_found() -> None:
-    assert scenario_names() == ("app_launch", "gc_stress", "vma_stress", "command")
+    assert tuple(SUMMARIES) == scenario_names(), "each has its line in `record --help`"
     assert [workload.name for workload in find_workloads(["command", "gc_stress"])] == ["command", "gc_stress"]
 
 

@@ -122,9 +122,9 @@ static void report(const struct intent *intent, const char *reply, int64_t start
            intent->package, drew, delivered ? 0LL : (first_frame_ns - (long long)started_ns) / 1000000, (long long)waited_ms);
 }
 
-/* The extra "processes": services of the app, each in a process of its own, as the app itself starts them on a phone. */
+/* The extra "processes": services of the app, each in a process of its own. Nobody waits for them, as nobody does for startService. */
 static void start_services(const struct intent *intent) {
-    char process[160], reply[512];
+    char process[160];
     const char *extra = strstr(intent->extras, "\tprocesses=");
     int n = extra ? atoi(extra + strlen("\tprocesses=")) : 0;
     for (int i = 1; i <= n && i <= MOST_SERVICES; i++) {
@@ -132,7 +132,7 @@ static void start_services(const struct intent *intent) {
         int fd = process_connect(process);
         if (fd < 0) fd = process_spawn(process);
         if (fd < 0) continue;
-        if (app_send(fd, "serve\t%s\t0%s\n", intent->activity, intent->extras)) app_reply(fd, reply, sizeof reply, timeout_ms());
+        app_send(fd, "serve\t%s\t0%s\n", intent->activity, intent->extras);
         close(fd);
     }
 }

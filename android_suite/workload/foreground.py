@@ -13,8 +13,9 @@ from android_suite.device.android import force_stop, render_component, require_p
 from android_suite.errors import LabError, Unsupported, UsageError
 from android_suite.model.identity import CrashRecord
 from android_suite.model.launch import parse_am_start
-from android_suite.workload.gc_stress import ACTIVITY, PACKAGE, GcStress
+from android_suite.workload.gc_stress import ACTIVITY, GcStress
 from android_suite.workload.loops import Beside, Said, count_done, find_complaint, render_loop, run_loop
+from android_suite.workload.our_app import PACKAGE
 from android_suite.workload.workload import Context, Left, Outcome, Parameters, decode_left
 
 UFFD = "gc_uffd"

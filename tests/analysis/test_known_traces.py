@@ -144,6 +144,36 @@ def test_the_same_program_before_the_patch_waits_for_mmap_lock(shared_data: Path
     assert values["vmaLockWaitMs_ui"] == (0.0, "exact")
 
 
+@pytest.mark.parametrize(
+    ("kernel", "paths", "behind_madvise", "behind_munmap"),
+    [
+        ("6.16.12", (0, 30_544), [1_487_400, 2_559_616, 4_967_278, 7_875_316], [4_590_802, 5_387_763]),
+        ("6.17.13", (34_598, 2), [], [7_597_714, 10_684_009]),
+    ],
+)
+def test_inversions_on_a_real_art_heap(
+    shared_data: Path, kernel: str, paths: tuple[int, int], behind_madvise: list[int], behind_munmap: list[int]
+) -> None:
+    """What is left with the patch is the munmap of the thread that allocates (INDEX.md beside the captures)."""
+    analysis = analyze_any(shared_data / "own_capture" / f"art-inversion-{kernel}.dat.gz")
+    summary = summarize_analysis(analysis)
+    [gc] = [row for row in summary["madvise"] if row["thread"] == "HeapTaskDaemon"]
+    assert (gc["per_vma"], gc["mmap_lock"], gc["unknown"]) == (*paths, 0)
+    comms = dict(zip(analysis["thread_roles"]["tid"], analysis["thread_roles"]["comm"], strict=True))
+    inversions = analysis["inversions"].assign(
+        ns=lambda rows: rows["end_ns"] - rows["start_ns"], holder=lambda rows: rows["holder_tid"].map(comms)
+    )
+    assert set(inversions["waiter_tid"].map(comms)) == {"ui.bench"}
+    found = {by: sorted(ns) for by, ns in inversions.groupby(["holder", "operation"])["ns"]}
+    told = {("HeapTaskDaemon", "madvise(MADV_DONTNEED)"): behind_madvise, ("Shutdown thread", "munmap"): behind_munmap}
+    assert found == {by: ns for by, ns in told.items() if ns}
+    values = {m["name"]: (m["value"], m["quality"]) for m in summary["metrics"]}
+    assert values["invertedMs"] == (sum(behind_madvise + behind_munmap) / 1e6, "exact")
+    assert values["invertedCount"] == (len(behind_madvise + behind_munmap), "exact")
+    assert values["invertedLongestMs"] == (max(behind_madvise + behind_munmap) / 1e6, "exact")
+    assert values["invertedMs_gcMadvise"] == (sum(behind_madvise) / 1e6, "exact")
+
+
 def test_eight_waits_for_a_vma_in_a_text_trace(shared_cases: Path) -> None:
     summary = summarize_analysis(analyze_any(shared_cases / "device" / "04-vma-lock-wait.trace.txt"))
     (row,) = (r for r in summary["locks"] if r["lock"] == "vma_lock")

@@ -29,13 +29,13 @@ def render_results(
         notes: sentences about what is missing.
     """
     parts = ["# Benchmarks", "Written by `make bench` (`python -m benchmarks --write docs/benchmarks.md`).", _ABOUT]
-    parts += ["## Conditions", _table(("what", "value"), conditions)]
+    parts += ["## Conditions", render_table(("what", "value"), conditions)]
     parts += ["## The suite", _steps(measured)]
     if len({one.events for one in measured}) > 1:
         parts += ["## Growth with size", _GROWTH, _growth(measured)]
     if compile_s:
         first = [(LABELS[step], f"{seconds:.1f}") for step, seconds in compile_s.items()]
-        parts += ["## First use", _FIRST, _table(("step", "first call, s"), first)]
+        parts += ["## First use", _FIRST, render_table(("step", "first call, s"), first)]
     if peers:
         parts += ["## Peers, the same events", _PEERS, _peers(peers, measured)]
     if notes:
@@ -81,7 +81,7 @@ def _steps(measured: Sequence[Measured]) -> str:
         if "decode_s" in one.told:
             rest = one.wall_s - one.told["decode_s"]
             rows.append(("- of it analysis", "", "", f"{rest:.2f}", "", "", _rate(one.events, rest), *[""] * 6))
-    return _table(head, rows)
+    return render_table(head, rows)
 
 
 def _growth(measured: Sequence[Measured]) -> str:
@@ -97,7 +97,7 @@ def _growth(measured: Sequence[Measured]) -> str:
                 *(f"{max(0, one.peak_bytes - one.started_bytes) / one.events:.0f}" if one else "" for one in each),
             )
         )
-    return _table(("step", *(f"ns, {_size(s)}" for s in sizes), *(f"bytes, {_size(s)}" for s in sizes)), rows)
+    return render_table(("step", *(f"ns, {_size(s)}" for s in sizes), *(f"bytes, {_size(s)}" for s in sizes)), rows)
 
 
 def _peers(peers: Sequence[Measured], measured: Sequence[Measured]) -> str:
@@ -113,7 +113,9 @@ def _peers(peers: Sequence[Measured], measured: Sequence[Measured]) -> str:
                 f"{one.peak_bytes / 1e9:.2f}", factor,
             )
         )  # fmt: skip
-    return _table(("program", "events", "wall s", "CPU s", "M events/s", "peak GB", "the suite is faster by"), rows)
+    return render_table(
+        ("program", "events", "wall s", "CPU s", "M events/s", "peak GB", "the suite is faster by"), rows
+    )
 
 
 def _rate(events: int, seconds: float) -> str:
@@ -124,7 +126,7 @@ def _size(events: int) -> str:
     return f"{events / 1e6:.0f} M" if events >= 950_000 else f"{events / 1e3:.0f} k"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def render_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table with aligned columns; those after the first are numbers, aligned to the right."""
     cells = [head, *rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]

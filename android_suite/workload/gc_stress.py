@@ -73,6 +73,7 @@ class GcStress:
             "binder_phase_us",
             "binder_every",
             "gpu_us",
+            "alloc_spin",
             "gc_trigger_bytes",
             "gc_calls",
             "gc_copy_bytes",

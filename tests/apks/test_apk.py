@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from android_suite.workload.our_app import APK, PACKAGE, VERSION_CODE
+from tests.stress_sequence import expect_mixed
 
 pytestmark = pytest.mark.slow
 
@@ -71,23 +72,6 @@ def test_one_seed_is_one_sequence_of_allocations(classes: Path) -> None:
     assert once["digest"] == again["digest"]
     assert once["allocated_bytes"] == again["allocated_bytes"]
     assert once["allocations"] == 10_000
-
-
-def expect_mixed(seed: int, steps: int) -> tuple[int, str]:
-    """Bytes and digest of a stream, told again from its definition: splitmix64, sizes, slots."""
-    mask = 2**64 - 1
-    state, total, digest = seed, 0, 0
-    for _ in range(steps):
-        state = (state + 0x9E3779B97F4A7C15) & mask
-        z = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 & mask
-        z = (z ^ (z >> 27)) * 0x94D049BB133111EB & mask
-        z ^= z >> 31
-        kind, fine = (z >> 33) & 15, (z >> 40) & 0xFFFFFF
-        size = 16 + (fine & 0xFFF) if kind < 12 else 16384 + (fine & 0x7FFF) if kind < 15 else 262144
-        slot = (z >> 3) & 255 if z & 7 == 0 else -1
-        total += size
-        digest = (digest * 31 + size * 257 + slot) & mask
-    return total, f"{digest:x}"
 
 
 def test_the_sequence_is_the_one_that_is_documented(classes: Path) -> None:

@@ -20,6 +20,7 @@ from android_suite.virtual.image import GUEST
 from android_suite.virtual.kernels import fetch_kernel
 from android_suite.virtual.machine import VirtualDevice
 from tests.settings import CONFIG
+from tests.stress_sequence import expect_mixed
 
 PACKAGE = "com.androidsuite.workload"
 LAUNCH = f"{PACKAGE}/.LaunchActivity"
@@ -230,25 +231,22 @@ def test_gc_stress_reports_what_it_did(guest: Guest) -> None:
     assert set(planted.values()) <= {None, 5 * cycles}
     assert planted["spans_vmas"] == 5 * cycles
     own = sum(planted[kind] or 0 for kind in ("spans_vmas", "userfaultfd", "tagged"))
-    # 400 calls of the collection that a starting app makes, then 800 a cycle, then the planted ones.
-    assert calls["gc.dontneed"] == 400 + 800 * cycles + own
+    # What the collector keeps its books in, at least, in the collection of a starting app and in each after it.
+    assert calls["gc.dontneed"] >= 13 * (cycles + 1) + own  # type: ignore[operator]
     assert result["madvise_failed"] == 0
 
 
-def test_the_same_seed_makes_the_same_collections(guest: Guest) -> None:
-    advised = []
-    for seed in ("3", "3", "4"):
-        guest.run("am", "force-stop", PACKAGE)
+def test_the_model_allocates_what_java_allocates(guest: Guest) -> None:
+    for profile, seed in (("steady", 3), ("inversion", 4)):
         start(
-            guest, STRESS, "--es", "token", "same", "--el", "seed", seed, "--ei", "duration_ms", "1500",
-            "--ei", "gc_trigger_bytes", "524288",
+            guest, STRESS, "--es", "token", profile, "--el", "seed", str(seed), "--ei", "duration_ms", "1000",
+            "--es", "profile", profile,
         )  # fmt: skip
-        result = wait_result(guest, "same")
-        guest.run("logcat", "-c")
-        advised.append((result["gc_cycles"], result["gc_advised_bytes"]))
-    by_cycles = dict(advised[:2])
-    assert advised[0][0] != advised[1][0] or by_cycles[advised[0][0]] == advised[0][1] == advised[1][1]
-    assert advised[2][1] not in (advised[0][1], advised[1][1])
+        result = wait_result(guest, profile)
+        allocations = result["allocations"]
+        assert isinstance(allocations, int)
+        assert allocations > 1000
+        assert (result["allocated_bytes"], result["digest"]) == expect_mixed(seed, allocations)
 
 
 def test_seeds_make_launches_differ(guest: Guest) -> None:
@@ -266,14 +264,29 @@ def test_seeds_make_launches_differ(guest: Guest) -> None:
     assert one == again == plain + 1, "one range shifts what is mapped after it"
 
 
-def test_the_inversion_profile_frees_whole_ranges_without_rest(guest: Guest) -> None:
-    start(guest, STRESS, "--es", "token", "inv", "--es", "profile", "inversion", "--ei", "duration_ms", "1500")
-    result = wait_result(guest, "inv")
+def test_the_vma_profile_frees_whole_ranges_without_rest(guest: Guest) -> None:
+    guest.run("am", "force-stop", PACKAGE)
+    start(guest, STRESS, "--es", "token", "vma", "--es", "profile", "vma", "--ei", "duration_ms", "1500")
+    result = wait_result(guest, "vma")
     cycles, calls = result["gc_cycles"], result["madvise"]
     assert isinstance(cycles, int)
     assert isinstance(calls, dict)
     assert cycles >= 1
-    assert calls["gc.dontneed"] == 400 + 2 * cycles
+    assert result["allocations"] == 0
+    # Beside them the collection of a starting app frees its few objects of 16 KiB.
+    assert 2 * cycles < calls["gc.dontneed"] < 2 * cycles + 2000
+    assert result["mprotect"] > 4 * result["frames"]  # type: ignore[operator]
+
+
+def test_the_inversion_profile_frees_what_is_garbage(guest: Guest) -> None:
+    guest.run("am", "force-stop", PACKAGE)
+    start(guest, STRESS, "--es", "token", "inv", "--es", "profile", "inversion", "--ei", "duration_ms", "3000")
+    result = wait_result(guest, "inv")
+    assert result["gc_cycles"] >= 1  # type: ignore[operator]
+    # Nearly all bytes are large objects, and those of a collection were allocated before it.
+    freed = result["gc_freed_bytes"]
+    assert isinstance(freed, int)
+    assert 100 << 20 < freed < result["allocated_bytes"] * 1.5  # type: ignore[operator]
     assert result["mmap"] > 6 * result["frames"]  # type: ignore[operator]
 
 
@@ -284,7 +297,7 @@ def test_large_objects_are_freed_one_by_one(guest: Guest) -> None:
     calls, cycles = result["madvise"]["gc.dontneed"], result["gc_cycles"]  # type: ignore[index]
     assert cycles >= 1  # type: ignore[operator]
     # A collection begins with 4 MiB of objects of 12 to 256 KiB.
-    assert calls - 400 - 100 * cycles >= 16 * cycles
+    assert calls >= (13 + 16) * cycles
     assert result["madvise_failed"] == 0
 
 

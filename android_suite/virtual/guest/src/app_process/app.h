@@ -64,7 +64,9 @@ struct parameters {
     uint64_t ui_spin, ui_maps, ui_map_bytes, ui_alloc_bytes, ui_protects, render_spin;
     uint64_t gpu_us;                                   /* from the last command to the frame's end: RenderThread sleeps */
     uint64_t binder_spin, binder_phase_us, binder_every; /* every so many vsyncs */
+    uint64_t alloc_spin; /* work of the allocating thread for each object; 0: there is no such thread */
     uint64_t gc_trigger_bytes, gc_calls, gc_copy_bytes, gc_continuous;
+    bool bench; /* amounts vary with the seed; binder threads map nothing */
     uint64_t planted_per_cycle;
     uint64_t ui_large_bytes, native_bytes;             /* by each frame: large objects, native allocations */
     uint64_t gc_uffd;                                  /* the collector works in a heap that is armed with userfaultfd */
@@ -80,7 +82,7 @@ struct space {
     char *start;
     size_t bytes;
 };
-enum { SPACE_MAIN, SPACE_NON_MOVING, SPACE_LARGE, SPACES };
+enum { SPACE_MAIN, SPACE_NON_MOVING, SPACE_LARGE, SPACE_MARK_STACK, SPACE_ALLOCATION_STACK, SPACE_BITMAPS, SPACES };
 extern struct space spaces[SPACES];
 extern struct space jit_cache;
 extern pthread_mutex_t mutator_lock; /* held by the collector during its pauses */
@@ -88,21 +90,30 @@ void heap_create(void);
 #define HEAP_TAIL MIB /* end of the main space that the collector leaves alone when the UI thread writes to its VMA */
 void heap_protect_tail(void); /* on the UI thread */
 void heap_set_trigger(size_t bytes);
-void heap_collected(void);
-void heap_allocate(size_t bytes); /* touches the pages; may ask for a collection; waits out a pause */
-void heap_count(size_t bytes);    /* of an allocation elsewhere: it, too, may bring the next collection */
+#define SLOTS 256
+#define OBJECT_HEADER 16UL /* of a Java array */
+char *heap_object(size_t bytes, int slot); /* garbage at once with slot -1, else when another takes the slot; may wait out a pause */
+void heap_allocate(size_t bytes);          /* garbage, in objects of 16 KiB */
 size_t heap_allocated(void);
+void heap_flip(void); /* by the collector, in its first pause: what is garbage now is what it will free */
+void heap_copy(size_t bytes);
+void heap_free_garbage(uint64_t work_each); /* the calls; and work for each large object */
+
+/* ---- stress.c */
+void stress_start_thread(void);
+void stress_set_work(const struct parameters *p); /* NULL: returns when it rests */
+extern uint64_t stress_allocations, stress_bytes, stress_digest;
 
 /* ---- gc.c: HeapTaskDaemon and the daemons that follow it */
 void gc_start_threads(void);
 void gc_request(void);
+void gc_wait(void); /* for a whole collection: there is no room */
 void gc_begin_stress(const struct parameters *p);
 void gc_end_stress(void); /* returns when HeapTaskDaemon is idle */
 extern uint64_t gc_cycles, gc_freed_bytes;
 
-/* ---- large.c: large objects, each freed by a call of its own */
+/* ---- large.c: large objects that are written in full */
 void large_allocate(size_t bytes); /* on the main thread */
-void large_sweep(void);            /* on HeapTaskDaemon */
 void large_begin(uint64_t seed);
 
 /* ---- native.c: the native heap and memory that is trimmed */

@@ -20,7 +20,7 @@ static void sleep_until(int64_t ns) {
 static void work_at_vsync(const struct parameters *p, uint64_t turn) {
     int64_t period = VSYNC_NS * (int64_t)p->binder_every;
     sleep_until((now_ns() / period + 1) * period + (int64_t)p->binder_phase_us * 1000);
-    if (turn % 8 == 0 && !p->gc_continuous) { /* a parcel's buffer */
+    if (turn % 8 == 0 && !p->bench) { /* a parcel's buffer */
         char *parcel = mem_map(ROLE_BINDER, 32 * KIB, PROT_READ | PROT_WRITE, NULL);
         mem_touch(parcel, 32 * KIB, 1);
         mem_unmap(ROLE_BINDER, parcel, 32 * KIB);

@@ -1,4 +1,4 @@
-/* HeapTaskDaemon: collection cycles whose madvise calls have the size mix measured on ART 14 (docs/guest.md), and the daemons after it. */
+/* HeapTaskDaemon: the cycles of a concurrent copying collector, and the daemons after it. */
 #include "app.h"
 
 #include <sys/mman.h>
@@ -8,55 +8,48 @@ uint64_t gc_cycles, gc_freed_bytes;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static bool requested, busy;
+static uint64_t completed;
 static uint64_t cleared_references; /* cycles that ReferenceQueueDaemon has not seen yet */
 static const struct parameters *stress;
 static uint64_t rng;
 
-/* Percent of calls by range size; what is left of 100 is the long tail. */
-static const struct {
-    unsigned percent;
-    size_t bytes;
-} size_mix[] = {{15, 4 * KIB}, {15, 8 * MIB}, {14, 256 * KIB}, {5, 16 * KIB}, {3, 1 * MIB},
-                {3, 8 * KIB},  {3, 512 * KIB}, {3, 2 * MIB},   {2, 128 * KIB}};
-
-static size_t draw_range_bytes(void) {
-    unsigned roll = (unsigned)(random_next(&rng) % 100);
-    for (size_t i = 0; i < sizeof size_mix / sizeof *size_mix; i++) {
-        if (roll < size_mix[i].percent) return size_mix[i].bytes;
-        roll -= size_mix[i].percent;
-    }
-    size_t scale = 3 * PAGE << (random_next(&rng) % 9); /* the tail: 12 KiB to 6 MiB, even over the logarithm */
-    return scale + random_next(&rng) % (scale / PAGE) * PAGE;
-}
-
-static void advise_one(void) {
-    size_t bytes = draw_range_bytes();
-    unsigned roll = (unsigned)(random_next(&rng) % 16);
-    struct space *space = &spaces[roll == 0 ? SPACE_NON_MOVING : roll < 3 ? SPACE_LARGE : SPACE_MAIN];
-    size_t align = bytes >= 256 * KIB && space == &spaces[SPACE_MAIN] ? 256 * KIB : PAGE; /* region space: whole regions */
-    size_t slots = (space->bytes - bytes) / align + 1;
-    mem_advise(ROLE_GC, space->start + random_next(&rng) % slots * align, bytes, MADV_DONTNEED);
-}
+/* CPU of a collection beside its calls, as measured on ART 14 (docs/guest.md): before they start, and for each large object. */
+#define MARK_SPIN 850000
+#define SWEEP_SPIN 500
+#define MARK_STACK_RESETS 7
 
 /* A pause: mutators that allocate wait at the lock while the roots are visited. Returns its length. */
-static int64_t pause_mutators(uint64_t work) {
+static int64_t pause_mutators(uint64_t work, void (*within)(void)) {
     pthread_mutex_lock(&mutator_lock);
     int64_t start = now_ns();
     spin(work);
+    if (within) within();
     int64_t end = now_ns();
     pthread_mutex_unlock(&mutator_lock);
     return end - start;
 }
 
-static void copy_survivors(size_t bytes) {
-    struct space *space = &spaces[SPACE_MAIN];
-    for (size_t done = 0; done < bytes; done += 64 * KIB) {
-        size_t offset = random_next(&rng) % (space->bytes / (64 * KIB)) * 64 * KIB;
-        mem_touch(space->start + offset, 64 * KIB, 2);
-    }
+/* Gives back memory that the collector keeps its books in; little of it is resident. */
+static void reset(int space, size_t bytes) {
+    mem_touch(spaces[space].start, PAGE, 1);
+    mem_advise(ROLE_GC, spaces[space].start, bytes, MADV_DONTNEED);
 }
 
-/* The inversion bench: ranges of about 16 MiB, fully populated and freed at once, all the time. */
+/* The calls of ART's concurrent copying collector, in its order. */
+static void copy_and_free(const struct parameters *p) {
+    static const size_t bitmaps[] = {764 * KIB, 1 * MIB, 128 * KIB, 2 * MIB};
+    reset(SPACE_BITMAPS, spaces[SPACE_BITMAPS].bytes);
+    spin(MARK_SPIN);
+    heap_copy(p->gc_copy_bytes);
+    for (int i = 0; i < MARK_STACK_RESETS; i++) reset(SPACE_MARK_STACK, spaces[SPACE_MARK_STACK].bytes);
+    reset(SPACE_ALLOCATION_STACK, spaces[SPACE_ALLOCATION_STACK].bytes);
+    bool armed = uffd_arm(p);
+    heap_free_garbage(SWEEP_SPIN);
+    if (armed) uffd_disarm();
+    for (size_t i = 0; i < sizeof bitmaps / sizeof *bitmaps; i++) reset(SPACE_BITMAPS, bitmaps[i]);
+}
+
+/* The bench of the VMA lock: ranges of about 16 MiB, fully populated and freed at once, all the time. */
 static void free_large_ranges(const struct parameters *p) {
     struct space *space = &spaces[SPACE_MAIN];
     size_t offset = 0, room = space->bytes - (p->ui_protects ? HEAP_TAIL : 0);
@@ -74,7 +67,7 @@ static void free_large_ranges(const struct parameters *p) {
 
 static void log_slow_collection(int64_t total_ns, int64_t pause1_ns, int64_t pause2_ns, size_t before) {
     log_write("main", 'I', PACKAGE_COMM, /* ART's tag is the process's name as the kernel keeps it */
-              "Background young concurrent copying GC freed %zuKB AllocSpace bytes, 0(0B) LOS objects, 0%% free, %zuKB/%zuKB, "
+              "Background concurrent copying GC freed %zuKB AllocSpace bytes, 0(0B) LOS objects, 0%% free, %zuKB/%zuKB, "
               "paused %lldus,%lldus total %lld.%03lldms",
               before / KIB, heap_allocated() / KIB, before / KIB, (long long)pause1_ns / 1000, (long long)pause2_ns / 1000,
               (long long)total_ns / 1000000, (long long)total_ns / 1000 % 1000);
@@ -84,20 +77,16 @@ static void collect(const struct parameters *p) {
     int64_t start = now_ns();
     size_t before = heap_allocated();
     uint64_t advised = counts[ROLE_GC].advised_bytes;
-    atrace_begin("Background young concurrent copying GC");
-    int64_t pause1_ns = pause_mutators(20000);
-    heap_collected();
+    atrace_begin("Background concurrent copying GC");
+    int64_t pause1_ns = pause_mutators(20000, heap_flip);
     if (p->gc_continuous) {
         free_large_ranges(p);
+        heap_free_garbage(0);
     } else {
-        copy_survivors(p->gc_copy_bytes);
-        bool armed = uffd_arm(p);
-        for (uint64_t i = 0; i < p->gc_calls; i++) advise_one();
-        if (armed) uffd_disarm();
+        copy_and_free(p);
     }
-    large_sweep();
     planted_run(p);
-    int64_t pause2_ns = pause_mutators(10000);
+    int64_t pause2_ns = pause_mutators(10000, NULL);
     atrace_end();
     atrace_counter("Heap size (KB)", (long long)(heap_allocated() / KIB));
     gc_cycles++;
@@ -109,7 +98,7 @@ static void collect(const struct parameters *p) {
 }
 
 static void *heap_task_daemon(void *unused) {
-    static const struct parameters idle = {.gc_calls = 400, .gc_copy_bytes = 2 * MIB}; /* the collection of a starting app */
+    static const struct parameters idle = {.gc_copy_bytes = 512 * KIB}; /* the collection of a starting app */
     become("HeapTaskDaemon", 4);
     pthread_mutex_lock(&lock);
     for (;;) {
@@ -121,6 +110,7 @@ static void *heap_task_daemon(void *unused) {
         collect(p);
         pthread_mutex_lock(&lock);
         busy = false;
+        completed++;
         cleared_references++;
         pthread_cond_broadcast(&changed);
     }
@@ -153,12 +143,22 @@ void gc_start_threads(void) {
     start_thread(reference_queue_daemon, NULL);
     start_thread(sleeping_thread, "FinalizerDaemon");
     start_thread(sleeping_thread, "FinalizerWatchd");
+    stress_start_thread();
 }
 
 void gc_request(void) {
     pthread_mutex_lock(&lock);
     requested = true;
     pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+}
+
+void gc_wait(void) {
+    pthread_mutex_lock(&lock);
+    uint64_t until = completed + (busy ? 2 : 1);
+    requested = true;
+    pthread_cond_broadcast(&changed);
+    while (completed < until) pthread_cond_wait(&changed, &lock);
     pthread_mutex_unlock(&lock);
 }
 
@@ -173,9 +173,11 @@ void gc_begin_stress(const struct parameters *p) {
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&lock);
     heap_set_trigger(p->gc_trigger_bytes);
+    stress_set_work(p);
 }
 
 void gc_end_stress(void) {
+    stress_set_work(NULL);
     heap_set_trigger(SIZE_MAX);
     pthread_mutex_lock(&lock);
     requested = false;

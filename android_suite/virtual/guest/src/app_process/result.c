@@ -61,6 +61,9 @@ void write_result(const struct parameters *p, bool complete) {
                      (unsigned long long)p->seed, (long long)p->duration_ms, getpid(), (unsigned long long)frame_totals.frames,
                      (unsigned long long)frame_totals.late, (long long)frame_totals.overrun_max_ns, (unsigned long long)gc_cycles,
                      (unsigned long long)gc_freed_bytes);
+    if (p->scenario == SCENARIO_GC_STRESS) /* as Stress tells it on a JVM and on ART */
+        n += snprintf(json + n, sizeof json - (size_t)n, "\"allocations\":%llu,\"allocated_bytes\":%llu,\"digest\":\"%llx\",",
+                      (unsigned long long)stress_allocations, (unsigned long long)stress_bytes, (unsigned long long)stress_digest);
     n += put_counts(json + n, sizeof json - (size_t)n);
     n += put_planted(json + n, sizeof json - (size_t)n, p);
     if (p->gc_uffd) n += uffd_tell(json + n, sizeof json - (size_t)n);

@@ -6,42 +6,42 @@
 
 static const struct parameters idle_work = {.ui_spin = 600000, .ui_maps = 1, .ui_map_bytes = 64 * KIB, .render_spin = 600000};
 
-/* Frames of some 6 ms under TCG, a collection about every 0.8 s, binder and JIT threads beside them. */
+/* Frames of some 6 ms under TCG; a thread that allocates as fast as it can, as Stress does; binder and JIT threads beside them. */
 static const struct parameters steady = {
     .ui_spin = 600000, .ui_maps = 1, .ui_map_bytes = 64 * KIB, .ui_alloc_bytes = 512 * KIB, .render_spin = 600000,
-    .binder_spin = 200000, .binder_every = 1, .gc_trigger_bytes = 24 * MIB, .gc_calls = 800, .gc_copy_bytes = 4 * MIB, .planted_per_cycle = 5};
+    .binder_spin = 200000, .binder_every = 1, .alloc_spin = 2100, .gc_trigger_bytes = 192 * MIB, .gc_copy_bytes = 512 * KIB,
+    .planted_per_cycle = 5};
 
-/* The bench for priority inversion on one CPU in virtual time. The collector never rests; at each vsync two binder threads of middle
- * priority want the CPU for 2.4 ms each. A frame needs 3 ms of CPU and 7.5 ms of the GPU, so it is late if it waits for the collector
- * while both of them run before it, and else in time. */
+/* The bench for priority inversion on one CPU in virtual time. At each vsync two binder threads of middle priority want the CPU for
+ * 2.4 ms each, and the allocating thread always. A frame needs 3 ms of CPU and 7.5 ms of the GPU, so it is late if it waits for the
+ * collector while others run before that, and else in time. */
 static const struct parameters inversion = {
     .ui_spin = 300000, .ui_maps = 6, .ui_map_bytes = 64 * KIB, .render_spin = 20000, .gpu_us = 7500, .binder_spin = 600000,
-    .binder_every = 1, .gc_trigger_bytes = 24 * MIB, .gc_calls = 2, .gc_copy_bytes = 16 * MIB, .gc_continuous = 1,
-    .planted_per_cycle = 1};
+    .binder_every = 1, .alloc_spin = 2100, .gc_trigger_bytes = 192 * MIB, .gc_copy_bytes = 512 * KIB, .bench = true, .planted_per_cycle = 1};
 
 /* The same bench with a UI thread that writes to the VMA which the collector frees from. With per-VMA madvise it waits, holding
  * mmap_lock, until the collector has left that VMA; without, for mmap_lock itself. */
 static const struct parameters vma = {
     .ui_spin = 300000, .ui_protects = 2, .render_spin = 20000, .gpu_us = 7500, .binder_spin = 600000,
     .binder_every = 1, .gc_trigger_bytes = 24 * MIB, .gc_calls = 2, .gc_copy_bytes = 16 * MIB, .gc_continuous = 1,
-    .planted_per_cycle = 1};
+    .bench = true, .planted_per_cycle = 1};
 
 /* An app that makes garbage faster than any should while its list scrolls: a collection about every fifth of a second. */
 static const struct parameters churn = {
     .ui_spin = 400000, .ui_maps = 2, .ui_map_bytes = 64 * KIB, .ui_alloc_bytes = 2 * MIB, .render_spin = 400000, .binder_spin = 200000,
-    .binder_every = 1, .gc_trigger_bytes = 24 * MIB, .gc_calls = 200, .gc_copy_bytes = 4 * MIB, .planted_per_cycle = 5};
+    .binder_every = 1, .gc_trigger_bytes = 24 * MIB, .gc_copy_bytes = 512 * KIB, .planted_per_cycle = 5};
 
 /* Bitmaps and arrays: the collector frees each large object by a call of its own. */
 static const struct parameters large = {
     .ui_spin = 600000, .ui_maps = 1, .ui_map_bytes = 64 * KIB, .ui_alloc_bytes = 64 * KIB, .ui_large_bytes = 1 * MIB,
-    .render_spin = 600000, .binder_spin = 200000, .binder_every = 1, .gc_trigger_bytes = 24 * MIB, .gc_calls = 100,
-    .gc_copy_bytes = 1 * MIB, .planted_per_cycle = 5};
+    .render_spin = 600000, .binder_spin = 200000, .binder_every = 1, .gc_trigger_bytes = 24 * MIB,
+    .gc_copy_bytes = 512 * KIB, .planted_per_cycle = 5};
 
 /* Native memory, of which every frame takes and gives back some. It stays resident until the allocator is told to purge it. */
 static const struct parameters native = {
     .ui_spin = 600000, .ui_maps = 1, .ui_map_bytes = 64 * KIB, .ui_alloc_bytes = 128 * KIB, .native_bytes = 1 * MIB,
-    .render_spin = 600000, .binder_spin = 200000, .binder_every = 1, .gc_trigger_bytes = 24 * MIB, .gc_calls = 200,
-    .gc_copy_bytes = 2 * MIB, .planted_per_cycle = 5};
+    .render_spin = 600000, .binder_spin = 200000, .binder_every = 1, .gc_trigger_bytes = 24 * MIB,
+    .gc_copy_bytes = 512 * KIB, .planted_per_cycle = 5};
 
 /* Fingers draw the frames, so there are few: a collection for every sixteen of them. */
 static const struct parameters ui = {
@@ -89,6 +89,7 @@ static const struct setting settings[] = {
     SETTING(render_spin, 0, 1000000000),
     SETTING(binder_spin, 0, 1000000000),        SETTING(binder_phase_us, 0, 16000),
     SETTING(binder_every, 1, 3600),             SETTING(gpu_us, 0, 16000),
+    SETTING(alloc_spin, 0, 1000000000),
     SETTING(gc_trigger_bytes, PAGE, 256 * MIB), SETTING(gc_calls, 1, 100000),
     SETTING(gc_copy_bytes, 4 * PAGE, 64 * MIB), SETTING(gc_continuous, 0, 1),
     SETTING(planted_per_cycle, 0, 10000),       SETTING(ui_large_bytes, 0, 64 * MIB),
@@ -145,7 +146,7 @@ bool parse_parameters(const char *activity, const char *extras, struct parameter
     if (extra(extras, "planted", value, sizeof value) && !set_planted(out, value, error, error_bytes)) return false;
     if (!read_number(extras, &seed, &out->seed, error, error_bytes)) return false;
     uint64_t rng = out->seed;
-    if (out->gc_continuous) { /* different seeds are different, equally likely apps; the same seed is the same app on every kernel */
+    if (out->bench) { /* different seeds are different, equally likely apps; the same seed is the same app on every kernel */
         out->ui_spin = vary(out->ui_spin, 10, &rng);
         out->binder_spin = vary(out->binder_spin, 10, &rng);
         out->gc_copy_bytes = vary(out->gc_copy_bytes, 10, &rng) & ~(PAGE - 1);
@@ -166,7 +167,7 @@ bool parse_parameters(const char *activity, const char *extras, struct parameter
     if (!read_number(extras, &hold, &hold_pct, error, error_bytes)) return false;
     out->ui_spin += out->ui_spin * slowdown_pct / 100;
     /* Longer holds: more resident pages in what is freed. */
-    uint64_t resident = out->gc_copy_bytes + (out->gc_continuous ? 0 : out->gc_trigger_bytes);
+    uint64_t resident = out->gc_copy_bytes + (out->gc_continuous ? 0 : out->gc_trigger_bytes / 10);
     out->gc_copy_bytes = (out->gc_copy_bytes + (hold_pct ? resident * hold_pct / 100 : 0)) & ~(PAGE - 1);
     return true;
 }

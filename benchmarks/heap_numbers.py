@@ -17,6 +17,7 @@ from android_suite.model.launch import STATES
 from android_suite.store.run import open_run
 from android_suite.tables.derived import EXACT, RUNNING, UNKNOWN
 from android_suite.tables.events import SYSCALLS
+from benchmarks.left_over import Left, add_run
 
 DONTNEED = 4
 MIB = 1 << 20
@@ -46,27 +47,42 @@ class Numbers:
     values: Mapping[str, Values] = field(default_factory=dict)
 
 
-def measure_run(path: Path) -> Iterator[tuple[str, str, Numbers]]:
-    """Every traced iteration of a run directory: scenario and profile, the kernel's version, its numbers."""
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What runs are grouped by: what ran, on which kernel."""
+
+    name: str
+    kernel: str
+
+
+def measure_run(path: Path) -> Iterator[tuple[Bench, Numbers, Left | None]]:
+    """Every traced iteration of a run directory: its bench, its numbers, and why its frames are late."""
     run = open_run(path)
     kernel = run.manifest.kernel.release.partition("+")[0].partition("-")[0] if run.manifest.kernel else ""
     for record in run.manifest.iterations:
         profile = record.parameters.get("profile")
         analysis = analyze_file(path, iteration=record.index)
+        bench = Bench(f"`{record.scenario}`" + (f", profile `{profile}`" if profile else ""), kernel)
         if profile is None:
-            numbers = measure_launches(analysis)
-        else:
-            faults = read_counters(run.raw(record)).vmstat.get("pgfault", 0)
-            numbers = measure_stress(analysis, int(record.parameters["duration_ms"]), faults)
-        yield f"`{record.scenario}`" + (f", profile `{profile}`" if profile else ""), kernel, numbers
+            yield bench, measure_launches(analysis), None
+            continue
+        faults = read_counters(run.raw(record)).vmstat.get("pgfault", 0)
+        window = find_window(analysis, int(record.parameters["duration_ms"]))
+        left = Left()
+        add_run(left, analysis, window)
+        yield bench, measure_stress(analysis, window, faults), left
 
 
-def measure_stress(analysis: Analysis, duration_ms: int, faults: int) -> Numbers:
-    """The stress: the time of its frames, which end with it."""
+def find_window(analysis: Analysis, duration_ms: int) -> tuple[int, int]:
+    """The time of the stress, in ns on the trace clock: it ends with its last frame."""
     frames = analysis["frames"]
     end = int(frames["end_ns"].max()) if len(frames) else 0
-    window = (end - duration_ms * 1_000_000, end)
-    frames, threads = _within(frames, window), analysis.named("thread_roles")
+    return end - duration_ms * 1_000_000, end
+
+
+def measure_stress(analysis: Analysis, window: tuple[int, int], faults: int) -> Numbers:
+    """The stress: what begins in the window; ``faults`` is the kernel's count over the whole run."""
+    frames, threads = _within(analysis["frames"], window), analysis.named("thread_roles")
     mine = threads[threads["process"] == analysis.process]
     ui, gc = (mine.loc[mine["role"] == role, "tid"] for role in ("ui", "gc"))
     freed = _within(analysis["madvise"], window)
@@ -80,7 +96,7 @@ def measure_stress(analysis: Analysis, duration_ms: int, faults: int) -> Numbers
     inverted = inverted[inverted["waiter_tid"].isin(ui)]
     by_gc = inverted["holder_tid"].isin(gc) & inverted["operation"].str.contains("madvise(", regex=False)
     return Numbers(
-        seconds=duration_ms / 1e3,
+        seconds=(window[1] - window[0]) / 1e9,
         totals={
             "madvise calls": len(freed),
             "MiB advised": int(freed["bytes"].sum()) / MIB,

@@ -16,26 +16,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from android_suite.errors import SuiteError, UsageError
+from android_suite.store.layout import MANIFEST
 from android_suite.store.run import is_run
-from benchmarks.heap_numbers import Numbers, measure_run, pool
+from benchmarks.heap_numbers import Bench, Numbers, measure_run, pool
+from benchmarks.left_over import Left, describe
 from benchmarks.table import render_table
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT, PAGE = ROOT / "docs/model-against-art.json", ROOT / "docs/guest.md"
 HEADING = "## The model against ART"
+LATE = ": why frames are late"
 # What is kept: scenario and profile -> kernel -> column -> quantity -> value; and column -> its conditions.
 Kept = dict[str, dict[str, dict[str, dict[str, float | None]]]]
 
 
 def find_runs(folders: Iterable[Path]) -> list[Path]:
-    """The run directories among the folders and directly in them, by name.
+    """The run directories among the folders and anywhere in them, by name.
 
     Raises:
         UsageError: a folder is none and holds none.
     """
     found = []
     for folder in folders:
-        inside = [folder] if is_run(folder) else sorted(path for path in folder.glob("*") if is_run(path))
+        inside = sorted(path.parent for path in folder.rglob(MANIFEST) if is_run(path.parent))
         if not inside:
             raise UsageError(f"{folder} holds no run directory; give folders that `android-suite record -o` wrote.")
         found += inside
@@ -44,13 +47,18 @@ def find_runs(folders: Iterable[Path]) -> list[Path]:
 
 def measure_column(kept: Kept, column: str, runs: Sequence[Path]) -> None:
     """Puts the numbers of the runs into ``kept`` as the column of that name."""
-    groups: dict[tuple[str, str], list[Numbers]] = {}
+    groups: dict[Bench, list[Numbers]] = {}
+    late: dict[Bench, Left] = {}
     for path in runs:
         print(f"reading {path}", file=sys.stderr)
-        for bench, kernel, numbers in measure_run(path):
-            groups.setdefault((bench, kernel), []).append(numbers)
-    for (bench, kernel), numbers in groups.items():
-        kept.setdefault(bench, {}).setdefault(kernel, {})[column] = pool(numbers)
+        for bench, numbers, left in measure_run(path):
+            groups.setdefault(bench, []).append(numbers)
+            if left:
+                late.setdefault(bench, Left()).add(left)
+    for bench, numbers in groups.items():
+        kept.setdefault(bench.name, {}).setdefault(bench.kernel, {})[column] = pool(numbers)
+    for bench, left in late.items():
+        kept.setdefault(f"{bench.name}{LATE}", {}).setdefault(bench.kernel, {})[column] = describe(left)
 
 
 def render_section(kept: Kept) -> str:

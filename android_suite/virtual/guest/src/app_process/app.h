@@ -107,7 +107,7 @@ extern uint64_t stress_allocations, stress_bytes, stress_digest;
 /* ---- gc.c: HeapTaskDaemon and the daemons that follow it */
 void gc_start_threads(void);
 void gc_request(void);
-void gc_wait(void); /* for a whole collection: there is no room */
+void gc_wait(void); /* for the end of a collection: there is no room */
 void gc_begin_stress(const struct parameters *p);
 void gc_end_stress(void); /* returns when HeapTaskDaemon is idle */
 extern uint64_t gc_cycles, gc_freed_bytes;

@@ -155,8 +155,8 @@ void gc_request(void) {
 
 void gc_wait(void) {
     pthread_mutex_lock(&lock);
-    uint64_t until = completed + (busy ? 2 : 1);
-    requested = true;
+    uint64_t until = completed + 1; /* the one that runs will do */
+    if (!busy) requested = true;
     pthread_cond_broadcast(&changed);
     while (completed < until) pthread_cond_wait(&changed, &lock);
     pthread_mutex_unlock(&lock);

@@ -17,12 +17,13 @@ struct space jit_cache = {.name = "dalvik-jit-code-cache", .bytes = 4 * MIB};
 pthread_mutex_t mutator_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* Under mutator_lock. */
+#define ROOM 7 /* the heap holds a seventh more than what starts a collection */
 #define REGION (256 * KIB)
 #define REGIONS 1024
 enum region { FREE, USED, FROM }; /* FROM: to be freed once what lives has been copied */
 static uint8_t regions[REGIONS];
 static size_t region_top, region_end; /* the free part of the region that is being filled, as offsets into the space */
-static size_t allocated, trigger = SIZE_MAX;
+static size_t allocated, flipped, trigger = SIZE_MAX; /* bytes that the next collection may free, and those that this one does */
 
 /* Under large_lock, which the collector holds in each of its calls, as ART's free list does. */
 #define BUFFER_BYTES (16 * KIB)
@@ -73,11 +74,17 @@ void heap_set_trigger(size_t bytes) {
 
 size_t heap_allocated(void) { return __atomic_load_n(&allocated, __ATOMIC_RELAXED); }
 
-/* Counts the bytes; true if it is now time for a collection. */
-static bool account(size_t bytes) {
+/* Counts the bytes. A collection starts in time for the heap not to fill up meanwhile; if it does, whoever allocates waits for its end. */
+static void account(size_t bytes) {
+    pthread_mutex_lock(&mutator_lock);
     bool before = allocated < trigger;
     allocated += bytes;
-    return before && allocated >= trigger;
+    bool collect = before && allocated >= trigger, full = allocated >= trigger && allocated - trigger >= trigger / ROOM;
+    pthread_mutex_unlock(&mutator_lock);
+    if (full)
+        gc_wait();
+    else if (collect)
+        gc_request();
 }
 
 /* Room in the lowest free region, as ART takes them; NULL if there is none. Under mutator_lock. */
@@ -117,7 +124,7 @@ static void hold_in(int slot, int object) {
 
 /* An object as Java's new makes it: memory comes zeroed from the kernel, so of a large array only header and last byte are written. */
 char *heap_object(size_t bytes, int slot) {
-    bool large = bytes >= LARGE_LEAST, collect;
+    bool large = bytes >= LARGE_LEAST;
     size_t whole = large ? (bytes + OBJECT_HEADER + PAGE - 1) & ~(PAGE - 1) : (bytes + OBJECT_HEADER + 7) & ~7UL;
     char *object;
     for (;;) {
@@ -134,14 +141,11 @@ char *heap_object(size_t bytes, int slot) {
         hold_in(slot, -1);
         pthread_mutex_unlock(&large_lock);
     }
-    pthread_mutex_lock(&mutator_lock);
-    collect = account(whole);
-    pthread_mutex_unlock(&mutator_lock);
     if (large)
         object[0] = object[bytes + OBJECT_HEADER - 1] = 1;
     else
         mem_touch(object, whole, 1);
-    if (collect) gc_request();
+    account(whole);
     return object;
 }
 
@@ -153,6 +157,7 @@ void heap_allocate(size_t bytes) {
 }
 
 void heap_flip(void) {
+    flipped = allocated;
     for (size_t i = 0; i < REGIONS; i++)
         if (regions[i] == USED) regions[i] = FROM;
     region_top = region_end = 0;
@@ -213,6 +218,6 @@ void heap_free_garbage(uint64_t work_each) {
     free_large(work_each);
     free_regions();
     pthread_mutex_lock(&mutator_lock);
-    allocated = 0;
+    allocated -= flipped < allocated ? flipped : allocated;
     pthread_mutex_unlock(&mutator_lock);
 }

@@ -71,8 +71,8 @@ def test_a_run_of_the_first_seed_gives_them(tmp_path: Path, numbers: dict[str, A
         for kernel, path in found.items()
     }
     before, after = metrics[BASELINE], metrics[CANDIDATE]
-    for name in ("mmapLockWaitMs_ui", "invertedMs_gcMadvise"):
-        assert before[name] > 20, name
-        assert after[name] < before[name] / 10, name
+    assert before["invertedMs_gcMadvise"] > 5
+    assert after["invertedMs_gcMadvise"] == 0
+    assert before["mmapLockWaitMs_ui"] > after["mmapLockWaitMs_ui"] + 5
     assert before["madviseMmapLockPct_gc"] == 100
     assert after["madviseMmapLockPct_gc"] == 0

@@ -15,7 +15,7 @@ static uint64_t rng;
 
 /* CPU of a collection beside its calls, as measured on ART 14 (docs/guest.md): before they start, and for each large object. */
 #define MARK_SPIN 850000
-#define SWEEP_SPIN 500
+#define SWEEP_SPIN 250
 #define MARK_STACK_RESETS 7
 
 /* A pause: mutators that allocate wait at the lock while the roots are visited. Returns its length. */

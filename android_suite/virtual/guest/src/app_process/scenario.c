@@ -9,7 +9,7 @@ static const struct parameters idle_work = {.ui_spin = 600000, .ui_maps = 1, .ui
 /* Frames of some 6 ms under TCG; a thread that allocates as fast as it can, as Stress does; binder and JIT threads beside them. */
 static const struct parameters steady = {
     .ui_spin = 600000, .ui_maps = 1, .ui_map_bytes = 64 * KIB, .ui_alloc_bytes = 512 * KIB, .render_spin = 600000,
-    .binder_spin = 200000, .binder_every = 1, .alloc_spin = 2100, .gc_trigger_bytes = 336 * MIB, .gc_copy_bytes = 512 * KIB,
+    .binder_spin = 200000, .binder_every = 1, .alloc_spin = 1480, .gc_trigger_bytes = 336 * MIB, .gc_copy_bytes = 512 * KIB,
     .planted_per_cycle = 5};
 
 /* The bench for priority inversion on one CPU in virtual time. At each vsync two binder threads of middle priority want the CPU for
@@ -17,7 +17,7 @@ static const struct parameters steady = {
  * collector while others run before that, and else in time. */
 static const struct parameters inversion = {
     .ui_spin = 300000, .ui_maps = 6, .ui_map_bytes = 64 * KIB, .render_spin = 20000, .gpu_us = 7500, .binder_spin = 600000,
-    .binder_every = 1, .alloc_spin = 2100, .gc_trigger_bytes = 336 * MIB, .gc_copy_bytes = 512 * KIB, .bench = true, .planted_per_cycle = 1};
+    .binder_every = 1, .alloc_spin = 1480, .gc_trigger_bytes = 336 * MIB, .gc_copy_bytes = 512 * KIB, .bench = true, .planted_per_cycle = 1};
 
 /* The same bench with a UI thread that writes to the VMA which the collector frees from. With per-VMA madvise it waits, holding
  * mmap_lock, until the collector has left that VMA; without, for mmap_lock itself. */

@@ -13,6 +13,7 @@ from pathlib import Path
 from android_suite.analysis.lives import split_lives
 from android_suite.analysis.pipeline import analyze_trace
 from android_suite.analyze import choose_iteration, read_evidence, require_process
+from android_suite.analyze.traces import read_iteration_trace
 from android_suite.errors import UsageError
 from android_suite.model.run import IterationRecord
 from android_suite.store import layout
@@ -43,15 +44,21 @@ class Exported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
-    """What is exported: ``capture`` is its folder of raw pages, ``dat`` its trace.dat; other formats have neither."""
+    """What is exported: ``capture`` is its folder of raw pages, ``dat`` its trace.dat; other formats have neither.
+
+    ``raw`` is the raw folder of an iteration of a run.
+    """
 
     path: Path
+    raw: Path | None = None
     run: Run | None = None
     record: IterationRecord | None = None
     capture: Path | None = None
     dat: Path | None = None
 
     def read(self) -> Trace:
+        if self.raw is not None:
+            return read_iteration_trace(self.raw)
         return read_raw_capture(self.capture) if self.capture else open_trace(self.path)
 
 
@@ -88,7 +95,11 @@ def _find(path: Path, iteration: int | None) -> _Source:
     if is_run(path):
         run = open_run(path)
         record = choose_iteration(run, iteration)
-        return _Source(path=path, run=run, record=record, capture=run.raw(record) / layout.FTRACE)
+        raw = run.raw(record)
+        pages = raw / layout.FTRACE
+        return _Source(
+            path=path, run=run, record=record, raw=raw, capture=pages if any(pages.glob("cpu*.raw")) else None
+        )
     if path.is_dir() and next(path.glob("**/meta.json"), None) is not None:
         return _Source(path=path, capture=find_capture(path))
     try:
@@ -109,7 +120,7 @@ def _check(source: _Source, targets: Mapping[str, Path]) -> None:
     if len({target.absolute() for target in targets.values()}) < len(targets):
         raise UsageError(f"{' and '.join(targets)} name the same file; name one for each.")
     if TRACE_DAT in targets and source.capture is None:
-        why = "it is one already" if source.dat else "a run directory is needed"
+        why = "it is one already" if source.dat else "a run directory is needed, with pages of the ring buffer"
         raise UsageError(f"no trace.dat can be made from {source.path}: {why}; omit {TRACE_DAT}.")
     if TEXT in targets and source.capture is None and source.dat is None:
         raise UsageError(

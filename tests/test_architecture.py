@@ -72,7 +72,7 @@ ONLY_IN: dict[str, set[str]] = {
     "llvmlite": {"jit"},
     "scipy": {"stats"},
     "pyarrow": OFFLINE,
-    "perfetto": {"trace"},
+    "perfetto": {"trace", "capture"},  # capture/ makes its configuration
     "jinja2": {"report"},
     "click": {"cli"},
 }

@@ -34,7 +34,7 @@ def test_lines_fit_120_columns(project_root: Path) -> None:
 def test_every_decision_has_its_own_number_and_is_in_the_site(project_root: Path) -> None:
     pages = sorted((project_root / "docs" / "decisions").glob("*.md"))
     numbers = [int(page.name[:4]) for page in pages]
-    assert numbers == list(range(1, len(pages) + 1))
+    assert len(set(numbers)) == len(numbers)
     for page, number in zip(pages, numbers, strict=True):
         assert page.read_text(encoding="utf-8").startswith(f"# {number}. "), page.name
     site = (project_root / "mkdocs.yml").read_text(encoding="utf-8")

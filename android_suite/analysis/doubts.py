@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from android_suite.analysis.frames import FRAMESTATS_CLOCKS
+from android_suite.analysis.clocks import find_monotonic_offset
 from android_suite.analysis.pipeline import Analysis
 from android_suite.tables.derived import EXACT, HOW, MMAP_LOCK, ROLES, UNKNOWN
 
@@ -55,7 +55,7 @@ def say_unexplained(analysis: Analysis, frames: pd.DataFrame) -> Reasons:
     reasons = [*say_missing(analysis, "sched", "mmap_lock"), *say_absent(analysis)]
     if (frames["source"] == "choreographer").any():
         reasons.append(SLICED)
-    if (frames["source"] == "framestats").any() and analysis.source.clock not in FRAMESTATS_CLOCKS:
+    if (frames["source"] == "framestats").any() and find_monotonic_offset(analysis.source) is None:
         reasons.append(
             f"framestats do not use the clock of the trace ({analysis.source.clock}); record with clock mono"
         )

@@ -22,7 +22,6 @@ I64 = NDArray[np.int64]
 _HEAD = (
     "tgid", "layer", "frame_id", "expected_start_ns", "deadline_ns", "start_ns", "end_ns", "jank_type", "source", "quality",
 )  # fmt: skip
-FRAMESTATS_CLOCKS = ("mono", "mono_raw")  # clocks of a trace that framestats' times can be placed on
 # FrameTimeline's jank types that are not jank; with a stuffed buffer, frames come later but stay smooth.
 _NOT_JANK = ("", "Unspecified", "None", "Non Animating", "Display not ON", "Buffer Stuffing")
 _DO_FRAME = r"Choreographer#doFrame(?:[^-]|$)"

@@ -12,7 +12,8 @@ import pandas as pd
 from android_suite.analysis import frames as frame_sources
 from android_suite.analysis.alive import place_processes
 from android_suite.analysis.causes import Waits
-from android_suite.analysis.frames import FRAMESTATS_CLOCKS, measure_frames
+from android_suite.analysis.clocks import find_monotonic_offset, shift_times
+from android_suite.analysis.frames import measure_frames
 from android_suite.analysis.gc import measure_gc_cycles
 from android_suite.analysis.launch import measure_launches, measure_traced_launches
 from android_suite.analysis.lives import Lives, split_lives
@@ -212,10 +213,12 @@ def _join_evidence(
     """The evidence with the processes of its time in place of the kernel's ids, and the map snapshots by process."""
     changed: dict[str, pd.DataFrame] = {}
     notes = []
-    joined = trace.source.clock in FRAMESTATS_CLOCKS
+    offset = find_monotonic_offset(trace.source)
+    joined = offset is not None
     for name, since in (("framestats", "intended_vsync_ns"), ("frame_gaps", "from_ns")):
         frame: pd.DataFrame | None = getattr(evidence, name)
         if frame is not None and len(frame):
+            frame = shift_times(frame, offset or 0)
             pid = frame["pid"].to_numpy()
             placed = place_processes(trace, lives, pid, frame[since].to_numpy() if joined else None)
             changed[name] = frame.assign(pid=placed)
@@ -281,7 +284,7 @@ def _find_frames(trace: Trace, threads: pd.DataFrame, waits: Waits, evidence: Ev
     found, joined = frame_sources.read_timeline_frames(trace), True
     if not len(found) and evidence.framestats is not None and len(evidence.framestats):
         found = frame_sources.read_framestats_frames(evidence.framestats)
-        joined = trace.source.clock in FRAMESTATS_CLOCKS
+        joined = find_monotonic_offset(trace.source) is not None
     if not len(found):
         found = frame_sources.measure_choreographer_frames(trace, waits.slices, threads, waits, evidence.refresh_hz)
         joined = True

@@ -7,12 +7,11 @@ from pathlib import Path
 from android_suite.analysis.pipeline import Analysis, analyze_trace
 from android_suite.analysis.threads import list_processes
 from android_suite.analyze.evidence import read_evidence
+from android_suite.analyze.traces import is_traced, read_iteration_trace
 from android_suite.errors import UsageError
 from android_suite.model.run import IterationRecord
-from android_suite.store import layout
 from android_suite.store.run import Run, is_run, open_run
 from android_suite.trace.detect import open_trace
-from android_suite.trace.ring.capture_folder import read_raw_capture
 
 
 def analyze_file(path: Path, *, process: str | None = None, iteration: int | None = None) -> Analysis:
@@ -31,7 +30,7 @@ def analyze_file(path: Path, *, process: str | None = None, iteration: int | Non
         run = open_run(path)
         record = choose_iteration(run, iteration)
         evidence = read_evidence(run, record)
-        trace = read_raw_capture(run.raw(record) / layout.FTRACE)
+        trace = read_iteration_trace(run.raw(record))
         analysis = analyze_trace(trace, process=process or record.process or None, evidence=evidence)
     elif iteration is not None:
         raise UsageError(f"{path} is not a run directory, so it has no iterations; leave out the iteration.")
@@ -54,7 +53,7 @@ def choose_iteration(run: Run, index: int | None) -> IterationRecord:
     Raises:
         UsageError: there is none, or several and none chosen.
     """
-    traced = {i.index: i for i in run.manifest.iterations if any((run.raw(i) / layout.FTRACE).glob("cpu*.raw"))}
+    traced = {i.index: i for i in run.manifest.iterations if is_traced(run.raw(i))}
     if index is None and len(traced) == 1:
         return next(iter(traced.values()))
     if index not in traced:

@@ -17,6 +17,7 @@ from android_suite.analyze.evidence import read_counters, read_evidence, read_lo
 from android_suite.analyze.file import require_process
 from android_suite.analyze.results import IterationAnalysis, RunAnalysis
 from android_suite.analyze.samples import make_samples
+from android_suite.analyze.traces import is_traced, read_iteration_trace
 from android_suite.errors import TraceError
 from android_suite.model.analysis import REMEDY, AnalysisSummary, read_analysis
 from android_suite.model.analyzed import Counters
@@ -27,7 +28,6 @@ from android_suite.store.run import Run, open_run, write_atomic, write_json
 from android_suite.tables.samples import SAMPLES
 from android_suite.tables.schema import check_frame
 from android_suite.tables.trace import Trace, TraceSource, fill_missing
-from android_suite.trace.ring.capture_folder import read_raw_capture
 
 _SUMMARY = "analysis.json"
 _COUNTERS = "counters.json"
@@ -120,11 +120,10 @@ def _analyze_iteration(run: Run, record: IterationRecord, process: str | None) -
 
 
 def _read_trace(raw: Path, record: IterationRecord) -> Trace:
-    capture = raw / layout.FTRACE
-    if not any(capture.glob("cpu*.raw")):
+    if not is_traced(raw):
         return _empty_trace(raw, "this iteration was not traced")
     try:
-        return read_raw_capture(capture)
+        return read_iteration_trace(raw)
     except TraceError as error:
         if record.status == "complete":
             raise

@@ -95,7 +95,7 @@ class FtraceCapture:
     @classmethod
     def for_host(cls, request: Request, site: Site) -> Self | None:
         """See the protocol."""
-        if site.tracefs is None:
+        if site.tracefs is None or request.capture == "perfetto":
             return None
         needs = find_needs(request.needs)
         return cls(

@@ -11,6 +11,7 @@ from android_suite.capture.ftrace import FtraceCapture
 from android_suite.capture.lock_stat import LockStatCapture
 from android_suite.capture.logcat import LogcatCapture
 from android_suite.capture.maps import MapsCapture
+from android_suite.capture.perfetto import PerfettoCapture
 from android_suite.capture.source import Request, Site, Source, SourceKind
 from android_suite.capture.vmstat import VmstatCapture
 
@@ -22,6 +23,7 @@ SOURCES: Final[tuple[SourceKind, ...]] = (
     LogcatCapture,
     FramestatsCapture,
     AtraceCapture,
+    PerfettoCapture,
     FtraceCapture,
 )
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from android_suite.capture.trace_files import TracefsFacts
 from android_suite.capture.trace_plan import TraceOptions
 from android_suite.device.device import Device
 from android_suite.store.run import IterationWriter
+
+Capture = Literal["tracefs", "perfetto", "both"]
+"""Who records the kernel's events: the suite from tracefs, the device's Perfetto, or each of them."""
 
 GUEST_FOLDER: Final = "/etc/android-suite/run"  # folder of a deterministic run's files in the guest
 
@@ -27,6 +30,7 @@ class Request:
         traced: with ftrace, or without (to measure the cost of tracing).
         lock_stat: read ``/proc/lock_stat`` if the kernel has it.
         take_tracing: take over a trace that another tool records.
+        capture: who records the kernel's events.
         tracing: buffer, clock, period.
     """
 
@@ -37,6 +41,7 @@ class Request:
     traced: bool = True
     lock_stat: bool = True
     take_tracing: bool = False
+    capture: Capture = "tracefs"
     tracing: TraceOptions = field(default_factory=TraceOptions)
 
 

@@ -18,7 +18,15 @@ _SIDE_FILES = ("saved_cmdlines", "saved_tgids")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracefsFacts:
-    """The tracing capabilities of one boot of one device; read once, used by every iteration."""
+    """The tracing capabilities of one boot of one device; read once, used by every iteration.
+
+    Attributes:
+        tracefs: where it is mounted.
+        available: events that the kernel has, ``system:name``.
+        machine: ``uname -m``.
+        release: ``uname -r``.
+        page_bytes: size of a sub-buffer.
+    """
 
     tracefs: str
     available: frozenset[str]

@@ -18,6 +18,7 @@ import click
 from android_suite.boot.attached import attach
 from android_suite.boot.booted import Booted
 from android_suite.boot.virtual import boot_virtual, find_arch
+from android_suite.capture.ways import WAYS, Asked
 from android_suite.cli.output import print_json, print_text, say
 from android_suite.cli.settings import choose_arch, read_settings, setting
 from android_suite.config import Config
@@ -30,6 +31,7 @@ from android_suite.store.run import RunWriter
 from android_suite.virtual.art import build_runtime
 from android_suite.virtual.image import read_overlay
 from android_suite.virtual.kernels import ARCHES
+from android_suite.virtual.perfetto import build_perfetto
 from android_suite.workload.registry import SUMMARIES, plan_scenarios, scenario_names
 
 
@@ -83,6 +85,13 @@ class Guest:
 @click.option("--run", "run_command", metavar="COMMAND", help="The command for the scenario `command`.")
 @click.option("--process", help="Process that counts as the app, for the scenario `command`.")
 @click.option("--trace/--no-trace", default=True, help="Record without a trace, to measure the cost of tracing.")
+@click.option(
+    "--capture",
+    type=click.Choice(WAYS),
+    default="auto",
+    show_default=True,
+    help="Who records the kernel's events: the suite from tracefs (needs root), the device's Perfetto, or each.",
+)
 @click.option("--take-tracing", is_flag=True, help="Take over a trace that another tool records on the device.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run directory to create.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest.")
@@ -102,6 +111,7 @@ def command(
     run_command: str | None,
     process: str | None,
     trace: bool,
+    capture: Asked,
     take_tracing: bool,
     output: Path | None,
     as_json: bool,
@@ -122,6 +132,8 @@ def command(
         raise UsageError(
             "--arch, --cpus, --overlay, --runtime and --deterministic are for virtual devices; add --kernel."
         )
+    if deterministic and capture in ("perfetto", "both"):
+        raise UsageError("a deterministic guest has one trace, from tracefs; leave out --deterministic or --capture.")
     if kernel is not None and serial is not None:
         raise UsageError("--serial names an attached device and --kernel boots a virtual one; give one of the two.")
     guest = Guest(
@@ -134,6 +146,9 @@ def command(
     config = read_settings()
     if runtime is not None:
         guest = replace(guest, overlays=(_build_runtime(guest, config), *overlays))
+    if kernel is not None and capture in ("perfetto", "both"):
+        arch = find_arch(guest.kernel, guest.arch, config=config)
+        guest = replace(guest, overlays=(build_perfetto(arch, config=config).path, *guest.overlays))
     folder = output or Path(default_name(label or kernel or serial or "run"))
     overlay_digests = guest.measure_overlays()
     if deterministic:
@@ -159,6 +174,7 @@ def command(
             seed=seed,
             parameters=parameters,
             trace=trace,
+            capture=capture,
             take_tracing=take_tracing,
         )
 

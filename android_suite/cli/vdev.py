@@ -12,6 +12,7 @@ from android_suite.virtual.art import build_runtime
 from android_suite.virtual.console import parse_crash, parse_farewell
 from android_suite.virtual.kernels import ARCHES, fetch_kernel
 from android_suite.virtual.machine import VirtualDevice
+from android_suite.virtual.perfetto import build_perfetto
 from android_suite.virtual.registry import DeviceRecord, Registry, stop_device
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -42,6 +43,7 @@ def command() -> None:
     help="Initramfs to append (cpio, gzip or zstd).",
 )
 @click.option("--runtime", type=click.Choice(["art"]), help="Run the app on a real Android runtime (ART 14).")
+@click.option("--perfetto", is_flag=True, help="Add Debian's traced, traced_probes and perfetto.")
 @_json
 def start_command(
     kernel: str,
@@ -51,6 +53,7 @@ def start_command(
     port: int | None,
     overlays: tuple[Path, ...],
     runtime: str | None,
+    perfetto: bool,
     as_json: bool,
 ) -> None:
     """Boot a device, leave it running and print its serial."""
@@ -58,6 +61,8 @@ def start_command(
     image = fetch_kernel(kernel, choose_arch(arch, kernel), config=config)
     if runtime is not None:
         overlays = (build_runtime(image.arch, config=config, progress=say).overlay, *overlays)
+    if perfetto:
+        overlays = (build_perfetto(image.arch, config=config).path, *overlays)
     device = VirtualDevice(
         kernel=image, config=config, cpus=cpus, memory_mb=memory_mb, port=port, overlays=overlays, detached=True
     )

@@ -69,7 +69,9 @@ def read_device_facts(device: Device) -> DeviceFacts:
 
 
 def judge_capabilities(facts: DeviceFacts) -> tuple[Capability, ...]:
-    """Every capability, the required ones first."""
+    """Every capability, the required ones first. With Perfetto, which needs no root, nothing of tracefs is required."""
+    needed = "perfetto" not in facts.commands
+    unseen = facts.tracefs is None and not needed  # Perfetto may have events that the shell cannot list
     mm = {f"mmap_lock:mmap_lock_{name}" for name in ("start_locking", "acquire_returned", "released")}
     sched = {"sched:sched_switch", "sched:sched_waking"}
     named = "syscalls:sys_enter_madvise" in facts.events
@@ -80,42 +82,42 @@ def judge_capabilities(facts: DeviceFacts) -> tuple[Capability, ...]:
             facts.root,
             "the shell runs as root",
             "run `adb root` on a userdebug build, or allow the shell in the app that gives root by su (Magisk)",
-            required=True,
+            required=needed,
         ),
         _judge(
             "tracefs",
             facts.tracefs is not None,
             facts.tracefs or "",
             "use a userdebug build and `adb root`, or mount tracefs at /sys/kernel/tracing",
-            required=True,
+            required=needed,
         ),
         _judge(
             "trace_pipe_raw",
             "per_cpu/cpu0/trace_pipe_raw" in facts.tracefs_files,
             "raw ring buffers can be read",
             "use a kernel with CONFIG_TRACING, and `adb root`",
-            required=True,
+            required=needed,
         ),
         _judge(
             "sched_events",
             sched <= facts.events,
             ", ".join(sorted(sched)),
             "use a kernel with CONFIG_EVENT_TRACING",
-            required=True,
+            required=not unseen,
         ),
         _judge(
             "mmap_lock_events",
             mm <= facts.events,
             "mmap_lock waits and holds",
             "use a kernel from 5.11 on with CONFIG_TRACING; without them no madvise call can be classified",
-            required=True,
+            required=not unseen,
         ),
         _judge(
             "syscall_events",
             named or raw,
             "one event per call" if named else "raw_syscalls with a filter",
             "use a kernel with CONFIG_FTRACE_SYSCALLS",
-            required=True,
+            required=not unseen,
         ),
         *_judge_optional(facts),
     )
@@ -178,7 +180,7 @@ def _judge_optional(facts: DeviceFacts) -> tuple[Capability, ...]:
         _judge(
             "perfetto",
             "perfetto" in facts.commands,
-            "frame timeline of SurfaceFlinger",
+            "records without root; frame timeline of SurfaceFlinger",
             "use Android 12 or later; frames come from gfxinfo instead",
         ),
     )

@@ -15,8 +15,8 @@ from android_suite.capture.needs import choose_events, find_needs
 from android_suite.capture.registry import SOURCES, open_sources
 from android_suite.capture.session import run_session
 from android_suite.capture.source import Request, Site, Source, SourceKind
-from android_suite.capture.trace_files import read_tracefs_facts
 from android_suite.capture.trace_plan import TraceOptions
+from android_suite.capture.ways import Asked, choose_way
 from android_suite.device.claim import claim_device
 from android_suite.device.device import Device
 from android_suite.device.identity import check_release, read_device_identity, read_kernel_identity
@@ -38,7 +38,8 @@ class RecordOptions:
         iterations: number of iterations of each scenario.
         seed: seed of the first iteration; each further one gets the next number.
         parameters: passed to every scenario that knows them.
-        trace: with ftrace, or without (to measure the cost of tracing).
+        trace: with a trace, or without (to measure the cost of tracing).
+        capture: who records the kernel's events; see :func:`~android_suite.capture.ways.choose_way`.
         lock_stat: read ``/proc/lock_stat`` if the kernel has it.
         take_tracing: take over a trace that another tool records.
         tracing: buffer, clock, period.
@@ -52,6 +53,7 @@ class RecordOptions:
     seed: int = 1
     parameters: Mapping[str, Any] = field(default_factory=dict)
     trace: bool = True
+    capture: Asked = "auto"
     lock_stat: bool = True
     take_tracing: bool = False
     tracing: TraceOptions = field(default_factory=TraceOptions)
@@ -110,7 +112,9 @@ def _record(
         check_release(kernel, options.expect_release)
     identity = read_device_identity(device, accel=options.accel)
     run.set_identity(kernel, identity)
-    facts = read_tracefs_facts(device) if options.trace else None
+    way, facts = choose_way(device, options.capture) if options.trace else ("tracefs", None)
+    if way == "perfetto" and options.capture == "auto":
+        say("the shell may not use tracefs: Perfetto records the trace")
     for workload, parameters in planned:
         if facts:  # report missing kernel features before anything is recorded
             choose_events(find_needs(workload.needs(parameters)), facts.available, facts.machine)
@@ -133,6 +137,7 @@ def _record(
                 lock_stat=options.lock_stat,
                 tracing=options.tracing,
                 take_tracing=options.take_tracing,
+                capture=way,
             )
             out = run.begin_iteration(
                 workload.name,

@@ -18,6 +18,8 @@ MANIFEST = "manifest.json"
 RAW = "raw"
 DERIVED = "derived"
 FTRACE = "ftrace"
+PERFETTO_TRACE = "perfetto/trace.pftrace"
+PERFETTO_CONFIG = "perfetto/config.txtpb"
 CAPTURE_NOTES = "capture_notes.txt"
 
 _SAFE_PART = re.compile(r"[A-Za-z0-9_+@=,.\-]{1,120}")

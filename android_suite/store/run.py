@@ -121,7 +121,8 @@ class IterationWriter:
             status=status,
             reason=reason,
             crash=crash,
-            trace_digest=digest_trace(self.folder / layout.FTRACE),
+            trace_digest=digest_trace(self.folder / layout.FTRACE)
+            or digest_files([self.folder / layout.PERFETTO_TRACE]),
         )
         for file in self.folder.rglob("*"):
             if file.is_file():
@@ -266,8 +267,14 @@ def open_run(path: Path) -> Run:
 
 
 def digest_trace(folder: Path) -> str | None:
-    """SHA-256 over ``cpuN.raw`` in CPU order, each preceded by its name and size; None without a trace."""
-    files = sorted(folder.glob("cpu*.raw"), key=lambda f: int("".join(filter(str.isdigit, f.stem)) or 0))
+    """:func:`digest_files` of the pages ``cpuN.raw`` in CPU order."""
+    pages = folder.glob("cpu*.raw")
+    return digest_files(sorted(pages, key=lambda f: int("".join(filter(str.isdigit, f.stem)) or 0)))
+
+
+def digest_files(files: Sequence[Path]) -> str | None:
+    """SHA-256 over the files that are there, each preceded by its name and size; None without any."""
+    files = [file for file in files if file.is_file()]
     if not files:
         return None
     digest = hashlib.sha256()

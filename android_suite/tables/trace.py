@@ -27,6 +27,7 @@ class TraceSource:
     event_counts: Mapping[str, int] = field(default_factory=dict)  # "sched:sched_switch" -> count; text: name only
     # Event kinds that were enabled, if the format records them (None: unknown, so a missing event proves nothing).
     enabled_events: frozenset[str] | None = None
+    mono_offset_ns: int | None = None  # this clock minus CLOCK_MONOTONIC, if the format records it
     cut: bool = False  # the file is damaged or ends before the recording did: counts are lower bounds
     notes: tuple[str, ...] = ()  # what a user must know: "times have microsecond precision", ...
 

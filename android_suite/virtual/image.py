@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from android_suite.config import Config
@@ -212,7 +212,8 @@ def _build_system(arch: str, config: Config) -> Entry:
         raise MachineError(
             f"Debian's adbd or busybox for {arch} does not have the expected layout; report this to the suite's authors"
         )
-    needed = _needed_files(files, links)
+    roots = (_ADBD, "usr/bin/busybox", *(path for path in (*files, *links) if "/ld-linux" in path))
+    needed = find_needed_files(files, links, roots)
     links = {path: target for path, target in links.items() if path in needed}
     # /bin, /lib and /lib64 are folders, not links into /usr. Otherwise a user's overlay with a folder of that name
     # would replace the link and hide the dynamic linker.
@@ -222,10 +223,18 @@ def _build_system(arch: str, config: Config) -> Entry:
     return packages.cache.write_entry("systems", f"{arch}-{LAYOUT}", stored, {"packages": specs, "links": links})
 
 
-def _needed_files(files: Mapping[str, tuple[bool, bytes]], links: Mapping[str, str]) -> set[str]:
-    """Busybox, adbd and all libraries that adbd's dynamic linker opens."""
+def find_needed_files(
+    files: Mapping[str, tuple[bool, bytes]], links: Mapping[str, str], roots: Iterable[str]
+) -> set[str]:
+    """The files of ``roots`` and all libraries that the dynamic linker opens for them, links included.
+
+    Args:
+        files: path to whether it is executable, and its content.
+        links: path to target of each symbolic link.
+        roots: paths to begin with.
+    """
     by_name = {path.rpartition("/")[2]: path for path in (*files, *links)}
-    todo = [_ADBD, "usr/bin/busybox", *(path for path in (*files, *links) if "/ld-linux" in path)]
+    todo = [*roots]
     done: set[str] = set()
     while todo:
         path = todo.pop()

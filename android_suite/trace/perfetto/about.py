@@ -26,6 +26,8 @@ class About:
     lost_cpus: Mapping[int, int]  # the same by CPU
     unmarked_cpus: Mapping[int, int]  # by CPU, those that no mark before a bundle covers
     buffer_overwritten: bool  # perfetto's own buffer lost chunks
+    refused: Mapping[str, tuple[str, ...]]  # requested events that were not enabled, by why
+    mono_offset_ns: int | None  # boottime minus CLOCK_MONOTONIC; None if there is no snapshot, or a suspend between two
 
 
 def _text(buf: Array, start: int, end: int) -> str:
@@ -43,15 +45,28 @@ def read_about(packets: Packets) -> About:
         kernel, machine = (_text(buf, *(int(x[0]) for x in uts.span(k))) or None for k in (0, 1))
     by_cpu = _count_losses(packets, ("overrun", "commit_overrun", "dropped_events"))
     unmarked = _count_losses(packets, ("commit_overrun", "dropped_events"))
+    refused = _refused(packets)
     return About(
-        machine=machine, kernel=kernel, enabled=_enabled(packets),
+        machine=machine, kernel=kernel, enabled=_enabled(packets, refused), refused=refused,
+        mono_offset_ns=_monotonic_offset(packets),
         lost_events=None if by_cpu is None else sum(by_cpu.values()), lost_cpus=by_cpu or {}, unmarked_cpus=unmarked or {},
         buffer_overwritten=_overwritten(packets),
     )  # fmt: skip
 
 
-def _enabled(packets: Packets) -> frozenset[str] | None:
-    """Names of the requested events; None if atrace categories or wildcards may have added others."""
+def _refused(packets: Packets) -> dict[str, tuple[str, ...]]:
+    """Requested events that traced_probes could not enable: those that the kernel lacks, those that it refused."""
+    _, start, end = packets.of("ftrace_stats")
+    found = {}
+    for field in ("unknown_ftrace_events", "failed_ftrace_events"):
+        _, at, to = expand_field(packets.buf, start, end, number_of("FtraceStats", field))
+        names = {_text(packets.buf, int(a), int(b)) for a, b in zip(at, to, strict=True)}
+        found[field] = tuple(sorted(name.replace("/", ":", 1) for name in names))
+    return found
+
+
+def _enabled(packets: Packets, refused: Mapping[str, tuple[str, ...]]) -> frozenset[str] | None:
+    """Names of the enabled events; None if atrace categories or wildcards may have added others."""
     buf = packets.buf
     _, start, end = packets.of("trace_config")
     _, start, end = expand_field(buf, start, end, number_of("TraceConfig", "data_sources"))
@@ -61,9 +76,12 @@ def _enabled(packets: Packets) -> frozenset[str] | None:
     _, at, to = expand_field(buf, start, end, number_of("FtraceConfig", "ftrace_events"))
     _, atrace, _ = expand_field(buf, start, end, number_of("FtraceConfig", "atrace_categories"))
     names = [_text(buf, int(a), int(b)) for a, b in zip(at, to, strict=True)]
-    if not names or len(atrace) or any("*" in name or "/" not in name for name in names):
+    alone = read_columns(buf, start, end, numbers_of("FtraceConfig", "atrace_userspace_only")).number(0)
+    more = len(atrace) and not (len(alone) and alone.all())
+    if not names or more or any("*" in name or "/" not in name for name in names):
         return None
-    return frozenset(name.replace("/", ":", 1) for name in names)
+    asked = frozenset(name.replace("/", ":", 1) for name in names)
+    return asked.difference(*refused.values())
 
 
 def _count_losses(packets: Packets, counters: tuple[str, ...]) -> dict[int, int] | None:
@@ -100,6 +118,18 @@ def _overwritten(packets: Packets) -> bool:
         packets.buf, at, to, numbers_of("TraceStats.BufferStats", "chunks_overwritten", "chunks_discarded")
     )
     return bool((stats.number(0) > 0).any() or (stats.number(1) > 0).any())
+
+
+_MAX_DRIFT_NS = 5_000_000  # two clocks of one snapshot are read one after the other; a suspend is longer
+
+
+def _monotonic_offset(packets: Packets) -> int | None:
+    offset = _clock_offsets(packets, protos.BUILTIN_CLOCK_MONOTONIC)
+    if offset is None:
+        return None
+    shifts = offset[1]
+    # Boottime is read first, so the longest difference was read with the least delay.
+    return int(shifts.max()) if int(shifts.max()) - int(shifts.min()) <= _MAX_DRIFT_NS else None
 
 
 def to_boottime(packets: Packets, which: Array) -> tuple[Array, Array]:

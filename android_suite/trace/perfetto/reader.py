@@ -23,6 +23,7 @@ from android_suite.trace.perfetto.frames import decode_frame_timeline
 from android_suite.trace.perfetto.index import GENERIC, Bundles, index_bundles
 from android_suite.trace.perfetto.numbers import number_of
 from android_suite.trace.perfetto.packets import Packets, read_packets
+from android_suite.trace.perfetto.redacted import NOTE, is_redacted, limit_enabled
 from android_suite.trace.perfetto.scan import expand_field, read_columns
 from android_suite.trace.perfetto.symbols import read_symbols
 from android_suite.trace.perfetto.tables import Context, PerfettoTables
@@ -62,13 +63,15 @@ def read_perfetto(source: Path | str | bytes, *, name: str = "trace") -> Trace:
     tables[events.FRAME_TIMELINE.name] = decode_frame_timeline(packets.buf, start[known], end[known], ts[known])
     tables |= thread_tables(packets, sched, tables)
     named = name_calls(tables[events.SYSCALL.name], tables[events.THREADS.name], about.machine or None)
+    redacted = is_redacted(tables[events.THREADS.name])
     begin, finish = _range(bundles, tables[events.FRAME_TIMELINE.name])
     tables[events.LOST.name], lost = _lost(bundles, about, begin, finish)
     trace = TraceSource(
         format="perfetto", path=called, cut=packets.cut, events=bundles.total, lost_events=lost, clock=bundles.clock,
         start_ns=begin, end_ns=finish, cpus=int(bundles.cpu.max(initial=-1)) + 1, kernel=about.kernel,
-        event_counts=_counts(bundles, generic), enabled_events=about.enabled,
-        notes=(*_notes(packets, bundles, about, int((~known).sum())), *named),
+        event_counts=_counts(bundles, generic), enabled_events=limit_enabled(about.enabled) if redacted else about.enabled,
+        mono_offset_ns=about.mono_offset_ns if bundles.clock == "boot" else None,
+        notes=(*((NOTE,) if redacted else ()), *_notes(packets, bundles, about, int((~known).sum())), *named),
     )  # fmt: skip
     decoder = _Decoder(bundles, trace.event_counts, generic.keys())
     return Trace(source=trace, tables=fill_missing(tables), decode_event=decoder.decode)
@@ -174,6 +177,10 @@ def _notes(packets: Packets, bundles: Bundles, about: About, unplaced: int) -> t
         notes.append(f"{bundles.malformed} ftrace events were malformed and left out")
     if about.buffer_overwritten:
         notes.append("perfetto's own buffer was too small: the trace's beginning or parts of it are missing")
+    for field, why in (("unknown_ftrace_events", "are not in this kernel"), ("failed_ftrace_events", "were refused")):
+        if names := about.refused[field]:
+            shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+            notes.append(f"requested events that {why}: {shown}")
     if unplaced:
         notes.append(f"{unplaced} frame events are on a clock that the trace does not relate to boottime")
     return tuple(notes)

@@ -30,9 +30,9 @@ from android_suite.record.live import RecordOptions, record
 from android_suite.record.run import record_run
 from android_suite.record.sealed import record_deterministic
 from android_suite.store.run import RunWriter
-from android_suite.virtual.art import build_runtime
 from android_suite.virtual.image import build_base
 from android_suite.virtual.kernels import check_kernel, fetch_kernel
+from android_suite.virtual.runtimes import build_chosen
 from android_suite.workload.registry import plan_scenarios
 
 # The iterations of a boot take consecutive seeds; those of two boots must not overlap.
@@ -223,7 +223,7 @@ def prepare_lab(file: PlanFile, config: Config, *, say: Callable[[str], None] = 
             read_expected(Path(kernel.kernel), kernel.release)  # before the phone is touched
     file = replace(file, digests=digests)
     if file.plan.runtime is not None:
-        runtime = build_runtime(file.plan.arch, config=config, progress=say)
+        runtime = build_chosen(file.plan.arch, android=file.plan.android, config=config, progress=say)
         file = add_runtime(file, str(runtime.overlay), runtime.sha256)
     if file.plan.mode == "deterministic":
         for named in booted:

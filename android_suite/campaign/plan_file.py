@@ -45,6 +45,12 @@ def read_plan(path: Path, *, scenarios: Collection[str]) -> PlanFile:
     for index, kernel in enumerate(plan.kernels):
         kernels.append(_resolve_kernel(source, index, kernel, digests))
     overlay = tuple(_resolve(source, ("plan", "overlay"), name, digests) for name in plan.overlay)
+    android = plan.android
+    if android is not None:
+        system = source.file.resolve().parent / Path(android).expanduser()
+        if not system.exists():
+            raise source.fault(("plan", "android"), "a system image or a folder", f"{android!r}, which does not exist")
+        android = str(system)
     images = [
         (digests[kernel.kernel], *(digests[path] for path in kernel.files.values()))
         for kernel in kernels
@@ -52,7 +58,8 @@ def read_plan(path: Path, *, scenarios: Collection[str]) -> PlanFile:
     ]
     if len(set(images)) < len(images):
         raise source.fault(("kernel",), "kernels that differ (for A/A use `qualify --aa`)", "the same image twice")
-    return PlanFile(source=source, plan=replace(plan, kernels=tuple(kernels), overlay=overlay), digests=digests)
+    plan = replace(plan, kernels=tuple(kernels), overlay=overlay, android=android)
+    return PlanFile(source=source, plan=plan, digests=digests)
 
 
 def add_runtime(file: PlanFile, path: str, sha256: str) -> PlanFile:

@@ -167,6 +167,7 @@ def describe_plan(plan: Plan, digests: Mapping[str, str]) -> dict[str, Any]:
         kernel |= entry.describe(digests)
         if (digest := digests.get(kernel["kernel"])) is not None:
             kernel["kernel"] = f"{PurePath(kernel['kernel']).name} (sha256 {digest})"
+    data["android"] = plan.android and PurePath(plan.android).name  # its content is in the first overlay
     data["overlay"] = [f"{PurePath(path).name} (sha256 {digests[path]})" for path in plan.overlay]
     return data
 

@@ -23,15 +23,15 @@ from android_suite.cli.output import print_json, print_text, say
 from android_suite.cli.settings import choose_arch, read_settings, setting
 from android_suite.config import Config
 from android_suite.errors import EvidenceError, UsageError
-from android_suite.model.plan import RUNTIME_NOTES, Runtime
+from android_suite.model.plan import Runtime, describe_runtime
 from android_suite.record.live import RecordOptions, record
 from android_suite.record.run import record_run
 from android_suite.report.phrases import show_foreign
 from android_suite.store.run import RunWriter
-from android_suite.virtual.art import build_runtime
 from android_suite.virtual.image import read_overlay
 from android_suite.virtual.kernels import ARCHES
 from android_suite.virtual.perfetto import build_perfetto
+from android_suite.virtual.runtimes import build_chosen
 from android_suite.workload.registry import SUMMARIES, plan_scenarios, scenario_names
 
 
@@ -72,6 +72,11 @@ class Guest:
     help="Run the app on a real Android runtime (ART 14) in the virtual device; built once, in minutes.",
 )
 @click.option(
+    "--android",
+    type=click.Path(path_type=Path),
+    help="Take that runtime from this Android system: its system.img, or a folder of what `adb pull` got.",
+)
+@click.option(
     "--iterations", type=click.IntRange(1, 100_000), default=1, show_default=True, help="Iterations of each scenario."
 )
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the first iteration.")
@@ -103,6 +108,7 @@ def command(
     cpus: int | None,
     overlays: tuple[Path, ...],
     runtime: Runtime | None,
+    android: Path | None,
     iterations: int,
     seed: int,
     label: str,
@@ -128,9 +134,10 @@ def command(
     plan_scenarios(
         scenarios, parameters, mode="deterministic" if deterministic else "realtime"
     )  # report mistakes before anything boots
+    runtime = "art" if android is not None else runtime
     if kernel is None and (arch or cpus or overlays or runtime or deterministic):
         raise UsageError(
-            "--arch, --cpus, --overlay, --runtime and --deterministic are for virtual devices; add --kernel."
+            "--arch, --cpus, --overlay, --runtime, --android and --deterministic are for virtual devices; add --kernel."
         )
     if deterministic and capture in ("perfetto", "both"):
         raise UsageError("a deterministic guest has one trace, from tracefs; leave out --deterministic or --capture.")
@@ -145,7 +152,7 @@ def command(
     )
     config = read_settings()
     if runtime is not None:
-        guest = replace(guest, overlays=(_build_runtime(guest, config), *overlays))
+        guest = replace(guest, overlays=(_build_runtime(guest, android, config), *overlays))
     if kernel is not None and capture in ("perfetto", "both"):
         arch = find_arch(guest.kernel, guest.arch, config=config)
         guest = replace(guest, overlays=(build_perfetto(arch, config=config).path, *guest.overlays))
@@ -183,7 +190,7 @@ def command(
 
     def work_with_note(writer: RunWriter) -> None:
         if runtime is not None:
-            writer.add_note(RUNTIME_NOTES[runtime])
+            writer.add_note(describe_runtime(None if android is None else str(android.resolve())))
         work(writer)
 
     with _end_as_interrupted():
@@ -210,10 +217,10 @@ def command(
     return EvidenceError.exit_code if doubtful else 0
 
 
-def _build_runtime(guest: Guest, config: Config) -> Path:
+def _build_runtime(guest: Guest, android: Path | None, config: Config) -> Path:
     """The overlay with the Android runtime; it comes before the user's, which may replace its files."""
     arch = find_arch(guest.kernel, guest.arch, config=config)
-    return build_runtime(arch, config=config, progress=say).overlay
+    return build_chosen(arch, android=android, config=config, progress=say).overlay
 
 
 @contextmanager

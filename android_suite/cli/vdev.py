@@ -8,12 +8,12 @@ import click
 
 from android_suite.cli.output import print_json, print_table, print_text, say
 from android_suite.cli.settings import choose_arch, read_settings, setting
-from android_suite.virtual.art import build_runtime
 from android_suite.virtual.console import parse_crash, parse_farewell
 from android_suite.virtual.kernels import ARCHES, fetch_kernel
 from android_suite.virtual.machine import VirtualDevice
 from android_suite.virtual.perfetto import build_perfetto
 from android_suite.virtual.registry import DeviceRecord, Registry, stop_device
+from android_suite.virtual.runtimes import build_chosen
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -44,6 +44,7 @@ def command() -> None:
 )
 @click.option("--runtime", type=click.Choice(["art"]), help="Run the app on a real Android runtime (ART 14).")
 @click.option("--perfetto", is_flag=True, help="Add Debian's traced, traced_probes and perfetto.")
+@click.option("--android", type=click.Path(path_type=Path), help="Take that runtime from this Android system.")
 @_json
 def start_command(
     kernel: str,
@@ -54,13 +55,15 @@ def start_command(
     overlays: tuple[Path, ...],
     runtime: str | None,
     perfetto: bool,
+    android: Path | None,
     as_json: bool,
 ) -> None:
     """Boot a device, leave it running and print its serial."""
     config = read_settings()
     image = fetch_kernel(kernel, choose_arch(arch, kernel), config=config)
-    if runtime is not None:
-        overlays = (build_runtime(image.arch, config=config, progress=say).overlay, *overlays)
+    if runtime is not None or android is not None:
+        built = build_chosen(image.arch, android=android, config=config, progress=say)
+        overlays = (built.overlay, *overlays)
     if perfetto:
         overlays = (build_perfetto(image.arch, config=config).path, *overlays)
     device = VirtualDevice(

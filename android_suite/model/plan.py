@@ -32,6 +32,7 @@ import difflib
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from android_suite.model.boots import ATTACHED, BootKeys, BootKind, boot_kind, check_boot, check_one_device
@@ -43,10 +44,6 @@ from android_suite.model.toml_source import STRICT, KeyPath, TomlSource, expecte
 Role = Literal["baseline", "candidate"]
 Arch = Literal["arm64", "amd64"]
 Runtime = Literal["art"]
-# Goes with every number from it.
-RUNTIME_NOTES: Mapping[Runtime, str] = {
-    "art": "the app's heap and collector are a real Android runtime's (ART 14), not the model's"
-}
 Parameter = bool | int | float | str
 MIN_BOOTS = 4  # per kernel; with fewer the statistics decide nothing
 
@@ -106,6 +103,7 @@ class PlanTable:
     arch: Arch = "arm64"
     overlay: tuple[str, ...] = ()
     runtime: Runtime | None = None
+    android: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +132,7 @@ class Plan:
     arch: Arch
     overlay: tuple[str, ...]
     runtime: Runtime | None  # a real Android runtime for the app of virtual devices; None: the model
+    android: str | None  # the Android system that the runtime is taken from; None: Debian's ART
     kernels: tuple[KernelEntry, ...]
     scenarios: tuple[ScenarioEntry, ...]
     gates: tuple[Gate, ...]
@@ -191,6 +190,7 @@ def parse_plan(source: TomlSource, *, scenarios: Collection[str]) -> Plan:
         arch=document.plan.arch,
         overlay=document.plan.overlay,
         runtime=document.plan.runtime,
+        android=document.plan.android,
         kernels=document.kernel,
         scenarios=document.scenario,
         gates=gates,
@@ -199,7 +199,15 @@ def parse_plan(source: TomlSource, *, scenarios: Collection[str]) -> Plan:
     )
 
 
+def describe_runtime(android: str | None) -> str:
+    """What goes with every number from a real runtime: that of an Android system (its path), or None for Debian's."""
+    which = f"of the Android system {Path(android).name}" if android else "(ART 14)"
+    return f"the app's heap and collector are a real Android runtime's {which}, not the model's"
+
+
 def _check_kernels(source: TomlSource, document: PlanDocument) -> None:
+    if document.plan.android is not None and document.plan.runtime is None:
+        raise source.fault(("plan", "android"), "plan.runtime = 'art' beside it", "no plan.runtime")
     labels: dict[str, int] = {}
     named: dict[object, str] = {}
     for index, kernel in enumerate(document.kernel):

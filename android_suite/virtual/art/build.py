@@ -12,6 +12,7 @@ from pathlib import Path
 from android_suite.config import Config
 from android_suite.errors import UsageError
 from android_suite.virtual.art.compilers import (
+    Jdk,
     compile_app,
     compile_core,
     compile_java,
@@ -110,15 +111,24 @@ def _build(arch: str, key: str, *, cache: Cache, config: Config, progress: Progr
         work = Path(scratch)
         dx = work / "dx.jar"
         dx.write_bytes(core.files["dx"].read_bytes())
-        sources = {path.name: path.read_text() for folder in ("workload", "app") for path in _java_files(ROOM / folder)}
-        classes = compile_java(sources, work / "workload", jdk=jdk)
-        workload = make_dex(classes, work / "workload.jar", dx=dx, jdk=jdk)
+        workload = make_workload(work, dx=dx, jdk=jdk)
         natives = compile_app(arch, libraries, ROOM / "native", GUEST / "src", work / "native", jdk=jdk)
     jars = {"core.jar": core.files["core"].read_bytes(), "workload.jar": workload}
     nodes = list_nodes({**libraries, "libjavacore.so": natives.library}, natives.app, jars)
     archive = render_cpio(nodes)
     meta = {"arch": arch, "packages": [*packages, *core.meta["packages"]], "jdk": jdk.version}
     return cache.write_entry("art", key, {"overlay": archive}, meta)
+
+
+def make_workload(work: Path, *, dx: Path, jdk: Jdk) -> bytes:
+    """A jar with our Java: the stress class, and what the main thread of the app asks of it.
+
+    Raises:
+        MachineError: a compiler refuses it.
+    """
+    sources = {path.name: path.read_text() for folder in ("workload", "app") for path in _java_files(ROOM / folder)}
+    classes = compile_java(sources, work / "workload", jdk=jdk)
+    return make_dex(classes, work / "workload.jar", dx=dx, jdk=jdk)
 
 
 def list_nodes(libraries: Mapping[str, bytes], app: bytes, jars: Mapping[str, bytes]) -> dict[str, Node]:

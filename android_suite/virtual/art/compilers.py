@@ -28,7 +28,7 @@ _ZIP_EPOCH = struct.pack("<HH", 0, 1 << 5 | 1)  # 1980-01-01 00:00, the earliest
 _DESUGARED_VERSION = 53  # of class files; dx knows no newer one
 _CFLAGS = ("-O2", "-s", "-Wall", "-Wextra")
 # Files of the app model that the app on ART shares; its heap, collector, scenario and result are its own.
-_SHARED = ("activity", "atrace", "binder", "counts", "frames", "native", "screen", "screen_view", "work")
+SHARED = ("activity", "atrace", "binder", "counts", "frames", "native", "screen", "screen_view", "work")
 # In the order in which their functions stand for one another: libsigchain's signal handlers before the C library's.
 LINKED = (
     "libsigchain.so.0", "liblog.so.0", "libbase.so.0", "libbacktrace.so.0", "libziparchive.so.0", "libnativebridge.so",
@@ -166,7 +166,7 @@ def compile_app(
     for name in ("libicu_jni.so", "libopenjdk.so"):
         (lib / name).symlink_to(core.name)
     model = guest / "app_process"
-    sources = [*sorted((native / "app").glob("*.c")), *(model / f"{name}.c" for name in _SHARED)]
+    sources = [*sorted((native / "app").glob("*.c")), *(model / f"{name}.c" for name in SHARED)]
     headers += [f"-I{folder}" for folder in (native / "app", model, guest / "include")]
     loader = next(name for name in libraries if name.startswith("ld-linux"))
     # Undefined symbols are the libraries' own affair: Debian links libart without the libraries that it needs.

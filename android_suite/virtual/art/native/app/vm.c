@@ -9,7 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifndef VM_OF_ANDROID /* virtual/android builds this for the ART of a device, and says where that has its parts */
 #define JARS ART_HOME "/core.jar:" ART_HOME "/workload.jar"
+/* Without a compiler: Debian's build of it aborts at the first method. Methods run in ART's fast interpreter. */
+#define OWN_OPTIONS "-Xbootclasspath:" JARS, "-Xbootclasspath-locations:" JARS, "-Xusejit:false"
+#define HOMES {"ANDROID_ROOT", ART_HOME}, {"ANDROID_ART_ROOT", ART_HOME}, {"ANDROID_I18N_ROOT", ART_HOME}, {"ANDROID_TZDATA_ROOT", ART_HOME}
+#endif
 #define MOST_OPTIONS 64
 
 #define DEFAULT_HEAP_BYTES (256LL << 20) /* ART's own, of the -Xmx that it is not given */
@@ -26,15 +31,14 @@ static void read_heap_option(const char *option) {
 }
 
 static void set_environment(void) {
-    static const char *const homes[] = {"ANDROID_ROOT", "ANDROID_ART_ROOT", "ANDROID_I18N_ROOT", "ANDROID_TZDATA_ROOT"};
-    for (size_t i = 0; i < sizeof homes / sizeof *homes; i++) setenv(homes[i], ART_HOME, 1);
+    static const char *const homes[][2] = {HOMES};
+    for (size_t i = 0; i < sizeof homes / sizeof *homes; i++) setenv(homes[i][0], homes[i][1], 1);
     setenv("ANDROID_DATA", "/data", 1);
     mkdir("/data/dalvik-cache", 0711);
 }
 
 bool vm_create(const char *const *options, int count) {
-    /* Without a compiler: Debian's build of it aborts at the first method. Methods run in ART's fast interpreter. */
-    static const char *const own[] = {"-Xbootclasspath:" JARS, "-Xbootclasspath-locations:" JARS, "-Xusejit:false"};
+    static const char *const own[] = {OWN_OPTIONS};
     enum { OWN = sizeof own / sizeof *own };
     JavaVMOption list[MOST_OPTIONS];
     JavaVM *vm;

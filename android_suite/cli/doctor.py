@@ -14,7 +14,8 @@ from android_suite.config import Config
 from android_suite.device.capabilities import Capability, judge_capabilities, read_device_facts
 from android_suite.device.connect import choose_serial, connect, list_devices
 from android_suite.device.device import Device
-from android_suite.errors import LabError, SuiteError
+from android_suite.errors import LabError, MachineError, SuiteError
+from android_suite.virtual.android.images import TOOLS, list_missing
 from android_suite.virtual.art.compilers import read_jdk
 from android_suite.virtual.packages import read_mirror
 from android_suite.virtual.qemu import read_qemu_version
@@ -71,6 +72,7 @@ def check_host(config: Config) -> Iterator[Capability]:
     for arch in ("arm64", "amd64"):
         yield _try(f"qemu {arch}", partial(_find_qemu, arch), arch == "arm64")
     yield _try("android runtime", _find_jdk, False)
+    yield _try("android images", _find_image_tools, False)
     yield _try("debian packages", lambda: f"kernels come from {read_mirror(config.debian_mirror).split('/')[2]}", False)
 
 
@@ -80,6 +82,14 @@ def _find_qemu(arch: str) -> str:
 
 def _find_jdk() -> str:
     return f"JDK {read_jdk().version}: builds the runtime of record --runtime art"
+
+
+def _find_image_tools() -> str:
+    missing = list_missing()
+    if missing:
+        packages = " ".join(TOOLS[name] for name in missing)
+        raise MachineError(f"--android reads images with {', '.join(missing)}; run: apt-get install {packages}")
+    return f"{', '.join(TOOLS)}: read the images of record --android"
 
 
 def _look_at_device(config: Config, serial: str | None) -> tuple[tuple[Capability, ...] | None, str]:

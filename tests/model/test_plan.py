@@ -6,7 +6,7 @@ import pytest
 
 from android_suite.errors import ConfigError
 from android_suite.model.metrics import Margin
-from android_suite.model.plan import MIN_BOOTS, Plan, parse_duration_s, parse_plan
+from android_suite.model.plan import MIN_BOOTS, Plan, describe_runtime, parse_duration_s, parse_plan
 from android_suite.model.toml_source import locate_keys, parse_toml
 from android_suite.stats import decision
 
@@ -145,6 +145,18 @@ def test_a_fault_of_a_boot_says_where_and_what(name: str) -> None:
 def test_a_phone_is_not_deterministic() -> None:
     with pytest.raises(ConfigError, match="only virtual devices are deterministic"):
         parse(BOOTS.replace("realtime", "deterministic").replace('"attached"', '"6.16.12"'))
+
+
+def test_an_android_system_is_for_a_runtime() -> None:
+    with pytest.raises(
+        ConfigError, match=r"plan\.android: expected plan\.runtime = 'art' beside it, found no plan\.runtime"
+    ):
+        parse(PLAN.replace("budget =", 'android = "system.img"\nbudget ='))
+    plan = parse(PLAN.replace("budget =", 'runtime = "art"\nandroid = "system.img"\nbudget ='))
+    assert plan.android == "system.img"
+    assert describe_runtime(plan.android).endswith(
+        "a real Android runtime's of the Android system system.img, not the model's"
+    )
 
 
 def test_realtime_boots_have_paired_seeds() -> None:

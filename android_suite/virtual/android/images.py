@@ -37,6 +37,11 @@ _NEXT_STEP: dict[Form, str] = {
 }  # fmt: skip
 
 
+def list_missing() -> list[str]:
+    """The tools that are not installed."""
+    return [name for name in TOOLS if not shutil.which(name, path=_path())]
+
+
 def read_form(path: Path) -> Form:
     """What kind of file it is, by its content."""
     with path.open("rb") as file:

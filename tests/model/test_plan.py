@@ -170,7 +170,7 @@ FAULTS = {
     "misspelt key": ("seeds =", "sedes =", 4, "plan.sedes", "'seeds' (did you mean", "unknown key 'sedes'"),
     "misspelt table": ("[margin]", "[margins]", 26, "margins", "'margin'", "unknown key"),
     "misspelt key in a table of an array": ('label = "after"', 'lable = "after"', 13, "kernel[1].lable", "'label'", ""),
-    "nothing like a key": ('name = "x"', 'name = "x"\nqqq = 1', 3, "plan.qqq", "one of arch, boots,", "'qqq'"),
+    "nothing like a key": ('name = "x"', 'name = "x"\nqqq = 1', 3, "plan.qqq", "one of android, arch, boots,", "'qqq'"),
     "margin without a unit": ('"2 ms"', '"2"', 27, "margin.invertedMs", "with its unit", "'2'"),
     "margin that is a number": ('"2 ms"', "2", 27, "margin.invertedMs", "with its unit", "2"),
     "gate margin without a unit": ('"0.5 ms"', '"0.5"', 24, "gate[0].margin", "with its unit", "'0.5'"),

@@ -144,7 +144,7 @@ def _run(argv: Sequence[object], what: str, hint: str = "") -> str:
     try:
         done = subprocess.run(
             words, capture_output=True, check=False, timeout=_TIMEOUT_S, stdin=subprocess.DEVNULL,
-            env={"PATH": _path(), "LC_ALL": "C"},
+            env={**os.environ, "PATH": _path(), "LC_ALL": "C"},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise MachineError(f"could not {what} within {_TIMEOUT_S / 60:.0f} minutes; try again") from None
@@ -157,4 +157,4 @@ def _run(argv: Sequence[object], what: str, hint: str = "") -> str:
 
 
 def _path() -> str:
-    return f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"  # debugfs is outside of a user's path
+    return os.pathsep.join([*os.get_exec_path(), "/usr/sbin", "/sbin"])  # debugfs is outside of a user's path

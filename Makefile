@@ -22,7 +22,7 @@ COMPILED := $(shell grep -rl --include='*.py' '^@compiled' android_suite)
 
 setup: system .venv/.installed .venv/.warm ## the virtual environment in .venv
 
-demo: setup      ## boots 6.16.12 and 6.17.13, records, compares: reports/demo/report.html
+demo: setup apk-tools ## boots 6.16.12 and 6.17.13, records, compares: reports/demo/report.html
 	@MODE=$(MODE) scripts/demo
 
 apk: apk-tools   ## the workload app's APK from its sources, the same bytes every time

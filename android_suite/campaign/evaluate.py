@@ -14,7 +14,7 @@ from android_suite.compare.runs import compare_runs
 from android_suite.model.campaign import CampaignSummary
 from android_suite.model.comparison import Comparison, GateResult, MadvisePaths
 from android_suite.model.identity import LabelledKernel
-from android_suite.model.plan import Plan, describe_runtime
+from android_suite.model.plan import Plan, describe_app
 from android_suite.model.verdict import GateOutcome
 from android_suite.report.files import render_files
 from android_suite.report.model import ReportModel
@@ -94,7 +94,7 @@ def render_plan(
             notes=[
                 *crashes,
                 *plan.warnings,
-                *([describe_runtime(plan.android)] if plan.runtime else []),
+                *([note] if (note := describe_app(plan)) else []),
                 *(note for manifest in manifests for note in manifest.notes),
             ],
             suite_version=__version__,

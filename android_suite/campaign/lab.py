@@ -34,6 +34,7 @@ from android_suite.virtual.image import build_base
 from android_suite.virtual.kernels import check_kernel, fetch_kernel
 from android_suite.virtual.runtimes import build_chosen
 from android_suite.workload.registry import plan_scenarios
+from android_suite.workload.runtime import check_runtime
 
 # The iterations of a boot take consecutive seeds; those of two boots must not overlap.
 _SEEDS_A_BOOT = 1000
@@ -45,9 +46,11 @@ def check_parameters(file: PlanFile) -> None:
     Raises:
         ConfigError: a scenario does not know a parameter, or a value is invalid.
     """
+    attached = any(kernel.kind != "virtual" for kernel in file.plan.kernels)
     for index, scenario in enumerate(file.plan.scenarios):
         try:
-            plan_scenarios((scenario.name,), scenario.parameters, mode=file.plan.mode)
+            ((workload, complete),) = plan_scenarios((scenario.name,), scenario.parameters, mode=file.plan.mode)
+            check_runtime(complete, defaults=workload.defaults, runtime=file.plan.runtime, attached=attached)
         except UsageError as error:
             named = next((name for name in scenario.parameters if name in str(error)), None)
             path = ("scenario", index, "parameters") + ((named,) if named else ())

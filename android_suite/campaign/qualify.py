@@ -34,7 +34,7 @@ from android_suite.campaign.schedule import (
     plan_jobs,
 )
 from android_suite.campaign.worker import Analyzer, Recorder
-from android_suite.errors import UsageError
+from android_suite.errors import SuiteError, UsageError
 from android_suite.model.campaign import (
     CampaignSummary,
     Host,
@@ -83,6 +83,16 @@ class Collaborators:
     analyzer: Analyzer
     comparer: Comparer
     renderer: Renderer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a campaign has shown so far: ``boots`` of ``scenario`` per kernel, against the candidate ``label``."""
+
+    label: str
+    scenario: str
+    boots: int
+    comparison: Comparison
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +157,7 @@ def qualify(
     durations_s: dict[str, list[float]] | None = None,
     retry_after_s: tuple[float, ...] | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
+    preview: Callable[[Preview], None] | None = None,
 ) -> Outcome:
     """Runs a plan, or continues where an earlier call stopped, and writes the results.
 
@@ -160,6 +171,8 @@ def qualify(
         durations_s: measured durations by kind of job, for the estimate; updated.
         retry_after_s: pause before each further attempt after a failure of the test setup.
         progress: called after every event.
+        preview: called with what is known so far, each time that a further seed of the first scenario has run on every
+            kernel, the last one excepted. If the evidence so far cannot be compared, only the end tells.
 
     Raises:
         UsageError: the folder is in use or has another plan.
@@ -187,11 +200,41 @@ def qualify(
         )
         if retry_after_s is not None:
             runner.retry_after_s = retry_after_s
+        if preview is not None:
+            runner.finished = _Previewer(plan=file.plan, folder=folder, jobs=jobs, of=collaborators, tell=preview)
         runner.run(jobs)
         outcome = _evaluate(file.plan, folder, jobs, collaborators)
         _write_provenance(folder, file, jobs)
         folder.append("finished", exit_code=outcome.exit_code)
     return outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Previewer:
+    """Compares the boots of the first scenario each time that a block of them is complete."""
+
+    plan: Plan
+    folder: CampaignFolder
+    jobs: Sequence[Job]
+    of: Collaborators
+    tell: Callable[[Preview], None]
+
+    def __call__(self, job: Job) -> None:
+        scenario = self.plan.scenarios[0].name
+        first = [each for each in self.jobs if any(part.name == scenario for part in each.scenarios)]
+        left = {each.block for each in first if not self.folder.finished(each.name)}
+        done = [each for each in first if each.block not in left]
+        if job not in done or not left:
+            return
+        try:
+            runs = {each.name: open_run(self.folder.jobs / each.name) for each in done}
+            for candidate in self.plan.candidates:
+                sides = [_runs_of(kernel, done, runs) for kernel in (self.plan.baseline, candidate)]
+                comparison = self.of.comparer(self.plan, *sides)
+                blocks = len({each.block for each in done})
+                self.tell(Preview(label=candidate.label, scenario=scenario, boots=blocks, comparison=comparison))
+        except SuiteError:
+            return  # the end of the campaign raises it, with all the evidence
 
 
 def _evaluate(plan: Plan, folder: CampaignFolder, jobs: Sequence[Job], collaborators: Collaborators) -> Outcome:

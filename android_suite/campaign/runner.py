@@ -59,6 +59,7 @@ class Runner:
         durations_s: measured durations by `Job.kind`, updated as jobs end.
         budget_s: no job starts after this time.
         progress: called after every event.
+        finished: called after every job that ended well.
         retry_after_s: pause before the second and each further attempt after a failure of the test setup.
         clock: monotonic clock in seconds.
     """
@@ -70,6 +71,7 @@ class Runner:
     durations_s: dict[str, list[float]]
     budget_s: float | None = None
     progress: Callable[[Progress], None] = lambda _: None
+    finished: Callable[[Job], None] = lambda _: None
     retry_after_s: tuple[float, ...] = _RETRY_AFTER_S
     clock: Callable[[], float] = time.monotonic
     _running: dict[str, _Running] = field(default_factory=dict)
@@ -217,6 +219,7 @@ class Runner:
             if entry.recording:
                 self.durations_s.setdefault(entry.job.kind, []).append(round(self.clock() - entry.since, 1))
             self._tell(f"finished {name}")
+            self.finished(entry.job)
             return None
         if entry.last is not None and entry.last.kind == "error":
             error = rebuild_error(entry.last, entry.job)

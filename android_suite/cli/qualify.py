@@ -11,9 +11,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from android_suite.cli.output import console_for_results, print_json, print_text, say
 from android_suite.cli.settings import read_settings
 from android_suite.errors import LabError
+from android_suite.model.plan import MIN_BOOTS, describe_app
 from android_suite.workload.registry import scenario_names
 
 if TYPE_CHECKING:
+    from android_suite.campaign.qualify import Preview
     from android_suite.campaign.runner import Progress as Event
 
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 )
 @click.option("--serial", help="Attached device, if the plan uses one.")
 @click.option("--take-tracing", is_flag=True, help="Take over a trace that another tool records on the device.")
+@click.option("--preview", is_flag=True, help="Print the main numbers after each seed of the first scenario.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparisons as JSON.")
 def command(
     plan: Path,
@@ -42,6 +45,7 @@ def command(
     workers: int | None,
     serial: str | None,
     take_tracing: bool,
+    preview: bool,
     as_json: bool,
 ) -> int:
     """Boot each kernel of PLAN in random blocks, record, analyze, compare and report.
@@ -69,6 +73,7 @@ def command(
     from android_suite.campaign.runner import default_out
     from android_suite.report.model import ReportModel
     from android_suite.report.terminal import render_terminal
+    from android_suite.report.terminal_preview import render_preview
 
     file = read_plan(plan, scenarios=scenario_names())
     check_parameters(file)
@@ -87,6 +92,14 @@ def command(
     file = prepare_lab(file, config)
     serial = find_phone(file.plan, config, serial)
     collaborators = make_collaborators(config, serial=serial, take_tracing=take_tracing)
+    notes = [note] if (note := describe_app(file.plan)) else []
+
+    def show(so_far: Preview) -> None:
+        boots, total = so_far.boots, file.plan.boots
+        title = f"{file.plan.name}: {so_far.label}, {boots} of {total} seeds so far"
+        decided = boots >= MIN_BOOTS
+        render_preview(so_far.comparison, console_for_results(), title=title, scenario=so_far.scenario, decided=decided)
+
     with restored_at_end(file.plan, config, serial, say=say):
         try:
             with _Bar() as bar:
@@ -99,6 +112,7 @@ def command(
                     workers=workers,
                     durations_s=durations,
                     progress=bar.tell,
+                    preview=show if preview and not as_json else None,
                 )
         finally:
             _keep_durations(measured, durations)
@@ -107,7 +121,7 @@ def command(
         else:
             for label, comparison in outcome.comparisons.items():
                 title = f"{file.plan.name}: {label}"
-                render_terminal(ReportModel(title=title, comparison=comparison), console_for_results())
+                render_terminal(ReportModel(title=title, comparison=comparison, notes=notes), console_for_results())
         for crash in outcome.crashes:
             say(f"android-suite: kernel {crash.label} crashed during {crash.during}: {crash.summary}")
         say(f"report: {out}")

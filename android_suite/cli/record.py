@@ -23,7 +23,8 @@ from android_suite.cli.output import print_json, print_text, say
 from android_suite.cli.settings import choose_arch, read_settings, setting
 from android_suite.config import Config
 from android_suite.errors import EvidenceError, UsageError
-from android_suite.model.plan import Runtime, describe_runtime
+from android_suite.model.plan import MODEL_NOTE, Runtime, describe_runtime
+from android_suite.model.run import Mode
 from android_suite.record.live import RecordOptions, record
 from android_suite.record.run import record_run
 from android_suite.report.phrases import show_foreign
@@ -33,6 +34,7 @@ from android_suite.virtual.kernels import ARCHES
 from android_suite.virtual.perfetto import build_perfetto
 from android_suite.virtual.runtimes import build_chosen
 from android_suite.workload.registry import SUMMARIES, plan_scenarios, scenario_names
+from android_suite.workload.runtime import check_runtime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,10 +133,13 @@ def command(
         parameters["run"] = run_command
     if process is not None:
         parameters["process"] = process
-    plan_scenarios(
-        scenarios, parameters, mode="deterministic" if deterministic else "realtime"
-    )  # report mistakes before anything boots
     runtime = "art" if android is not None else runtime
+    mode: Mode = "deterministic" if deterministic else "realtime"
+    memory_mb = setting("memory_mb", 1024)()
+    for workload, complete in plan_scenarios(scenarios, parameters, mode=mode):  # report mistakes before anything boots
+        check_runtime(
+            complete, runtime=runtime, defaults=workload.defaults, attached=kernel is None, memory_mb=memory_mb
+        )
     if kernel is None and (arch or cpus or overlays or runtime or deterministic):
         raise UsageError(
             "--arch, --cpus, --overlay, --runtime, --android and --deterministic are for virtual devices; add --kernel."
@@ -147,7 +152,7 @@ def command(
         kernel=kernel or "",
         arch=choose_arch(arch, kernel or ""),
         cpus=cpus or setting("cpus", 1 if deterministic else 2)(),
-        memory_mb=setting("memory_mb", 1024)(),
+        memory_mb=memory_mb,
         overlays=overlays,
     )
     config = read_settings()
@@ -191,6 +196,8 @@ def command(
     def work_with_note(writer: RunWriter) -> None:
         if runtime is not None:
             writer.add_note(describe_runtime(None if android is None else str(android.resolve())))
+        elif kernel is not None and set(scenarios) != {"command"}:
+            writer.add_note(MODEL_NOTE)
         work(writer)
 
     with _end_as_interrupted():
@@ -198,7 +205,7 @@ def command(
             folder,
             work_with_note,
             label=label,
-            mode="deterministic" if deterministic else "realtime",
+            mode=mode,
             overlays=overlay_digests,
             say=say,
         )

@@ -44,6 +44,7 @@ from android_suite.model.toml_source import STRICT, KeyPath, TomlSource, expecte
 Role = Literal["baseline", "candidate"]
 Arch = Literal["arm64", "amd64"]
 Runtime = Literal["art"]
+MODEL_NOTE = "the app, its heap and its collector are the model's: a C program of this suite that behaves like ART 14"
 Parameter = bool | int | float | str
 MIN_BOOTS = 4  # per kernel; with fewer the statistics decide nothing
 
@@ -148,6 +149,13 @@ class Plan:
     def candidates(self) -> tuple[KernelEntry, ...]:
         """Every other kernel."""
         return tuple(kernel for kernel in self.kernels if kernel.role == "candidate")
+
+
+def describe_app(plan: Plan) -> str | None:
+    """Whose heap the numbers of a plan are about; None on other than virtual devices, or if no scenario runs the app."""
+    if any(kernel.kind != "virtual" for kernel in plan.kernels) or {s.name for s in plan.scenarios} == {"command"}:
+        return None
+    return describe_runtime(plan.android) if plan.runtime else MODEL_NOTE
 
 
 def parse_duration_s(text: str) -> float | None:

@@ -97,7 +97,10 @@ class Foreground:
 
     def cleanup(self, context: Context) -> None:
         """See the protocol."""
-        force_stop(context.device, str(context.parameters["package"]))
+        if context.parameters["package"] == PACKAGE:
+            self.stress.cleanup(self._of_stress(context))
+        else:
+            force_stop(context.device, str(context.parameters["package"]))
 
     @property
     def guest_defaults(self) -> Parameters:

@@ -13,9 +13,10 @@ from android_suite.device.android import (
     render_extras,
     require_package,
 )
-from android_suite.errors import LabError, UsageError
+from android_suite.errors import LabError, SuiteError, UsageError
 from android_suite.model.launch import parse_am_start
 from android_suite.workload.our_app import PACKAGE, judge_result, result_pattern, start_app, wait_result
+from android_suite.workload.runtime import HEAPS, RUNTIME_FILE, check_heap
 from android_suite.workload.workload import (
     GUEST_SLACK_S,
     PROBE_VMA_LOCK,
@@ -30,7 +31,9 @@ from android_suite.workload.workload import (
 ACTIVITY = ".GcStressActivity"
 PLANTED = ("spans_vmas", "userfaultfd", "process_madvise", "remote", "process_madvise_self", "tagged")
 PROFILES = ("steady", "inversion", "vma", "churn", "large", "native")
+SIZES = ("mixed", "small", "large")
 LONG_EXTRAS = frozenset({"seed"})
+HEAP = "heap"  # the parameter that names a heap of `HEAPS`
 _START_SHARE = 3  # a guest on a busy host is slow: allow this multiple of the scenario's time
 _START_SLACK_S = 60.0
 
@@ -39,8 +42,8 @@ def render_stress_extras(parameters: Parameters, *, seed: int, token: str) -> li
     """Arguments of ``am start`` for the parameters that differ from the app's defaults."""
     extras: dict[str, Extra] = {"token": token, "seed": seed}
     for name, value in parameters.items():
-        if name == PROBE_VMA_LOCK:
-            continue  # a parameter of tracing, not of the app
+        if name in (PROBE_VMA_LOCK, HEAP):
+            continue  # of tracing, and of the runtime before the app starts
         if name == "duration_ms" or value not in ("", -1):
             extras[name] = int(value) if isinstance(value, float) else value
     return render_extras(extras, longs=LONG_EXTRAS)
@@ -81,8 +84,10 @@ class GcStress:
             "planted_per_cycle",
             "ui_slowdown_pct",
             "gc_hold_pct",
+            "threads",
+            "rate",
         )
-        texts = {"profile": self.profile, "planted": ""}
+        texts = {"profile": self.profile, "planted": "", "sizes": "", HEAP: ""}
         return {"duration_ms": 10_000, **texts, **dict.fromkeys(numbers, -1), PROBE_VMA_LOCK: self.probe_vma_lock}
 
     def check(self, parameters: Parameters) -> None:
@@ -95,6 +100,9 @@ class GcStress:
         for name in filter(None, str(parameters["planted"]).split(",")):
             if name not in PLANTED:
                 raise UsageError(f"there is no planted fallback {name!r}; choose among {', '.join(PLANTED)}.")
+        if parameters["sizes"] not in ("", *SIZES):
+            raise UsageError(f"sizes is {parameters['sizes']!r}; choose one of {', '.join(SIZES)}.")
+        check_heap(str(parameters[HEAP]))
 
     def needs(self, parameters: Parameters) -> tuple[str, ...]:
         """See the protocol."""
@@ -112,6 +120,14 @@ class GcStress:
         """Ends all processes of the app, so that its heap starts the same in every iteration."""
         require_package(context.device, PACKAGE, next_step="install the workload app, or use a virtual device.")
         force_stop(context.device, PACKAGE)
+        heap = str(context.parameters[HEAP])
+        if heap and not context.device.exists([RUNTIME_FILE]):
+            raise UsageError(
+                f"{context.device.serial} starts no runtime of ours, so its heap cannot be chosen; leave `heap` out, or "
+                "use a virtual device with --runtime art."
+            )
+        if heap:
+            context.device.run(_render_heap(heap))
 
     def run_once(self, context: Context) -> Outcome:
         """Starts the app and waits until it reports."""
@@ -125,6 +141,8 @@ class GcStress:
     def cleanup(self, context: Context) -> None:
         """See the protocol."""
         force_stop(context.device, PACKAGE)
+        if context.parameters[HEAP]:
+            context.device.run(_render_heap(""))
 
     @property
     def guest_defaults(self) -> Parameters:
@@ -132,8 +150,8 @@ class GcStress:
         return {"duration_ms": 6000, "profile": self.guest_profile}
 
     def guest_prepare(self, parameters: Parameters) -> str:
-        """Nothing to do: the guest has just booted, so the app does not run."""
-        return ""
+        """The heap, if one is named. The guest has just booted, so the app does not run."""
+        return _render_heap(str(parameters[HEAP])) if parameters[HEAP] else ""
 
     def guest_script(self, parameters: Parameters, *, seed: int, token: str) -> str:
         """See the protocol."""
@@ -151,8 +169,17 @@ class GcStress:
         if started.error or started.status != "ok":
             why = started.error or started.status or "am printed nothing"
             reason = f"the app did not start ({why})"
+            if "refused the intent" in text:
+                fault: SuiteError = UsageError(f"the app refused a parameter ({why}).")
+                return evidence, Outcome(incomplete=reason, fault=fault)
             return evidence, Outcome(incomplete=reason, fault=LabError(f"{reason}; see the log of the run."))
         found = result_pattern(token).search(decode_left(left, "result.txt"))
         if found is None:
             return evidence, Outcome(incomplete="the app did not report in time")
         return {**evidence, "app_result.json": found.group(1) + "\n"}, judge_result(found.group(1))
+
+
+def _render_heap(heap: str) -> str:
+    """Shell commands that set the properties of a heap; for no heap, those that make them empty."""
+    values = HEAPS[heap] if heap else dict.fromkeys(next(iter(HEAPS.values())), "")
+    return " && ".join(shlex.join(["setprop", name, value]) for name, value in values.items())

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +10,14 @@ import pytest
 
 from android_suite.campaign.journal import open_campaign, read_journal
 from android_suite.campaign.plan_file import PlanFile
-from android_suite.campaign.qualify import Collaborators, qualify, schedule
+from android_suite.campaign.qualify import Collaborators, Preview, qualify, schedule
 from android_suite.campaign.runner import Progress
-from android_suite.errors import ConfigError, EvidenceError, LabError, Unsupported, UsageError
+from android_suite.errors import ConfigError, EvidenceError, LabError, NotComparable, Unsupported, UsageError
 from android_suite.model.campaign import CampaignSummary
+from android_suite.model.comparison import Comparison
+from android_suite.model.plan import Plan
 from android_suite.model.verdict import Verdict
-from android_suite.store.run import open_run
+from android_suite.store.run import Run, open_run
 from tests.campaign.scripted import ScriptedRecorder
 
 MakePlan = Callable[..., PlanFile]
@@ -47,6 +49,33 @@ def test_a_plan_ends_in_verdicts_and_reports(
     assert all(item["trace_digest"] for job in summary["jobs"] for item in job["iterations"])
     assert (told[-1].done, told[-1].total, told[-1].remaining_s) == (6, 6, 0.0)
     assert len(lines(faults / "recorded")) == 6
+
+
+def test_a_preview_after_each_seed_but_the_last(
+    tmp_path: Path, lab: Collaborators, make_plan: MakePlan, faults: Path
+) -> None:
+    shown: list[Preview] = []
+    outcome = qualify(make_plan(), tmp_path / "out", lab, workers=1, preview=shown.append)
+    assert [(each.label, each.scenario, each.boots) for each in shown] == [
+        ("after", "gc_stress", 1), ("after", "gc_stress", 2),
+    ]  # fmt: skip
+    for each in shown:
+        [metric] = each.comparison.metrics
+        assert (metric.baseline.boots, metric.candidate.boots) == (each.boots, each.boots)
+    assert outcome.comparisons["after"].metrics[0].baseline.boots == 3
+
+
+def test_a_preview_that_cannot_be_compared_is_left_to_the_end(
+    tmp_path: Path, lab: Collaborators, make_plan: MakePlan
+) -> None:
+    def refuse(plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run]) -> Comparison:
+        if len(baseline) < 3:
+            raise NotComparable("other devices")
+        return lab.comparer(plan, baseline, candidate)
+
+    shown: list[Preview] = []
+    qualify(make_plan(), tmp_path / "out", replace(lab, comparer=refuse), workers=1, preview=shown.append)
+    assert shown == []
 
 
 def test_its_result_files_keep_to_their_schemas(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from android_suite.analyze import load_run
 from android_suite.cli.main import run
+from android_suite.evidence.logcat import parse_gc_lines, parse_logcat
 from android_suite.model.analysis import AnalysisSummary
 from android_suite.store.run import open_run
 from tests.journeys.conftest import BASELINE, CANDIDATE
@@ -69,21 +71,87 @@ def test_two_runs_of_one_seed_are_the_same_to_the_bit(runs: dict[str, Path]) -> 
     assert one.trace_digest == other.trace_digest
 
 
-def test_the_stress_class_makes_the_same_objects_as_on_a_jvm(tmp_path: Path) -> None:
-    """The digest is that of `java ...Stress seed=1 steps=40000`; tests/apks tells it again from its definition."""
-    stress = "dalvikvm -Xmx64m com.androidsuite.workload.Stress seed=1 steps=40000"
+CHECKED = "/data/local/tmp/checked"
+COMMANDS = f"""dalvikvm -Xmx64m com.androidsuite.workload.Stress seed=1 steps=40000
+dalvikvm -Xmx64m com.androidsuite.workload.RuntimeCheck {CHECKED}
+ls {CHECKED}"""
+# `java ...Stress seed=1 steps=40000` prints it; tests/apks tells it again from its definition.
+DIGEST = "5ccc3f200eecaf41"
+
+
+def read_results(raw: Path) -> list[dict[str, Any]]:
+    lines = (raw / "command_stdout.txt").read_text().splitlines()
+    return [json.loads(line.partition("result ")[2]) for line in lines if line.startswith("result ")]
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One boot in real time: the raw folder of each scenario by name."""
+    path = tmp_path_factory.mktemp("art") / "live"
+    words = ["record", "app_launch", "gc_stress", "command", "--kernel", CANDIDATE, "--runtime", "art"]
+    words += ["--run", COMMANDS, "-o", str(path)]
+    for name, value in {"launches": 1, "heap": "phone-4g", "threads": 2, "duration_ms": 3000}.items():
+        words += ["--set", f"{name}={value}"]
+    assert run(words) == 0
+    recorded = open_run(path)
+    return {each.scenario: recorded.raw(each) for each in recorded.manifest.iterations}
+
+
+def test_a_cold_launch_is_a_new_runtime_and_warm_and_hot_ones_are_not(live: dict[str, Path]) -> None:
+    launches = json.loads((live["app_launch"] / "launches.json").read_text())
+    assert [(each["asked"], each["got"], each["outcome"]) for each in launches] == [
+        (state, state, "ok") for state in ("cold", "warm", "hot")
+    ]
+    assert all(each["fully_drawn"] for each in launches if each["asked"] != "hot")
+
+
+def test_a_phones_heap_stays_below_its_growth_limit(live: dict[str, Path]) -> None:
+    told = json.loads((live["gc_stress"] / "app_result.json").read_text())
+    assert told["complete"] is True
+    assert told["threads"] == 2
+    assert told["heap_used_bytes"] < 192 << 20
+    lines = [line for line in (live["gc_stress"] / "logcat.txt").read_text().splitlines() if " GC freed " in line]
+    heaps = parse_gc_lines(parse_logcat("\n".join(lines)))
+    assert heaps["heap_bytes"].max() <= 192 << 20
+
+
+def test_java_on_art(live: dict[str, Path]) -> None:
+    """The allocation digest, Runtime's numbers, gc(), and files."""
+    stress, checked = read_results(live["command"])
+    assert (stress["digest"], stress["allocations"]) == (DIGEST, 40_000)
+    assert checked["max_bytes"] == 64 << 20
+    assert checked["garbage_bytes"] > 16_000_000
+    assert checked["freed_bytes"] > 0.99 * checked["garbage_bytes"]
+    assert checked["file"] is True
+    errors = (live["command"] / "command_stderr.txt").read_text()
+    assert CHECKED in errors, "ls finds no file: it was removed"
+    explicit = parse_gc_lines(parse_logcat(errors))
+    explicit = explicit[explicit["cause"] == "Explicit"]
+    assert len(explicit) == 2
+    assert explicit["los_freed_bytes"].max() > 15_000_000
+    assert (explicit["pause_total_ns"] > 0).all()
+
+
+def test_art_on_amd64_makes_the_same_objects(tmp_path: Path) -> None:
     path = tmp_path / "run"
-    command = ["record", "command", "--kernel", CANDIDATE, "--runtime", "art", "--run", stress, "-o", str(path)]
-    assert run([*command, "--process", "dalvikvm"]) == 0
-    [file] = path.glob("raw/*/command_stdout.txt")
-    told = json.loads(file.read_text().partition("result ")[2])
-    assert told["digest"] == "5ccc3f200eecaf41"
-    assert told["allocations"] == 40_000
-    # ART calls the main thread "main", and the process has ended: its file's name finds it, with its collector.
-    assert "HeapTaskDaemon" in {calls.thread for calls in summary_of(path).madvise if calls.process == "dalvikvm"}
+    words = ["record", "command", "--kernel", CANDIDATE, "--arch", "amd64", "--runtime", "art", "--no-trace"]
+    assert run([*words, "--run", COMMANDS.splitlines()[0], "-o", str(path)]) == 0
+    recorded = open_run(path)
+    [stress] = read_results(recorded.raw(recorded.manifest.iterations[0]))
+    assert (stress["digest"], stress["allocations"]) == (DIGEST, 40_000)
+
+
+def test_art_and_the_model_are_never_compared(
+    runs: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model"
+    words = ["record", "gc_stress", "--kernel", BASELINE, "--deterministic", "--set", "duration_ms=500"]
+    assert run([*words, "-o", str(model)]) == 0
+    assert run(["compare", str(model), str(runs["candidate"]), "-o", str(tmp_path / "out")]) == 6
+    assert "overlays" in capfd.readouterr().err
 
 
 def test_what_only_the_model_has_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    command = ["record", "vma_stress", "--kernel", CANDIDATE, "--runtime", "art"]
+    command = ["record", "gc_stress", "--kernel", CANDIDATE, "--runtime", "art", "--set", "planted=tagged"]
     assert run([*command, "-o", str(tmp_path / "run")]) == 2
-    assert "change the model's own heap; record without --runtime art" in capfd.readouterr().err
+    assert "planted is of the model's collector, and ART has its own" in capfd.readouterr().err

@@ -12,13 +12,18 @@ from android_suite.analyze import load_run
 from android_suite.cli.main import run
 from android_suite.store.run import open_run
 from android_suite.virtual.image import build_base
+from scripts.demo_numbers import ART_ROW, SIDES, STRESS, update_readme
 from tests.journeys.conftest import BASELINE, CANDIDATE
 from tests.settings import CONFIG
 
 
+def read_document(project_root: Path, file: str) -> dict[str, Any]:
+    return json.loads((project_root / "docs" / file).read_text())
+
+
 @pytest.fixture(scope="module")
 def numbers(project_root: Path) -> dict[str, Any]:
-    return json.loads((project_root / "docs/demo.json").read_text())
+    return read_document(project_root, "demo.json")["model"]
 
 
 def read_tables(readme: str) -> dict[str, dict[str, list[str]]]:
@@ -38,18 +43,44 @@ def read_tables(readme: str) -> dict[str, dict[str, list[str]]]:
 
 @pytest.mark.parametrize(("table", "file"), [("", "demo.json"), ("on ART 14", "art.json")])
 def test_the_readme_prints_them(project_root: Path, table: str, file: str) -> None:
-    numbers = json.loads((project_root / "docs" / file).read_text())
+    document = read_document(project_root, file)
+    numbers = document["model"] if file == "demo.json" else document
     printed = read_tables((project_root / "README.md").read_text())[table]
     for metric, values in numbers["gc_stress"].items():
-        [row] = [cells for name, cells in printed.items() if f"`{metric}`" in name]
-        baseline, candidate = (float(cell.split()[0].replace("−", "-")) for cell in row[:2])
-        assert baseline == pytest.approx(values["baseline"], abs=0.05)
-        assert candidate == pytest.approx(values["candidate"], abs=0.05)
-        assert row[2] == values["verdict"]
-    [paths] = [cells for name, cells in printed.items() if name.startswith("`madvise`")]
-    for cell, side in zip(paths, ("baseline", "candidate"), strict=False):
-        told = [int(number.replace(" ", "")) for number in cell.split("/")]
-        assert told == [numbers["madvise"][side]["mmap_lock"], numbers["madvise"][side]["per_vma"]]
+        for row in [cells for name, cells in printed.items() if f"`{metric}`" in name]:
+            baseline, candidate = (float(cell.split()[0].replace("−", "-")) for cell in row[:2])
+            assert baseline == pytest.approx(values["baseline"], abs=0.05)
+            assert candidate == pytest.approx(values["candidate"], abs=0.05)
+            assert row[2] == values["verdict"]
+    rows = {"`madvise`": numbers} | ({ART_ROW: document["art"]} if file == "demo.json" else {})
+    for start, told in rows.items():
+        [paths] = [cells for name, cells in printed.items() if name.startswith(start)]
+        for cell, side in zip(paths, SIDES, strict=False):
+            counts = [int(number.replace(" ", "")) for number in cell.split("/")]
+            assert counts == [told["madvise"][side]["mmap_lock"], told["madvise"][side]["per_vma"]]
+
+
+def test_the_readme_prints_every_metric_of_the_stress(project_root: Path) -> None:
+    tables = read_tables((project_root / "README.md").read_text())
+    for table in ("", "on ART 14"):
+        assert all(any(f"`{metric}`" in name for name in tables[table]) for metric in STRESS)
+
+
+def test_new_numbers_change_the_readmes_cells_and_nothing_else(project_root: Path) -> None:
+    text = (project_root / "README.md").read_text()
+    documents = {"demo": read_document(project_root, "demo.json"), "art": read_document(project_root, "art.json")}
+    assert update_readme(text, documents) == text
+    documents["demo"]["model"]["gc_stress"]["frameOverrunMs_p95"]["candidate"] = -12.34
+    documents["demo"]["model"]["vma_stress"]["vmaLockWaitMs_ui"] |= {"candidate": 1, "candidate_range": [0, 2.25]}
+    documents["demo"]["art"]["madvise"]["candidate"] |= {"mmap_lock": 3, "per_vma": 1_234_567}
+    documents["art"]["gc_stress"]["jankyFramesPct"]["baseline"] = None
+    old, new = text.splitlines(), update_readme(text, documents).splitlines()
+    changed = [after for before, after in zip(old, new, strict=True) if before != after]
+    assert len(changed) == 4
+    assert "| −12.3 ms |" in changed[1]
+    assert "| 3 / 1 234 567 |" in changed[0]
+    assert "| 1.0 ms (0.0 to 2.2) |" in changed[2]
+    assert "| unknown |" in changed[3]
 
 
 @pytest.mark.vdev

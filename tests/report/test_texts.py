@@ -25,6 +25,7 @@ from android_suite.report.junit import render_junit
 from android_suite.report.markdown import LONGEST, escape, render_markdown
 from android_suite.report.model import ReportModel
 from android_suite.report.terminal import render_terminal
+from android_suite.report.terminal_preview import render_preview
 from tests.made_analyses import made_analyses, made_analysis
 from tests.made_runs import PATCHED, World, made_pair
 
@@ -80,6 +81,17 @@ def test_terminal_ends_with_the_seeds_table_and_the_verdict(good: Comparison) ->
     table = text[text.index("HeapTaskDaemon: madvise calls by path") :]
     assert re.search(r"6\.16\.12\S*\)\s+0\s+8.060\s+0\s+0.%\s+unpatched 8.060", table)
     assert re.search(r"6\.17\.13\S*\)\s+8.060\s+9\s+0\s+99\.9.%\s+spans_vmas 6, remote 3", table)
+
+
+@pytest.mark.parametrize("decided", [False, True])
+def test_a_preview_has_paths_and_headlines_and_verdicts_only_if_decided(good: Comparison, decided: bool) -> None:
+    console = Console(file=io.StringIO(), width=160)
+    render_preview(good, console, title="demo: 2 of 6 seeds so far", scenario="gc_stress", decided=decided)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert text.startswith("demo: 2 of 6 seeds so far\nHeapTaskDaemon: madvise calls by path")
+    assert "invertedMs" in text
+    assert ("BETTER" in text) == decided
 
 
 def test_terminal_of_one_analysis() -> None:

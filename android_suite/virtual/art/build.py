@@ -12,6 +12,7 @@ from pathlib import Path
 from android_suite.config import Config
 from android_suite.errors import UsageError
 from android_suite.virtual.art.compilers import (
+    NEED_MB,
     Jdk,
     compile_app,
     compile_core,
@@ -107,7 +108,7 @@ def _build(arch: str, key: str, *, cache: Cache, config: Config, progress: Progr
     # libnativeloader asks for it by this name.
     libraries["libnativebridge.so"] = libraries.pop("libnativebridge.so.0")
     progress("compiling the app and the natives of the class library")
-    with cache.scratch() as scratch:
+    with cache.writing(NEED_MB * 1_000_000), cache.scratch() as scratch:
         work = Path(scratch)
         dx = work / "dx.jar"
         dx.write_bytes(core.files["dx"].read_bytes())
@@ -160,7 +161,7 @@ def _build_core(recipe: Recipe, arch: str, key: str, *, cache: Cache, config: Co
     jars, packages = fetch_jars(recipe, arch, config=config)
     sources = fetch_class_library(recipe, arch, config=config)
     ported = port_sources(sources, parse_edits(EDITS.read_text()), read_classes())
-    with cache.scratch() as scratch:
+    with cache.writing(NEED_MB * 1_000_000), cache.scratch() as scratch:
         work = Path(scratch)
         for name, content in {**jars, "icu4j.jar": rename_icu(jars["icu4j.jar"]), "dx.jar": dx_jar}.items():
             (work / name).write_bytes(content)

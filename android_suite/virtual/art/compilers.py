@@ -24,6 +24,8 @@ _NEEDS = (
 )
 # As for every phone: lines for stack traces, no invokedynamic for strings.
 _JAVAC = ("-nowarn", "-proc:none", "-XDstringConcat=inline", "-g:source,lines", "-encoding", "UTF-8")
+NEED_MB = 700  # on the disk of the cache, while the runtime is built
+_FULL_DISK = "No space left on device"
 _ZIP_EPOCH = struct.pack("<HH", 0, 1 << 5 | 1)  # 1980-01-01 00:00, the earliest that a zip archive can say
 _DESUGARED_VERSION = 53  # of class files; dx knows no newer one
 _CFLAGS = ("-O2", "-s", "-Wall", "-Wextra")
@@ -204,6 +206,8 @@ def _run(argv: Sequence[object], what: str) -> None:
             f"could not {what} within {_TIMEOUT_S / 60:.0f} minutes; try again on an idle machine"
         ) from None
     if done.returncode:
+        if _FULL_DISK in done.stdout + done.stderr:
+            raise MachineError(f"could not {what}: the disk of the cache is full; free {NEED_MB} MB and try again")
         error = MachineError(f"could not {what} ({Path(words[0]).name} ended with status {done.returncode}); see below")
         error.add_note((done.stdout + done.stderr).strip()[-3000:])
         raise error

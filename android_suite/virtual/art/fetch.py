@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from android_suite.config import Config
-from android_suite.errors import MachineError
+from android_suite.errors import MachineError, UsageError
 from android_suite.virtual.art.port import ROOTS
 from android_suite.virtual.cache import Cache
 from android_suite.virtual.packages import Packages, read_members
@@ -165,7 +165,13 @@ def fetch_dex_program(recipe: Recipe, *, config: Config) -> bytes:
 
 
 def _list_specs(packages: Packages, names: Sequence[str], recipe: Recipe) -> list[str]:
-    versions = packages.read_versions(names)
+    try:
+        versions = packages.read_versions(names)
+    except UsageError as error:
+        raise MachineError(
+            f"{str(error).partition(';')[0]}, and the runtime is made of it; check the Debian mirror "
+            "(ANDROID_SUITE_DEBIAN_MIRROR), or record without --runtime art"
+        ) from error
     for name, version in versions.items():
         if version != (wanted := recipe.exact.get(name, version)):
             raise MachineError(

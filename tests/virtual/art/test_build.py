@@ -153,6 +153,17 @@ def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         fetch.fetch_libraries(recipe, "arm64", config=Config(cache=tmp_path))
 
 
+def test_a_package_that_debian_no_longer_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    recipe = fetch.read_recipe()
+    policy = "".join(f"{name}:\n  Candidate: {'(none)' if name == '7zip' else '1'}\n" for name in recipe.libraries)
+    monkeypatch.setattr(Packages, "_refresh", lambda self: None)
+    monkeypatch.setattr(Packages, "_run", lambda self, *words: policy)
+    with pytest.raises(
+        MachineError, match=r"package 7zip is not in trixie for arm64, and the runtime is made of it; check the Debian"
+    ):
+        fetch.fetch_libraries(recipe, "arm64", config=Config(cache=tmp_path))
+
+
 def test_a_package_without_a_file_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     recipe = fetch.read_recipe()
     versions = {name: recipe.exact.get(name, "1") for name in recipe.libraries}
@@ -230,6 +241,26 @@ def test_what_a_compiler_says_is_passed_on(bare: Path, tmp_path: Path) -> None:
     with pytest.raises(MachineError, match=r"could not compile Java sources \(javac ended with status 1\)") as failed:
         compilers.compile_java({"A.java": "class A"}, tmp_path / "out", jdk=jdk)
     assert "A.java:1: error: here" in failed.value.__notes__[0]
+
+
+def test_a_disk_that_a_compiler_fills(bare: Path, tmp_path: Path) -> None:
+    put_program(tmp_path / "jvm/jdk/bin/javac", "echo 'error: IOException: No space left on device' >&2; exit 3")
+    jdk = compilers.Jdk(home=tmp_path / "jvm/jdk", version="17")
+    with pytest.raises(
+        MachineError, match=r"could not compile Java sources: the disk of the cache is full; free 700 MB"
+    ):
+        compilers.compile_java({"A.java": "class A"}, tmp_path / "out", jdk=jdk)
+
+
+def test_a_disk_that_is_full_while_it_is_built(
+    steps: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> bytes:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(build, "make_dex", refuse)
+    with pytest.raises(MachineError, match=r"cache disk full: .*; free \d+ MB"):
+        build.build_runtime("arm64", config=Config(cache=tmp_path))
 
 
 def test_no_compiler_of_c(bare: Path, tmp_path: Path) -> None:

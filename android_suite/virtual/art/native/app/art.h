@@ -1,11 +1,14 @@
 /* What the files of the app on ART share beside app.h. */
 #ifndef ART_H
 #define ART_H
-#include <stdbool.h>
-#include <stddef.h>
+#include "app.h"
 
 extern char stress_arguments[256]; /* scenario.c: for Stress, from the last intent */
 extern char stress_members[256];   /* heap.c: members of the result line, from the last stress; empty before */
 bool stress_refused(const char *arguments, char *error, size_t error_bytes);
+/* heap_options.c: fills `options`, which live for ever; returns their number */
+#define HEAP_OPTIONS 6
+int heap_options(const char *options[HEAP_OPTIONS]);
+void vmas_prepare(const struct parameters *p); /* vmas.c: before the first heap_protect_tail; on the main thread */
 int dalvikvm_main(int argc, char **argv);
 #endif

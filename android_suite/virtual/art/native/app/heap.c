@@ -17,9 +17,6 @@ static jclass app, debug, runtime_type;
 static jmethodID allocate, check, start, stop, read_stat, request_gc;
 static jobject runtime;
 
-/* A heap as large as a phone's, with margins that let garbage gather: then the collector frees long ranges at once, as there. */
-static const char *const heap_options[] = {"-Xms192m", "-Xmx384m", "-XX:HeapMinFree=96m", "-XX:HeapMaxFree=192m"};
-
 /* liblog's record, as its header has it. */
 struct log_message {
     size_t struct_size;
@@ -37,7 +34,8 @@ static void write_log(const struct log_message *m) {
 }
 
 void heap_create(void) {
-    if (!vm_create(heap_options, sizeof heap_options / sizeof *heap_options)) {
+    const char *options[HEAP_OPTIONS];
+    if (!vm_create(options, heap_options(options))) {
         log_write("crash", 'F', "AndroidSuite", "the Android runtime did not start");
         _exit(1);
     }
@@ -133,8 +131,8 @@ bool stress_refused(const char *arguments, char *error, size_t error_bytes) {
 }
 
 void gc_begin_stress(const struct parameters *p) {
-    (void)p; /* its amounts are of the model's heap */
     JNIEnv *env = vm_env();
+    vmas_prepare(p);
     jstring text = (*env)->NewStringUTF(env, stress_arguments);
     gc_cycles = stat_of("art.gc.gc-count");
     gc_freed_bytes = stat_of("art.gc.bytes-freed");

@@ -36,5 +36,3 @@ void jit_set_active(bool active) { (void)active; }
 void large_allocate(size_t bytes) { heap_allocate(bytes); } /* ART decides by itself what is large */
 void planted_prepare(const struct parameters *p) { (void)p; }
 void planted_finish(const struct parameters *p) { (void)p; }
-
-void heap_protect_tail(void) { abort(); /* parse_parameters has refused ui_protects */ }

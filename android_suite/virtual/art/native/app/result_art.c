@@ -24,10 +24,11 @@ void write_result(const struct parameters *p, bool complete) {
     log_write("main", 'I', "AndroidSuite",
               "result {\"token\":\"%s\",\"scenario\":\"%s\",\"runtime\":\"art\",\"complete\":%s,\"seed\":%llu,\"duration_ms\":%lld,"
               "\"pid\":%d,\"frames\":%llu,\"late\":%llu,\"overrun_max_ns\":%lld,\"gc_cycles\":%llu,\"gc_freed_bytes\":%llu,"
-              "\"mmap\":%llu,\"munmap\":%llu%s}",
+              "\"mmap\":%llu,\"munmap\":%llu,\"mprotect\":%llu%s}",
               token, scenario_names[p->scenario], complete ? "true" : "false",
               (unsigned long long)p->seed, (long long)p->duration_ms, getpid(), (unsigned long long)frame_totals.frames,
               (unsigned long long)frame_totals.late, (long long)frame_totals.overrun_max_ns, (unsigned long long)gc_cycles,
               (unsigned long long)gc_freed_bytes, (unsigned long long)total(offsetof(struct counts, mmap)),
-              (unsigned long long)total(offsetof(struct counts, munmap)), is_stress(p) ? stress_members : "");
+              (unsigned long long)total(offsetof(struct counts, munmap)),
+              (unsigned long long)total(offsetof(struct counts, mprotect)), is_stress(p) ? stress_members : "");
 }

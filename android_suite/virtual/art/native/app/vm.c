@@ -22,10 +22,15 @@
 static JNIEnv *env;
 __attribute__((visibility("default"))) int64_t vm_heap_bytes = DEFAULT_HEAP_BYTES; /* for Runtime.maxMemory */
 
+/* A growth limit is what an app gets; it stands after -Xmx. */
 static void read_heap_option(const char *option) {
+    static const char *const names[] = {"-Xmx", "-XX:HeapGrowthLimit="};
     char *unit;
-    if (strncmp(option, "-Xmx", 4)) return;
-    long long size = strtoll(option + 4, &unit, 10);
+    size_t skip = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strncmp(option, names[i], strlen(names[i])) == 0) skip = strlen(names[i]);
+    if (!skip) return;
+    long long size = strtoll(option + skip, &unit, 10);
     int shift = *unit == 'g' || *unit == 'G' ? 30 : *unit == 'm' || *unit == 'M' ? 20 : *unit == 'k' || *unit == 'K' ? 10 : 0;
     vm_heap_bytes = size << shift;
 }

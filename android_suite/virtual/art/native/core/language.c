@@ -126,12 +126,11 @@ NATIVE(jlong, java_lang_Runtime_freeMemory)(JNIEnv *env, jobject runtime IGNORED
     return heap_bytes() - (runtime_stat(env, "art.gc.bytes-allocated") - runtime_stat(env, "art.gc.bytes-freed"));
 }
 
-NATIVE(void, java_lang_Runtime_nativeGc)(JNIEnv *env, jobject runtime IGNORED) {
-    jclass type = (*env)->FindClass(env, "dalvik/system/VMRuntime");
-    jmethodID get = (*env)->GetStaticMethodID(env, type, "getRuntime", "()Ldalvik/system/VMRuntime;");
-    jobject vm = (*env)->CallStaticObjectMethod(env, type, get);
-    (*env)->CallVoidMethod(env, vm, (*env)->GetMethodID(env, type, "requestConcurrentGC", "()V"));
-}
+/* What ART does on SIGUSR1: a collection of the cause Explicit, on the calling thread, which is what Runtime.gc() is on Android. It
+ * uses nothing of its object. */
+extern void _ZN3art13SignalCatcher13HandleSigUsr1Ev(void *catcher);
+
+NATIVE(void, java_lang_Runtime_nativeGc)(JNIEnv *env IGNORED, jobject runtime IGNORED) { _ZN3art13SignalCatcher13HandleSigUsr1Ev(NULL); }
 
 /* At once: ART's own end waits for daemon threads and renames the main thread. */
 NATIVE(void, java_lang_Runtime_nativeExit)(JNIEnv *env IGNORED, jclass type IGNORED, jint status) {

@@ -1,4 +1,4 @@
-/* libcore.io.Linux and what else of the class library asks the kernel. */
+/* libcore.io.Linux without files, and what else of the class library asks the kernel. */
 #include "core.h"
 
 #include <errno.h>
@@ -40,11 +40,6 @@ NATIVE(void, libcore_util_NativeAllocationRegistry_applyFreeFunction)(JNIEnv *en
     ((void (*)(void *))(uintptr_t)function)((void *)(uintptr_t)pointer);
 }
 
-static int descriptor(JNIEnv *env, jobject file) {
-    jclass type = (*env)->GetObjectClass(env, file);
-    return (*env)->GetIntField(env, file, (*env)->GetFieldID(env, type, "descriptor", "I"));
-}
-
 NATIVE(jstring, libcore_io_Linux_getenv)(JNIEnv *env, jobject self IGNORED, jstring name) {
     const char *chars = borrow(env, name);
     jstring value = new_string(env, getenv(chars));
@@ -77,47 +72,6 @@ NATIVE(jobject, libcore_io_Linux_uname)(JNIEnv *env, jobject self IGNORED) {
     return (*env)->NewObject(env, type, make, new_string(env, u.sysname), new_string(env, u.nodename), new_string(env, u.release),
                              new_string(env, u.version), new_string(env, u.machine));
 }
-
-static jint fail(JNIEnv *env, const char *function, int error) {
-    jclass type = (*env)->FindClass(env, "android/system/ErrnoException");
-    jmethodID make = (*env)->GetMethodID(env, type, "<init>", "(" TEXT "I)V");
-    (*env)->Throw(env, (*env)->NewObject(env, type, make, new_string(env, function), error));
-    return -1;
-}
-
-/* `bytes` is a byte[]: the class library writes from arrays only. */
-NATIVE(jint, libcore_io_Linux_writeBytes)(JNIEnv *env, jobject self IGNORED, jobject file, jobject bytes, jint offset, jint count) {
-    jbyte *copy = malloc((size_t)count);
-    if (!copy) return fail(env, "write", ENOMEM);
-    (*env)->GetByteArrayRegion(env, bytes, offset, count, copy);
-    ssize_t written = write(descriptor(env, file), copy, (size_t)count);
-    int error = errno;
-    free(copy);
-    return written < 0 ? fail(env, "write", error) : (jint)written;
-}
-
-NATIVE(jint, libcore_io_Linux_fcntlVoid)(JNIEnv *env, jobject self IGNORED, jobject file, jint command) {
-    int rc = fcntl(descriptor(env, file), command);
-    return rc < 0 ? fail(env, "fcntl", errno) : rc;
-}
-
-NATIVE(jint, libcore_io_Linux_fcntlInt)(JNIEnv *env, jobject self IGNORED, jobject file, jint command, jint value) {
-    int rc = fcntl(descriptor(env, file), command, value);
-    return rc < 0 ? fail(env, "fcntl", errno) : rc;
-}
-
-NATIVE(jboolean, libcore_io_Linux_isatty)(JNIEnv *env, jobject self IGNORED, jobject file) {
-    return (jboolean)isatty(descriptor(env, file));
-}
-
-NATIVE(jboolean, java_io_FileDescriptor_isSocket)(JNIEnv *env IGNORED, jclass type IGNORED, jint fd) {
-    struct stat st;
-    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
-}
-
-NATIVE(void, java_io_FileOutputStream_initIDs)(JNIEnv *env IGNORED, jclass type IGNORED) {}
-NATIVE(void, java_io_FileInputStream_initIDs)(JNIEnv *env IGNORED, jclass type IGNORED) {}
-NATIVE(void, java_io_UnixFileSystem_initIDs)(JNIEnv *env IGNORED, jclass type IGNORED) {}
 
 /* Versions of Android 14's ICU: the class library puts them into properties. */
 NATIVE(jstring, libcore_icu_ICU_getIcuVersion)(JNIEnv *env, jclass type IGNORED) { return new_string(env, "72.1"); }

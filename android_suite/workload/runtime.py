@@ -9,7 +9,7 @@ from android_suite.errors import UsageError
 from android_suite.model.plan import Runtime
 from android_suite.workload.workload import Parameters
 
-RUNTIME_FILE: Final = "/system/art/core.jar"  # a virtual device has it if a real runtime was added to it
+RUNTIME_FILE: Final = "/system/bin/dalvikvm"  # a virtual device has it if a real runtime was added to it
 
 # Parameter -> what it chooses. The Java class that allocates has them, on a phone and on a real runtime.
 _OF_JAVA: Final = ("threads", "rate", "sizes")

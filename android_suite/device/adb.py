@@ -88,6 +88,13 @@ class AdbTransport:
         """The serial, as adb prints it."""
         return self._serial
 
+    def adb_device(self) -> adbutils.AdbDevice:
+        """The same device for a client library that speaks adb by itself."""
+        kind, _, target = self._via.removeprefix("host:").partition(":")
+        if kind == "transport-id":
+            return adbutils.AdbDevice(self._client, serial=self._serial, transport_id=int(target))
+        return adbutils.AdbDevice(self._client, serial=target)
+
     def run(self, command: Command, *, timeout: float = DEFAULT_TIMEOUT_S, stdin: bytes = b"") -> Completed:
         """See the protocol."""
         line = render_command(command)

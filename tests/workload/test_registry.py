@@ -63,6 +63,10 @@ def test_values_get_the_type_of_their_default(
         ("gc_stress", {"duration_ms": float("nan")}, "must be a whole number"),
         ("gc_stress", {"duration_ms": float("inf")}, "must be a whole number"),
         ("gc_stress", {"duration_ms": 1}, "100 to 86400000"),
+        ("ui_scroll", {"swipes": 0}, "swipes is 0; choose 1 to 1000"),
+        ("ui_scroll", {"answer": "maybe"}, "answer is 'maybe'; choose one of allow, deny"),
+        ("ui_scroll", {"text": "a\nb"}, "printable"),
+        ("ui_scroll", {"wait_s": 0.0}, "wait_s is 0.0; choose 1 to 600"),
         ("gc_stress", {"profile": "lazy"}, "steady, inversion"),
         ("gc_stress", {"planted": "gremlins"}, "no planted fallback 'gremlins'"),
         ("app_launch", {"package": "a b"}, "not a package name"),
@@ -95,3 +99,9 @@ def test_a_deterministic_run_has_shorter_defaults() -> None:
         assert (parameters["duration_ms"], parameters["profile"]) == (duration_ms, profile)
     ((_, parameters),) = plan_scenarios(["gc_stress"], {"duration_ms": 700}, mode="deterministic")
     assert parameters["duration_ms"] == 700, "what is given wins"
+
+
+def test_a_scenario_that_the_host_drives_is_refused_before_a_deterministic_boot() -> None:
+    plan_scenarios(["ui_scroll"], {}, mode="realtime")
+    with pytest.raises(UsageError, match="driven from the host, which no deterministic run lets in"):
+        plan_scenarios(["gc_stress", "ui_scroll"], {}, mode="deterministic")

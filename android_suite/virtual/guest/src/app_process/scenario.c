@@ -43,10 +43,10 @@ static const struct parameters native = {
     .render_spin = 600000, .binder_spin = 200000, .binder_every = 1, .gc_trigger_bytes = 24 * MIB,
     .gc_copy_bytes = 512 * KIB, .planted_per_cycle = 5};
 
-/* Fingers draw the frames, so there are few: a collection for every sixteen of them. */
+/* Fingers draw the frames, one for each move: light ones, and a collection for every sixteen of them. */
 static const struct parameters ui = {
-    .ui_spin = 600000, .ui_maps = 1, .ui_map_bytes = 64 * KIB, .ui_alloc_bytes = 512 * KIB, .render_spin = 600000,
-    .binder_spin = 200000, .binder_every = 4, .gc_trigger_bytes = 8 * MIB, .gc_calls = 200, .gc_copy_bytes = 4 * MIB, .planted_per_cycle = 5};
+    .ui_spin = 300000, .ui_maps = 1, .ui_map_bytes = 64 * KIB, .ui_alloc_bytes = 512 * KIB, .render_spin = 200000,
+    .binder_spin = 100000, .binder_every = 8, .gc_trigger_bytes = 8 * MIB, .gc_calls = 60, .gc_copy_bytes = 1 * MIB, .planted_per_cycle = 5};
 
 const char *const scenario_names[] = {"", "app_launch", "gc_stress", "ui_scroll"};
 

@@ -32,6 +32,7 @@ int main(int argc, char **argv) {
         argc--;
         argv++;
     }
+    if (strcmp(name, "sh") == 0) return sh_main(argc, argv); /* no link of its own: only adbd starts it so */
     for (size_t i = 0; i < COMMANDS; i++)
         if (strcmp(name, commands[i].name) == 0) return commands[i].run(argc, argv);
     fprintf(stderr, "toolbox: unknown command '%s'\n", name);

@@ -148,3 +148,13 @@ int ps_main(int argc, char **argv) {
     if (proc) closedir(proc);
     return 0;
 }
+
+/* The shell that adbd starts. Busybox's would take its own ps before any that PATH has, so a command that is ps gets Android's. */
+int sh_main(int argc, char **argv) {
+    char command[256];
+    const char *given = argc == 3 && strcmp(argv[1], "-c") == 0 ? argv[2] : "";
+    if (strncmp(given, "ps", 2) == 0 && (given[2] == ' ' || !given[2]) && snprintf(command, sizeof command, "/system/bin/%s", given) < (int)sizeof command)
+        argv[2] = command;
+    execv("/usr/bin/busybox", argv);
+    return 127;
+}

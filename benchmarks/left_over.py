@@ -13,12 +13,15 @@ from android_suite.analysis.pipeline import Analysis
 from android_suite.tables.derived import MMAP_LOCK, RUNNABLE, RUNNING, SPLIT_CAUSES, UNKNOWN
 
 CAUSES = {
-    "running": "it runs", "runnable": "it waits for the CPU", "mmap_lock": "mmap_lock", "vma_lock": "the lock of a VMA",
-    "kernel_lock": "another lock of the kernel", "monitor": "a Java monitor", "binder": "binder", "io": "I/O",
-    "sleeping": "it sleeps", "unknown": "not known",
+    "running": "running", "runnable": "waiting for the CPU", "mmap_lock": "in mmap_lock", "vma_lock": "in the lock of a VMA",
+    "kernel_lock": "in another lock of the kernel", "monitor": "in a Java monitor", "binder": "in binder", "io": "in I/O",
+    "sleeping": "asleep", "unknown": "in an unknown state",
 }  # fmt: skip
 
 WORK = {"running", "sleeping", "unknown"}  # no waits that something else could end sooner
+IN_LATE = "ms of the UI thread a late frame"
+IN_TIME_WITHOUT = "late frames in time without their time"
+CPU_MEANWHILE = "ms of CPU meanwhile, a late frame"
 MOST = 4  # threads and holders shown
 
 
@@ -108,11 +111,11 @@ def describe(left: Left) -> dict[str, float | None]:
     found: dict[str, float | None] = {"frames": left.frames, "late frames": left.late}
     for cause in SPLIT_CAUSES:
         if left.late_ms[cause] > 0:
-            found[f"ms of the UI thread a late frame: {CAUSES[cause]}"] = round(left.late_ms[cause] / late, 3)
+            found[f"{IN_LATE}: {CAUSES[cause]}"] = round(left.late_ms[cause] / late, 3)
             if cause not in WORK:
-                found[f"late frames in time without that: {CAUSES[cause]}"] = left.spared[cause]
+                found[f"{IN_TIME_WITHOUT}: {CAUSES[cause]}"] = left.spared[cause]
     for thread, ms in left.cpu_ms.most_common(MOST):
-        found[f"ms of CPU meanwhile, a late frame: {thread}"] = round(ms / late, 3)
+        found[f"{CPU_MEANWHILE}: {thread}"] = round(ms / late, 3)
     for what, ms in left.lock_ms.most_common(MOST):
         found[f"ms a run behind others: {what}"] = round(ms / runs, 3)
     found["ms a run behind others"] = round(sum(left.lock_ms.values()) / runs, 3)

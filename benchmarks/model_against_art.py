@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -19,13 +20,14 @@ from android_suite.errors import SuiteError, UsageError
 from android_suite.store.layout import MANIFEST
 from android_suite.store.run import is_run
 from benchmarks.heap_numbers import Bench, Numbers, measure_run, pool
-from benchmarks.left_over import Left, describe
+from benchmarks.left_over import CPU_MEANWHILE, IN_LATE, IN_TIME_WITHOUT, Left, describe
 from benchmarks.table import render_table
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT, PAGE = ROOT / "docs/model-against-art.json", ROOT / "docs/guest.md"
 HEADING = "## The model against ART"
 LATE = ": why frames are late"
+ART = "ART 14"  # the column that the others are held against
 # What is kept: scenario and profile -> kernel -> column -> quantity -> value; and column -> its conditions.
 Kept = dict[str, dict[str, dict[str, dict[str, float | None]]]]
 
@@ -65,15 +67,52 @@ def render_section(kept: Kept) -> str:
     """The section of docs/guest.md: one table a scenario and profile, the kernels side by side in it."""
     parts = [HEADING, _ABOUT]
     for bench in sorted(kept):
-        parts += [f"### {bench}", _render_bench(kept[bench])]
+        parts += [f"### {bench}", *_tell_late(kept[bench]), _render_bench(kept[bench])]
     return "\n\n".join(parts) + "\n"
+
+
+def _tell_late(kernels: Mapping[str, Mapping[str, Mapping[str, float | None]]]) -> list[str]:
+    """What is left with the newest kernel on ART, in words, where the bench is about that."""
+    kernel = max(kernels)
+    told = kernels[kernel].get(ART, {})
+    if "late frames" not in told:
+        return []
+    spent = [(name.split(": ")[1], ms or 0.0) for name, ms in told.items() if name.startswith(IN_LATE)]
+    cpu = [(name.split(": ")[1], ms or 0.0) for name, ms in told.items() if name.startswith(CPU_MEANWHILE)]
+    spared = [(name.split(": ")[1], count) for name, count in told.items() if name.startswith(IN_TIME_WITHOUT)]
+    late = f"{_count(told['late frames'])} of {_count(told['frames'])} frames are late"
+    spends = _join(f"{ms:.1f} ms {what}" for what, ms in spent)
+    sentences = [f"On {kernel} with {ART}, {late}. In such a frame the UI thread spends {spends}."]
+    if cpu:
+        sentences.append(
+            f"While it waits for the CPU, that is with {_join(f'{who} for {ms:.1f} ms' for who, ms in cpu[:3])}."
+        )
+    sentences += [f"{_count(count)} of them would be in time without the time {what}." for what, count in spared]
+    behind = told.get("ms a run behind others") or 0.0
+    longest = told.get("longest such wait, ms") or 0.0
+    sentences.append(
+        f"For mmap_lock and locks of VMAs it waits {behind:.1f} ms a run behind others, at most {longest:.1f} ms at a time."
+        if behind
+        else "It waits behind nobody for mmap_lock or the lock of a VMA, in late frames or in others."
+    )
+    return [textwrap.fill(" ".join(sentences), 118, break_on_hyphens=False)]
+
+
+def _count(value: float | None) -> str:
+    return f"{value or 0:.0f}"
+
+
+def _join(parts: Iterable[str]) -> str:
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 _ABOUT = """\
 Written by `python -m benchmarks.model_against_art write`. The same scenario on both heaps, deterministic (arm64, one
 CPU, virtual time), events as in any recording; numbers of the 6 s of stress, the seeds taken together. *before* is the
 model as it was until it was held against ART: sizes of ranges drawn from a list, and in `inversion` two ranges of
-16 MiB freed without rest."""
+16 MiB freed without rest. In `steady` the UI thread allocates, too, and sleeps until the end of a collection when the
+heap is full."""
 
 
 def _render_bench(kernels: Mapping[str, Mapping[str, Mapping[str, float | None]]]) -> str:

@@ -13,7 +13,7 @@ from android_suite.errors import UsageError
 from android_suite.tables.derived import EXACT
 from android_suite.trace.text.reader import read_text
 from benchmarks.heap_numbers import find_window, measure_stress, pool
-from benchmarks.left_over import Left, add_run, describe
+from benchmarks.left_over import CPU_MEANWHILE, IN_LATE, IN_TIME_WITHOUT, Left, add_run, describe
 from benchmarks.model_against_art import HEADING, find_runs, main, render_section, replace_section
 
 APP, UI, GC, STRESS = "com.example.app", 100, 105, 107
@@ -138,12 +138,34 @@ def test_why_frames_are_late(analysis: Analysis) -> None:
     both.add(left)
     told = describe(both)
     assert (told["frames"], told["late frames"]) == (4, 2)
-    assert told["ms of the UI thread a late frame: mmap_lock"] == 4.0
-    assert told["late frames in time without that: mmap_lock"] == 2
-    assert told["late frames in time without that: it waits for the CPU"] == 0
+    assert told["ms of the UI thread a late frame: in mmap_lock"] == 4.0
+    assert told["late frames in time without their time: in mmap_lock"] == 2
+    assert told["late frames in time without their time: waiting for the CPU"] == 0
     assert told["ms of CPU meanwhile, a late frame: HeapTaskDaemon"] == pytest.approx(0.75)
     assert told["ms a run behind others"] == told["longest such wait, ms"] == pytest.approx(3.0)
     assert told["ms a run behind others: mmap_lock, behind madvise(MADV_DONTNEED) of HeapTaskDaemon"] == 3.0
+
+
+def test_what_is_left_is_told_in_words() -> None:
+    told = {
+        "frames": 359.0, "late frames": 6.0, f"{IN_LATE}: running": 1.908, f"{IN_LATE}: waiting for the CPU": 6.272,
+        f"{IN_TIME_WITHOUT}: waiting for the CPU": 5.0, f"{CPU_MEANWHILE}: stress-0": 3.425,
+        "ms a run behind others": 0.0, "longest such wait, ms": 0.0,
+    }  # fmt: skip
+    section = render_section({"`gc_stress`: why frames are late": {"6.16.12": {}, "6.17.13": {"ART 14": told}}})
+    words = " ".join(section.split())
+    assert (
+        "On 6.17.13 with ART 14, 6 of 359 frames are late. In such a frame the UI thread spends 1.9 ms running and"
+        in words
+    )
+    assert (
+        "and 6.3 ms waiting for the CPU. While it waits for the CPU, that is with stress-0 for 3.4 ms. 5 of them"
+        in words
+    )
+    assert "It waits behind nobody for mmap_lock" in words
+    told["ms a run behind others"] = 2.0
+    section = render_section({"`gc_stress`: why frames are late": {"6.17.13": {"ART 14": told}}})
+    assert "it waits 2.0 ms a run behind others" in section.replace("\n", " ")
 
 
 def test_the_section_is_written_in_its_place(tmp_path: Path) -> None:

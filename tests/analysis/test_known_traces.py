@@ -154,7 +154,7 @@ def test_the_same_program_before_the_patch_waits_for_mmap_lock(shared_data: Path
 def test_inversions_on_a_real_art_heap(
     shared_data: Path, kernel: str, paths: tuple[int, int], behind_madvise: list[int], behind_munmap: list[int]
 ) -> None:
-    """What is left with the patch is the munmap of the thread that allocates (INDEX.md beside the captures)."""
+    """Numbers of INDEX.md beside the captures. What is left with the patch are two munmaps: the heap, as the runtime ends."""
     analysis = analyze_any(shared_data / "own_capture" / f"art-inversion-{kernel}.dat.gz")
     summary = summarize_analysis(analysis)
     [gc] = [row for row in summary["madvise"] if row["thread"] == "HeapTaskDaemon"]
@@ -167,6 +167,9 @@ def test_inversions_on_a_real_art_heap(
     found = {by: sorted(ns) for by, ns in inversions.groupby(["holder", "operation"])["ns"]}
     told = {("HeapTaskDaemon", "madvise(MADV_DONTNEED)"): behind_madvise, ("Shutdown thread", "munmap"): behind_munmap}
     assert found == {by: ns for by, ns in told.items() if ns}
+    holds = analysis["lock_holds"].loc[inversions.loc[inversions["operation"] == "munmap", "hold"]]
+    unmapped = analysis["syscall_calls"].loc[holds["call"], "arg1"]
+    assert [size >> 20 for size in unmapped.tolist()] == [768, 384], "the region space and the large object space"
     values = {m["name"]: (m["value"], m["quality"]) for m in summary["metrics"]}
     assert values["invertedMs"] == (sum(behind_madvise + behind_munmap) / 1e6, "exact")
     assert values["invertedCount"] == (len(behind_madvise + behind_munmap), "exact")

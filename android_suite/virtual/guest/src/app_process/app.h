@@ -90,6 +90,7 @@ void heap_create(void);
 #define HEAP_TAIL MIB /* end of the main space that the collector leaves alone when the UI thread writes to its VMA */
 void heap_protect_tail(void); /* on the UI thread */
 void heap_set_trigger(size_t bytes);
+void heap_draw_trigger(uint64_t random); /* of the next collection: up to an eighth less or a sixteenth more, as ART estimates it */
 #define SLOTS 256
 #define OBJECT_HEADER 16UL /* of a Java array */
 char *heap_object(size_t bytes, int slot); /* garbage at once with slot -1, else when another takes the slot; may wait out a pause */

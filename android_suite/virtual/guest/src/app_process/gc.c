@@ -85,6 +85,7 @@ static void collect(const struct parameters *p) {
     } else {
         copy_and_free(p);
     }
+    heap_draw_trigger(random_next(&rng));
     planted_run(p);
     int64_t pause2_ns = pause_mutators(10000, NULL);
     atrace_end();
@@ -172,7 +173,6 @@ void gc_begin_stress(const struct parameters *p) {
     stress = p;
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&lock);
-    heap_set_trigger(p->gc_trigger_bytes);
     stress_set_work(p);
 }
 

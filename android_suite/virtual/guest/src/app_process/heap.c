@@ -23,7 +23,8 @@ pthread_mutex_t mutator_lock = PTHREAD_MUTEX_INITIALIZER;
 enum region { FREE, USED, FROM }; /* FROM: to be freed once what lives has been copied */
 static uint8_t regions[REGIONS];
 static size_t region_top, region_end; /* the free part of the region that is being filled, as offsets into the space */
-static size_t allocated, flipped, trigger = SIZE_MAX; /* bytes that the next collection may free, and those that this one does */
+static size_t allocated, flipped; /* bytes that the next collection may free, and those that this one does */
+static size_t asked = SIZE_MAX, trigger = SIZE_MAX; /* when a collection starts: about, and the next one */
 
 /* Under large_lock, which the collector holds in each of its calls, as ART's free list does. */
 #define BUFFER_BYTES (16 * KIB)
@@ -67,8 +68,14 @@ void heap_protect_tail(void) {
 
 void heap_set_trigger(size_t bytes) {
     pthread_mutex_lock(&mutator_lock);
-    trigger = bytes;
+    asked = trigger = bytes;
     allocated = 0;
+    pthread_mutex_unlock(&mutator_lock);
+}
+
+void heap_draw_trigger(uint64_t random) {
+    pthread_mutex_lock(&mutator_lock);
+    if (asked != SIZE_MAX) trigger = asked - asked / 8 + random % (asked / 16 * 3);
     pthread_mutex_unlock(&mutator_lock);
 }
 
@@ -79,7 +86,7 @@ static void account(size_t bytes) {
     pthread_mutex_lock(&mutator_lock);
     bool before = allocated < trigger;
     allocated += bytes;
-    bool collect = before && allocated >= trigger, full = allocated >= trigger && allocated - trigger >= trigger / ROOM;
+    bool collect = before && allocated >= trigger, full = allocated >= asked && allocated - asked >= asked / ROOM;
     pthread_mutex_unlock(&mutator_lock);
     if (full)
         gc_wait();

@@ -170,6 +170,8 @@ void gc_begin_stress(const struct parameters *p) {
     gc_cycles = gc_freed_bytes = 0;
     uffd_reset();
     large_begin(p->seed);
+    heap_set_trigger(p->gc_trigger_bytes);
+    heap_draw_trigger(random_next(&rng));
     stress = p;
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&lock);

@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 from android_suite.analyze import load_run
+from android_suite.campaign.lab import check_parameters
+from android_suite.campaign.plan_file import read_plan
 from android_suite.cli.main import run
 from android_suite.store.run import open_run
 from android_suite.virtual.image import build_base
-from scripts.demo_numbers import ART_ROW, SIDES, STRESS, update_readme
+from android_suite.workload.registry import scenario_names
+from scripts.demo_numbers import ART_ROW, SIDES, STRESS, TARGETS, update_readme
 from tests.journeys.conftest import BASELINE, CANDIDATE
 from tests.settings import CONFIG
 
@@ -64,6 +67,20 @@ def test_the_readme_prints_every_metric_of_the_stress(project_root: Path) -> Non
     tables = read_tables((project_root / "README.md").read_text())
     for table in ("", "on ART 14"):
         assert all(any(f"`{metric}`" in name for name in tables[table]) for metric in STRESS)
+
+
+def test_both_parts_of_the_demo_compare_the_same_kernels(project_root: Path) -> None:
+    script = (project_root / "scripts/demo").read_text()
+    plans = {}
+    for part, (name, folder, _) in TARGETS["demo"].items():
+        file = read_plan(project_root / "scenarios" / name, scenarios=scenario_names())
+        check_parameters(file)
+        plans[part] = file.plan
+        assert folder in script
+    assert plans["art"].kernels == plans["model"].kernels
+    assert (plans["art"].runtime, plans["model"].runtime) == ("art", None)
+    assert not plans["art"].warnings, "with fewer seeds there is no verdict"
+    assert [plan.scenarios[0].name for plan in plans.values()] == ["gc_stress", "gc_stress"], "whose table comes first"
 
 
 def test_new_numbers_change_the_readmes_cells_and_nothing_else(project_root: Path) -> None:

@@ -25,7 +25,7 @@ from tests.witness.kernel_counts import KernelCounts, read_counts, start_countin
 pytestmark = [pytest.mark.vdev, pytest.mark.timeout(1800)]
 
 # Work and not time is fixed, so that a slow host sees as many calls. A small heap is collected often.
-STEPS = 60_000
+STEPS = 48_000
 STRESS = f"dalvikvm -Xmx64m com.androidsuite.workload.Stress seed=1 steps={STEPS}"
 DONTNEED = 4
 

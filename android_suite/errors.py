@@ -4,7 +4,8 @@ The type tells who must act::
 
     SuiteError                1  something in the suite is wrong
     |-- UsageError            2  you can fix it; raised before any device is touched
-    |   `-- ConfigError          a settings or plan file: file, line, key, what was expected, what was found
+    |   |-- ConfigError          a settings or plan file: file, line, key, what was expected, what was found
+    |   `-- PatchError           a patch does not fit the source; the notes name its hunks
     |-- Unsupported           3  this kernel or device lacks a feature; names the feature
     |-- LabError              4  the test setup failed (adb, QEMU, cable): retry
     |   |-- AdbError             one adb call failed: argv, serial, output
@@ -12,6 +13,7 @@ The type tells who must act::
     |   |-- DeviceLost           the device disconnected; every later call on its transport raises this too
     |   |-- NotReady             the device is connected but did not become ready
     |   `-- MachineError         QEMU, its image or a kernel package failed
+    |       `-- BuildError       a program of a kernel's build failed; the notes hold its message
     |-- EvidenceError         5  the evidence cannot be trusted
     |   |-- TraceError           a trace that cannot be decoded: file, offset, what was expected
     |   |-- EventsLost           events are missing where a number needs them
@@ -47,6 +49,10 @@ class ConfigError(UsageError):
         self.file, self.key, self.expected, self.found, self.line = Path(file), key, expected, found, line
         where = f"{file}:{line}" if line else f"{file}"
         super().__init__(f"{where}: {key}: expected {expected}, found {found}")
+
+
+class PatchError(UsageError):
+    """A patch cannot be applied to, or reverted in, this source."""
 
 
 class Unsupported(SuiteError):  # noqa: N818 - the name is the verdict that users read
@@ -95,6 +101,10 @@ class NotReady(LabError):  # noqa: N818
 
 class MachineError(LabError):
     """QEMU, the image of the virtual device or a kernel package failed."""
+
+
+class BuildError(MachineError):
+    """A program of a kernel's build ended with an error: the source does not compile."""
 
 
 class EvidenceError(SuiteError):

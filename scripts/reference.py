@@ -9,6 +9,7 @@ from pathlib import Path
 
 from android_suite.model.analysis import AnalysisSummary
 from android_suite.model.analyzed import AnalysisList, RunSummary
+from android_suite.model.bisection import Bisection
 from android_suite.model.campaign import CampaignSummary, Provenance
 from android_suite.model.comparison import Comparison
 from android_suite.model.document import describe_schema
@@ -41,6 +42,7 @@ _WRITTEN: dict[str, type] = {
     "comparison.json": Comparison,
     "summary.json": CampaignSummary,
     "provenance.json": Provenance,
+    "bisection.json": Bisection,
 }
 _READ: dict[str, type] = {"plan.json": PlanDocument, "gates.json": GateFile}
 _BETTER = {"lower": "lower", "higher": "higher", "none": "neither"}

@@ -26,16 +26,19 @@ def analyze_job(path: Path) -> None:
     analyze_run(open_run(path))
 
 
-def compare_plan(plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run]) -> Comparison:
+def compare_plan(
+    plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run], *, only: str | None = None
+) -> Comparison:
     """The comparer of a campaign: applies the plan's gates and margins to the results of `analyze`.
 
-    It leaves out boots whose kernel crashed before adb answered, because they have no identity to compare.
+    It leaves out boots whose kernel crashed before adb answered, because they have no identity to compare. ``only`` is
+    the one metric that was asked for.
     """
     sides = [[run for run in side if run.manifest.kernel is not None] for side in (baseline, candidate)]
     if not all(sides):
         return _compare_nothing(plan, baseline, candidate)
     one, other = (make_run_set([load_run(run.path) for run in side]) for side in sides)
-    return compare_runs(one, other, gates=plan.gates, margins=plan.margins, seed=plan.random_seed)
+    return compare_runs(one, other, gates=plan.gates, margins=plan.margins, seed=plan.random_seed, only=only)
 
 
 def _compare_nothing(plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run]) -> Comparison:

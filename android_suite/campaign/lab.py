@@ -219,8 +219,7 @@ def prepare_lab(file: PlanFile, config: Config, *, say: Callable[[str], None] = 
     for named in booted:
         digests[named] = fetch_kernel(named, file.plan.arch, config=config).sha256
     if booted:
-        parts = sorted(build_base(file.plan.arch, config=config).digests.items())
-        digests[IMAGE] = hashlib.sha256(repr(parts).encode()).hexdigest()
+        digests[IMAGE] = digest_guest(file.plan.arch, config)
     for kernel in file.plan.kernels:
         if kernel.kind != "virtual" and kernel.is_path:
             read_expected(Path(kernel.kernel), kernel.release)  # before the phone is touched
@@ -232,11 +231,23 @@ def prepare_lab(file: PlanFile, config: Config, *, say: Callable[[str], None] = 
         for named in booted:
             if "/" in named:
                 say(f"trying to boot {named}")
-                _try_boot(named, file.plan.arch, config)
+                try_boot(named, file.plan.arch, config)
     return file
 
 
-def _try_boot(kernel: str, arch: str, config: Config) -> None:
-    """Boots in real time, which detects a hanging kernel within two minutes; virtual time takes longer."""
+def digest_guest(arch: str, config: Config) -> str:
+    """SHA-256 of the virtual device, without kernel and overlays; builds it if needed."""
+    parts = sorted(build_base(arch, config=config).digests.items())
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def try_boot(kernel: str, arch: str, config: Config) -> None:
+    """Boots in real time, which detects a hanging kernel within two minutes; virtual time takes longer.
+
+    A kernel that crashes passes: the jobs record that.
+
+    Raises:
+        NotReady: it does not boot.
+    """
     with contextlib.suppress(KernelCrashed), boot_virtual(kernel, config=config, arch=arch):
         pass  # a crash is a result, which the jobs record

@@ -29,12 +29,13 @@ VERBS = {
     "report": "Render the results of analyze or compare.",
     "qualify": "Run a planned experiment: boot, record, analyze, compare, report; resumable.",
     "restore": "Put back what a phone had before qualify flashed it.",
+    "bisect": "Find the first of many changes that moved a metric.",
     "export": "Write a trace with the suite's tracks, for the Perfetto UI or trace-cmd.",
     "vdev": "Start, stop and list virtual devices.",
     "kernels": "List, fetch and build the kernels for virtual devices.",
 }
 # The other commands work on files and have no settings.
-_WITH_SETTINGS = frozenset({"doctor", "devices", "record", "qualify", "restore", "vdev", "kernels"})
+_WITH_SETTINGS = frozenset({"doctor", "devices", "record", "qualify", "restore", "bisect", "vdev", "kernels"})
 
 
 class _Verbs(click.Group):

@@ -50,6 +50,7 @@ def compare_runs(
     margins: Mapping[str, Margin] | None = None,
     confidence: float = 0.95,
     seed: int = 0,
+    only: str | None = None,
 ) -> Comparison:
     """Compares two sets of runs metric by metric.
 
@@ -63,6 +64,7 @@ def compare_runs(
         margins: equivalence margins by metric name, where other than the catalogue's.
         confidence: of intervals, and of all verdicts together against false alarms.
         seed: of all resampling; the same seed gives the same comparison.
+        only: the one metric that was asked for beforehand, so that no other shares the correction; None: all.
 
     Raises:
         NotComparable: the sets differ in more than the kernel.
@@ -85,6 +87,8 @@ def compare_runs(
             virtual=baseline.manifests[0].mode == "deterministic",
         )
     )
+    if only is not None:
+        cases = [case for case in cases if case.metric.name == only]
     answers = judge_family([case.question for case in cases], confidence=confidence, seed=seed)
     metrics = tuple(_metric(case, answer, confidence, seed) for case, answer in zip(cases, answers, strict=True))
     evidence = {

@@ -1,0 +1,177 @@
+"""The kernels to search through: a series on a source, a range of commits, or Debian's releases."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from android_suite.bisect.series import Patch
+from android_suite.config import Config
+from android_suite.errors import UsageError
+from android_suite.virtual.git_tree import GitTree, ask_git
+from android_suite.virtual.kernels import list_kernels
+from android_suite.virtual.series_tree import SeriesTree
+
+
+class Points(Protocol):
+    """Positions from 0, without any change, to ``count``."""
+
+    @property
+    def source(self) -> str:
+        """What position 0 is, for the report."""
+
+    @property
+    def titles(self) -> Sequence[str]:
+        """One per position."""
+
+    @property
+    def builds(self) -> int:
+        """Kernels built so far."""
+
+    @property
+    def needs_trial(self) -> bool:
+        """Whether a kernel of it may hang at boot, so that a short boot in real time comes first."""
+
+    def label(self, position: int) -> str:
+        """Of its recordings: the same label is the same kernel."""
+
+    def kernel(self, position: int) -> str:
+        """A name or path for `boot`.
+
+        Raises:
+            PatchError: a patch does not apply.
+            BuildError: it does not compile.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesPoints:
+    """The patches of a series, one after the other."""
+
+    tree: SeriesTree
+    patches: Sequence[Patch]
+    needs_trial: bool = True
+
+    @property
+    def source(self) -> str:
+        """See `Points`."""
+        return self.tree.origin
+
+    @property
+    def titles(self) -> Sequence[str]:
+        """See `Points`."""
+        return [self.source, *(patch.title for patch in self.patches)]
+
+    @property
+    def builds(self) -> int:
+        """See `Points`."""
+        return self.tree.builds
+
+    def label(self, position: int) -> str:
+        """See `Points`."""
+        return f"p{position:04d}"
+
+    def kernel(self, position: int) -> str:
+        """See `Points`."""
+        return str(self.tree.build(position))
+
+
+@dataclass(frozen=True, slots=True)
+class CommitPoints:
+    """The commits of a range, oldest first; merges count as one change."""
+
+    tree: GitTree
+    commits: Sequence[tuple[str, str]]  # SHA and title
+    needs_trial: bool = True
+
+    @property
+    def source(self) -> str:
+        """See `Points`."""
+        return f"commit {self.commits[0][0]}"
+
+    @property
+    def titles(self) -> Sequence[str]:
+        """See `Points`."""
+        return [f"{sha[:12]} {title}" for sha, title in self.commits]
+
+    @property
+    def builds(self) -> int:
+        """See `Points`."""
+        return self.tree.builds
+
+    def label(self, position: int) -> str:
+        """See `Points`."""
+        return f"c{self.commits[position][0][:16]}"
+
+    def kernel(self, position: int) -> str:
+        """See `Points`."""
+        return str(self.tree.build(self.commits[position][0]))
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePoints:
+    """Debian's kernels, in the order given."""
+
+    names: Sequence[str]
+    builds: int = 0
+    needs_trial: bool = False
+
+    @property
+    def source(self) -> str:
+        """See `Points`."""
+        return f"Debian's kernel {self.names[0]}"
+
+    @property
+    def titles(self) -> Sequence[str]:
+        """See `Points`."""
+        return self.names
+
+    def label(self, position: int) -> str:
+        """See `Points`."""
+        return re.sub(r"[^A-Za-z0-9_.+-]", "-", self.names[position])
+
+    def kernel(self, position: int) -> str:
+        """See `Points`."""
+        return self.names[position]
+
+
+def read_commits(tree: Path, span: str) -> Sequence[tuple[str, str]]:
+    """The commits of ``GOOD..BAD`` with GOOD itself before them, along first parents.
+
+    Raises:
+        UsageError: it is no range, or has no commit.
+    """
+    good, dots, bad = span.partition("..")
+    if not dots or not good or not bad or bad.startswith(".") or span.startswith("-"):
+        raise UsageError(f"{span!r} is no range of commits; give it as GOOD..BAD.")
+    lines = ask_git(tree, "log", "--first-parent", "--reverse", "--format=%H %s", f"{good}..{bad}", "--").splitlines()
+    if not lines:
+        raise UsageError(f"{span} holds no commit; give the older one first.")
+    base = ask_git(tree, "log", "-1", "--format=%H %s", good, "--")
+    return [(line.partition(" ")[0], line.partition(" ")[2]) for line in [base, *lines]]
+
+
+def choose_releases(text: str, arch: str, *, config: Config, say: Callable[[str], None]) -> Sequence[str]:
+    """The kernels that ``6.12..7.3`` or ``6.12,6.16.12,6.17.13`` names, in that order.
+
+    Raises:
+        UsageError: fewer than two, or one that Debian does not have.
+    """
+    if ".." not in text:
+        names = [name.strip() for name in text.split(",") if name.strip()]
+    else:
+        first, _, last = text.partition("..")
+        known = [choice.name for choice in list_kernels(arch, config=config)]
+        for name in (first, last):
+            if name not in known:
+                raise UsageError(f"there is no kernel {name!r}; `android-suite kernels list` names them.")
+        names = known[known.index(first) : known.index(last) + 1]
+        say(f"searching through {', '.join(names)}")
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise UsageError(
+            f"{text!r} does not name two kernels or more, the older first; see `android-suite kernels list`."
+        )
+    return names

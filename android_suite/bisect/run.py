@@ -1,0 +1,201 @@
+"""A bisection: both ends first, then halves, then both ends once more."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from android_suite.bisect.bench import Bench, UntestableError
+from android_suite.bisect.points import Points
+from android_suite.bisect.search import Standing, find_first
+from android_suite.errors import BuildError, PatchError, UsageError
+from android_suite.model.bisection import Bisection, Outcome, PointResult, PointStanding
+from android_suite.model.comparison import MetricComparison
+from android_suite.model.plan import MIN_BOOTS
+from android_suite.model.verdict import Verdict
+from android_suite.store.run import Run
+
+MORE_SEEDS = 2  # at a time, where a position is UNDECIDED
+_MOVED = (Verdict.BETTER, Verdict.WORSE)
+_NAMES: dict[Standing, PointStanding] = {
+    Standing.BEFORE: "before",
+    Standing.AFTER: "after",
+    Standing.SKIPPED: "skipped",
+}
+
+
+@dataclass
+class Bisector:
+    """One bisection; call ``run`` once.
+
+    Args:
+        points: the kernels.
+        bench: records and compares them.
+        metric: by which they are judged.
+        try_boot: boots a kernel briefly; why it does not boot, or None.
+        say: told of each answer.
+    """
+
+    points: Points
+    bench: Bench
+    metric: str
+    try_boot: Callable[[str], str | None] = lambda _: None
+    say: Callable[[str], None] = lambda _: None
+    _seeds: dict[int, int] = field(default_factory=dict)
+    _answers: dict[int, MetricComparison] = field(default_factory=dict)
+    _reasons: dict[int, str] = field(default_factory=dict)
+    _tried: set[str] = field(default_factory=set)
+    _odd: list[int] = field(default_factory=list)  # positions behind the change with a level of their own
+    _notes: list[str] = field(default_factory=list)
+
+    def run(self) -> Bisection:
+        """Finds the first position at which the metric has moved.
+
+        Raises:
+            UsageError: an end of the series cannot be built, booted or measured.
+            LabError: the test setup failed; another call continues.
+        """
+        count = len(self.points.titles) - 1
+        standings = {0: Standing.BEFORE}
+        try:
+            standings[count] = self.judge(count)
+        except UntestableError as error:
+            raise UsageError(
+                f"an end of the series cannot be tested, so there is nothing to compare with: {error}"
+            ) from error
+        end = self._answers[count]
+        self.say(f"{self.points.titles[count]}: {self.metric} is {end.verdict}, {self._describe(end)}")
+        if standings[count] is not Standing.AFTER:
+            outcome: Outcome = "nothing moved" if standings[count] is Standing.BEFORE else "undecided"
+            return self._result(outcome, (), standings)
+        found = find_first(count, self._test)
+        standings |= found.tested
+        self._compare_levels(count, standings)
+        return self._result("found" if found.first is not None else "hidden", found.suspects, standings)
+
+    def _test(self, position: int) -> Standing:
+        try:
+            standing = self.judge(position)
+        except UntestableError as error:
+            self._reasons[position] = str(error)
+            standing = Standing.SKIPPED
+        told = self._reasons.get(position) or self._describe(self._answers[position])
+        self.say(
+            f"{position} of {len(self.points.titles) - 1}, {self.points.titles[position]}: {standing.value}, {told}"
+        )
+        return standing
+
+    def judge(self, position: int) -> Standing:
+        """The position against position 0; with more seeds while it is undecided and there are more.
+
+        Raises:
+            UntestableError: it cannot be built, booted or measured; the text says why.
+        """
+        seeds = min(MIN_BOOTS, len(self.bench.plan.seeds))
+        while True:
+            ours, base = self._record(position, seeds), self._record(0, seeds)
+            answer = self._answers[position] = self.bench.compare(base, ours)
+            if answer.verdict in _MOVED:
+                return Standing.AFTER
+            if answer.verdict is Verdict.SAME:
+                return Standing.BEFORE
+            if seeds >= len(self.bench.plan.seeds):
+                self._reasons[position] = f"undecided with {seeds} seeds: {answer.reason}"
+                return Standing.SKIPPED
+            seeds = min(seeds + MORE_SEEDS, len(self.bench.plan.seeds))
+
+    def _record(self, position: int, seeds: int) -> tuple[Run, ...]:
+        try:
+            kernel = self.points.kernel(position)
+        except (PatchError, BuildError) as error:
+            said = " ".join(" ".join(getattr(error, "__notes__", ())).split())
+            raise UntestableError(f"{error}" + (f" ({said[:300]})" if said else "")) from error
+        if self.points.needs_trial and kernel not in self._tried:
+            self._tried.add(kernel)
+            if reason := self.try_boot(kernel):
+                raise UntestableError(f"it did not boot: {reason}")
+        self._seeds[position] = max(seeds, self._seeds.get(position, 0))
+        return self.bench.record(self.points.label(position), kernel, _digest(kernel), self.bench.plan.seeds[:seeds])
+
+    def _compare_levels(self, count: int, standings: dict[int, Standing]) -> None:
+        """Notes positions behind the change whose level is not that of the end."""
+        for position, standing in sorted(standings.items()):
+            if standing is not Standing.AFTER or position == count:
+                continue
+            seeds = min(self._seeds[position], self._seeds[count])
+            answer = self.bench.compare(self._record(position, seeds), self._record(count, seeds))
+            if answer.verdict in _MOVED:
+                self._odd.append(position)
+                self._notes.append(
+                    f"position {position} differs from the end, too ({self._describe(answer)}): more than one change "
+                    f"moves {self.metric}"
+                )
+
+    def _repeat_ends(self, count: int) -> bool:
+        """Records an end again under one seed each: in virtual time both must give the same trace."""
+        same = True
+        for position, index in ((0, 0), (count, 1)):
+            seed = self.bench.plan.seeds[index : index + 1] or self.bench.plan.seeds[:1]
+            kernel = self.points.kernel(position)
+            again = self.bench.record(f"{self.points.label(position)}-again", kernel, _digest(kernel), seed)
+            first = self._record(position, max(index + 1, 1))[index : index + 1] or self._record(position, 1)
+            same &= _digests(again) == _digests(first)
+        return same
+
+    def _result(self, outcome: Outcome, suspects: tuple[int, ...], standings: dict[int, Standing]) -> Bisection:
+        count = len(self.points.titles) - 1
+        repeated = self._repeat_ends(count)
+        if not repeated:
+            self._notes.append("an end gave another trace when it was recorded again: nothing here can be trusted")
+        end = self._answers[count]
+        points = []
+        for position, title in enumerate(self.points.titles):
+            answer = self._answers.get(position)
+            points.append(
+                PointResult(
+                    position=position,
+                    title=title,
+                    standing=_NAMES[standings[position]] if position in standings else "untested",
+                    reason=self._reasons.get(position, ""),
+                    level=end.baseline.level if position == 0 else answer.candidate.level if answer else None,
+                    verdict=str(answer.verdict) if answer else None,
+                    boots=self.bench.boots.get(self.points.label(position), 0),
+                )
+            )
+        return Bisection(
+            metric=self.metric,
+            scenario=end.scenario,
+            unit=end.unit,
+            margin=end.margin_text,
+            source=self.points.source,
+            seeds=self.bench.plan.seeds,
+            outcome=outcome,
+            first=suspects[0] if outcome == "found" else None,
+            suspects=suspects,
+            direction=None if end.verdict not in _MOVED else "better" if end.verdict is Verdict.BETTER else "worse",
+            monotone=not self._odd if suspects else None,
+            repeated=repeated,
+            boots=sum(self.bench.boots.values()),
+            builds=self.points.builds,
+            points=tuple(points),
+            notes=tuple(self._notes),
+        )
+
+    def _describe(self, answer: MetricComparison) -> str:
+        base, cand = answer.baseline.level, answer.candidate.level
+        if base is None or cand is None:
+            return "unknown"
+        return f"{base:.4g} -> {cand:.4g} {answer.unit}".rstrip()
+
+
+def _digest(kernel: str) -> str | None:
+    if "/" not in kernel:
+        return None
+    with Path(kernel).open("rb") as image:
+        return hashlib.file_digest(image, "sha256").hexdigest()
+
+
+def _digests(runs: Sequence[Run]) -> list[str | None]:
+    return [item.trace_digest for run in runs for item in run.manifest.iterations]

@@ -1,0 +1,205 @@
+"""`android-suite bisect`: the first of many changes that moved a metric."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from android_suite.cli.output import print_json, print_text, say
+from android_suite.cli.settings import read_settings, setting
+from android_suite.errors import EvidenceError, SuiteError, UsageError
+from android_suite.virtual.kernels import ARCHES
+
+if TYPE_CHECKING:
+    from android_suite.bisect.points import Points
+    from android_suite.campaign.plan_file import PlanFile
+    from android_suite.campaign.runner import Progress
+    from android_suite.config import Config
+    from android_suite.model.plan import Arch
+
+# What git understands: https://git-scm.com/docs/git-bisect#_bisect_run
+_GOOD, _BAD, _SKIP, _ABORT = 0, 1, 125, 128
+
+_metric = click.option("--metric", default="invertedMs", show_default=True, help="By which kernels are judged.")
+_plan = click.option("--plan", type=click.Path(path_type=Path), help="Deterministic plan; its kernels do not count.")
+_scenario = click.option("--scenario", help="Scenario of the plan, where several give the metric.")
+_arch = click.option("--arch", type=click.Choice(ARCHES), default=setting("arch", None), help="Default: the plan's.")
+_jobs = click.option("--jobs", type=click.IntRange(1), help="Parallel compilers (default: all CPUs).")
+_workers = click.option("--workers", type=click.IntRange(1), help="Parallel recordings (default: one per core).")
+_output = click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=Path("reports/bisect"), show_default=True,
+    help="Folder of the bisection; the same command continues there.",
+)  # fmt: skip
+
+
+@click.group("bisect", invoke_without_command=True)
+@click.option("--series", type=click.Path(path_type=Path), help="Quilt folder, folder of *.patch files, or mbox.")
+@click.option("--source", metavar="PKG|DIR", help="What it applies to: linux-source-7.3, or a git tree.")
+@click.option("--range", "span", metavar="GOOD..BAD", help="Commits of the git tree --source.")
+@click.option("--kernels", metavar="A..B|A,B,C", help="Debian's releases, the older first.")
+@_metric
+@_plan
+@_scenario
+@_arch
+@_jobs
+@_workers
+@_output
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def command(
+    context: click.Context,
+    series: Path | None,
+    source: str | None,
+    span: str | None,
+    kernels: str | None,
+    metric: str,
+    plan: Path | None,
+    scenario: str | None,
+    arch: Arch | None,
+    jobs: int | None,
+    workers: int | None,
+    output: Path,
+    as_json: bool,
+) -> int | None:
+    """Find the first change that moved a metric, of a patch series, a range of commits, or Debian's releases.
+
+    Kernels run in virtual time under the seeds of the plan, so noise cannot lead the search astray. `bisect step` is one
+    step for `git bisect run`.
+    """
+    if context.invoked_subcommand is not None:
+        return None
+    from android_suite.bisect.session import choose_plan, open_bisection, write_bisection
+    from android_suite.report.bisection import render_bisection
+
+    config = read_settings()
+    file = choose_plan(metric, plan, scenario, arch)
+    points, identity = _find_points(series, source, span, kernels, file, jobs, config)
+    with open_bisection(
+        points, file, metric, output, config, identity=identity, workers=workers, progress=_tell, say=say
+    ) as bisector:
+        found = bisector.run()
+        write_bisection(found, output)
+    if as_json:
+        from android_suite.model.document import to_plain
+
+        print_json(to_plain(found))
+    else:
+        print_text(render_bisection(found))
+    say(f"report: {output}/bisection.md")
+    if found.repeated is False:
+        raise EvidenceError("an end gave another trace when it was recorded again; run it with a fixed QEMU version.")
+    return 0
+
+
+@command.command("step")
+@click.option("--tree", type=click.Path(path_type=Path), default=Path(), help="Git tree (default: this folder).")
+@click.option("--good", metavar="COMMIT", help="Compare with it (default: the good commit of `git bisect`).")
+@_metric
+@_plan
+@_scenario
+@_arch
+@_jobs
+@_workers
+@_output
+@click.pass_context
+def step_command(
+    context: click.Context,
+    tree: Path,
+    good: str | None,
+    metric: str,
+    plan: Path | None,
+    scenario: str | None,
+    arch: Arch | None,
+    jobs: int | None,
+    workers: int | None,
+    output: Path,
+) -> None:
+    """One step for `git bisect run`: judges the commit that is checked out.
+
+    Exit code 0: the metric is as in the good commit; 1: it has moved; 125: this commit cannot be tested; from 128 on: the
+    search should stop (128 plus the suite's exit code).
+    """
+    try:
+        status = _step(tree, good, metric, plan, scenario, arch, jobs, workers, output)
+    except SuiteError as error:
+        from android_suite.cli.output import say_error
+
+        say_error(error)
+        status = _ABORT + error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        status = _ABORT + 2
+    context.exit(status)
+
+
+def _step(tree: Path, good: str | None, metric: str, plan: Path | None, scenario: str | None, *rest: Any) -> int:
+    from android_suite.bisect.bench import UntestableError
+    from android_suite.bisect.points import CommitPoints
+    from android_suite.bisect.search import Standing
+    from android_suite.bisect.session import choose_plan, open_bisection
+    from android_suite.virtual.git_tree import GitTree, ask_git, read_commit
+
+    arch, jobs, workers, output = rest
+    config = read_settings()
+    file = choose_plan(metric, plan, scenario, arch)
+    head = read_commit(tree)
+    marked = good or next(
+        iter(ask_git(tree, "for-each-ref", "--format=%(objectname)", "refs/bisect/good-*").split()), ""
+    )
+    if not marked:
+        raise UsageError("there is no good commit to compare with; mark one with `git bisect good`, or give --good.")
+    base = ask_git(tree, "rev-parse", "--verify", "--end-of-options", f"{marked}^{{commit}}")
+    commits = [(sha, ask_git(tree, "log", "-1", "--format=%s", sha)) for sha in (base, head)]
+    points = CommitPoints(GitTree(tree, file.plan.arch, config, jobs=jobs, progress=say), commits)
+    with open_bisection(
+        points, file, metric, output, config, identity=[base], workers=workers, progress=_tell, say=say
+    ) as bisector:
+        try:
+            standing = bisector.judge(1) if head != base else Standing.BEFORE
+        except UntestableError as error:
+            say(f"{points.titles[1]}: cannot be tested: {error}")
+            return _SKIP
+    say(f"{points.titles[1]}: {standing.value}")
+    return {Standing.BEFORE: _GOOD, Standing.AFTER: _BAD, Standing.SKIPPED: _SKIP}[standing]
+
+
+def _find_points(
+    series: Path | None,
+    source: str | None,
+    span: str | None,
+    kernels: str | None,
+    file: PlanFile,
+    jobs: int | None,
+    config: Config,
+) -> tuple[Points, list[str]]:
+    from android_suite.bisect.points import (
+        CommitPoints,
+        ReleasePoints,
+        SeriesPoints,
+        choose_releases,
+        read_commits,
+    )
+    from android_suite.bisect.series import read_series
+    from android_suite.virtual.git_tree import GitTree
+    from android_suite.virtual.series_tree import SeriesTree
+
+    if [series, span, kernels].count(None) != 2:
+        raise UsageError("give one of --series, --range and --kernels: what to search through.")
+    if kernels is not None:
+        names = choose_releases(kernels, file.plan.arch, config=config, say=say)
+        return ReleasePoints(names), list(names)
+    if source is None:
+        raise UsageError("give --source: a linux-source-* package, or a git tree of the kernel.")
+    if series is not None:
+        patches = read_series(series)
+        tree = SeriesTree(source, patches, file.plan.arch, config, jobs=jobs, progress=say)
+        return SeriesPoints(tree, patches), [tree.origin, *(patch.sha256 for patch in patches)]
+    assert span is not None
+    commits = read_commits(Path(source), span)
+    git = GitTree(Path(source), file.plan.arch, config, jobs=jobs, progress=say)
+    return CommitPoints(git, commits), [sha for sha, _ in commits]
+
+
+def _tell(event: Progress) -> None:
+    say(f"[{event.done}/{event.total}] {event.message}")

@@ -55,9 +55,9 @@ MAY: dict[str, set[str]] = {
         "compare",
         "report",
     },
-    "bisect": GROUND | {"virtual", "campaign", "workload", "report"},
+    "bisection": GROUND | {"virtual", "campaign", "workload", "report"},
     "cli": GROUND
-    | {"device", "virtual", "boot", "capture", "workload", "record", "campaign", "bisect"}
+    | {"device", "virtual", "boot", "capture", "workload", "record", "campaign", "bisection"}
     | {"tables", "trace", "evidence", "analyze", "export", "compare", "report"},
     "pytest_plugin": GROUND | {"device", "boot", "workload", "record", "analyze"},
 }

@@ -13,7 +13,7 @@ from android_suite.errors import EvidenceError, SuiteError, UsageError
 from android_suite.virtual.kernels import ARCHES
 
 if TYPE_CHECKING:
-    from android_suite.bisect.points import Points
+    from android_suite.bisection.points import Points
     from android_suite.campaign.plan_file import PlanFile
     from android_suite.campaign.runner import Progress
     from android_suite.config import Config
@@ -70,7 +70,7 @@ def command(
     """
     if context.invoked_subcommand is not None:
         return None
-    from android_suite.bisect.session import choose_plan, open_bisection, write_bisection
+    from android_suite.bisection.session import choose_plan, open_bisection, write_bisection
     from android_suite.report.bisection import render_bisection
 
     config = read_settings()
@@ -134,10 +134,10 @@ def step_command(
 
 
 def _step(tree: Path, good: str | None, metric: str, plan: Path | None, scenario: str | None, *rest: Any) -> int:
-    from android_suite.bisect.bench import UntestableError
-    from android_suite.bisect.points import CommitPoints
-    from android_suite.bisect.search import Standing
-    from android_suite.bisect.session import choose_plan, open_bisection
+    from android_suite.bisection.bench import UntestableError
+    from android_suite.bisection.points import CommitPoints
+    from android_suite.bisection.search import Standing
+    from android_suite.bisection.session import choose_plan, open_bisection
     from android_suite.virtual.git_tree import GitTree, ask_git, read_commit
 
     arch, jobs, workers, output = rest
@@ -173,14 +173,14 @@ def _find_points(
     jobs: int | None,
     config: Config,
 ) -> tuple[Points, list[str]]:
-    from android_suite.bisect.points import (
+    from android_suite.bisection.points import (
         CommitPoints,
         ReleasePoints,
         SeriesPoints,
         choose_releases,
         read_commits,
     )
-    from android_suite.bisect.series import read_series
+    from android_suite.bisection.series import read_series
     from android_suite.virtual.git_tree import GitTree
     from android_suite.virtual.series_tree import SeriesTree
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from android_suite.bisect.series import Patch
+from android_suite.bisection.series import Patch
 from android_suite.config import Config
 from android_suite.errors import BuildError, PatchError, UsageError
 from android_suite.virtual import git_tree, series_tree

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from android_suite.bisect.bench import Bench, UntestableError
-from android_suite.bisect.points import Points
-from android_suite.bisect.search import Standing, find_first
+from android_suite.bisection.bench import Bench, UntestableError
+from android_suite.bisection.points import Points
+from android_suite.bisection.search import Standing, find_first
 from android_suite.errors import BuildError, PatchError, UsageError
 from android_suite.model.bisection import Bisection, Outcome, PointResult, PointStanding
 from android_suite.model.comparison import MetricComparison

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from android_suite.bisect.search import Standing, find_first
+from android_suite.bisection.search import Standing, find_first
 
 BEFORE, AFTER, SKIPPED = Standing.BEFORE, Standing.AFTER, Standing.SKIPPED
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from android_suite.bisect.bench import Bench
-from android_suite.bisect.run import Bisector
-from android_suite.bisect.session import choose_plan, write_bisection
+from android_suite.bisection.bench import Bench
+from android_suite.bisection.run import Bisector
+from android_suite.bisection.session import choose_plan, write_bisection
 from android_suite.campaign.journal import open_campaign
 from android_suite.campaign.schedule import Job
 from android_suite.campaign.worker import run_job

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from android_suite.bisect.bench import Bench
-from android_suite.bisect.points import Points
-from android_suite.bisect.run import Bisector
+from android_suite.bisection.bench import Bench
+from android_suite.bisection.points import Points
+from android_suite.bisection.run import Bisector
 from android_suite.campaign import evaluate
 from android_suite.campaign.journal import open_campaign
 from android_suite.campaign.lab import LabRecorder, check_parameters, digest_guest, try_boot

@@ -32,7 +32,7 @@ from android_suite.model.plan import Arch, Plan, parse_plan
 from android_suite.model.toml_source import expected_name, parse_toml
 from android_suite.report.bisection import render_bisection
 from android_suite.store.run import Run, write_atomic, write_json
-from android_suite.virtual.art import build_runtime
+from android_suite.virtual.runtimes import build_chosen
 from android_suite.workload.registry import scenario_names
 
 STANDARD = """\
@@ -133,7 +133,7 @@ def open_bisection(
     """
     file = replace(file, digests={**file.digests, IMAGE: digest_guest(file.plan.arch, config)})
     if file.plan.runtime is not None:
-        runtime = build_runtime(file.plan.arch, config=config, progress=say)
+        runtime = build_chosen(file.plan.arch, android=file.plan.android, config=config, progress=say)
         file = add_runtime(file, str(runtime.overlay), runtime.sha256)
 
     def try_kernel(kernel: str) -> str | None:

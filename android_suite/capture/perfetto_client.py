@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
 from android_suite.device.device import TRACEFS_PLACES, Device
+from android_suite.device.transport import Completed
 from android_suite.errors import LabError, Unsupported
 
 COMMAND: Final = "perfetto"
@@ -24,6 +25,7 @@ PREFIX: Final = "android-suite-"
 _QUERY_TIMEOUT_S: Final = 30.0
 _START_TIMEOUT_S: Final = 60.0  # --background-wait itself waits 30 s at most
 _SETTLE_S: Final = 2.0
+_TRIES: Final = 3
 _STOP_TIMEOUT_S: Final = 120.0
 _PULL_TIMEOUT_S: Final = 900.0
 
@@ -108,19 +110,29 @@ class Session:
         Raises:
             LabError: it could not be started.
         """
-        wait = "--background-wait" if service.waits else "--background"
-        done = self._device.transport.run(
-            [COMMAND, wait, "-c", "-", "-o", self.path], stdin=config, timeout=_START_TIMEOUT_S
-        )
-        numbers = [word for word in done.text.split() if word.isdigit()]
-        if numbers:
-            self.pid = int(numbers[-1])
-        if done.status or not numbers:
+        done = self._run(config, service)
+        for _ in range(_TRIES - 1):
+            if not done.status or not self.pid:
+                break
+            # A data source was not ready in the command's own 30 s. What it had to read first, it has by now.
+            self.stop()
+            done = self._run(config, service)
+        if done.status or not self.pid:
             raise LabError(
                 f"{self._device.serial}: perfetto did not start ({done.complaint}); free space in {FOLDER}, or reboot the "
                 "device, then record again."
             )
         return service.waits or self._wait_started(service)
+
+    def _run(self, config: bytes, service: Service) -> Completed:
+        """Runs the command once; it prints the process id of what stays in the background."""
+        wait = "--background-wait" if service.waits else "--background"
+        done = self._device.transport.run(
+            [COMMAND, wait, "-c", "-", "-o", self.path], stdin=config, timeout=_START_TIMEOUT_S
+        )
+        numbers = [word for word in done.text.split() if word.isdigit()]
+        self.pid = int(numbers[-1]) if numbers else 0
+        return done
 
     def _wait_started(self, before: Service) -> bool:
         """Waits until the service has one session more; False if it cannot say."""

@@ -30,14 +30,14 @@ def read_iteration_trace(raw: Path) -> Trace:
     if not _has_pages(raw):
         return read_perfetto(beside)
     trace = read_raw_capture(raw / layout.FTRACE)
-    return _add_frames(trace, read_perfetto(beside)) if beside.is_file() else trace
+    return add_frames(trace, read_perfetto(beside)) if beside.is_file() else trace
 
 
 def _has_pages(raw: Path) -> bool:
     return any((raw / layout.FTRACE).glob("cpu*.raw"))
 
 
-def _add_frames(trace: Trace, beside: Trace) -> Trace:
+def add_frames(trace: Trace, beside: Trace) -> Trace:
     """The trace with the frames of another one, on its own clock."""
     frames = beside[FRAME_TIMELINE.name]
     if not len(frames):

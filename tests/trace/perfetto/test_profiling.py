@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
 from android_suite.analysis.clocks import find_monotonic_offset, shift_times
 from android_suite.analyze.file import analyze_file
+from android_suite.analyze.traces import add_frames
 from android_suite.trace.perfetto.reader import read_perfetto
 from android_suite.trace.perfetto.redacted import KEPT, OTHERS
 
@@ -161,3 +163,24 @@ def test_times_are_shifted_and_what_is_no_time_stays() -> None:
     assert shift_times(frame, 7).to_dict("list") == {
         "pid": [5, 5], "deadline_ns": [107, -1], "present_ns": [0, 97], "interval_ns": [16, 16],
     }  # fmt: skip
+
+
+def test_frames_of_perfetto_beside_the_pages_move_to_their_clock() -> None:
+    raw = protos.Trace()
+    clocks = raw.packet.add().clock_snapshot.clocks
+    clocks.add(clock_id=protos.BUILTIN_CLOCK_BOOTTIME, timestamp=5 * MS)
+    clocks.add(clock_id=protos.BUILTIN_CLOCK_MONOTONIC, timestamp=2 * MS)
+    bundle = raw.packet.add().ftrace_events
+    bundle.cpu = 0
+    add_switch(bundle, 10, 1, UI)
+    without = read_perfetto(raw.SerializeToString())
+    pages = replace(without, source=replace(without.source, clock="mono"))
+    add_frame(raw, 10, 26, "expected_surface_frame_start", cookie=1)
+    add_frame(raw, 11, 34, "actual_surface_frame_start", cookie=2)
+    beside = read_perfetto(raw.SerializeToString())
+    [frame] = add_frames(pages, beside)["frame_timeline"].to_dict("records")
+    assert (frame["expected_end_ns"], frame["actual_start_ns"], frame["actual_end_ns"]) == (23 * MS, 8 * MS, 31 * MS)
+    # A clock that nothing relates to boottime gets none of them, and a note.
+    apart = add_frames(replace(pages, source=replace(pages.source, clock="local", mono_offset_ns=None)), beside)
+    assert not len(apart["frame_timeline"])
+    assert "local and boot do not join" in apart.source.notes[-1]

@@ -33,6 +33,7 @@ from android_suite.store.run import RunWriter
 from android_suite.virtual.image import build_base
 from android_suite.virtual.kernels import check_kernel, fetch_kernel
 from android_suite.virtual.runtimes import build_chosen
+from android_suite.workload.collector import require_runtime
 from android_suite.workload.registry import plan_scenarios
 from android_suite.workload.runtime import check_runtime
 
@@ -51,6 +52,7 @@ def check_parameters(file: PlanFile) -> None:
         try:
             ((workload, complete),) = plan_scenarios((scenario.name,), scenario.parameters, mode=file.plan.mode)
             check_runtime(complete, defaults=workload.defaults, runtime=file.plan.runtime, attached=attached)
+            require_runtime(scenario.parameters, file.plan.runtime)
         except UsageError as error:
             named = next((name for name in scenario.parameters if name in str(error)), None)
             path = ("scenario", index, "parameters") + ((named,) if named else ())

@@ -33,6 +33,7 @@ from android_suite.virtual.image import read_overlay
 from android_suite.virtual.kernels import ARCHES
 from android_suite.virtual.perfetto import build_perfetto
 from android_suite.virtual.runtimes import build_chosen
+from android_suite.workload.collector import require_runtime
 from android_suite.workload.registry import SUMMARIES, plan_scenarios, scenario_names
 from android_suite.workload.runtime import check_runtime
 
@@ -140,6 +141,7 @@ def command(
         check_runtime(
             complete, runtime=runtime, defaults=workload.defaults, attached=kernel is None, memory_mb=memory_mb
         )
+    require_runtime(parameters, runtime)
     if kernel is None and (arch or cpus or overlays or runtime or deterministic):
         raise UsageError(
             "--arch, --cpus, --overlay, --runtime, --android and --deterministic are for virtual devices; add --kernel."

@@ -15,6 +15,7 @@ from android_suite.device.android import (
 )
 from android_suite.errors import LabError, SuiteError, UsageError
 from android_suite.model.launch import parse_am_start
+from android_suite.workload.collector import COLLECTOR, check_collector, render_choice, render_choice_line
 from android_suite.workload.our_app import PACKAGE, judge_result, result_pattern, start_app, wait_result
 from android_suite.workload.runtime import HEAPS, RUNTIME_FILE, check_heap
 from android_suite.workload.workload import (
@@ -42,7 +43,7 @@ def render_stress_extras(parameters: Parameters, *, seed: int, token: str) -> li
     """Arguments of ``am start`` for the parameters that differ from the app's defaults."""
     extras: dict[str, Extra] = {"token": token, "seed": seed}
     for name, value in parameters.items():
-        if name in (PROBE_VMA_LOCK, HEAP):
+        if name in (PROBE_VMA_LOCK, HEAP, COLLECTOR):
             continue  # of tracing, and of the runtime before the app starts
         if name == "duration_ms" or value not in ("", -1):
             extras[name] = int(value) if isinstance(value, float) else value
@@ -87,7 +88,7 @@ class GcStress:
             "threads",
             "rate",
         )
-        texts = {"profile": self.profile, "planted": "", "sizes": "", HEAP: ""}
+        texts = {"profile": self.profile, "planted": "", "sizes": "", HEAP: "", COLLECTOR: ""}
         return {"duration_ms": 10_000, **texts, **dict.fromkeys(numbers, -1), PROBE_VMA_LOCK: self.probe_vma_lock}
 
     def check(self, parameters: Parameters) -> None:
@@ -103,6 +104,7 @@ class GcStress:
         if parameters["sizes"] not in ("", *SIZES):
             raise UsageError(f"sizes is {parameters['sizes']!r}; choose one of {', '.join(SIZES)}.")
         check_heap(str(parameters[HEAP]))
+        check_collector(str(parameters.get(COLLECTOR, "")))
 
     def needs(self, parameters: Parameters) -> tuple[str, ...]:
         """See the protocol."""
@@ -128,6 +130,10 @@ class GcStress:
             )
         if heap:
             context.device.run(_render_heap(heap))
+        if choice := render_choice(str(context.parameters.get(COLLECTOR, ""))):
+            done = context.device.transport.run(choice)
+            if done.status:
+                raise LabError(f"the device refused to set the collector ({done.complaint}); see its log.")
 
     def run_once(self, context: Context) -> Outcome:
         """Starts the app and waits until it reports."""
@@ -150,8 +156,9 @@ class GcStress:
         return {"duration_ms": 6000, "profile": self.guest_profile}
 
     def guest_prepare(self, parameters: Parameters) -> str:
-        """The heap, if one is named. The guest has just booted, so the app does not run."""
-        return _render_heap(str(parameters[HEAP])) if parameters[HEAP] else ""
+        """The heap and the collector, as far as they are named. The guest has just booted, so the app does not run."""
+        heap = f"{_render_heap(str(parameters[HEAP]))}\n" if parameters[HEAP] else ""
+        return heap + render_choice_line(str(parameters.get(COLLECTOR, "")))
 
     def guest_script(self, parameters: Parameters, *, seed: int, token: str) -> str:
         """See the protocol."""

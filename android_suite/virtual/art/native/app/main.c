@@ -19,6 +19,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "app_process: started by `am start`, not by hand\n");
         return 2;
     }
+    collector_choose(argc, argv);
     signal(SIGPIPE, SIG_IGN);
     fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC);
     prctl(PR_SET_NAME, "main"); /* zygote's name, which threads inherit until they have their own */

@@ -1,6 +1,7 @@
 /* Starts ART through its invocation interface, as Android's app_process does, with our class library. */
 #define _GNU_SOURCE
 #include "vm.h"
+#include "art.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -47,14 +48,17 @@ bool vm_create(const char *const *options, int count) {
     enum { OWN = sizeof own / sizeof *own };
     JavaVMOption list[MOST_OPTIONS];
     JavaVM *vm;
-    if (count > MOST_OPTIONS - OWN) {
+    const char *more[COLLECTOR_OPTIONS];
+    int added = collector_options(options, count, more);
+    if (count > MOST_OPTIONS - OWN - added) {
         fprintf(stderr, "more than %d options for the runtime\n", MOST_OPTIONS - OWN);
         return false;
     }
     for (int i = 0; i < OWN + count; i++)
         list[i] = (JavaVMOption){.optionString = (char *)(i < OWN ? own[i] : options[i - OWN])};
+    for (int i = 0; i < added; i++) list[OWN + count + i] = (JavaVMOption){.optionString = (char *)more[i]};
     for (int i = 0; i < count; i++) read_heap_option(options[i]);
-    JavaVMInitArgs arguments = {.version = JNI_VERSION_1_6, .nOptions = OWN + count, .options = list, .ignoreUnrecognized = JNI_FALSE};
+    JavaVMInitArgs arguments = {.version = JNI_VERSION_1_6, .nOptions = OWN + count + added, .options = list, .ignoreUnrecognized = JNI_FALSE};
     set_environment();
     if (JNI_CreateJavaVM(&vm, (void **)&env, &arguments) == JNI_OK) return true;
     fprintf(stderr, "the runtime did not start; its own lines above say why\n");

@@ -41,6 +41,5 @@ def render_choice(name: str) -> list[str]:
 
 
 def render_choice_line(name: str) -> str:
-    """:func:`render_choice` as a line of a guest's script."""
-    command = shlex.join(render_choice(name))
-    return f"{command}\n" if command else ""
+    """:func:`render_choice` as a line of a guest's script, without its end."""
+    return shlex.join(render_choice(name))

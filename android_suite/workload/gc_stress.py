@@ -157,8 +157,8 @@ class GcStress:
 
     def guest_prepare(self, parameters: Parameters) -> str:
         """The heap and the collector, as far as they are named. The guest has just booted, so the app does not run."""
-        heap = f"{_render_heap(str(parameters[HEAP]))}\n" if parameters[HEAP] else ""
-        return heap + render_choice_line(str(parameters.get(COLLECTOR, "")))
+        heap = _render_heap(str(parameters[HEAP])) if parameters[HEAP] else ""
+        return "\n".join(filter(None, (heap, render_choice_line(str(parameters.get(COLLECTOR, ""))))))
 
     def guest_script(self, parameters: Parameters, *, seed: int, token: str) -> str:
         """See the protocol."""

@@ -16,9 +16,9 @@ PROPERTY = "persist.device_config.runtime_native_boot.enable_uffd_gc_2"
 def test_it_is_set_in_the_guest_before_the_app_starts_and_is_no_extra() -> None:
     stress = find_workload("gc_stress")
     parameters = {**stress.defaults, "collector": "cmc"}
-    assert stress.guest_prepare(parameters) == f"setprop {PROPERTY} true\n"
+    assert stress.guest_prepare(parameters) == f"setprop {PROPERTY} true"
     assert stress.guest_prepare(stress.defaults) == ""
-    assert render_choice_line("cc") == f"setprop {PROPERTY} false\n"
+    assert render_choice_line("cc") == f"setprop {PROPERTY} false"
     assert "collector" not in " ".join(render_stress_extras(parameters, seed=1, token="t"))
 
 

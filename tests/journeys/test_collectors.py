@@ -23,9 +23,9 @@ def test_mark_compact_collects_without_a_crash(tmp_path: Path) -> None:
     assert told["complete"] is True
     assert told["gc_freed_bytes"] > 500_000_000
     summary = load_run(path).iterations[0].summary
-    [cycles] = summary.gc
-    assert (cycles.collector, cycles.cause) == ("concurrent mark compact", "Background")
-    assert cycles.cycles >= 3  # without thread-local buffers the second one crashed
+    assert {each.collector for each in summary.gc} == {"concurrent mark compact"}
+    # Without thread-local buffers the second one crashed.
+    assert sum(each.cycles for each in summary.gc if each.cause == "Background") >= 3
     [calls] = [each for each in summary.madvise if each.thread == "HeapTaskDaemon"]
     assert calls.unknown == 0
     assert calls.per_vma >= 0.995 * (calls.per_vma + calls.mmap_lock) >= 5000

@@ -30,7 +30,8 @@ MAY: dict[str, set[str]] = {
     "boot": GROUND | {"device", "virtual"},
     "capture": GROUND | {"device"},
     "workload": GROUND | {"device"},
-    "record": GROUND | {"device", "boot", "capture", "workload"},
+    "ready": GROUND | {"device"},
+    "record": GROUND | {"device", "boot", "capture", "workload", "ready"},
     # offline: reads files
     "jit": set(),
     "tables": {"errors", "model"},
@@ -49,6 +50,7 @@ MAY: dict[str, set[str]] = {
         "boot",
         "device",
         "workload",
+        "ready",
         "record",
         "tables",
         "analyze",
@@ -58,10 +60,11 @@ MAY: dict[str, set[str]] = {
     "bisection": GROUND | {"virtual", "campaign", "workload", "report"},
     "cli": GROUND
     | {"device", "virtual", "boot", "capture", "workload", "record", "campaign", "bisection"}
+    | {"device", "virtual", "boot", "capture", "workload", "ready", "record", "campaign"}
     | {"tables", "trace", "evidence", "analyze", "export", "compare", "report"},
-    "pytest_plugin": GROUND | {"device", "boot", "workload", "record", "analyze"},
+    "pytest_plugin": GROUND | {"device", "boot", "workload", "ready", "record", "analyze"},
 }
-ONLINE = {"device", "virtual", "boot", "capture", "workload", "record"}
+ONLINE = {"device", "virtual", "boot", "capture", "workload", "ready", "record"}
 OFFLINE = {"jit", "tables", "trace", "evidence", "analysis", "stats", "analyze", "export", "compare", "report"}
 # third-party package -> rooms that may know it
 ONLY_IN: dict[str, set[str]] = {

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from android_suite.config import Config
 from android_suite.device.connect import choose_serial, list_devices
 from android_suite.errors import MachineError, SuiteError, UsageError
 from android_suite.model.plan import Plan
+from android_suite.ready.options import ReadyOptions
 from android_suite.record.live import RecordOptions, record
 from android_suite.record.run import record_run
 from android_suite.record.sealed import record_deterministic
@@ -75,6 +76,7 @@ class LabRecorder:
     serial: str | None = None
     cpus: int = 2
     take_tracing: bool = False
+    ready: ReadyOptions = field(default_factory=ReadyOptions)
 
     def __call__(self, job: Job, path: Path, say: Callable[[str], None]) -> None:
         """See `Recorder`."""
@@ -94,6 +96,7 @@ class LabRecorder:
                     expect_release=booted.release,
                     accel=booted.accel,
                     take_tracing=self.take_tracing,
+                    ready=self.ready,
                 )
                 done = record((scenario.name,), booted.device, run, options, crash_probe=booted.crash_probe, say=say)
                 if done[-1].crash:
@@ -137,10 +140,12 @@ class LabRecorder:
         )
 
 
-def make_collaborators(config: Config, *, serial: str | None = None, take_tracing: bool = False) -> Collaborators:
-    """The real collaborators. ``serial`` and ``take_tracing`` are of the attached device, if the plan uses one."""
+def make_collaborators(
+    config: Config, *, serial: str | None = None, take_tracing: bool = False, ready: ReadyOptions | None = None
+) -> Collaborators:
+    """The real collaborators. ``serial``, ``take_tracing`` and ``ready`` are of the attached device."""
     return Collaborators(
-        recorder=LabRecorder(config=config, serial=serial, take_tracing=take_tracing),
+        recorder=LabRecorder(config=config, serial=serial, take_tracing=take_tracing, ready=ready or ReadyOptions()),
         analyzer=evaluate.analyze_job,
         comparer=evaluate.compare_plan,
         renderer=evaluate.render_plan,

@@ -9,9 +9,11 @@ import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from android_suite.cli.output import console_for_results, print_json, print_text, say
+from android_suite.cli.ready import ready_options
 from android_suite.cli.settings import read_settings
 from android_suite.errors import LabError
 from android_suite.model.plan import MIN_BOOTS, describe_app
+from android_suite.ready.options import ReadyOptions
 from android_suite.workload.registry import scenario_names
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--serial", help="Attached device, if the plan uses one.")
 @click.option("--take-tracing", is_flag=True, help="Take over a trace that another tool records on the device.")
 @click.option("--preview", is_flag=True, help="Print the main numbers after each seed of the first scenario.")
+@ready_options
 @click.option("--json", "as_json", is_flag=True, help="Print the comparisons as JSON.")
 def command(
     plan: Path,
@@ -46,6 +49,7 @@ def command(
     serial: str | None,
     take_tracing: bool,
     preview: bool,
+    ready: ReadyOptions,
     as_json: bool,
 ) -> int:
     """Boot each kernel of PLAN in random blocks, record, analyze, compare and report.
@@ -91,7 +95,7 @@ def command(
         return 0
     file = prepare_lab(file, config)
     serial = find_phone(file.plan, config, serial)
-    collaborators = make_collaborators(config, serial=serial, take_tracing=take_tracing)
+    collaborators = make_collaborators(config, serial=serial, take_tracing=take_tracing, ready=ready)
     notes = [note] if (note := describe_app(file.plan)) else []
 
     def show(so_far: Preview) -> None:

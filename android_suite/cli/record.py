@@ -20,11 +20,13 @@ from android_suite.boot.booted import Booted
 from android_suite.boot.virtual import boot_virtual, find_arch
 from android_suite.capture.ways import WAYS, Asked
 from android_suite.cli.output import print_json, print_text, say
+from android_suite.cli.ready import ready_options
 from android_suite.cli.settings import choose_arch, read_settings, setting
 from android_suite.config import Config
 from android_suite.errors import EvidenceError, UsageError
 from android_suite.model.plan import MODEL_NOTE, Runtime, describe_runtime
 from android_suite.model.run import Mode
+from android_suite.ready.options import ReadyOptions
 from android_suite.record.live import RecordOptions, record
 from android_suite.record.run import record_run
 from android_suite.report.phrases import show_foreign
@@ -101,6 +103,7 @@ class Guest:
     help="Who records the kernel's events: the suite from tracefs (needs root), the device's Perfetto, or each.",
 )
 @click.option("--take-tracing", is_flag=True, help="Take over a trace that another tool records on the device.")
+@ready_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run directory to create.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest.")
 def command(
@@ -122,6 +125,7 @@ def command(
     trace: bool,
     capture: Asked,
     take_tracing: bool,
+    ready: ReadyOptions,
     output: Path | None,
     as_json: bool,
 ) -> int:
@@ -190,6 +194,7 @@ def command(
             trace=trace,
             capture=capture,
             take_tracing=take_tracing,
+            ready=ready,
         )
 
         def work(writer: RunWriter) -> None:
@@ -220,7 +225,7 @@ def command(
         say(f"android-suite: the tested kernel or app crashed ({crashed.kind}: {crashed.summary}); see {run.path}")
     if crashed:
         return 1
-    doubtful = [each for each in run.manifest.iterations if each.status != "complete"]
+    doubtful = [each for each in run.manifest.iterations if each.status != "complete" and not each.repeated]
     for each in doubtful:
         say(f"android-suite: {each.directory} is {each.status}: {show_foreign(each.reason, longest=2000)}")
     return EvidenceError.exit_code if doubtful else 0

@@ -34,6 +34,7 @@ class IterationRecord:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     trace_setup: Mapping[str, Any] = field(default_factory=dict)
     crash: CrashRecord | None = None
+    repeated: bool = False  # discarded because the device was not ready; the next iteration takes its place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from android_suite.analyze import load_run
 from android_suite.boot.booted import Booted
 from android_suite.model.identity import CrashRecord
 from android_suite.pytest_plugin.result import Recorded
+from android_suite.ready.options import ReadyOptions
 from android_suite.record.live import RecordOptions
 from android_suite.record.live import record as record_scenarios
 from android_suite.record.run import record_run
@@ -34,7 +35,7 @@ def make_record(booted: Booted, cache: Path, request: pytest.FixtureRequest) -> 
         plan_scenarios((scenario,), parameters, mode="realtime")
         path = next(p for p in (base / name for name in names) if not p.exists())
         options = RecordOptions(
-            cache=cache, iterations=iterations, parameters=parameters, accel=booted.accel, claimed=True,
+            cache=cache, iterations=iterations, parameters=parameters, accel=booted.accel, claimed=True, ready=ReadyOptions(),
             take_tracing=request.config.getoption("--take-tracing"),
         )  # fmt: skip
 

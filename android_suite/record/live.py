@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ from android_suite.device.device import Device
 from android_suite.device.identity import check_release, read_device_identity, read_kernel_identity
 from android_suite.errors import DeviceLost, SuiteError
 from android_suite.model.run import IterationRecord
+from android_suite.ready.keeper import Keeper, hold_ready
+from android_suite.ready.options import ReadyOptions
 from android_suite.record.run import CrashProbe, Say, record_iteration, silent
+from android_suite.record.watch import Watch
 from android_suite.store.run import IterationWriter, RunWriter
 from android_suite.workload.our_app import PACKAGE, install_app
 from android_suite.workload.registry import plan_scenarios
@@ -45,6 +49,7 @@ class RecordOptions:
         tracing: buffer, clock, period.
         expect_release: the requested kernel; any other is refused.
         accel: accelerator of a virtual device.
+        ready: what is asked of the device, see :mod:`android_suite.ready`; None leaves it as it is.
         claimed: whether the caller already holds the device (:func:`~android_suite.device.claim.claim_device`).
     """
 
@@ -59,6 +64,7 @@ class RecordOptions:
     tracing: TraceOptions = field(default_factory=TraceOptions)
     expect_release: str | None = None
     accel: str | None = None
+    ready: ReadyOptions | None = None
     claimed: bool = False
 
 
@@ -84,7 +90,8 @@ def record(
         sources: sources of evidence, in start order.
 
     Returns:
-        The sealed iterations. A crash of the tested kernel or app ends the recording.
+        The sealed iterations; one that the device disturbed is discarded and repeated. A crash of the tested kernel or
+        app ends the recording.
 
     Raises:
         UsageError: a scenario or a parameter is unknown.
@@ -93,8 +100,13 @@ def record(
             iteration is sealed as incomplete.
     """
     planned = plan_scenarios(scenarios, options.parameters, mode="realtime")
-    with nullcontext() if options.claimed else claim_device(device, options.cache):
-        return _record(planned, device, run, options, crash_probe, say, sources)
+    with (
+        nullcontext() if options.claimed else claim_device(device, options.cache),
+        nullcontext()
+        if options.ready is None
+        else hold_ready(device, options.ready, cache=options.cache, say=say) as keeper,
+    ):
+        return _record(planned, device, run, options, crash_probe, say, sources, keeper)
 
 
 def _record(
@@ -105,6 +117,7 @@ def _record(
     crash_probe: CrashProbe | None,
     say: Say,
     sources: Sequence[SourceKind],
+    keeper: Keeper | None,
 ) -> tuple[IterationRecord, ...]:
     """See :func:`record`; the device is already claimed."""
     kernel = read_kernel_identity(device)
@@ -125,20 +138,21 @@ def _record(
     done: list[IterationRecord] = []
     learnt: set[str] = set()
     total = options.iterations * len(planned)
-    for repeat in range(options.iterations):
-        for workload, parameters in planned:
-            say(f"{workload.name} {len(done) + 1}/{total}")
-            request = Request(
-                process=workload.process(parameters),
-                package=workload.package(parameters),
-                needs=workload.needs(parameters),
-                cache=options.cache,
-                traced=options.trace,
-                lock_stat=options.lock_stat,
-                tracing=options.tracing,
-                take_tracing=options.take_tracing,
-                capture=way,
-            )
+    for repeat, (workload, parameters) in product(range(options.iterations), planned):
+        say(f"{workload.name} {repeat * len(planned) + planned.index((workload, parameters)) + 1}/{total}")
+        request = Request(
+            process=workload.process(parameters),
+            package=workload.package(parameters),
+            needs=workload.needs(parameters),
+            cache=options.cache,
+            traced=options.trace,
+            lock_stat=options.lock_stat,
+            tracing=options.tracing,
+            take_tracing=options.take_tracing,
+            capture=way,
+        )
+        left = options.ready.repeats if options.ready else 0
+        while True:
             out = run.begin_iteration(
                 workload.name,
                 seed=options.seed + repeat,
@@ -148,10 +162,15 @@ def _record(
                 process=request.process,
             )
             opened = open_sources(sources, request, site)
-            work = partial(_work, workload, parameters, device, out, opened, say, learnt)
+            watch = None if keeper is None else Watch(keeper, may_repeat=left > 0)
+            work = partial(_work, workload, parameters, device, out, opened, say, learnt, watch)
             done.append(record_iteration(out, work, crash_probe=crash_probe, say=say))
             if done[-1].crash:
                 return tuple(done)
+            if not done[-1].repeated:
+                break
+            left -= 1
+            say(f"{workload.name} is repeated: {done[-1].reason}")
     return tuple(done)
 
 
@@ -163,6 +182,7 @@ def _work(
     sources: Sequence[Source],
     say: Say,
     learnt: set[str],
+    watch: Watch | None,
 ) -> Outcome:
     """One iteration: prepare, trace, work, evidence. The workload cleans up unless the device is lost."""
     context = Context(
@@ -175,6 +195,8 @@ def _work(
         say=say,
         learnt=learnt,
     )
+    if watch is not None:
+        watch.begin()
     try:
         workload.prepare(context)
         with run_session(sources, out):
@@ -185,7 +207,7 @@ def _work(
         _clean_up(workload, context)
         raise
     _clean_up(workload, context)
-    return outcome
+    return outcome if watch is None else watch.end(outcome, out)
 
 
 def _clean_up(workload: Workload, context: Context) -> None:

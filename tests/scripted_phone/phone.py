@@ -43,12 +43,14 @@ class Fault:
         what: ``hang`` never answers; ``garbage`` answers nonsense; ``half_close`` ends without a status; ``vanish`` is a
             pulled cable; ``refuse`` is a service that adbd does not have.
         after_bytes: of answer, before half_close and vanish.
+        back_s: a vanished phone is plugged in again after so many seconds; None: it stays away.
     """
 
     match: str
     what: Literal["hang", "garbage", "half_close", "vanish", "refuse"]
     after_bytes: int = 0
     times: int = 1 << 30
+    back_s: float | None = None
 
 
 class ScriptedPhone:
@@ -139,8 +141,12 @@ class ScriptedPhone:
         self._port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
-    def unplug(self) -> None:
-        """Pulls the cable; the phone runs on."""
+    def unplug(self, *, back_s: float | None = None) -> None:
+        """Pulls the cable; the phone runs on. With ``back_s`` it is plugged in again after so many seconds."""
+        if back_s is not None:
+            timer = threading.Timer(back_s, self.plug)
+            timer.daemon = True
+            timer.start()
         listener, self._listener = self._listener, None
         if listener is not None:
             with suppress(OSError):
@@ -158,8 +164,10 @@ class ScriptedPhone:
                 self._asks.shutdown(socket.SHUT_RDWR)
             self._asks.close()
             self._asks = None
-        self._apps.clear()
         self.jail.halt()
+        apps, self._apps = self._apps, {}
+        for process in apps.values():
+            process.wait()
 
     def reboot(self, target: str = "") -> None:
         """Goes down and, after ``boot_seconds``, asks :attr:`on_reboot` what then."""
@@ -287,7 +295,7 @@ class ScriptedPhone:
                 channel.limit(fault.after_bytes, channel.close)
                 return False
             case "vanish":
-                channel.limit(fault.after_bytes, self.unplug)
+                channel.limit(fault.after_bytes, lambda: self.unplug(back_s=fault.back_s))
                 return False
         return True
 
@@ -386,6 +394,13 @@ class ScriptedPhone:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, 9)
             process.wait()
+
+    def thread_of(self, name: str, comm: str) -> int:
+        """A thread of an app, by its name; 0 if there is none."""
+        for task in self.jail.inside(f"/proc/{self.pid_of(name)}/task").glob("*/comm"):
+            if task.read_text().rstrip("\n") == comm:
+                return int(task.parent.name)
+        return 0
 
     def pid_of(self, name: str) -> int:
         """The process of an app as the phone numbers it; 0 if it does not run."""

@@ -32,9 +32,13 @@ class Package:
 
 @dataclass
 class Thermal:
-    """Status of PowerManager (0 none, 1 light, 2 moderate, 3 severe, ...) and temperatures in degrees Celsius."""
+    """Status of PowerManager (0 none, 1 light, 2 moderate, 3 severe, ...) and temperatures in degrees Celsius.
+
+    After ``cools_in`` readings the status is 0 again; 0: it stays.
+    """
 
     status: int = 0
+    cools_in: int = 0
     skin: float = 31.4
     cpu: float = 45.2
 

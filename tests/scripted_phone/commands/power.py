@@ -49,6 +49,9 @@ def _dump_battery(state: PhoneState) -> str:
 
 def _dump_thermal(state: PhoneState) -> str:
     heat = state.thermal
+    if heat.cools_in:
+        heat.cools_in -= 1
+        heat.status = heat.status if heat.cools_in else 0
     temperatures = "\n".join(
         f"\tTemperature{{mValue={value}, mType={kind}, mName={name}, mStatus={status}}}"
         for value, kind, name, status in (

@@ -31,7 +31,10 @@ def setprop(call: Call) -> int:
 
 @command("settings")
 def settings(call: Call) -> int:
-    words = [word for word in call.words if word != "--user" and word not in ("current", "0")]
+    words = list(call.words)
+    if "--user" in words:
+        at = words.index("--user")
+        del words[at : at + 2]
     verb, space = [*words, "", ""][1:3]
     if space not in call.phone.state.settings:
         call.err(f"Invalid namespace '{space}'")

@@ -44,8 +44,12 @@ def read_tracefs_facts(device: Device) -> TracefsFacts:
     listed = device.read_files([f"{place}/available_events" for place in TRACEFS_PLACES])
     place = next((place for place in TRACEFS_PLACES if listed[f"{place}/available_events"]), None)
     if place is None:
+        denied = [path for path, said in device.look(TRACEFS_PLACES).items() if said == "denied"]
+        who = "root (SELinux)" if device.is_root() else "the shell"
         raise Unsupported(
-            f"the shell of {device.serial} has no access to tracefs; use a userdebug build and `adb root`, or mount tracefs."
+            f"{device.serial} denies {denied[0]} to {who}; `android-suite doctor` says what to do."
+            if denied
+            else f"the shell of {device.serial} has no access to tracefs; use a userdebug build and `adb root`, or mount tracefs."
         )
     files = device.read_files([f"{place}/buffer_subbuf_size_kb", f"{place}/events/header_page"])
     uname = device.run("uname -m; uname -r").text.splitlines()

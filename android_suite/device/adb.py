@@ -80,7 +80,7 @@ class AdbTransport:
     def __init__(self, client: adbutils.AdbClient, serial: str, *, features: frozenset[str], via: str = "") -> None:
         self._client, self._serial = client, serial
         self._via = via or f"host:transport:{serial}"
-        self._shell_v2 = "shell_v2" in features
+        self._features, self._shell_v2 = features, "shell_v2" in features
         self._lost: str | None = None
 
     @property
@@ -94,6 +94,25 @@ class AdbTransport:
         if kind == "transport-id":
             return adbutils.AdbDevice(self._client, serial=self._serial, transport_id=int(target))
         return adbutils.AdbDevice(self._client, serial=target)
+
+    @property
+    def via(self) -> str:
+        """The service that switches a connection to the device."""
+        return self._via
+
+    def reopen(self, via: str) -> AdbTransport:
+        """The same device after a reconnection."""
+        return AdbTransport(self._client, self._serial, features=self._features, via=via)
+
+    def ask_adbd(self, service: str, *, timeout: float = 10.0) -> str:
+        """The answer of adbd to a service such as ``root:``, after which adbd may restart."""
+        out = bytearray()
+        with self._guard(service, timeout), self._open(service, timeout) as raw:
+            raw.settimeout(timeout)
+            with suppress(ConnectionError):
+                while data := raw.recv(4096):
+                    out += data
+        return out.decode(errors="replace").strip()
 
     def run(self, command: Command, *, timeout: float = DEFAULT_TIMEOUT_S, stdin: bytes = b"") -> Completed:
         """See the protocol."""
@@ -188,19 +207,18 @@ class AdbTransport:
         return DeviceLost(self._lost)
 
     def _open_socket(self, service: str, timeout: float) -> socket.socket:
-        # not adbutils' open_transport, which leaks its socket if the device is gone
-        connection = self._client.make_connection(timeout=timeout)
+        # not adbutils' own connections, which leak their socket if the server or the device is gone
+        raw = socket.create_connection((self._client.host, self._client.port), timeout=timeout)
         try:
             for word in (self._via, service):
                 encoded = word.encode(errors="surrogateescape")
                 if len(encoded) > 0xFFFF:
                     raise AdbError(f"a command of {len(encoded)} bytes does not fit adb; send it as standard input.")
-                connection.conn.sendall(b"%04x" % len(encoded) + encoded)
-                connection.check_okay()
+                raw.sendall(b"%04x" % len(encoded) + encoded)
+                _check_okay(raw)
         except BaseException:
-            connection.conn.close()
+            raw.close()
             raise
-        raw: socket.socket = connection.conn
         return raw
 
     @contextmanager
@@ -232,6 +250,24 @@ class AdbTransport:
             ) from error
         except (OSError, EOFError) as error:
             raise self._lose(f"`{_shorten(what)}`: {error}") from error
+
+
+def _check_okay(raw: socket.socket) -> None:
+    """Reads the server's answer to a request.
+
+    Raises:
+        adbutils.AdbError: it refuses, with its words.
+    """
+    answer = _read_exactly(raw, 4)
+    if answer == b"OKAY":
+        return
+    if answer != b"FAIL":
+        raise adbutils.AdbError(f"unknown answer {answer!r}")
+    size = _read_exactly(raw, 4)
+    told = (
+        _read_exactly(raw, int(size, 16)) if all(byte in b"0123456789abcdefABCDEF" for byte in size) else b"no reason"
+    )
+    raise adbutils.AdbError(told.decode(errors="replace"))
 
 
 def _timeout(what: str, timeout: float, serial: str) -> AdbTimeout:

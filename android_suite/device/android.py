@@ -66,18 +66,24 @@ def render_extras(extras: Mapping[str, Extra], *, longs: frozenset[str] = frozen
     return words
 
 
+def render_user(user: int) -> list[str]:
+    """Arguments that choose a user or a work profile; -1 is the current user and needs none."""
+    return [] if user < 0 else ["--user", str(user)]
+
+
 def start_activity(
-    device: Device, component: str, *, extras: list[str] | None = None, timeout: float = 60.0
+    device: Device, component: str, *, extras: list[str] | None = None, user: int = -1, timeout: float = 60.0
 ) -> tuple[AmStart, str]:
     """Runs ``am start -W``; returns its answer, parsed and as printed, when the first frame is drawn."""
-    completed = device.transport.run(["am", "start", "-W", "-n", component, *(extras or [])], timeout=timeout)
+    words = ["am", "start", "-W", *render_user(user), "-n", component, *(extras or [])]
+    completed = device.transport.run(words, timeout=timeout)
     text = completed.text + completed.stderr.decode(errors="replace")
     return parse_am_start(text), text
 
 
-def force_stop(device: Device, package: str) -> None:
-    """Ends all processes of a package."""
-    device.run(["am", "force-stop", check_package(package)])
+def force_stop(device: Device, package: str, *, user: int = -1) -> None:
+    """Ends all processes of a package, of one user if one is given."""
+    device.run(["am", "force-stop", *render_user(user), check_package(package)])
 
 
 def press_key(device: Device, key: Key) -> None:
@@ -85,9 +91,10 @@ def press_key(device: Device, key: Key) -> None:
     device.run(["input", "keyevent", _KEYCODES[key]])
 
 
-def is_installed(device: Device, package: str) -> bool:
-    """True if a package is installed."""
-    return device.transport.run(["pm", "path", check_package(package)]).text.startswith("package:")
+def is_installed(device: Device, package: str, *, user: int = -1) -> bool:
+    """True if a package is installed, for one user if one is given."""
+    words = ["pm", "path", *render_user(user), check_package(package)]
+    return device.transport.run(words).text.startswith("package:")
 
 
 def drop_caches(device: Device) -> None:
@@ -120,11 +127,12 @@ def read_log(device: Device) -> bytes:
     return device.run(["logcat", "-d", "-v", "epoch"], timeout=60).stdout
 
 
-def require_package(device: Device, package: str, *, next_step: str) -> None:
+def require_package(device: Device, package: str, *, next_step: str, user: int = -1) -> None:
     """Checks that a package is installed.
 
     Raises:
         LabError: it is not.
     """
-    if not is_installed(device, package):
-        raise LabError(f"{device.serial}: {package} is not installed; {next_step}")
+    if not is_installed(device, package, user=user):
+        whom = f" for user {user} (`adb shell pm list users` lists them)" if user >= 0 else ""
+        raise LabError(f"{device.serial}: {package} is not installed{whom}; {next_step}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from android_suite.device.device import TRACEFS_PLACES, Device
+from android_suite.device.root import describe_root
 
 _LOCK_STAT: Final = "/proc/lock_stat"
 _CONFIG: Final = "/proc/config.gz"
@@ -37,6 +38,7 @@ class DeviceFacts:
     """The facts, as read from the device."""
 
     root: bool
+    root_by: str  # how, or what would give it
     tracefs: str | None
     events: frozenset[str]
     tracefs_files: frozenset[str]  # names of existing files below tracefs
@@ -45,6 +47,7 @@ class DeviceFacts:
     config: bool
     vmstat: str
     commands: frozenset[str]
+    denied: frozenset[str] = frozenset()  # of tracefs and its files: there, but not for this user
 
 
 def read_device_facts(device: Device) -> DeviceFacts:
@@ -54,17 +57,34 @@ def read_device_facts(device: Device) -> DeviceFacts:
     tracefs = next((place for place in TRACEFS_PLACES if texts[f"{place}/available_events"]), None)
     below = ("per_cpu/cpu0/trace_pipe_raw", "options/record-tgid", "kprobe_events", "synthetic_events")
     present = device.exists([_LOCK_STAT, _CONFIG, *(f"{tracefs}/{name}" for name in below if tracefs)])
+    raw = "per_cpu/cpu0/trace_pipe_raw"
+    access = device.look([*TRACEFS_PLACES, f"{tracefs or TRACEFS_PLACES[0]}/{raw}"])
+    denied = {path for path, said in access.items() if said == "denied"}
+    root = device.is_root()
     found = device.transport.run("for c in " + " ".join(_COMMANDS) + "; do command -v $c; done; true").text.split()
     return DeviceFacts(
-        root=device.is_root(),
+        root=root,
+        root_by=describe_root(device.transport) if root else _tell_way_to_root(device),
         tracefs=tracefs,
         events=frozenset((texts[f"{tracefs}/available_events"] or "").split()) if tracefs else frozenset(),
-        tracefs_files=frozenset(path.removeprefix(f"{tracefs}/") for path in present if tracefs),
+        tracefs_files=frozenset(path.removeprefix(f"{tracefs}/") for path in present - denied if tracefs),
         readme=(texts[f"{tracefs}/README"] or "") if tracefs else "",
         lock_stat=_LOCK_STAT in present,
         config=_CONFIG in present,
         vmstat=texts[_VMSTAT] or "",
         commands=frozenset(path.rsplit("/", 1)[-1] for path in found),
+        denied=frozenset(denied),
+    )
+
+
+def _tell_way_to_root(device: Device) -> str:
+    build = device.transport.run("getprop ro.debuggable; getprop ro.build.type").text.split()
+    if build[:1] == ["1"]:
+        return "run `adb root`: this build allows it"
+    kind = f"a {build[1]} build" if len(build) == 2 else "a build"
+    return (
+        f"this is {kind} without su: install a userdebug build, or root it (Magisk) and allow the shell there; without root "
+        "launches, frames, the log, and what Perfetto may trace can be recorded (`record --capture perfetto`)"
     )
 
 
@@ -80,22 +100,22 @@ def judge_capabilities(facts: DeviceFacts) -> tuple[Capability, ...]:
         _judge(
             "root",
             facts.root,
-            "the shell runs as root",
-            "run `adb root` on a userdebug build, or allow the shell in the app that gives root by su (Magisk)",
+            facts.root_by,
+            facts.root_by,
             required=needed,
         ),
         _judge(
             "tracefs",
             facts.tracefs is not None,
             facts.tracefs or "",
-            "use a userdebug build and `adb root`, or mount tracefs at /sys/kernel/tracing",
+            _tell_denied(facts) or "mount tracefs at /sys/kernel/tracing, or use a kernel with CONFIG_TRACING",
             required=needed,
         ),
         _judge(
             "trace_pipe_raw",
             "per_cpu/cpu0/trace_pipe_raw" in facts.tracefs_files,
             "raw ring buffers can be read",
-            "use a kernel with CONFIG_TRACING, and `adb root`",
+            _tell_denied(facts) or "use a kernel with CONFIG_TRACING",
             required=needed,
         ),
         _judge(
@@ -121,6 +141,18 @@ def judge_capabilities(facts: DeviceFacts) -> tuple[Capability, ...]:
         ),
         *_judge_optional(facts),
     )
+
+
+def _tell_denied(facts: DeviceFacts) -> str:
+    """What to do about files that are there but may not be read; empty if there are none."""
+    if not facts.denied:
+        return ""
+    if facts.root:
+        return (
+            f"SELinux denies {min(facts.denied)} even to root: `adb shell setenforce 0` on a userdebug build, or a policy that "
+            "allows it; `adb shell dmesg | grep avc` shows what was denied"
+        )
+    return f"{min(facts.denied)} is there but needs root (see root)"
 
 
 def _judge_optional(facts: DeviceFacts) -> tuple[Capability, ...]:

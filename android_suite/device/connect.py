@@ -11,9 +11,9 @@ import adbutils
 
 from android_suite.config import Config
 from android_suite.device.adb import AdbTransport, query_server, start_server
-from android_suite.device.root import become_root
+from android_suite.device.root import become_root, may_restart_as_root
 from android_suite.device.transport import Transport
-from android_suite.errors import LabError, NotReady, UsageError
+from android_suite.errors import DeviceLost, LabError, NotReady, UsageError
 
 _POLL_S = 0.25
 
@@ -138,7 +138,33 @@ def connect(config: Config, serial: str | None = None, *, timeout: float = 20.0)
         features = frozenset(query_server(client, asked).split(","))
     except LabError as error:
         raise NotReady(f"{chosen} does not report its features ({error}); unplug it and try again.") from error
-    return become_root(AdbTransport(client, chosen, features=features, via=via))
+    plain = AdbTransport(client, chosen, features=features, via=via)
+    transport = become_root(plain)
+    if transport is plain and may_restart_as_root(plain):
+        plain.ask_adbd("root:")
+        return _reconnect_as_root(config, client, chosen, plain, deadline=time.monotonic() + timeout)
+    return transport
+
+
+def _reconnect_as_root(
+    config: Config, client: adbutils.AdbClient, chosen: str, plain: AdbTransport, *, deadline: float
+) -> Transport:
+    """Waits until adbd is back after `adb root`; without root if it did not become root."""
+    while True:
+        found = _wait_ready(config, client, chosen, max(1.0, deadline - time.monotonic()))
+        via = (
+            plain.via
+            if found.transport_id is None or chosen == found.serial
+            else f"host:transport-id:{found.transport_id}"
+        )
+        fresh = plain.reopen(via)
+        try:
+            if not may_restart_as_root(fresh) or time.monotonic() >= deadline:
+                return fresh
+        except DeviceLost:  # the server has not noticed yet that the old adbd is gone
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(_POLL_S)
 
 
 def _wait_ready(config: Config, client: adbutils.AdbClient, chosen: str, timeout: float) -> AttachedDevice:

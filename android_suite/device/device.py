@@ -8,10 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from android_suite.device.files import (
+    Access,
     Write,
+    parse_access_output,
     parse_read_lines_output,
     parse_read_output,
     parse_write_output,
+    render_access_script,
     render_read_lines_script,
     render_read_script,
     render_write_script,
@@ -122,6 +125,16 @@ class Device:
                     )
                 refused.append(write)
         return tuple(refused)
+
+    def look(self, paths: Sequence[str]) -> Mapping[str, Access]:
+        """Whether each file or folder can be read, is not there, or is denied (by permissions, or by SELinux)."""
+        completed = self.run(render_access_script(paths))
+        try:
+            return parse_access_output(paths, completed.text)
+        except ValueError as error:
+            raise AdbError(
+                f"{self.serial}: the output of looking at files was cut off ({error}); try again.", serial=self.serial
+            ) from error
 
     def exists(self, paths: Sequence[str]) -> frozenset[str]:
         """Which of the paths exist."""

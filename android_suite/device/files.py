@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 _MARK = "=android-suite-end-of-file= "
 
@@ -74,6 +75,36 @@ def parse_read_lines_output(paths: Sequence[str], output: str) -> dict[str, str 
         if colon and path in lines:
             lines[path].append(text)
     return {path: "".join(f"{text}\n" for text in lines[path]) if path in lines else None for path in paths}
+
+
+Access = Literal["readable", "absent", "denied"]
+
+
+def render_access_script(paths: Sequence[str]) -> str:
+    """A script that opens each file for reading and prints what came of it. Only opening tells what SELinux allows."""
+    names = " ".join(shlex.quote(path) for path in paths)
+    return (
+        f'for f in {names}; do if [ -d "$f" ]; then said=$(ls "$f" 2>&1 >/dev/null); else said=$( {{ : < "$f"; }} 2>&1); fi\n'
+        f'echo "{_MARK}"$said; done; true\n'
+    )
+
+
+def parse_access_output(paths: Sequence[str], output: str) -> dict[str, Access]:
+    """What :func:`render_access_script` printed.
+
+    Raises:
+        ValueError: the output has fewer files.
+    """
+    told = [line.removeprefix(_MARK).strip() for line in output.splitlines() if line.startswith(_MARK)]
+    if len(told) < len(paths):
+        raise ValueError(f"the output ends before {paths[len(told)]}")
+    return {path: _judge_access(said) for path, said in zip(paths, told, strict=False)}
+
+
+def _judge_access(said: str) -> Access:
+    if not said:
+        return "readable"
+    return "denied" if "ermission denied" in said or "not permitted" in said else "absent"
 
 
 def render_write_script(writes: Sequence[Write]) -> str:

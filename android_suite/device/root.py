@@ -1,4 +1,7 @@
-"""Root by ``su``, for devices whose adbd does not run as root (user builds refuse ``adb root``)."""
+"""Root: adbd itself, ``su``, or ``adb root``, which restarts adbd. User builds refuse the last.
+
+``su`` comes first, because a restart of adbd would end the streams of others, such as a colleague's logcat.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,23 @@ from android_suite.errors import AdbTimeout, DeviceLost, LabError
 _FORMS: tuple[tuple[str, ...], ...] = (("su", "-c"), ("su", "0", "sh", "-c"), ("su", "root", "sh", "-c"))
 _ASK_TIMEOUT_S = 10.0  # su may wait until the user allows it on the screen
 _STAGE = "/data/local/tmp"  # where the shell user may write
+
+
+def describe_root(transport: Transport) -> str:
+    """How the commands of a root transport become root."""
+    return f"by `{' '.join(transport.form)}`" if isinstance(transport, SuTransport) else "adbd runs as root"
+
+
+def may_restart_as_root(transport: Transport) -> bool:
+    """Whether commands do not run as root, but ``adb root`` would change that: on userdebug and eng builds."""
+    if _is_root(transport, "id") is not False:
+        return False
+    try:
+        return transport.run(["getprop", "ro.debuggable"], timeout=_ASK_TIMEOUT_S).text.strip() == "1"
+    except DeviceLost:
+        raise
+    except LabError:
+        return False
 
 
 def become_root(transport: Transport) -> Transport:
@@ -53,6 +73,11 @@ class SuTransport:
     def serial(self) -> str:
         """The serial, as adb prints it."""
         return self._inner.serial
+
+    @property
+    def form(self) -> tuple[str, ...]:
+        """The words before the script."""
+        return self._form
 
     def _wrap(self, command: Command) -> str:
         return shlex.join([*self._form, render_command(command)])

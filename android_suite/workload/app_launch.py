@@ -61,6 +61,7 @@ class AppLaunch:
             "activity": ".LaunchActivity",
             "settle_ms": 300,
             "fully_drawn_timeout_ms": 10_000,
+            "user": -1,
             PROBE_VMA_LOCK: False,
         }
 
@@ -73,6 +74,10 @@ class AppLaunch:
             raise UsageError(f"settle_ms is {parameters['settle_ms']}; choose 0 to 60000.")
         if not 0 <= int(parameters["fully_drawn_timeout_ms"]) <= 600_000:
             raise UsageError(f"fully_drawn_timeout_ms is {parameters['fully_drawn_timeout_ms']}; choose 0 to 600000.")
+        if not -1 <= int(parameters["user"]) <= 10_000:
+            raise UsageError(
+                f"user is {parameters['user']}; choose a number of `pm list users`, or -1 for the current one."
+            )
         states = str(parameters["states"]).split(",")
         if unknown := [state for state in states if state not in STATES]:
             raise UsageError(f"there is no launch state {unknown[0]!r}; choose among {', '.join(STATES)}.")
@@ -91,10 +96,10 @@ class AppLaunch:
 
     def prepare(self, context: Context) -> None:
         """One launch before the measured ones, so that no measured launch is the first after an installation."""
-        package = str(context.parameters["package"])
-        require_package(context.device, package, next_step="install it or choose another with `package`.")
-        force_stop(context.device, package)
-        start_activity(context.device, render_component(package, str(context.parameters["activity"])))
+        device, package, user = context.device, str(context.parameters["package"]), int(context.parameters["user"])
+        require_package(device, package, next_step="install it or choose another with `package`.", user=user)
+        force_stop(device, package, user=user)
+        start_activity(device, render_component(package, str(context.parameters["activity"])), user=user)
 
     def run_once(self, context: Context) -> Outcome:
         """Runs all launches. Each is a sample; a failed launch is an outcome, not an error."""
@@ -108,10 +113,10 @@ class AppLaunch:
 
     def _launch(self, context: Context, asked: str, index: int) -> dict[str, object]:
         device, parameters = context.device, context.parameters
-        package = str(parameters["package"])
+        package, user = str(parameters["package"]), int(parameters["user"])
         component = render_component(package, str(parameters["activity"]))
         if asked == "cold":
-            force_stop(device, package)
+            force_stop(device, package, user=user)
             if device.is_root():
                 drop_caches(device)
         else:
@@ -121,7 +126,7 @@ class AppLaunch:
         no_answer_ms = None
         try:
             arguments = _render_arguments(asked, f"{context.token}-{index}", context.seed, index)
-            started, text = start_activity(device, component, extras=arguments, timeout=_ANSWER_TIMEOUT_S)
+            started, text = start_activity(device, component, extras=arguments, user=user, timeout=_ANSWER_TIMEOUT_S)
         except AdbTimeout:
             started, text, no_answer_ms = parse_am_start(""), "", round(_ANSWER_TIMEOUT_S * 1000)
         if started.error:
@@ -166,7 +171,7 @@ class AppLaunch:
 
     def cleanup(self, context: Context) -> None:
         """See the protocol."""
-        force_stop(context.device, str(context.parameters["package"]))
+        force_stop(context.device, str(context.parameters["package"]), user=int(context.parameters["user"]))
 
     @property
     def guest_defaults(self) -> Parameters:

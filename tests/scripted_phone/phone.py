@@ -14,13 +14,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from android_suite.capture.native_program import build_program
 from tests.scripted_phone import commands
 from tests.scripted_phone.call import COMMANDS, Call
+from tests.scripted_phone.faults import Fault, misbehave
 from tests.scripted_phone.jail import SHELL_UID, Jail, hang_up
 from tests.scripted_phone.services import serve_raw_shell, serve_shell_v2, serve_sync
 from tests.scripted_phone.state import Package, PhoneState
@@ -32,25 +32,6 @@ __all__ = ["Fault", "ScriptedPhone", "commands"]
 
 FEATURES = "shell_v2,cmd,stat_v2,ls_v2,fixed_push_mkdir,fixed_push_symlink_timestamp,sendrecv_v2"
 _AARCH64_ELF = re.compile(rb"\x7fELF\x02\x01.{12}\xb7\x00", re.DOTALL)
-
-
-@dataclass
-class Fault:
-    """A misbehaviour of the services whose name matches, until ``times`` of them were hit.
-
-    Attributes:
-        match: searched in the service, such as ``dumpsys thermalservice`` or ``sync:``.
-        what: ``hang`` never answers; ``garbage`` answers nonsense; ``half_close`` ends without a status; ``vanish`` is a
-            pulled cable; ``refuse`` is a service that adbd does not have.
-        after_bytes: of answer, before half_close and vanish.
-        back_s: a vanished phone is plugged in again after so many seconds; None: it stays away.
-    """
-
-    match: str
-    what: Literal["hang", "garbage", "half_close", "vanish", "refuse"]
-    after_bytes: int = 0
-    times: int = 1 << 30
-    back_s: float | None = None
 
 
 class ScriptedPhone:
@@ -217,7 +198,7 @@ class ScriptedPhone:
 
     def _serve(self, service: str, channel: Channel) -> None:
         self.services.append(service)
-        if self._misbehave(service, channel):
+        if misbehave(self, service, channel):
             return
         name, _, rest = service.partition(":")
         if name.split(",")[0] == "shell" and "v2" in name:
@@ -274,30 +255,6 @@ class ScriptedPhone:
         with suppress(OSError), raw:
             while data := channel.read():
                 raw.sendall(data)
-
-    def _misbehave(self, service: str, channel: Channel) -> bool:
-        """Plays the first fault that matches; True if that was all."""
-        fault = next((each for each in self.faults if each.times > 0 and re.search(each.match, service)), None)
-        if fault is None:
-            return False
-        fault.times -= 1
-        match fault.what:
-            case "refuse":
-                channel.refuse()
-            case "hang":
-                channel.accept()
-                while channel.read():
-                    pass
-            case "garbage":
-                channel.accept()
-                channel.write(b"\x07\xff\xff\xff\xffnonsense\x00" * 50)
-            case "half_close":
-                channel.limit(fault.after_bytes, channel.close)
-                return False
-            case "vanish":
-                channel.limit(fault.after_bytes, lambda: self.unplug(back_s=fault.back_s))
-                return False
-        return True
 
     # -- the inside
 

@@ -95,14 +95,14 @@ class PhoneState:
     """See the module. Properties that begin with ``ro.`` cannot be set by a command.
 
     Attributes:
-        root: how a shell becomes root: ``adbd`` runs as root already, ``debuggable`` allows `adb root`, ``magisk``,
-            ``su0`` (AOSP's syntax), ``none``.
+        root: how a shell becomes root: ``adbd`` runs as root already, ``debuggable`` has `adb root` and AOSP's su,
+            ``adb root`` has no su, ``magisk``, ``su0`` (AOSP's syntax), ``none``.
         pstore: file of /sys/fs/pstore -> content, from the next boot on.
         denied: paths below /sys whose reading SELinux denies, root included.
     """
 
     kernel: str = RELEASE
-    root: Literal["adbd", "debuggable", "magisk", "su0", "none"] = "debuggable"
+    root: Literal["adbd", "debuggable", "adb root", "magisk", "su0", "none"] = "debuggable"
     slot: str = "_a"
     properties: dict[str, str] = field(default_factory=dict)
     settings: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -124,7 +124,7 @@ class PhoneState:
     idle_disabled: dict[tuple[int, int], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        debuggable = self.root in ("adbd", "debuggable")
+        debuggable = self.root in ("adbd", "debuggable", "adb root")
         kind = "userdebug" if debuggable else "user"
         self.properties = {
             "ro.boot.bootreason": "reboot",

@@ -78,7 +78,9 @@ class Channel:
             if self._ended:
                 raise Gone
         if self._limit is not None and self._limit[0] == 0:
-            self._limit[1]()
+            _, then = self._limit
+            self._limit = 0, lambda: None  # once, although several threads may write
+            then()
             raise Gone
 
     def accept(self) -> None:

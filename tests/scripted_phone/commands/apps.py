@@ -82,7 +82,7 @@ def pm(call: Call) -> int:
     name = call.words[-1]
     match call.word(1):
         case "path":
-            if name not in packages:
+            if name not in packages or ("--user" in call.words and not _has_user(call, packages[name])):
                 return 1
             call.out(f"package:/data/app/~~q1w2e3r4t5==/{name}-u7i8o9p0==/base.apk")
         case "list" if call.word(2) == "packages":
@@ -102,6 +102,10 @@ def pm(call: Call) -> int:
             call.err(f"Unknown command: {verb}")
             return 255
     return 0
+
+
+def _has_user(call: Call, package: Package) -> bool:
+    return call.words[call.words.index("--user") + 1] in map(str, package.users)
 
 
 def _dump_package(call: Call) -> int:

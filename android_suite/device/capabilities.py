@@ -38,7 +38,7 @@ class DeviceFacts:
     """The facts, as read from the device."""
 
     root: bool
-    root_by: str  # how, or what would give it
+    root_by: str = "the shell runs as root"  # how, or what would make it root
     tracefs: str | None
     events: frozenset[str]
     tracefs_files: frozenset[str]  # names of existing files below tracefs

@@ -85,3 +85,15 @@ def test_a_present_time_beyond_the_frame_is_unknown(shared_root: Path) -> None:
     ):  # fmt: skip
         frames = parse_framestats(text.replace("7599383958533334121", present))
         assert frames["present_ns"].tolist() == [read], present
+
+
+def test_rows_whose_header_was_cut_off(shared_data: Path) -> None:
+    """Frames of a real Android 12 phone, under AOSP's header, in which two columns stand the wrong way round."""
+    rows = (shared_data / "dumpsys" / "solox249_framestats_android12_rows_nohdr.txt").read_text().splitlines()
+    header = (shared_data / "dumpsys" / "solox249_framestats_android12_phoneA.txt").read_text().splitlines()
+    (columns,) = {line for line in header if line.startswith("Flags,FrameTimelineVsyncId")}
+    assert parse_framestats("---PROFILEDATA---\n" + "\n".join(rows) + "\n---PROFILEDATA---\n").empty  # never by place
+    frames = parse_framestats("\n".join(["---PROFILEDATA---", columns, *rows, "---PROFILEDATA---"]))
+    whole = [row for row in rows if row.count(",") == columns.count(",")]
+    assert len(frames) == len(whole) > 0
+    assert frames["interval_ns"].between(16_000_000, 17_000_000).all()

@@ -25,7 +25,7 @@ def test_mark_compact_collects_without_a_crash(tmp_path: Path) -> None:
     summary = load_run(path).iterations[0].summary
     assert {each.collector for each in summary.gc} == {"concurrent mark compact"}
     # Without thread-local buffers the second one crashed.
-    assert sum(each.cycles for each in summary.gc if each.cause == "Background") >= 3
+    assert sum(each.cycles for each in summary.gc) >= 3
     [calls] = [each for each in summary.madvise if each.thread == "HeapTaskDaemon"]
     assert calls.unknown == 0
-    assert calls.per_vma >= 0.995 * (calls.per_vma + calls.mmap_lock) >= 5000
+    assert calls.per_vma >= 0.995 * (calls.per_vma + calls.mmap_lock) >= 1000

@@ -38,6 +38,7 @@ class Ui:
     def tap(self, **selector: str | int | bool) -> None:
         """Taps the middle of the first element that the selector fits, once it is there."""
         with self._told(f"tap {_render(selector)}"):
+            self._require(selector)
             self._find(selector).click(timeout=self.wait_s)
 
     def press(self, key: str) -> None:

@@ -53,7 +53,7 @@ def client(ui: Ui) -> Any:
     client = ui.client
     client.shell(["pm", "revoke", PACKAGE, "android.permission.POST_NOTIFICATIONS"])
     client.app_stop(PACKAGE)
-    client.app_start(PACKAGE, ".UiActivity")
+    client.shell(["am", "start", "-W", "-n", f"{PACKAGE}/.UiActivity"])
     assert client(resourceId=ROWS).wait(timeout=WAIT_S)
     return client
 

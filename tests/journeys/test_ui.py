@@ -165,7 +165,7 @@ def test_the_scenario(booted: Booted, tmp_path: Path) -> None:
     """Recorded with tracing; the frames that the app counted and the slices in the trace are the same, one by one."""
     run = create_run(tmp_path / "run", label="ui", mode="realtime")
     options = RecordOptions(
-        cache=CONFIG.cache, seed=3, parameters={"swipes": 2, "swipe_steps": 6, "answer": "deny", "wait_s": 300}
+        cache=CONFIG.cache, seed=3, parameters={"swipes": 3, "swipe_steps": 8, "answer": "deny", "wait_s": 300}
     )
     (iteration,) = record(["ui_scroll"], booted.device, run, options, crash_probe=booted.crash_probe)
     assert (iteration.status, iteration.reason) == ("complete", "")
@@ -192,7 +192,7 @@ def test_the_scenario(booted: Booted, tmp_path: Path) -> None:
     mine = slices[(slices["tgid"] == result["pid"]) & slices["name"].str.startswith("Choreographer#doFrame ")]
     drawn = mine.assign(id=mine["name"].str.split().str[-1].astype("int64")).set_index("id")
     both = frames[frames["vsync_id"].isin(drawn.index)].set_index("vsync_id")
-    assert len(both) >= 12  # two swipes of six moves at the least
+    assert len(both) >= 20  # three swipes of eight moves, and what comes with them
     whole = frames[frames["intended_vsync_ns"] > drawn["start_ns"].min()]  # the trace saw all but what came before it
     assert set(whole["vsync_id"]) <= set(drawn.index)
     assert (both["frame_start_ns"] >= drawn.loc[both.index, "start_ns"]).all()

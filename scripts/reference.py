@@ -16,6 +16,7 @@ from android_suite.model.document import describe_schema
 from android_suite.model.gate import GateFile
 from android_suite.model.metrics import CATALOGUE, Metric
 from android_suite.model.plan import PlanDocument
+from android_suite.model.probe import ProbeResult
 from android_suite.model.run import Manifest
 from android_suite.tables.derived import DERIVED_TABLES
 from android_suite.tables.events import EVENT_TABLES
@@ -43,6 +44,7 @@ _WRITTEN: dict[str, type] = {
     "summary.json": CampaignSummary,
     "provenance.json": Provenance,
     "bisection.json": Bisection,
+    "probe.json": ProbeResult,
 }
 _READ: dict[str, type] = {"plan.json": PlanDocument, "gates.json": GateFile}
 _BETTER = {"lower": "lower", "higher": "higher", "none": "neither"}

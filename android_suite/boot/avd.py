@@ -21,7 +21,7 @@ from android_suite.boot.booted import Booted, KernelCrashed
 from android_suite.boot.proof import check_running, read_expected
 from android_suite.boot.waiting import BOOT_TIMEOUT_S, wait_booted
 from android_suite.config import Config
-from android_suite.errors import LabError, NotReady, SuiteError, Unsupported, UsageError
+from android_suite.errors import LabError, SuiteError, Unsupported, UsageError
 from android_suite.model.boots import BootKeys
 from android_suite.model.identity import CrashRecord
 from android_suite.virtual.console import parse_crash
@@ -78,23 +78,20 @@ def boot_avd(
     with tempfile.TemporaryFile() as log:
         process = _start(argv, log, config)
 
-        def give_up() -> str | None:
-            if process.poll() is not None:
-                raise _explain_end(process.returncode, _read_log(log))
-            return None
-
         def crashed() -> CrashRecord | None:
             return _find_crash(_read_log(log))
 
+        def give_up() -> str | None:
+            if process.poll() is not None:
+                raise _explain_end(process.returncode, _read_log(log))
+            if crash := crashed():
+                raise KernelCrashed(crash)
+            return None
+
         try:
             say(f"{serial}: the AVD {keys.avd} boots {image.name}")
-            try:
-                device = wait_booted(config, serial, before=None, timeout=timeout, give_up=give_up)
-                check_running(device, expected)
-            except NotReady as error:
-                if crash := crashed():
-                    raise KernelCrashed(crash) from error
-                raise
+            device = wait_booted(config, serial, before=None, timeout=timeout, give_up=give_up)
+            check_running(device, expected)
             yield Booted(device=device, release=expected.release, accel=None, crash_probe=crashed)
         finally:
             _stop(process, serial, config)
@@ -157,10 +154,10 @@ def _stop(process: subprocess.Popen[bytes], serial: str, config: Config) -> None
         return
     with suppress(OSError, subprocess.SubprocessError):
         subprocess.run(
-            ["adb", "-s", serial, "emu", "kill"], capture_output=True, timeout=_END_TIMEOUT_S, check=False,
+            ["adb", "-s", serial, "emu", "kill"], capture_output=True, timeout=_END_TIMEOUT_S, check=True,
             env=config.adb_environment(), stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        process.wait(_END_TIMEOUT_S)
+        process.wait(_END_TIMEOUT_S)  # not where nobody was at the console
     for sign in (signal.SIGTERM, signal.SIGKILL):
         if process.poll() is None:
             with suppress(ProcessLookupError, subprocess.TimeoutExpired):

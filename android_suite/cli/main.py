@@ -27,6 +27,7 @@ VERBS = {
     "analyze": "Compute tables and metrics from a run directory or any trace.",
     "compare": "Compare two sets of runs and give verdicts.",
     "report": "Render the results of analyze or compare.",
+    "probe": "Tell whether a kernel has the seed patch, by what it does.",
     "qualify": "Run a planned experiment: boot, record, analyze, compare, report; resumable.",
     "restore": "Put back what a phone had before qualify flashed it.",
     "bisect": "Find the first of many changes that moved a metric.",
@@ -35,7 +36,7 @@ VERBS = {
     "kernels": "List, fetch and build the kernels for virtual devices.",
 }
 # The other commands work on files and have no settings.
-_WITH_SETTINGS = frozenset({"doctor", "devices", "record", "qualify", "restore", "bisect", "vdev", "kernels"})
+_WITH_SETTINGS = frozenset({"doctor", "devices", "record", "probe", "qualify", "restore", "bisect", "vdev", "kernels"})
 
 
 class _Verbs(click.Group):

@@ -158,13 +158,17 @@ class Moved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadvisePaths:
-    """Calls of HeapTaskDaemon by the path they took; ``reasons`` counts why calls fell back to mmap_lock."""
+    """Calls of HeapTaskDaemon by the path they took; ``reasons`` counts why calls fell back to mmap_lock.
+
+    ``seed_patch``: whether the kernel frees memory under the lock of a VMA, as these calls show; None if they do not.
+    """
 
     per_vma: int = 0
     mmap_lock: int = 0
     unknown: int = 0
     bytes: int | None = None
     reasons: Mapping[str, int] = field(default_factory=dict)
+    seed_patch: Literal["yes", "no"] | None = None
 
     @classmethod
     def add_up(cls, analyses: Iterable[AnalysisSummary]) -> MadvisePaths:
@@ -173,12 +177,14 @@ class MadvisePaths:
         reasons: Counter[str] = Counter()
         for row in rows:
             reasons.update(row.reasons)
+        per_vma = sum(row.per_vma for row in rows)
         return cls(
-            per_vma=sum(row.per_vma for row in rows),
+            per_vma=per_vma,
             mmap_lock=sum(row.mmap_lock for row in rows),
             unknown=sum(row.unknown for row in rows),
             bytes=sum(row.bytes or 0 for row in rows),
             reasons=dict(reasons),
+            seed_patch="yes" if per_vma else "no" if reasons["unpatched"] else None,
         )
 
     @property

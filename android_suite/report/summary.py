@@ -48,10 +48,16 @@ def name_kernel(kernel: LabelledKernel, side: str = "") -> str:
 def collect_paths(comparison: Comparison) -> list[PathRow]:
     """HeapTaskDaemon's madvise calls by path, one row per kernel."""
     return [
-        PathRow(kernel=name_kernel(kernel, side), side=side, paths=comparison.paths[side])
+        PathRow(kernel=_name_patched(kernel, side, comparison.paths[side]), side=side, paths=comparison.paths[side])
         for side, kernel in (("baseline", comparison.baseline), ("candidate", comparison.candidate))
         if side in comparison.paths
     ]
+
+
+def _name_patched(kernel: LabelledKernel, side: str, paths: MadvisePaths) -> str:
+    """The kernel, with what its calls say of the seed patch: the version does not tell of a backport."""
+    name = name_kernel(kernel, side)
+    return f"{name}, seed patch: {paths.seed_patch}" if paths.seed_patch else name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import pytest
 
 from android_suite.cli.main import run
 from tests.phone.conftest import MakePhone
+from tests.scripted_phone.fuse import text
 from tests.scripted_phone.server import AdbServer
 
 
@@ -27,6 +28,9 @@ def test_it_cannot_be_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     phone = make_phone(root=root)
+    # A GKI kernel of 5.10 has no more: facts of a Pixel 6.
+    gki = ("sched:sched_switch", "sched:sched_waking", "raw_syscalls:sys_enter", "raw_syscalls:sys_exit")
+    phone.tracefs.tree.put("available_events", text("\n".join(gki), mode=0o440))
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(server.port))
     monkeypatch.setenv("ANDROID_SUITE_CACHE", str(cache))
     assert run(["probe", "--serial", phone.address, "--json"]) == 3

@@ -113,3 +113,12 @@ def test_adbs_own_names_for_its_server(tmp_path: Path, env: dict[str, str], host
 def test_a_server_socket_that_is_no_tcp_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match=r"ADB_SERVER_SOCKET is .* tcp:HOST:PORT"):
         read_config(env={"ADB_SERVER_SOCKET": text}, folder=tmp_path)
+
+
+def test_the_phones_name_in_fastboot_and_the_sdk(tmp_path: Path) -> None:
+    (tmp_path / "suite.toml").write_text('[fastboot]\nserial = "tcp:192.0.2.7"\n')
+    config = read_config(env={"ANDROID_SDK_ROOT": "/sdk"}, folder=tmp_path)
+    assert (config.fastboot_serial, config.android_sdk) == ("tcp:192.0.2.7", Path("/sdk"))
+    env = {"ANDROID_SUITE_FASTBOOT_SERIAL": "1A2B", "ANDROID_HOME": "/home", "ANDROID_SDK_ROOT": "/sdk"}
+    config = read_config(env=env, folder=tmp_path)
+    assert (config.fastboot_serial, config.android_sdk) == ("1A2B", Path("/home"))

@@ -20,6 +20,7 @@ from tests.scripted_emulators import FAULT, install
 from tests.scripted_fastboot.flashable import AFTER, make_image
 from tests.scripted_phone.server import AdbServer, own_server
 
+pytestmark = pytest.mark.slow
 AVD = BootKeys(boot="avd", avd="Pixel_6_API_34")
 
 

@@ -1,0 +1,45 @@
+"""What `fastboot` prints when it fails, and whose turn it is then."""
+
+from __future__ import annotations
+
+import pytest
+
+from android_suite.boot.fastboot_client import Fastboot, explain_failure
+from android_suite.errors import LabError, SuiteError, Unsupported
+
+SENT = "Sending 'boot_a' (65536 KB)                        OKAY [  1.600s]\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "words"),
+    [
+        ("Writing 'dtbo'      FAILED (remote: 'Error flashing partition :Volume Full')\n", LabError, "does not fit"),
+        (
+            "Resizing 'vendor_dlkm_a'  FAILED (remote: 'Not enough space to resize partition')\n",
+            LabError,
+            "does not fit",
+        ),
+        ("fastboot: error: boot partition is smaller than boot image\n", LabError, "does not fit"),
+        ("Writing 'x' FAILED (remote: 'partition does not exist')\n", Unsupported, "no such partition"),
+        (
+            "Writing 'aop_a' FAILED (remote: 'Flashing is not allowed for Critical Partitions\n')\n",
+            Unsupported,
+            "unlock",
+        ),
+        ("Booting  FAILED (remote: 'unknown command')\n", Unsupported, "give the images to `flash`"),
+        ("FAILED (Status read failed (No such device))\n", LabError, "Status read failed (No such device)"),
+        ("", LabError, "no message"),
+    ],
+    ids=["full", "super is full", "small", "absent", "critical", "unknown", "gone", "silent"],
+)
+def test_words_of_bootloaders(said: str, kind: type[SuiteError], words: str) -> None:
+    error = explain_failure("1A2B", "boot", SENT + said + "fastboot: error: Command failed\n" if said else said)
+    assert type(error) is kind
+    assert str(error).startswith("1A2B: `fastboot boot` failed (")
+    assert words in str(error)
+
+
+def test_nobody_listens() -> None:
+    assert not Fastboot("tcp:127.0.0.1:1").is_there()
+    assert not Fastboot("tcp:127.0.0.1").is_there()
+    assert not Fastboot("NOSUCHPHONE").is_there()

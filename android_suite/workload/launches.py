@@ -20,9 +20,10 @@ from android_suite.errors import LabError, UsageError
 from android_suite.workload.app_launch import AppLaunch
 from android_suite.workload.gc_stress import ACTIVITY
 from android_suite.workload.loops import Loop, Said, run_loop
+from android_suite.workload.our_app import BACKGROUND_PACKAGE, PACKAGE, install_app
 from android_suite.workload.workload import Context, Left, Outcome, Parameters
 
-BACKGROUND_PACKAGE: Final = "com.androidsuite.background"
+_ACTIVITY: Final = f"{PACKAGE}{ACTIVITY}"  # the second app has the first one's classes
 # It never rests and goes on behind the screen, until it is stopped.
 _EXTRAS: Final[Mapping[str, str | int | bool]] = {
     "token": "background", "profile": "inversion", "background": 1, "duration_ms": 86_400_000,
@@ -48,7 +49,9 @@ class LaunchVariant:
     @property
     def defaults(self) -> Parameters:
         """See the protocol."""
-        further = {"background_package": BACKGROUND_PACKAGE, "background_activity": ACTIVITY} if self.background else {}
+        further = (
+            {"background_package": BACKGROUND_PACKAGE, "background_activity": _ACTIVITY} if self.background else {}
+        )
         return {**self.launch.defaults, **self.preset, **further}
 
     def check(self, parameters: Parameters) -> None:
@@ -133,7 +136,7 @@ class LaunchVariant:
 
 
 def _is_ours(parameters: Parameters) -> bool:
-    return str(parameters["background_package"]).startswith("com.androidsuite.")
+    return parameters["background_package"] in (PACKAGE, BACKGROUND_PACKAGE)
 
 
 def _render_background(parameters: Parameters) -> str:
@@ -147,6 +150,8 @@ def _render_extras(parameters: Parameters) -> list[str]:
 
 def _start_background(context: Context) -> None:
     device, package = context.device, str(context.parameters["background_package"])
+    if _is_ours(context.parameters):
+        install_app(device, context.say, package=package)
     require_package(device, package, next_step="install it or choose another with `background_package`.")
     force_stop(device, package)
     component = _render_background(context.parameters)

@@ -21,7 +21,7 @@ from android_suite.workload.workload import Parameters
 FOREGROUND_LEVELS: Final = ("RUNNING_MODERATE", "RUNNING_LOW", "RUNNING_CRITICAL")
 BACKGROUND_LEVELS: Final = ("HIDDEN", "BACKGROUND", "MODERATE", "COMPLETE")
 MONITOR_FILES: Final = ("smaps", "smaps_rollup", "maps")
-MOST_PROCESSES: Final = 16
+MOST_PROCESSES: Final = 8  # as many services our app has
 _TRIM_PROPERTIES: Final = ("debug.am.run_mallopt_trim_level", "debug.am.run_gc_trim_level")
 _END_TIMEOUT_S = 60.0
 _DID: Final = "did "

@@ -16,26 +16,28 @@ from android_suite.model.identity import CrashRecord
 from android_suite.workload.workload import Context, Outcome
 
 PACKAGE: Final = "com.androidsuite.workload"
-APK: Final = Path(__file__).with_name(f"{PACKAGE}.apk")  # `make apk` writes it
-VERSION_CODE: Final = 2  # of the APK; an older one lacks an activity or a parameter
+BACKGROUND_PACKAGE: Final = "com.androidsuite.background"  # the same app under another name, to run behind the first
+APK: Final = Path(__file__).with_name(f"{PACKAGE}.apk")  # `make apk` writes both
+BACKGROUND_APK: Final = APK.with_name(f"{BACKGROUND_PACKAGE}.apk")
+VERSION_CODE: Final = 3  # of the APKs; an older one lacks an activity or a parameter
 
 
-def install_app(device: Device, say: Callable[[str], None]) -> None:
-    """Installs the app where it is missing or older.
+def install_app(device: Device, say: Callable[[str], None], *, package: str = PACKAGE) -> None:
+    """Installs the app, under its first or its second name, where it is missing or older.
 
     Raises:
         LabError: the device refuses it; or it says afterwards that it has none, or still the older one.
     """
-    installed = read_version_code(device, PACKAGE)
+    installed = read_version_code(device, package)
     if installed is not None and installed >= VERSION_CODE:
         return
     instead = "" if installed is None else f" over version {installed}"
-    say(f"installing {PACKAGE}, version {VERSION_CODE}{instead}")
-    install_apk(device, APK.read_bytes(), PACKAGE)
-    if (read_version_code(device, PACKAGE) or 0) < VERSION_CODE:
+    say(f"installing {package}, version {VERSION_CODE}{instead}")
+    install_apk(device, APK.with_name(f"{package}.apk").read_bytes(), package)
+    if (read_version_code(device, package) or 0) < VERSION_CODE:
         raise LabError(
-            f"{device.serial}: the device took {PACKAGE} and does not have it; "
-            f"look at `adb -s {device.serial} shell dumpsys package {PACKAGE}`."
+            f"{device.serial}: the device took {package} and does not have it; "
+            f"look at `adb -s {device.serial} shell dumpsys package {package}`."
         )
 
 

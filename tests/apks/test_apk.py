@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from android_suite.workload.our_app import APK, PACKAGE, VERSION_CODE
+from android_suite.workload.our_app import APK, BACKGROUND_APK, BACKGROUND_PACKAGE, PACKAGE, VERSION_CODE
 from tests.stress_sequence import expect_mixed
 
 pytestmark = pytest.mark.slow
@@ -42,7 +42,15 @@ def run_stress(classes: Path, *arguments: str) -> dict[str, object]:
 def test_the_sources_build_the_tracked_apk_byte_for_byte(apks: Path, tmp_path: Path) -> None:
     built = tmp_path / "built.apk"
     run(apks / "build", built)
-    assert built.read_bytes() == APK.read_bytes(), "run `make apk` and commit the APK"
+    assert built.read_bytes() == APK.read_bytes(), "run `make apk` and commit the APKs"
+    assert (tmp_path / BACKGROUND_APK.name).read_bytes() == BACKGROUND_APK.read_bytes()
+
+
+def test_the_second_app_is_the_first_under_another_name() -> None:
+    badging = run("aapt", "dump", "badging", BACKGROUND_APK)
+    assert re.search(rf"^package: name='{BACKGROUND_PACKAGE}' versionCode='{VERSION_CODE}'", badging, re.MULTILINE)
+    assert f"launchable-activity: name='{PACKAGE}.LaunchActivity'" in badging
+    assert "Verifies" in run("apksigner", "verify", "--verbose", "--min-sdk-version", "26", BACKGROUND_APK)
 
 
 def test_the_package_says_what_the_suite_asks_for() -> None:
@@ -55,6 +63,8 @@ def test_the_package_says_what_the_suite_asks_for() -> None:
     assert "profileable" in manifest
     assert ".GcStressActivity" in manifest
     assert ".UiActivity" in manifest
+    assert ".TrampolineActivity" in manifest
+    assert {f":p{number}" for number in range(1, 9)} <= set(re.findall(r'android:process\S+="([^"]+)"', manifest))
 
 
 def test_the_signature_holds() -> None:

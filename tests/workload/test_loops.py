@@ -98,7 +98,7 @@ def test_a_monitor_reads_until_it_is_stopped(programs: Path) -> None:
         ("smaps_monitor", {"monitor_period_ms": 0}, "1 to 60000"),
         ("smaps_monitor", {"package": "com.example.app"}, "--set activity=.MainActivity"),
         ("native_trim", {"trim_levels": "UI_HIDDEN"}, "no trim level 'UI_HIDDEN'"),
-        ("trim_many", {"processes": 0}, "choose 1 to 16"),
+        ("trim_many", {"processes": 0}, "choose 1 to 8"),
         ("trim_many", {"trim_processes": "a;reboot"}, "not a package name"),
         ("trim_many", {"trim_processes": "com.example.a:$(reboot)"}, "not a process"),
         ("scroll_churn", {"package": "com.a.b\n", "activity": ".Main"}, "not a package name|not an activity"),

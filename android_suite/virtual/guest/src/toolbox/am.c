@@ -36,6 +36,8 @@ static bool set_component(struct intent *intent, const char *name) {
     size_t n = (size_t)(slash - name);
     snprintf(intent->package, sizeof intent->package, "%.*s", (int)n, name);
     bool full = strncmp(slash + 1, intent->package, n) == 0 && slash[1 + n] == '.';
+    size_t own = sizeof PACKAGE - 1; /* the classes of the second app keep the first one's names */
+    if (!full && app_exists(intent->package) && strncmp(slash + 1, PACKAGE ".", own + 1) == 0) full = (n = own);
     snprintf(intent->activity, sizeof intent->activity, "%s", slash + 1 + (full ? n : 0));
     return true;
 }

@@ -5,8 +5,8 @@ import android.content.Intent;
 import android.os.IBinder;
 import android.util.Log;
 
-/** The app's second process: the same stress in the background, beside the one on the screen. */
-public final class HelperService extends Service {
+/** A further process of the app: the same stress in the background, beside the one on the screen. */
+public class HelperService extends Service {
     private StressThreads threads;
 
     @Override

@@ -25,6 +25,7 @@ abstract class ScenarioActivity extends Activity implements Choreographer.FrameC
     private static final int ROW_STEP_PX = 17;
 
     private Options options;
+    private Beside beside;
     private Frames frames;
     private ListView list;
     private HandlerThread metricsThread;
@@ -97,6 +98,7 @@ abstract class ScenarioActivity extends Activity implements Choreographer.FrameC
                     return extras == null ? null : extras.get(key);
                 }
             });
+            beside = new Beside(intent);
         } catch (IllegalArgumentException error) {
             Log.e(TAG, "refused: " + error.getMessage());
             finish();
@@ -105,7 +107,7 @@ abstract class ScenarioActivity extends Activity implements Choreographer.FrameC
         if (intent.getExtras() == null || !intent.getExtras().containsKey("duration_ms")) {
             options.durationMs = defaultDurationMs();
         }
-        frames = new Frames(options);
+        frames = new Frames(options, beside);
         drawn = 0;
         late = 0;
         overrunMaxNs = 0;
@@ -114,6 +116,9 @@ abstract class ScenarioActivity extends Activity implements Choreographer.FrameC
         endNs = System.nanoTime() + options.durationMs * 1000000L;
         running = true;
         begin(options);
+        for (int i = 0; i < beside.services; i++) {
+            startService(new Intent(this, Services.ALL[i]).putExtras(intent.getExtras()));
+        }
         if (isDriven()) {
             list.postDelayed(new Runnable() {
                 @Override
@@ -150,7 +155,7 @@ abstract class ScenarioActivity extends Activity implements Choreographer.FrameC
 
     @Override
     protected void onStop() {
-        if (!isDriven()) {
+        if (!isDriven() && beside != null && !beside.background) {
             finishScenario(false);
         }
         super.onStop();
@@ -169,6 +174,9 @@ abstract class ScenarioActivity extends Activity implements Choreographer.FrameC
         }
         running = false;
         Result done = end();
+        for (int i = 0; i < beside.services; i++) {
+            stopService(new Intent(this, Services.ALL[i]));
+        }
         Result result = new Result()
                 .put("token", options.token)
                 .put("scenario", scenario())

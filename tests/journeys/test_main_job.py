@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import xml.etree.ElementTree as Xml
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,6 @@ from android_suite.analyze import analyze_file
 from android_suite.cli.main import run
 from android_suite.store.run import open_run
 from tests.journeys.conftest import BASELINE, CANDIDATE
-from tests.settings import CONFIG
 
 pytestmark = [pytest.mark.vdev, pytest.mark.timeout(900)]
 
@@ -144,21 +142,3 @@ def test_exports_are_read_by_the_fields_tools(recorded: Recorded, tmp_path: Path
     said = subprocess.run(["trace-cmd", "report", str(target)], capture_output=True, check=True).stdout
     assert said.count(b"mmap_lock_start_locking") > 100
     assert run(["analyze", str(tmp_path / "x.pftrace")]) == 0
-
-
-def test_pytest_runs_scenarios_on_the_device(tmp_path: Path, project_root: Path) -> None:
-    from android_suite.boot.virtual import boot_virtual
-
-    with boot_virtual(CANDIDATE, config=CONFIG) as booted:
-        done = subprocess.run(
-            [
-                sys.executable, "-m", "pytest", "scenarios/test_app_launch.py", "-q", "-k", "reach",
-                "--serial", booted.device.serial, "--run-dir", str(tmp_path / "runs"), "--kernel-label", "new",
-                "--junitxml", str(tmp_path / "junit.xml"),
-            ],
-            cwd=project_root, capture_output=True, text=True, timeout=600, check=False,
-        )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    suite = Xml.parse(tmp_path / "junit.xml").getroot()
-    assert [case.get("name") for case in suite.iter("testcase")] == ["test_launches_reach_the_state_that_was_asked_for"]
-    assert [p.get("value") for p in suite.iter("property") if p.get("name") == "run"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_the_plan_is_one_that_qualify_takes(
 def test_every_line_that_is_commented_out_is_one_that_the_suite_knows(folder: Path) -> None:
     for name in ("suite.toml", "plan.toml"):
         lines = (folder / name).read_text().splitlines()
-        shown = [line.removeprefix("# ") if line.startswith("# ") and " = " in line else line for line in lines]
+        shown = [re.sub(r"^# (?=\w+ = )", "", line) for line in lines]
         if name == "plan.toml":
             shown = [line for line in shown if not line.startswith(('mode = "deterministic"', "seeds"))]
         (folder / name).write_text("\n".join(shown) + "\n")

@@ -8,12 +8,13 @@ import pandas.core.arrays.arrow.extension_types as arrow_types
 import pyarrow.parquet
 import pytest
 
+from android_suite.boot import attached, virtual
 from android_suite.pytest_plugin import recording
 from tests import made_runs
 
 pytest_plugins = ["pytester"]
 # pytester forgets the modules that the inner run loads first, and numpy cannot be loaded twice: load them here.
-LOADED = (arrow_types, pyarrow.parquet, recording, made_runs)
+LOADED = (arrow_types, pyarrow.parquet, attached, virtual, recording, made_runs)
 
 CONFTEST = """
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ import pytest
 
 from android_suite.errors import DeviceLost, Unsupported
 from android_suite.model.identity import CrashRecord
+from android_suite.boot import attached, virtual
 from android_suite.pytest_plugin import recording
 from tests.made_runs import BEFORE, DEVICE
 
@@ -106,3 +108,41 @@ def test_a_failed_assertion_is_a_sentence_and_keeps_its_run(pytester: pytest.Pyt
     (path,) = (one.get("value") for one in case(pytester).iter("property") if one.get("name") == "run")
     assert path is not None
     assert (pytester.path / path / "manifest.json").is_file()
+
+
+BOOTS = """
+import pytest
+
+from android_suite.boot.booted import KernelCrashed
+from android_suite.model.identity import CrashRecord
+
+
+@pytest.fixture(scope="session")
+def _booted():
+    raise KernelCrashed(CrashRecord(kind="panic", summary="Kernel panic: no init", console="[ 1.0] Kernel panic"))
+"""
+
+
+def test_a_kernel_that_crashes_while_it_boots_fails_its_tests(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(BOOTS)
+    pytester.makepyfile("def test_one(record):\n    pass\n\n\ndef test_two(device):\n    pass\n")
+    result = pytester.runpytest_inprocess("--junitxml=junit.xml", "-p", "no:cacheprovider")
+    result.assert_outcomes(failed=2)
+    cases = list(Xml.parse(pytester.path / "junit.xml").getroot().iter("testcase"))
+    assert [[child.tag for child in each if child.tag != "properties"] for each in cases] == [["failure"], ["failure"]]
+    failure = cases[0].find("failure")
+    assert failure is not None
+    assert "crashed while it booted (panic): Kernel panic: no init" in f"{failure.get('message')} {failure.text}"
+
+
+def test_one_device_is_chosen(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it(record):\n    pass\n")
+    result = pytester.runpytest_inprocess("--serial", "x", "--kernel", "6.17.13", "-p", "no:cacheprovider")
+    result.assert_outcomes(errors=1)
+    assert "give one of the two" in result.stdout.str()
+
+
+def test_the_kernel_is_the_label_unless_there_is_one(pytester: pytest.Pytester) -> None:
+    body = "done = record('command', run='true')\n    assert done.analysis.run.manifest.label == {!r}"
+    run(pytester, body.format("6.17.13"), "--kernel", "6.17.13").assert_outcomes(passed=1)
+    run(pytester, body.format("new"), "--kernel", "6.17.13", "--kernel-label", "new").assert_outcomes(passed=1)

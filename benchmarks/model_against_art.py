@@ -112,7 +112,7 @@ Written by `python -m benchmarks.model_against_art write`. The same scenario on 
 CPU, virtual time), events as in any recording; numbers of the 6 s of stress, the seeds taken together. *before* is the
 model as it was until it was held against ART: sizes of ranges drawn from a list, and in `inversion` two ranges of
 16 MiB freed without rest. In `steady` the UI thread allocates, too, and sleeps until the end of a collection when the
-heap is full."""
+heap is full. A cold launch on ART starts a runtime first, in 0.4 s."""
 
 
 def _render_bench(kernels: Mapping[str, Mapping[str, Mapping[str, float | None]]]) -> str:

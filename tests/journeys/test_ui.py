@@ -182,7 +182,8 @@ def test_the_scenario(booted: Booted, tmp_path: Path) -> None:
     assert result["scenario"] == "ui_scroll"
     assert result["complete"] is True
     assert result["gc_cycles"] > 0
-    assert Image.open(folder / "screen.png").size == (1080, 1920)
+    with Image.open(folder / "screen.png") as picture:
+        assert picture.size == (1080, 1920)
     assert PACKAGE in (folder / "screen.xml").read_text()
 
     load_run(tmp_path / "run")

@@ -48,4 +48,5 @@ def test_an_armed_heap_falls_back_to_the_process_wide_lock(record) -> None:
         pytest.fail("the device was too slow: the collector never armed its heap")
     if gc.per_vma == 0:
         pytest.skip("this kernel has no per-VMA madvise path to fall back from")
-    assert gc.reasons.get("userfaultfd", 0) > 0, f"no call fell back: {gc}, {gc.reasons}"
+    # The reason is known only where a map snapshot was made while the heap was armed.
+    assert gc.mmap_lock > gc.vma_lock_busy, f"no call fell back: {gc}, {gc.reasons}"

@@ -42,8 +42,9 @@ int process_connect(const char *process) {
 int process_spawn(const char *process) {
     struct sockaddr_un address = control_address(process);
     int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    int alone[2]; /* closed by the child once it has a session of its own: with a terminal, the shell's end would end it, too */
     unlink(address.sun_path);
-    if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 16)) return -1;
+    if (listener < 0 || pipe2(alone, O_CLOEXEC) || bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 16)) return -1;
     pid_t child = fork();
     if (child == 0) {
         char *argv[] = {(char *)process, NULL}, *envp[] = {"ANDROID_ROOT=/system", "ANDROID_DATA=/data", "PATH=/system/bin", NULL};
@@ -55,6 +56,9 @@ int process_spawn(const char *process) {
         execve("/system/bin/app_process", argv, envp);
         _exit(127);
     }
+    close(alone[1]);
+    if (child > 0 && read(alone[0], &(char){0}, 1) < 0) perror("app_process");
+    close(alone[0]);
     int fd = child > 0 ? process_connect(process) : -1;
     close(listener);
     return fd;

@@ -187,6 +187,10 @@ class GcStress:
 
 
 def _render_heap(heap: str) -> str:
-    """Shell commands that set the properties of a heap; for no heap, those that make them empty."""
+    """Shell commands that set the properties of a heap; for no heap, those that make them empty.
+
+    ART reserves twice the size of its heap, which may be more than the guest has: Android's init allows that.
+    """
     values = HEAPS[heap] if heap else dict.fromkeys(next(iter(HEAPS.values())), "")
-    return " && ".join(shlex.join(["setprop", name, value]) for name, value in values.items())
+    commands = [shlex.join(["setprop", name, value]) for name, value in values.items()]
+    return " && ".join(["echo 1 > /proc/sys/vm/overcommit_memory", *commands])

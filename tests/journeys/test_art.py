@@ -101,19 +101,18 @@ def more(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_a_cold_launch_is_a_new_runtime_and_warm_and_hot_ones_are_not(more: dict[str, Path]) -> None:
     launches = json.loads((more["app_launch"] / "launches.json").read_text())
     assert [(each["asked"], each["got"], each["outcome"]) for each in launches] == [
-        (state, state, "ok") for state in ("cold", "warm", "hot")
+        (state, state.upper(), "ok") for state in ("cold", "warm", "hot")
     ]
     assert all(each["fully_drawn"] for each in launches if each["asked"] != "hot")
 
 
-def test_a_phones_heap_stays_below_its_growth_limit(more: dict[str, Path]) -> None:
+def test_a_heap_larger_than_the_guest_has_memory_for_starts(more: dict[str, Path]) -> None:
+    """ART reserves twice the 512 MB of `phone-4g` in a guest of 1024 MB, and keeps below its growth limit."""
     told = json.loads((more["gc_stress"] / "app_result.json").read_text())
     assert told["complete"] is True
     assert told["threads"] == 2
+    assert told["gc_cycles"] >= 1
     assert told["heap_used_bytes"] < 192 << 20
-    lines = [line for line in (more["gc_stress"] / "logcat.txt").read_text().splitlines() if " GC freed " in line]
-    heaps = parse_gc_lines(parse_logcat("\n".join(lines)))
-    assert heaps["heap_bytes"].max() <= 192 << 20
 
 
 def test_java_on_art(more: dict[str, Path]) -> None:

@@ -193,4 +193,5 @@ def _render_heap(heap: str) -> str:
     """
     values = HEAPS[heap] if heap else dict.fromkeys(next(iter(HEAPS.values())), "")
     commands = [shlex.join(["setprop", name, value]) for name, value in values.items()]
-    return " && ".join(["echo 1 > /proc/sys/vm/overcommit_memory", *commands])
+    room = ["echo 1 > /proc/sys/vm/overcommit_memory"] if heap else []
+    return " && ".join([*room, *commands])

@@ -23,7 +23,7 @@ from android_suite.capture.source import Capture, Request, Site
 from android_suite.capture.trace_files import TracefsFacts
 from android_suite.capture.ways import choose_way
 from android_suite.device.device import TRACEFS_PLACES, Device
-from android_suite.device.files import _MARK, render_read_script
+from android_suite.device.files import _MARK, render_access_script, render_read_script
 from android_suite.device.scripted import Exchange, ScriptedTransport
 from android_suite.errors import LabError, Unsupported
 from android_suite.workload.workload import ALL_NEEDS
@@ -203,8 +203,11 @@ def test_it_is_used_where_it_was_asked_for(capture: Capture, traced: bool, used:
 def test_without_tracefs_perfetto_records_if_there_is_one(found: bytes, way: str | None) -> None:
     lists = [f"{place}/available_events" for place in TRACEFS_PLACES]
     blind = b"".join(b"\n" + _MARK.encode() + b"1\n" for _ in lists)
+    absent = b"".join(_MARK.encode() + f"ls: {place}: No such file or directory\n".encode() for place in TRACEFS_PLACES)
     device, transport = device_of(
         Exchange(command=render_read_script(lists), stdout=blind),
+        Exchange(command=render_access_script(TRACEFS_PLACES), stdout=absent),
+        Exchange(command="id", stdout=b"uid=2000(shell) gid=2000(shell)\n"),
         Exchange(command="command -v perfetto", stdout=found, status=0 if found else 127),
     )
     if way is None:

@@ -78,23 +78,28 @@ def read(paths: tuple[str, ...]) -> dict[str, str | None]:
     return parse_read_lines_output(paths, done.stdout.decode())
 
 
+def written(file: Path) -> str:
+    """Without the end of the line, which a write may have or not: tracefs takes both."""
+    return file.read_text().removesuffix("\n")
+
+
 def test_set_up_and_put_back(tracefs: Path) -> None:
     plan = plan_for(tracefs, buffer_kb=4096)
     found = read(state_files(plan.tracefs, plan.choice))
     play(plan.writes)
-    assert (tracefs / "trace_clock").read_text() == "mono\n"
-    assert (tracefs / "buffer_size_kb").read_text() == "4096\n"
-    assert (tracefs / "set_event_pid").read_text() == "\n", "another's pid filter would hide events"
-    assert (tracefs / "events/sched/sched_switch/filter").read_text() == "0\n", "and so would another's event filter"
-    assert (tracefs / "events/syscalls/sys_enter_madvise/enable").read_text() == "1\n"
-    assert (tracefs / "tracing_on").read_text() == "0\n", "tracing starts when the drain is ready, not before"
+    assert written(tracefs / "trace_clock") == "mono"
+    assert written(tracefs / "buffer_size_kb") == "4096"
+    assert written(tracefs / "set_event_pid") == "", "another's pid filter would hide events"
+    assert written(tracefs / "events/sched/sched_switch/filter") == "0", "and so would another's event filter"
+    assert written(tracefs / "events/syscalls/sys_enter_madvise/enable") == "1"
+    assert written(tracefs / "tracing_on") == "0", "tracing starts when the drain is ready, not before"
     play(plan_restore(plan.tracefs, plan.choice, found))
     expected = FOUND | {"trace_clock": "global", "buffer_size_kb": "1408", "set_event_pid": "17 18", "trace": ""}
     # set_event is cleared first and what was enabled is appended, as the real file wants it
-    expected["set_event"] = "\nirq:irq_handler_entry"
+    expected["set_event"] = "irq:irq_handler_entry"
     for name, text in expected.items():
         assert (tracefs / name).read_text().removesuffix("\n") == text, name
-    assert (tracefs / "events/sched/sched_switch/filter").read_text() == "prev_pid == 1\n"
+    assert written(tracefs / "events/sched/sched_switch/filter") == "prev_pid == 1"
 
 
 def test_the_order_is_the_one_that_loses_nothing(tracefs: Path) -> None:

@@ -66,7 +66,9 @@ def test_with_the_patch_hardly_any_call_does(recorded: Recorded, capsys: pytest.
 def test_every_planted_fallback_is_found_with_its_reason(
     recorded: Recorded, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = recorded(CANDIDATE, "gc_stress", label="planted", duration_ms=15_000, planted=",".join(PLANTED))
+    path = recorded(
+        CANDIDATE, "gc_stress", label="planted", duration_ms=15_000, gc_continuous=1, planted=",".join(PLANTED)
+    )
     truth = told_by_the_app(path)["planted"]
     assert all(truth[kind] > 0 for kind in PLANTED), f"the device was too slow to plant every kind: {truth}"
     rows = analyze(path, capsys)["madvise"]

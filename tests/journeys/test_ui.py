@@ -66,7 +66,7 @@ def count_ink(picture: Image.Image, box: tuple[int, int, int, int]) -> int:
 def test_apps_come_and_go(client: Any) -> None:
     assert client.info["currentPackageName"] == PACKAGE
     assert client.window_size() == (1080, 1920)
-    assert client.app_info(PACKAGE) == {"versionName": "1.1", "versionCode": VERSION_CODE}
+    assert client.app_info(PACKAGE) == {"versionName": "1.2", "versionCode": VERSION_CODE}
     assert client.app_wait(PACKAGE, front=True) > 0
     assert client.app_current()["activity"] == f"{PACKAGE}.UiActivity"
     client.press("home")

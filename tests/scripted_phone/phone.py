@@ -312,20 +312,22 @@ class ScriptedPhone:
     @contextmanager
     def hung_up_with_me(self, process: subprocess.Popen[bytes], call: Call) -> Iterator[None]:
         """Ends ``process`` when the command's own process ends."""
-        done, connection = threading.Event(), self._gone[id(call)]
+        # Waited for at the end: a connection is closed after its command, and its number may be another's by then.
+        connection, done = self._gone[id(call)], os.eventfd(0)
 
         def watch() -> None:
-            while not done.is_set():
-                ready, _, _ = select.select([connection], [], [], 0.2)
-                if ready and not done.is_set():
-                    hang_up(process)
-                    return
+            ready, _, _ = select.select([connection, done], [], [])
+            if done not in ready:
+                hang_up(process)
 
-        threading.Thread(target=watch, daemon=True).start()
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
         try:
             yield
         finally:
-            done.set()
+            os.eventfd_write(done, 1)
+            watcher.join()
+            os.close(done)
 
     # -- apps
 

@@ -110,7 +110,8 @@ class Channel:
         self._ended = True
         self._arrived.put(None)
         self._may_send.release()
-        self.on_close()
+        with suppress(OSError):  # what it closes may have ended by itself at the same moment
+            self.on_close()
 
     def arrived(self, data: bytes) -> None:
         """The link gives a piece."""

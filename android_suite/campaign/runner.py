@@ -141,6 +141,7 @@ class Runner:
                 self._waiting.append(job)
                 continue
             self._start(job)
+            self._note_progress()
             self._tell(f"started {job.name}")
 
     def _start(self, job: Job) -> None:
@@ -219,6 +220,7 @@ class Runner:
             if entry.recording:
                 self.durations_s.setdefault(entry.job.kind, []).append(round(self.clock() - entry.since, 1))
             self._tell(f"finished {name}")
+            self._note_progress()
             self.finished(entry.job)
             return None
         if entry.last is not None and entry.last.kind == "error":
@@ -230,6 +232,7 @@ class Runner:
         aside = self.folder.set_aside(name)
         kept = str(aside.relative_to(self.folder.path)) if aside else None
         self.folder.append("failed", job=name, error=type(error).__name__, text=str(error), kept=kept)
+        self._note_progress()
         self._tell(f"failed {name}: {error}")
         return error
 
@@ -245,18 +248,31 @@ class Runner:
                 entry.process.join()
         self.folder.append("interrupted", running=sorted(self._running))
 
-    def _tell(self, message: str) -> None:
-        now = self.clock()
+    def _note_progress(self) -> None:
+        """For who follows the journal: `lab status`, the page."""
+        self.folder.append(
+            "progress",
+            done=self._done,
+            total=self._total,
+            running=sorted(self._running),
+            remaining_s=round(self._remaining_s(), 1),
+        )
+
+    def _remaining_s(self) -> float:
         left = [*(entry.job for entry in self._running.values()), *self._waiting]
         cost = estimate_cost(left, self.durations_s, workers=self.workers)
-        spent = max((now - entry.since for entry in self._running.values()), default=0.0)
+        spent = max((self.clock() - entry.since for entry in self._running.values()), default=0.0)
+        return max(0.0, cost.wall_s - spent)
+
+    def _tell(self, message: str) -> None:
+        now = self.clock()
         self.progress(
             Progress(
                 done=self._done,
                 total=self._total,
                 running=tuple(sorted(self._running)),
                 elapsed_s=now - self._begun,
-                remaining_s=max(0.0, cost.wall_s - spent),
+                remaining_s=self._remaining_s(),
                 message=message,
             )
         )

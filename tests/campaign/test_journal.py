@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from android_suite.campaign.journal import CampaignFolder, open_campaign, read_journal
+from android_suite.campaign.plan_file import PlanFile
+from android_suite.campaign.qualify import Collaborators, qualify
 from android_suite.errors import SchemaError
 
 
@@ -52,3 +56,17 @@ def test_a_folder_that_has_nothing_finished(tmp_path: Path) -> None:
         assert isinstance(folder, CampaignFolder)
         assert not folder.finished("x")
         assert folder.set_aside("x") is None
+
+
+def test_every_line_of_a_campaign_keeps_to_the_schema(
+    tmp_path: Path, lab: Collaborators, make_plan: Callable[..., PlanFile], faults: Path, project_root: Path
+) -> None:
+    (faults / "lab-before-seed2").touch()
+    qualify(make_plan(), tmp_path / "out", lab, workers=2, retry_after_s=(0.1, 0.1))
+    schema = json.loads((project_root / "docs/schema/journal-event.json").read_text())
+    events = read_journal(tmp_path / "out" / "journal.jsonl")
+    for event in events:
+        jsonschema.validate(event, schema | {"additionalProperties": False})
+    last = [event for event in events if event["event"] == "progress"][-1]
+    assert (last["done"], last["total"], last["running"], last["remaining_s"]) == (6, 6, [], 0.0)
+    assert (events[0]["event"], events[-1]["event"]) == ("plan", "finished")

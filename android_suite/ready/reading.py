@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _MARK: Final = "=android-suite-ready= "
-_QUESTIONS: Final[Mapping[str, str]] = {
+QUESTIONS: Final[Mapping[str, str]] = {
     "booted": "getprop sys.boot_completed",
     "battery": "dumpsys battery",
     "thermal": "dumpsys thermalservice",
@@ -26,6 +26,7 @@ class Reading:
 
     Attributes:
         booted: Android has finished booting.
+        battery: there is a battery.
         battery_pct: charge.
         battery_c: temperature of the battery in degrees Celsius.
         powered: charging or powered.
@@ -38,6 +39,7 @@ class Reading:
     """
 
     booted: bool | None = None
+    battery: bool | None = None
     battery_pct: int | None = None
     battery_c: float | None = None
     powered: bool | None = None
@@ -51,9 +53,7 @@ class Reading:
 
 def render_reading_script() -> str:
     """Asks every service; a service that the device lacks answers nothing."""
-    return (
-        "".join(f'echo "{_MARK}{name}"; {question} 2>/dev/null\n' for name, question in _QUESTIONS.items()) + "true\n"
-    )
+    return "".join(f'echo "{_MARK}{name}"; {question} 2>/dev/null\n' for name, question in QUESTIONS.items()) + "true\n"
 
 
 def parse_reading(text: str) -> Reading:
@@ -69,6 +69,7 @@ def parse_reading(text: str) -> Reading:
     packages = sorted(line for line in parts.get("packages", "").splitlines() if line.startswith("package:"))
     return Reading(
         booted=None if not parts.get("booted", "").strip() else parts["booted"].strip() == "1",
+        battery=_flag(r"^\s*present: (true|false)", battery),
         battery_pct=parse_level(battery),
         battery_c=None if tenths is None or tenths == _ABSENT_C else tenths / 10,
         powered="true" in powered if powered else None,
@@ -117,7 +118,7 @@ def _awake(power: str, window: str) -> bool | None:
 
 
 def _flag(pattern: str, text: str) -> bool | None:
-    found = re.search(pattern, text)
+    found = re.search(pattern, text, re.MULTILINE)
     return None if found is None else found[1] == "true"
 
 

@@ -9,12 +9,14 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
 from android_suite.model.launch import judge_launch, parse_am_start, parse_am_starts
+from android_suite.ready.reading import QUESTIONS, Reading, parse_reading
 from android_suite.virtual import adb_link
 from android_suite.virtual.image import GUEST
 from android_suite.virtual.kernels import fetch_kernel
@@ -409,8 +411,51 @@ def test_unknown_activities_and_options(guest: Guest) -> None:
     assert (status, "Error type 3" in text) == (1, True)
     assert guest.run("am", "start", "-n", "noslash")[0] == 255
     assert guest.run("am", "start", "--frobnicate", "x", "-n", LAUNCH)[0] == 255
-    assert guest.run("cmd", "thermalservice") == (20, "cmd: Can't find service: thermalservice\n")
-    assert guest.run("dumpsys", "thermalservice") == (0, "Can't find service: thermalservice\n")
+    assert guest.run("cmd", "vibrator") == (20, "cmd: Can't find service: vibrator\n")
+    assert guest.run("dumpsys", "vibrator") == (0, "Can't find service: vibrator\n")
+
+
+def test_what_readiness_asks_is_known(guest: Guest) -> None:
+    """Except temperatures and a charge, which nothing here has."""
+    guest.run("setprop", "sys.boot_completed", "1")  # init's, in a virtual device
+
+    def read() -> Reading:
+        mark = "=android-suite-ready= "
+        return parse_reading(
+            "".join(f"{mark}{name}\n{guest.run(*asked.split())[1]}" for name, asked in QUESTIONS.items())
+        )
+
+    now = read()
+    unknown = {name for name, value in asdict(now).items() if value is None}
+    assert unknown == {"battery_pct", "battery_c", "skin_c"}
+    assert (now.booted, now.powered, now.thermal_status, now.awake, now.locked) == (True, True, 0, True, False)
+    assert (now.secure, now.battery) == (False, False)
+    assert guest.run("cmd", "thermalservice", "override-status", "3") == (0, "")
+    assert read().thermal_status == 3
+    assert guest.run("cmd", "thermalservice", "override-status", "9")[0] == 255
+    assert guest.run("cmd", "thermalservice", "reset") == (0, "")
+    assert read() == now
+    # what readiness does
+    assert guest.run("wm", "dismiss-keyguard") == (0, "")
+    assert guest.run("dumpsys", "deviceidle", "enabled") == (0, "0\n")
+    assert guest.run("pm", "bg-dexopt-job", "--disable") == (0, "Success\n")
+    assert guest.run("settings", "put", "global", "stay_on_while_plugged_in", "15")[0] == 0
+    assert "  mStayOn=true\n" in guest.run("dumpsys", "power")[1]
+    assert guest.run("svc", "power", "stayon", "false")[0] == 0
+    assert guest.run("settings", "get", "global", "stay_on_while_plugged_in") == (0, "0\n")
+    assert "Thermal Status: 0" in guest.run("dumpsys", "thermalservice")[1]
+
+
+def test_users_and_the_id_of_the_device(guest: Guest) -> None:
+    first = guest.run("settings", "get", "--user", "0", "secure", "android_id")
+    assert first[0] == 0
+    assert re.fullmatch(r"[0-9a-f]{16}\n", first[1])
+    assert guest.run("settings", "get", "secure", "android_id") == first
+    assert guest.run("am", "get-current-user") == (0, "0\n")
+    assert "UserInfo{0:" in guest.run("pm", "list", "users")[1]
+    assert guest.run("pm", "path", "--user", "0", PACKAGE)[0] == 0
+    for words in (("pm", "path"), ("am", "start", "-W", "-n"), ("settings", "get")):
+        assert guest.run(*words[:2], "--user", "10", *words[2:], LAUNCH)[0] == 255
 
 
 def test_framestats(guest: Guest) -> None:

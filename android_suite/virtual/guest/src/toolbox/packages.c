@@ -4,10 +4,12 @@
 
 static int list_packages(int argc, char **argv) {
     const char *filter = "";
-    bool with_file = false, system_only = false;
+    bool with_file = false, with_version = false, system_only = false;
     for (int i = 0; i < argc; i++) {
         if (strcmp(argv[i], "-f") == 0)
             with_file = true;
+        else if (strcmp(argv[i], "--show-versioncode") == 0)
+            with_version = true;
         else if (strcmp(argv[i], "-s") == 0 || strcmp(argv[i], "-d") == 0)
             system_only = true; /* there are no system packages and no disabled ones */
         else if (argv[i][0] != '-')
@@ -15,7 +17,7 @@ static int list_packages(int argc, char **argv) {
     }
     static const char *const packages[] = {BACKGROUND_PACKAGE, PACKAGE};
     for (int i = 0; i < 2; i++)
-        if (!system_only && strstr(packages[i], filter)) printf("package:%s%s\n", with_file ? APK_PATH "=" : "", packages[i]);
+        if (!system_only && strstr(packages[i], filter)) printf("package:%s%s%s\n", with_file ? APK_PATH "=" : "", packages[i], with_version ? " versionCode:" APP_VERSION_CODE : "");
     return 0;
 }
 
@@ -37,6 +39,7 @@ static int change_permission(bool grant, int argc, char **argv) {
 }
 
 int pm_main(int argc, char **argv) {
+    if (!take_user(&argc, argv)) return 255;
     const char *verb = argc > 1 ? argv[1] : "", *last = argc > 2 ? argv[argc - 1] : "";
     bool known = app_exists(last);
     if (strcmp(verb, "list") == 0 && argc > 2 && strcmp(argv[2], "packages") == 0) return list_packages(argc - 3, argv + 3);
@@ -61,6 +64,8 @@ int pm_main(int argc, char **argv) {
             printf("Failure: package %s could not be compiled\n", last);
         return !known;
     }
+    if (strcmp(verb, "bg-dexopt-job") == 0) return puts("Success"), 0; /* nothing is compiled in the background here */
+    if (strcmp(verb, "list") == 0 && strcmp(last, "users") == 0) return puts("Users:\n\tUserInfo{0:Owner:4c13} running"), 0;
     fprintf(stderr, "Unknown command: %s\n", verb);
     return 255;
 }
@@ -71,9 +76,11 @@ int cmd_main(int argc, char **argv) {
     if (strcmp(service, "activity") == 0) return am_main(argc - 1, argv + 1);
     if (strcmp(service, "settings") == 0) return settings_main(argc - 1, argv + 1);
     if (strcmp(service, "-l") == 0) {
-        puts("Currently running services:\n  activity\n  package\n  settings");
+        puts("Currently running services:\n  activity\n  deviceidle\n  package\n  settings\n  thermalservice\n  window");
         return 0;
     }
+    int rc = *service ? power_command(argc - 1, argv + 1) : -1;
+    if (rc >= 0) return rc;
     if (!*service)
         fputs("cmd: No service specified; use -l to list all running services. Use -w to start and wait for a service.\n", stderr);
     else

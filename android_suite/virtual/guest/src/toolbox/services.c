@@ -1,7 +1,8 @@
-/* dumpsys, settings, wm, svc, pidof, getconf, reboot: each no more than what the virtual device really has. */
+/* dumpsys (with power.c and windows.c), settings, wm, svc, pidof, getconf, reboot: each no more than what the virtual device really has. */
 #include "../include/ui.h"
 #include "toolbox.h"
 
+#include <sys/random.h>
 #include <sys/reboot.h>
 
 static int dump_gfxinfo(int argc, char **argv) {
@@ -28,11 +29,6 @@ static void dump_display(void) {
          "  DisplayViewport{type=INTERNAL, valid=true, displayId=0, orientation=0, logicalFrame=Rect(0, 0 - 1080, 1920)}");
 }
 
-static void dump_battery(void) {
-    puts("Current Battery Service state:\n  AC powered: true\n  USB powered: false\n  Wireless powered: false\n  Dock powered: false\n"
-         "  status: 1\n  health: 1\n  present: false\n  level: 100\n  scale: 100\n  voltage: 0\n  temperature: 0\n  technology: ");
-}
-
 static void dump_package(const char *package) {
     printf("Packages:\n  Package [%s] (2a9e0f1):\n", package);
     puts("    userId=10123\n    codePath=" APP_DIR
@@ -46,26 +42,36 @@ int dumpsys_main(int argc, char **argv) {
     if (strcmp(service, "gfxinfo") == 0) return dump_gfxinfo(argc - 2, argv + 2);
     if (strcmp(service, "display") == 0)
         dump_display();
-    else if (strcmp(service, "battery") == 0)
-        dump_battery();
     else if (strcmp(service, "package") == 0 && argc > 2 && app_exists(argv[2]))
         dump_package(argv[2]);
     else if (strcmp(service, "-l") == 0)
-        puts("Currently running services:\n  SurfaceFlinger\n  activity\n  battery\n  display\n  gfxinfo\n  package\n  window");
-    else if (argc < 2 || !dump_windows(argc - 1, argv + 1))
+        puts("Currently running services:\n  SurfaceFlinger\n  activity\n  battery\n  deviceidle\n  display\n  gfxinfo\n  package\n"
+             "  power\n  thermalservice\n  window");
+    else if (argc < 2 || !(dump_power_services(argc - 1, argv + 1) || dump_windows(argc - 1, argv + 1)))
         fprintf(stderr, "Can't find service: %s\n", service);
     return 0;
 }
 
 static void print_setting(const char *key, const char *value) { printf("%s=%s\n", key, value); }
 
+/* 64 random bits for as long as the data of the device live, which is until it ends. Made when somebody asks first. */
+static void make_android_id(const char *directory) {
+    uint64_t bits;
+    char value[32];
+    if (store_get(directory, "android_id", value, sizeof value) || getrandom(&bits, sizeof bits, 0) != sizeof bits) return;
+    snprintf(value, sizeof value, "%016llx", (unsigned long long)bits);
+    store_put(directory, "android_id", value);
+}
+
 int settings_main(int argc, char **argv) {
     char directory[64], value[4096];
+    if (!take_user(&argc, argv)) return 255;
     const char *verb = argc > 2 ? argv[1] : "", *space = argc > 2 ? argv[2] : "";
     if (strcmp(space, "global") && strcmp(space, "system") && strcmp(space, "secure"))
         return fputs("Invalid namespace: give global, system or secure\n", stderr), 255;
-    snprintf(directory, sizeof directory, "/data/system/settings_%s", space);
+    snprintf(directory, sizeof directory, SYSTEM "/settings_%s", space);
     mkdir(directory, 0755);
+    if (argc == 4 && strcmp(space, "secure") == 0 && strcmp(argv[3], "android_id") == 0) make_android_id(directory);
     if (strcmp(verb, "get") == 0 && argc == 4) return puts(store_get(directory, argv[3], value, sizeof value) ? value : "null"), 0;
     if (strcmp(verb, "put") == 0 && argc >= 5) return !store_put(directory, argv[3], argv[4]);
     if (strcmp(verb, "delete") == 0 && argc == 4) return printf("Deleted %d rows\n", store_remove(directory, argv[3])), 0;
@@ -76,11 +82,18 @@ int settings_main(int argc, char **argv) {
 int wm_main(int argc, char **argv) {
     if (argc == 2 && strcmp(argv[1], "size") == 0) return puts("Physical size: 1080x1920"), 0;
     if (argc == 2 && strcmp(argv[1], "density") == 0) return puts("Physical density: 420"), 0;
+    if (argc == 2 && strcmp(argv[1], "dismiss-keyguard") == 0) return 0; /* there is none */
     return fprintf(stderr, "Unknown command: %s\n", argc > 1 ? argv[1] : ""), 255;
 }
 
 int svc_main(int argc, char **argv) {
-    if (argc == 4 && strcmp(argv[1], "power") == 0 && strcmp(argv[2], "stayon") == 0) return 0; /* it never sleeps */
+    static const char *const kinds[][2] = {{"true", "15"}, {"false", "0"}, {"usb", "2"}, {"ac", "1"}, {"wireless", "4"}, {"dock", "8"}};
+    if (argc == 4 && strcmp(argv[1], "power") == 0 && strcmp(argv[2], "stayon") == 0)
+        for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+            if (strcmp(argv[3], kinds[i][0]) == 0) {
+                mkdir(SYSTEM "/settings_global", 0755);
+                return !store_put(SYSTEM "/settings_global", "stay_on_while_plugged_in", kinds[i][1]);
+            }
     return fputs("Available commands:\n    power stayon\n", stderr), 255;
 }
 

@@ -15,6 +15,9 @@ typedef int command(int argc, char **argv);
 command am_main, cmd_main, dumpsys_main, getconf_main, getprop_main, ime_main, input_main, install_main, log_main, logcat_main, monkey_main,
     pidof_main, pm_main, ps_main, reboot_main, screencap_main, setprop_main, sh_main, settings_main, svc_main, toybox_main, uiautomator_main, wm_main;
 bool dump_windows(int argc, char **argv); /* windows.c; false: it has no such part */
+bool dump_power_services(int argc, char **argv); /* power.c; false: it has no such service */
+int power_command(int argc, char **argv);        /* power.c: `cmd`'s services; -1: it has no such service */
+bool take_user(int *argc, char **argv);          /* power.c: `--user N`; false: there is no such user */
 
 /* app.c: talking to the processes of the apps. A process's name is its package's, or PACKAGE:pN. */
 int process_connect(const char *process);                                /* a connected socket, or -1 when no process answers */

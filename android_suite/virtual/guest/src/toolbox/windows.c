@@ -15,7 +15,13 @@ static void focus_window(const char *label) {
 bool dump_windows(int argc, char **argv) {
     const char *service = argv[0], *part = argc > 1 ? argv[1] : "";
     if (strcmp(service, "window") == 0) {
-        puts("WINDOW MANAGER WINDOWS (dumpsys window windows)");
+        if (strcmp(part, "policy") == 0)
+            puts("WINDOW MANAGER POLICY STATE (dumpsys window policy)\n    mSafeMode=false mSystemReady=true mSystemBooted=true\n"
+                 "    screenState=SCREEN_STATE_ON\n    KeyguardServiceDelegate\n      showing=false\n      inputRestricted=false\n"
+                 "      occluded=false\n      secure=false\n      dreaming=false\n      systemIsReady=true\n      deviceHasKeyguard=false\n"
+                 "      enabled=true\n      bootCompleted=true\n      interactiveState=INTERACTIVE_STATE_AWAKE");
+        else
+            puts("WINDOW MANAGER WINDOWS (dumpsys window windows)");
         focus_window("mCurrentFocus");
     } else if (strcmp(service, "activity") == 0) {
         tree_read(&screen);

@@ -26,7 +26,7 @@ from android_suite.config import Config
 from android_suite.device.connect import choose_serial, list_devices
 from android_suite.errors import MachineError, SuiteError, UsageError
 from android_suite.model.plan import Plan
-from android_suite.ready.options import ReadyOptions
+from android_suite.model.readiness import ReadyOptions
 from android_suite.record.live import RecordOptions, record
 from android_suite.record.run import record_run
 from android_suite.record.sealed import record_deterministic

@@ -13,7 +13,7 @@ from android_suite.cli.ready import ready_options
 from android_suite.cli.settings import read_settings
 from android_suite.errors import LabError
 from android_suite.model.plan import MIN_BOOTS, describe_app
-from android_suite.ready.options import ReadyOptions
+from android_suite.model.readiness import ReadyOptions
 from android_suite.workload.registry import scenario_names
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from android_suite.errors import UsageError
-from android_suite.ready.options import PARTS, ReadyOptions
+from android_suite.model.readiness import PARTS, ReadyOptions
 
 _ALL = "everything"
 _OPTIONS = (

@@ -25,8 +25,8 @@ from android_suite.cli.settings import choose_arch, read_settings, setting
 from android_suite.config import Config
 from android_suite.errors import EvidenceError, UsageError
 from android_suite.model.plan import MODEL_NOTE, Runtime, describe_runtime
+from android_suite.model.readiness import ReadyOptions
 from android_suite.model.run import Mode
-from android_suite.ready.options import ReadyOptions
 from android_suite.record.live import RecordOptions, record
 from android_suite.record.run import record_run
 from android_suite.report.phrases import show_foreign

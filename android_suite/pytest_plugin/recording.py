@@ -12,8 +12,8 @@ import pytest
 from android_suite.analyze import load_run
 from android_suite.boot.booted import Booted
 from android_suite.model.identity import CrashRecord
+from android_suite.model.readiness import ReadyOptions
 from android_suite.pytest_plugin.result import Recorded
-from android_suite.ready.options import ReadyOptions
 from android_suite.record.live import RecordOptions
 from android_suite.record.live import record as record_scenarios
 from android_suite.record.run import record_run

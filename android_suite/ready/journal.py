@@ -1,6 +1,6 @@
 """What was changed on a device and how it was found: kept on the host and on the device until it is put back.
 
-The copy on the host survives a device that lost its data, the copy on the device a host that died or was changed for
+The copy on the host survives a device that lost ours, the copy on the device a host that died or was changed for
 another. Whoever records next on the device puts back what either of them names.
 """
 
@@ -18,14 +18,28 @@ from android_suite.ready.knobs import is_known
 from android_suite.store.run import write_json
 
 ON_DEVICE: Final = f"{WORK_FOLDER}/ready-as-found.json"
+_ANDROID_ID: Final = re.compile(r"[0-9a-f]{8,16}")
+
+
+def name_settings(device: Device) -> str:
+    """The name of the settings that a device has now: another device has another, so has a device that lost them.
+
+    Neither a serial number nor an address is enough: a network address and the port of a virtual device are given to the
+    next one, emulators share a serial number, and so do some phones. Android draws ``android_id`` anew with its settings
+    (at a factory reset, or when a virtual device starts). Where there is none, the settings are those of this boot.
+    """
+    serial = device.read_properties().get("ro.serialno") or device.serial
+    drawn = device.transport.run(["settings", "get", "--user", "0", "secure", "android_id"]).text.strip()
+    which = drawn if _ANDROID_ID.fullmatch(drawn) else f"boot-{device.boot_id()}"
+    return f"{serial}-{which}"
 
 
 class Journal:
-    """The journal of one device. ``serial`` is the device's own, the same over USB and network."""
+    """The journal of one device, whose settings have a name (:func:`name_settings`)."""
 
-    def __init__(self, device: Device, cache: Path, serial: str) -> None:
+    def __init__(self, device: Device, cache: Path, settings: str) -> None:
         self._device = device
-        self._path = cache / "ready" / (re.sub(r"[^0-9A-Za-z._-]", "_", serial)[:100] + ".json")
+        self._path = cache / "ready" / (re.sub(r"[^0-9A-Za-z._-]", "_", settings)[:150] + ".json")
 
     def read(self) -> Mapping[str, str]:
         """Name -> value as found, of an interrupted recording; the device's word counts more. Empty if there is none."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from android_suite.device.device import Device
 from android_suite.errors import DeviceLost, NotReady, SuiteError
-from android_suite.ready.journal import Journal
+from android_suite.model.readiness import THERMAL_NAMES, ReadyOptions
+from android_suite.ready.journal import Journal, name_settings
 from android_suite.ready.knobs import GOVERNORS, IDLE_STATES, list_knobs, parse_read, render_read, render_set
-from android_suite.ready.options import THERMAL_NAMES, ReadyOptions
+from android_suite.ready.meanwhile import CLOCK, SCRIPT, Meanwhile, parse_clock, parse_meanwhile
 from android_suite.ready.reading import Reading, parse_reading, render_reading_script
 
 _POLL_S: Final = 2.0
@@ -64,17 +64,21 @@ class Keeper:
         self._device, self._options, self._say, self._poll_s = device, options, say, poll_s
         properties = device.read_properties()
         sdk = properties.get("ro.build.version.sdk", "")
-        self._journal = Journal(device, cache, properties.get("ro.serialno") or device.serial)
+        self._cache = cache
         self._sdk = int(sdk) if sdk.isascii() and sdk.isdigit() else None
+        self._journal: Journal | None = None
         self._found: Mapping[str, str] = {}
         self._wanted: dict[str, str] = {}
         self._slept = False
-        self._before = Reading()
+        self._before = self._after = Reading()
+        self._since: float | None = None
+        self._meanwhile = Meanwhile()
 
     def begin(self) -> None:
         """Puts back what an interrupted recording left, then changes what is wanted, with a journal."""
         self._wait_boot()
-        left = self._journal.read()
+        journal = self._journal = Journal(self._device, self._cache, name_settings(self._device))
+        left = journal.read()
         if left:
             self._say(
                 f"{self._device.serial}: an interrupted recording left {len(left)} settings changed; putting them back"
@@ -89,11 +93,11 @@ class Keeper:
         if gone := {name: value for name, value in left.items() if name not in names}:
             self._device.run(render_set(gone))
         if self._found:
-            self._journal.write(self._found)
+            journal.write(self._found)
             self._set(self._wanted)
             self._keep_what_took()
         elif left:
-            self._journal.remove()
+            journal.remove()
         self._before = self.read()
 
     def end(self) -> None:
@@ -103,7 +107,8 @@ class Keeper:
             self._device.run(_SLEEP)
         if found:
             self._device.run(render_set(found))
-            self._journal.remove()
+            if self._journal is not None:
+                self._journal.remove()
 
     def read(self) -> Reading:
         """How the device is now."""
@@ -126,6 +131,7 @@ class Keeper:
             hot = self._tell_hot(now)
             if hot is None:
                 self._before = now
+                self._since = parse_clock(self._device.transport.run(CLOCK).text)
                 return now
             waited = time.monotonic() - begun
             if waited >= self._options.cool_s:
@@ -144,11 +150,14 @@ class Keeper:
         Not called for a lost device.
         """
         now, settings = self.read(), self._read(list(self._wanted))
-        told = [self._tell_hot(now), self._tell_low(now)]
+        self._after, self._meanwhile = now, self._read_meanwhile()
+        told = [self._tell_hot(now) or self._tell_heat(), self._tell_low(now)]
         if now.awake is False:
             told.append("the screen went off")
         elif now.locked:
             told.append("the screen was locked")
+        elif self._meanwhile.dark:
+            told.append("the screen went off and on again")
         if now.packages and self._before.packages and now.packages != self._before.packages:
             told.append("apps were installed, updated or removed")
         changed = {name: value for name, value in settings.items() if value != self._wanted[name] and name != "dexopt"}
@@ -158,12 +167,13 @@ class Keeper:
         self._before = now
         return tuple(filter(None, told))
 
-    def describe(self) -> str:
+    def describe(self) -> dict[str, Any]:
         """The state before the iteration and the settings, as JSON for the evidence."""
-        return (
-            json.dumps({"state": asdict(self._before), "settings": self._wanted, "found": dict(self._found)}, indent=1)
-            + "\n"
-        )
+        return {"state": asdict(self._before), "settings": dict(self._wanted), "found": dict(self._found)}
+
+    def describe_end(self) -> dict[str, Any]:
+        """What :meth:`check` saw, as JSON for the evidence."""
+        return {"state_after": asdict(self._after), "meanwhile": asdict(self._meanwhile)}
 
     def _wait_boot(self) -> None:
         deadline = time.monotonic() + self._options.boot_s
@@ -195,6 +205,19 @@ class Keeper:
             return f"its battery has {now.battery_c:.1f} °C"
         return None
 
+    def _tell_heat(self) -> str | None:
+        """Heat that came and went."""
+        worst = max(self._meanwhile.heat, key=lambda heat: heat.status, default=None)
+        if worst is None or worst.status <= self._options.thermal_status:
+            return None
+        skin = "" if worst.celsius is None else f", {worst.sensor} had {worst.celsius:.1f} °C"
+        return f"its thermal status was {THERMAL_NAMES[worst.status]} meanwhile{skin}"
+
+    def _read_meanwhile(self) -> Meanwhile:
+        if self._since is None or self._sdk is None:
+            return Meanwhile()
+        return parse_meanwhile(self._device.transport.run(SCRIPT).text, self._since)
+
     def _tell_low(self, now: Reading) -> str | None:
         if now.battery_pct is not None and now.battery_pct < self._options.battery_pct:
             return f"its battery is at {now.battery_pct} %"
@@ -204,7 +227,10 @@ class Keeper:
         patterns = [GOVERNORS] * bool(self._options.governor) + [IDLE_STATES] * (not self._options.idle_states)
         if not patterns:
             return []
-        return self._device.run(f"for f in {' '.join(patterns)}; do [ -e $f ] && echo $f; done; true").text.split()
+        files = self._device.run(f"for f in {' '.join(patterns)}; do [ -e $f ] && echo $f; done; true").text.split()
+        if self._options.governor and not any(file.endswith("/scaling_governor") for file in files):
+            self._say(f"{self._device.serial} has no CPU frequency governor to choose; recording without one")
+        return files
 
     def _read(self, names: list[str]) -> Mapping[str, str]:
         return parse_read(self._device.run(render_read(names)).text) if names else {}

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from android_suite.ready.options import ReadyOptions
+from android_suite.model.readiness import ReadyOptions
 
 ABSENT: Final = "null"  # what `settings get` prints for a setting that is not there
 _MARK: Final = "=android-suite-knob= "

@@ -22,9 +22,9 @@ from android_suite.device.claim import claim_device
 from android_suite.device.device import Device
 from android_suite.device.identity import check_release, read_device_identity, read_kernel_identity
 from android_suite.errors import DeviceLost, SuiteError
+from android_suite.model.readiness import ReadyOptions
 from android_suite.model.run import IterationRecord
 from android_suite.ready.keeper import Keeper, hold_ready
-from android_suite.ready.options import ReadyOptions
 from android_suite.record.run import CrashProbe, Say, record_iteration, silent
 from android_suite.record.watch import Watch
 from android_suite.store.run import IterationWriter, RunWriter

@@ -11,9 +11,9 @@ import pytest
 from android_suite.device.connect import connect
 from android_suite.device.device import Device
 from android_suite.errors import DeviceLost, NotReady
+from android_suite.model.readiness import ReadyOptions
 from android_suite.ready.journal import ON_DEVICE
 from android_suite.ready.keeper import hold_ready
-from android_suite.ready.options import ReadyOptions
 from tests.phone.conftest import MakePhone
 from tests.scripted_phone import ScriptedPhone
 from tests.scripted_phone.server import AdbServer
@@ -107,6 +107,40 @@ def test_what_disturbs_an_iteration_is_told(make_phone: MakePhone, server: AdbSe
         assert phone.state.settings["global"]["window_animation_scale"] == "0"  # it was set again
 
 
+def test_what_came_and_went_meanwhile_is_told(make_phone: MakePhone, server: AdbServer, tmp_path: Path) -> None:
+    phone = make_phone(root="none")
+    phone.state.heat(3, 43.0)
+    phone.state.heat(0, 31.0)  # before the iteration
+    device = open_device(phone, server, tmp_path)
+    phone.state.screen.awake = False
+    with hold_ready(device, QUICK, cache=tmp_path) as keeper:
+        keeper.wait_ready()  # which wakes it
+        phone.state.heat(1, 36.0)  # light is allowed
+        phone.state.heat(0, 35.0)
+        phone.state.log.add_event("thermal_changed", "[BIG,0,99.0,4,0]")  # no skin
+        phone.state.log.add("screen_toggled", "0")  # an app may write what it likes, but not to this buffer
+        assert keeper.check() == ()
+        assert keeper.describe_end()["meanwhile"]["covered"] is True
+        for _ in range(2):  # the second time nothing new happened
+            keeper.wait_ready()
+            phone.state.heat(2, 41.0)
+            phone.state.heat(3, 44.125)
+            phone.state.heat(0, 35.0)
+            assert keeper.check() == ("its thermal status was severe meanwhile, VIRTUAL-SKIN had 44.1 °C",)
+            keeper.wait_ready()
+            assert keeper.check() == ()
+        keeper.wait_ready()
+        phone.state.switch_screen(False)
+        phone.state.switch_screen(True)
+        assert keeper.check() == ("the screen went off and on again",)
+        # the log of events is a ring
+        keeper.wait_ready()
+        phone.state.log.lines.clear()
+        phone.state.heat(0, 35.0)
+        assert keeper.check() == ()
+        assert keeper.describe_end()["meanwhile"]["covered"] is False
+
+
 def test_a_hot_phone_is_waited_for(make_phone: MakePhone, server: AdbServer, tmp_path: Path) -> None:
     phone = make_phone(root="adbd")
     device = open_device(phone, server, tmp_path)
@@ -162,6 +196,32 @@ def test_a_crash_of_the_suite_is_put_right_by_the_next_recording(
         assert phone.state.settings["global"]["window_animation_scale"] == "1.0"
     assert "an interrupted recording left" in said[0]
     assert snapshot(phone) == before
+
+
+@pytest.mark.parametrize("serialno", ["1A2B3C4D5E6F", ""])
+def test_another_device_is_not_taken_for_the_one_before(
+    make_phone: MakePhone, server: AdbServer, tmp_path: Path, serialno: str
+) -> None:
+    """At the same address, with the same serial number or without any: a virtual device, a phone that was reset."""
+    phone = make_phone(root="adbd", properties={"ro.serialno": serialno})
+    device = open_device(phone, server, tmp_path)
+    with pytest.raises(DeviceLost), hold_ready(device, QUICK, cache=tmp_path):
+        raise DeviceLost("the cable was pulled.")
+    # the next device there has its own settings, and nothing of ours
+    (phone.jail.root / ON_DEVICE.lstrip("/")).unlink()
+    phone.state.settings["global"]["window_animation_scale"] = "0.5"
+    phone.state.doze = phone.state.dexopt_jobs = True
+    if serialno:
+        phone.state.settings["secure"]["android_id"] = "0123456789abcdef"
+    else:
+        del phone.state.settings["secure"]["android_id"]
+    said: list[str] = []
+    for _ in range(2):
+        before = snapshot(phone)
+        with hold_ready(device, QUICK, cache=tmp_path, say=said.append):
+            pass
+        assert said == []
+        assert snapshot(phone) == before
 
 
 def test_a_crash_of_the_phone_is_put_right_after_its_reboot(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from android_suite.model.readiness import ReadyOptions
 from android_suite.ready.knobs import is_known, list_knobs, parse_read, render_read, render_set
-from android_suite.ready.options import ReadyOptions
 from android_suite.ready.reading import Reading, parse_level, parse_reading, parse_skin, parse_thermal_status
 
 BATTERY = """Current Battery Service state:

@@ -74,6 +74,7 @@ class LogLine:
     level: str
     tag: str
     text: str
+    buffer: Literal["main", "events"] = "main"
 
 
 class Log:
@@ -85,8 +86,15 @@ class Log:
 
     def add(self, tag: str, text: str, *, level: str = "I", pid: int = 1000, tid: int | None = None) -> None:
         """Adds a line now."""
+        self._add(LogLine(time.time(), pid, tid or pid, level, tag, text))
+
+    def add_event(self, tag: str, text: str) -> None:
+        """Adds a line to the buffer of events now, as system_server does."""
+        self._add(LogLine(time.time(), 1432, 1456, "I", tag, text, "events"))
+
+    def _add(self, line: LogLine) -> None:
         with self.grown:
-            self.lines.append(LogLine(time.time(), pid, tid or pid, level, tag, text))
+            self.lines.append(line)
             self.grown.notify_all()
 
 
@@ -154,7 +162,7 @@ class PhoneState:
                 "transition_animation_scale": "1.0", "adb_enabled": "1", "device_provisioned": "1",
             },
             "system": {"screen_off_timeout": "30000", "screen_brightness": "102", "screen_brightness_mode": "1"},
-            "secure": {"user_setup_complete": "1"},
+            "secure": {"user_setup_complete": "1", "android_id": uuid.uuid4().hex[:16]},
         }  # fmt: skip
         self.settings = {space: {**defaults[space], **self.settings.get(space, {})} for space in defaults}
         if not self.packages:
@@ -162,6 +170,17 @@ class PhoneState:
             self.packages["com.androidsuite.workload"] = Package(
                 "com.androidsuite.workload", activities=(".LaunchActivity", ".GcStressActivity")
             )
+
+    def heat(self, status: int, celsius: float) -> None:
+        """The skin reaches another status."""
+        self.log.add_event("thermal_changed", f"[VIRTUAL-SKIN,3,{celsius},{status},{self.thermal.status}]")
+        self.thermal.status, self.thermal.skin = status, celsius
+
+    def switch_screen(self, on: bool) -> None:
+        """The display goes on or off."""
+        self.screen.awake = on
+        self.log.add_event("power_screen_state", f"[{int(on)},2,0,0,412]")
+        self.log.add_event("screen_toggled", str(int(on)))
 
     def begin_boot(self) -> None:
         """A new boot: its id, and what a reboot forgets."""

@@ -31,7 +31,12 @@ def logcat(call: Call) -> int:
         return 0
     wanted = re.compile(given.get("-e", ""))
     left = int(given.get("-m", "0")) or 1 << 30
+    buffers = (
+        ("events",) if given.get("-b") == "events" else ("main", "events") if given.get("-b") == "all" else ("main",)
+    )
     at = _first(given.get("-T") or given.get("-t"), log.lines)
+    if "-d" in flags and log.lines:
+        call.out(f"--------- beginning of {buffers[0]}")
     while left > 0:
         with log.grown:
             fresh, at = log.lines[at:], len(log.lines)
@@ -43,7 +48,7 @@ def logcat(call: Call) -> int:
                     return 0
                 continue
         for line in fresh:
-            if wanted.search(line.text) and _passes(line, filters) and left > 0:
+            if line.buffer in buffers and wanted.search(line.text) and _passes(line, filters) and left > 0:
                 left -= 1
                 call.out(_render(line, given.get("-v", "threadtime")))
     return 0

@@ -246,11 +246,11 @@ def press(call: Call) -> int:
     for key in (word.removeprefix("KEYCODE_") for word in words[1:]):
         match key:
             case "26" | "POWER":
-                screen.awake = not screen.awake
+                call.phone.state.switch_screen(not screen.awake)
             case "224" | "WAKEUP":
-                screen.awake = True
+                call.phone.state.switch_screen(True)
             case "223" | "SLEEP":
-                screen.awake = False
+                call.phone.state.switch_screen(False)
             case "82" | "MENU":
                 screen.locked = screen.locked and screen.secure
             case "3" | "HOME" | "4" | "BACK":

@@ -25,7 +25,7 @@ from typing import Any
 from android_suite import __version__
 from android_suite.campaign.schedule import compare_plans
 from android_suite.errors import LabError, SchemaError, UsageError
-from android_suite.store.run import now_iso
+from android_suite.store.run import now_iso, remove_parts
 
 JOURNAL = "journal.jsonl"
 _MINE = (JOURNAL, "jobs", "partial", "failed", ".lock", ".workers")
@@ -136,6 +136,7 @@ def open_campaign(path: Path, description: Mapping[str, Any], *, fresh: bool = F
         raise LabError(f"cannot make {path}: {error.strerror}; choose another folder with -o.") from error
     with _lock(path):
         folder = CampaignFolder(path)
+        remove_parts(path)
         _mend(path / JOURNAL)
         plans = [event["plan"] for event in folder.events() if event["event"] == "plan"]
         if plans:

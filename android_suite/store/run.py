@@ -24,6 +24,8 @@ from android_suite.model.identity import CrashRecord, DeviceIdentity, KernelIden
 from android_suite.model.run import IterationRecord, Manifest, Mode, Status
 from android_suite.store import layout
 
+_PART = ".part"  # a file that is being written
+
 
 def now_iso() -> str:
     """Host time with time zone, to the second."""
@@ -36,7 +38,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         LabError: the disk is full or the folder cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as out:
@@ -50,6 +52,12 @@ def write_atomic(path: Path, data: bytes) -> None:
         raise LabError(
             f"cannot write {path}: {error.strerror}; free space or choose another folder with -o."
         ) from error
+
+
+def remove_parts(folder: Path) -> None:
+    """Removes what killed writers left beside the files of ``folder``. Nobody else may be writing there."""
+    for part in folder.glob(f".*{_PART}"):
+        part.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: object) -> None:

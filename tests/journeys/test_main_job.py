@@ -79,6 +79,8 @@ def test_every_planted_fallback_is_found_with_its_reason(
     assert reasons["spans_vmas"] == truth["spans_vmas"]
     assert reasons["userfaultfd"] == truth["userfaultfd"]
     assert reasons["remote"] == truth["remote"]
+    # process_madvise on the own process may meet a writer, too; its range is not in the trace, so nor is the reason.
+    assert reasons.pop("unknown", 0) < truth["process_madvise_self"] / 10
     assert set(reasons) <= {"spans_vmas", "userfaultfd", "remote", "advice", "vma_lock_busy"}
     assert sum(row["unknown"] for row in rows) == 0
     # Tagged addresses and process_madvise on the own process are no fallbacks: they take the per-VMA path.

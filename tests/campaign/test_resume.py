@@ -73,9 +73,7 @@ def test_killed_twice(tmp_path: Path, faults: Path, make_plan: Callable[..., Pla
     kill_and_resume(make_plan(("[1, 2, 3]", "[1, 2]")), tmp_path, faults, kills=2, seconds=0.2, draw=1)
 
 
-def test_what_a_killed_writer_left_is_removed(
-    tmp_path: Path, faults: Path, make_plan: Callable[..., PlanFile]
-) -> None:
+def test_what_a_killed_writer_left_is_removed(tmp_path: Path, faults: Path, make_plan: Callable[..., PlanFile]) -> None:
     plan, out = make_plan(), tmp_path / "out"
     assert finish(start(plan, out, faults, 0.0)) == (0, b"")
     left = out / ".comparison.json.4711.part"

@@ -19,7 +19,7 @@ from android_suite.bisection.run import Bisector
 from android_suite.campaign import evaluate
 from android_suite.campaign.journal import open_campaign
 from android_suite.campaign.lab import LabRecorder, check_parameters, digest_guest, try_boot
-from android_suite.campaign.plan_file import PlanFile, add_runtime, read_plan
+from android_suite.campaign.plan_file import PlanFile, add_overlay, read_plan
 from android_suite.campaign.runner import Progress, Runner, default_workers
 from android_suite.campaign.schedule import IMAGE, Job, describe_plan
 from android_suite.config import Config
@@ -134,7 +134,7 @@ def open_bisection(
     file = replace(file, digests={**file.digests, IMAGE: digest_guest(file.plan.arch, config)})
     if file.plan.runtime is not None:
         runtime = build_chosen(file.plan.arch, android=file.plan.android, config=config, progress=say)
-        file = add_runtime(file, str(runtime.overlay), runtime.sha256)
+        file = add_overlay(file, str(runtime.overlay), runtime.sha256)
 
     def try_kernel(kernel: str) -> str | None:
         try:

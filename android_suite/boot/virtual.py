@@ -14,6 +14,7 @@ from android_suite.errors import LabError, NotReady
 from android_suite.model.identity import CrashRecord
 from android_suite.virtual.kernels import fetch_kernel
 from android_suite.virtual.machine import ExitReport, VirtualDevice
+from android_suite.virtual.perfetto import build_perfetto
 
 _END_TIMEOUT_S = 10.0  # adb can notice the end of a guest before QEMU writes the last console line
 
@@ -25,6 +26,16 @@ def find_arch(kernel: str, arch: str | None, *, config: Config) -> str:
         UsageError: there is no such kernel.
     """
     return fetch_kernel(kernel, arch, config=config).arch
+
+
+def find_perfetto(kernel: str, arch: str | None, *, config: Config) -> Path:
+    """The overlay with Debian's Perfetto for a virtual device with that kernel; built if needed.
+
+    Raises:
+        UsageError: there is no such kernel.
+        MachineError: a package cannot be fetched.
+    """
+    return build_perfetto(find_arch(kernel, arch, config=config), config=config).path
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,20 +19,20 @@ from android_suite.boot.kept import list_kept
 from android_suite.boot.proof import read_expected
 from android_suite.boot.virtual import boot_virtual
 from android_suite.campaign import evaluate
-from android_suite.campaign.plan_file import PlanFile, add_runtime
+from android_suite.campaign.plan_file import PlanFile, add_overlay
 from android_suite.campaign.qualify import Collaborators
 from android_suite.campaign.schedule import IMAGE, Job
 from android_suite.config import Config
 from android_suite.device.connect import choose_serial, list_devices
 from android_suite.errors import MachineError, SuiteError, UsageError
 from android_suite.model.plan import Plan
-from android_suite.model.readiness import ReadyOptions
 from android_suite.record.live import RecordOptions, record
 from android_suite.record.run import record_run
 from android_suite.record.sealed import record_deterministic
 from android_suite.store.run import RunWriter
 from android_suite.virtual.image import build_base
 from android_suite.virtual.kernels import check_kernel, fetch_kernel
+from android_suite.virtual.perfetto import build_perfetto
 from android_suite.virtual.runtimes import build_chosen
 from android_suite.workload.collector import require_runtime
 from android_suite.workload.registry import plan_scenarios
@@ -76,7 +76,6 @@ class LabRecorder:
     serial: str | None = None
     cpus: int = 2
     take_tracing: bool = False
-    ready: ReadyOptions = field(default_factory=ReadyOptions)
 
     def __call__(self, job: Job, path: Path, say: Callable[[str], None]) -> None:
         """See `Recorder`."""
@@ -96,7 +95,8 @@ class LabRecorder:
                     expect_release=booted.release,
                     accel=booted.accel,
                     take_tracing=self.take_tracing,
-                    ready=self.ready,
+                    capture=job.capture,
+                    ready=job.ready,
                 )
                 done = record((scenario.name,), booted.device, run, options, crash_probe=booted.crash_probe, say=say)
                 if done[-1].crash:
@@ -140,12 +140,10 @@ class LabRecorder:
         )
 
 
-def make_collaborators(
-    config: Config, *, serial: str | None = None, take_tracing: bool = False, ready: ReadyOptions | None = None
-) -> Collaborators:
-    """The real collaborators. ``serial``, ``take_tracing`` and ``ready`` are of the attached device."""
+def make_collaborators(config: Config, *, serial: str | None = None, take_tracing: bool = False) -> Collaborators:
+    """The real collaborators. ``serial`` and ``take_tracing`` are of the attached device."""
     return Collaborators(
-        recorder=LabRecorder(config=config, serial=serial, take_tracing=take_tracing, ready=ready or ReadyOptions()),
+        recorder=LabRecorder(config=config, serial=serial, take_tracing=take_tracing),
         analyzer=evaluate.analyze_job,
         comparer=evaluate.compare_plan,
         renderer=evaluate.render_plan,
@@ -233,7 +231,10 @@ def prepare_lab(file: PlanFile, config: Config, *, say: Callable[[str], None] = 
     file = replace(file, digests=digests)
     if file.plan.runtime is not None:
         runtime = build_chosen(file.plan.arch, android=file.plan.android, config=config, progress=say)
-        file = add_runtime(file, str(runtime.overlay), runtime.sha256)
+        file = add_overlay(file, str(runtime.overlay), runtime.sha256)
+    if booted and file.plan.capture in ("perfetto", "both"):
+        perfetto = build_perfetto(file.plan.arch, config=config).path
+        file = add_overlay(file, str(perfetto), hashlib.sha256(perfetto.read_bytes()).hexdigest())
     if file.plan.mode == "deterministic":
         for named in booted:
             if "/" in named:

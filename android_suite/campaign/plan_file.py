@@ -62,8 +62,8 @@ def read_plan(path: Path, *, scenarios: Collection[str]) -> PlanFile:
     return PlanFile(source=source, plan=plan, digests=digests)
 
 
-def add_runtime(file: PlanFile, path: str, sha256: str) -> PlanFile:
-    """The plan with the overlay of its Android runtime, before the overlays that it names."""
+def add_overlay(file: PlanFile, path: str, sha256: str) -> PlanFile:
+    """The plan with an overlay that the suite built (an Android runtime, Perfetto), before the overlays that it names."""
     plan = replace(file.plan, overlay=(path, *file.plan.overlay))
     return replace(file, plan=plan, digests={**file.digests, path: sha256})
 

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from android_suite import __version__
 from android_suite.campaign.journal import JOURNAL, CampaignFolder, check_same_plan, open_campaign, read_journal
-from android_suite.campaign.plan_file import PlanFile, add_runtime
+from android_suite.campaign.plan_file import PlanFile, add_overlay
 from android_suite.campaign.runner import Progress, Runner, default_workers
 from android_suite.campaign.schedule import (
     IMAGE,
@@ -327,9 +327,9 @@ def schedule_rest(file: PlanFile, out: Path, *, aa: bool = False) -> tuple[PlanF
         known = {match[1]: match[2] for match in named if match}
         image = {IMAGE: begun["image"]} if begun["image"] else {}
         file = replace(file, digests={**known, **image, **file.digests})
-        runtime = _DESCRIBED.fullmatch(begun["overlay"][0]) if file.plan.runtime and begun["overlay"] else None
-        if runtime:
-            file = add_runtime(file, runtime[1], runtime[2])
+        built = begun["overlay"][: max(0, len(begun["overlay"]) - len(file.plan.overlay))]
+        for overlay in filter(None, map(_DESCRIBED.fullmatch, reversed(built))):
+            file = add_overlay(file, overlay[1], overlay[2])
     file, jobs = schedule(file, aa=aa)
     if begun is None:
         return file, jobs, frozenset()
@@ -356,6 +356,13 @@ def render_schedule(jobs: Sequence[Job], cost: Cost, finished: Collection[str] =
     known = {left: "measured", 0: "assumed"}.get(cost.measured, f"{cost.measured} of them measured")
     done = f", {len(finished)} of them finished; the other {left}" if finished else ""
     return "\n".join([*lines, f"{len(jobs)} jobs{done}, about {cost.wall_s / 60:.1f} min ({known})."]) + "\n"
+
+
+def render_device(plan: Plan) -> str:
+    """What ``--dry-run`` says of the devices: their state and who records; empty for guests that run alone."""
+    if plan.mode == "deterministic":
+        return ""
+    return f"device: {plan.ready.describe()}\ncapture: {plan.capture}\n"
 
 
 def read_durations(path: Path) -> dict[str, list[float]]:

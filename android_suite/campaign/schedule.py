@@ -13,7 +13,8 @@ from statistics import median
 from typing import Any
 
 from android_suite.model.boots import BootKeys, BootKind, boot_kind
-from android_suite.model.plan import KernelEntry, Parameter, Plan, ScenarioEntry
+from android_suite.model.plan import CaptureWay, KernelEntry, Parameter, Plan, ScenarioEntry
+from android_suite.model.readiness import ReadyOptions
 from android_suite.model.run import Mode
 
 IMAGE = "virtual device"  # its key among the digests
@@ -53,6 +54,8 @@ class Job:
     image_sha256: str | None = None  # digest of the virtual device's files
     boot: BootKeys = field(default_factory=BootKeys)
     boot_sha256: Mapping[str, str] = field(default_factory=dict)  # of the files in `boot`, by path
+    ready: ReadyOptions = field(default_factory=ReadyOptions)
+    capture: CaptureWay = "auto"
 
     @property
     def boot_kind(self) -> BootKind:
@@ -63,7 +66,8 @@ class Job:
     def digest(self) -> str:
         """SHA-256 of everything that determines the job's result. Files count by content, not by path."""
         content = asdict(self) | {"kernel": PurePath(self.kernel).name, "overlay": ()}
-        del content["boot"], content["boot_sha256"]
+        del content["boot"], content["boot_sha256"], content["ready"], content["capture"]
+        content |= _describe_device(self.ready, self.capture)
         if told := self.boot.describe(self.boot_sha256):
             content["boot"] = told
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -126,6 +130,8 @@ def _boot(plan: Plan, kernel: KernelEntry, block: int, seed: int, digests: Mappi
         image_sha256=digests.get(IMAGE),
         boot=BootKeys(**{each.name: getattr(kernel, each.name) for each in fields(BootKeys)}),
         boot_sha256={path: digests[path] for path in kernel.files.values()},
+        ready=plan.ready,
+        capture=plan.capture,
     )
     if plan.mode == "deterministic":
         return [replace(job, scenarios=(scenario,)) for scenario in scenarios]
@@ -158,8 +164,9 @@ def plan_against_itself(plan: Plan) -> Plan:
 
 def describe_plan(plan: Plan, digests: Mapping[str, str]) -> dict[str, Any]:
     """The plan as JSON, for the journal. Files count by content. The budget is left out, as it changes no result."""
-    data: dict[str, Any] = json.loads(json.dumps(asdict(plan)))
-    del data["budget_s"], data["warnings"]
+    plain = asdict(plan)
+    del plain["budget_s"], plain["warnings"], plain["ready"], plain["capture"]
+    data: dict[str, Any] = json.loads(json.dumps(plain)) | _describe_device(plan.ready, plan.capture)
     data["image"] = digests.get(IMAGE)
     for kernel, entry in zip(data["kernels"], plan.kernels, strict=True):
         for each in fields(BootKeys):
@@ -170,6 +177,13 @@ def describe_plan(plan: Plan, digests: Mapping[str, str]) -> dict[str, Any]:
     data["android"] = plan.android and PurePath(plan.android).name  # its content is in the first overlay
     data["overlay"] = [f"{PurePath(path).name} (sha256 {digests[path]})" for path in plan.overlay]
     return data
+
+
+def _describe_device(ready: ReadyOptions, capture: CaptureWay) -> dict[str, Any]:
+    """What a plan asks of its device beyond the defaults, so that earlier campaigns keep their names."""
+    return {
+        name: value for name, value in (("ready", ready.changes()), ("capture", capture)) if value not in ({}, "auto")
+    }
 
 
 def compare_plans(old: Any, new: Any, where: str = "") -> list[str]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from android_suite.capture.ways import WAYS
 from android_suite.cli.output import console_for_results, print_json, print_text, say
-from android_suite.cli.ready import ready_options
+from android_suite.cli.ready import ready_options, refuse_in_virtual_time
 from android_suite.cli.settings import read_settings
-from android_suite.errors import LabError
-from android_suite.model.plan import MIN_BOOTS, describe_app
-from android_suite.model.readiness import ReadyOptions
+from android_suite.errors import LabError, UsageError
+from android_suite.model.plan import MIN_BOOTS, CaptureWay, describe_app
 from android_suite.workload.registry import scenario_names
 
 if TYPE_CHECKING:
+    from android_suite.campaign.plan_file import PlanFile
     from android_suite.campaign.qualify import Preview
     from android_suite.campaign.runner import Progress as Event
 
@@ -37,6 +40,9 @@ if TYPE_CHECKING:
 @click.option("--serial", help="Attached device, if the plan uses one.")
 @click.option("--take-tracing", is_flag=True, help="Take over a trace that another tool records on the device.")
 @click.option("--preview", is_flag=True, help="Print the main numbers after each seed of the first scenario.")
+@click.option(
+    "--capture", type=click.Choice(WAYS), help="Who records the kernel's events (default: as the plan says, else auto)."
+)
 @ready_options
 @click.option("--json", "as_json", is_flag=True, help="Print the comparisons as JSON.")
 def command(
@@ -49,7 +55,8 @@ def command(
     serial: str | None,
     take_tracing: bool,
     preview: bool,
-    ready: ReadyOptions,
+    capture: CaptureWay | None,
+    ready: Mapping[str, Any],
     as_json: bool,
 ) -> int:
     """Boot each kernel of PLAN in random blocks, record, analyze, compare and report.
@@ -70,6 +77,7 @@ def command(
         estimate,
         qualify,
         read_durations,
+        render_device,
         render_schedule,
         schedule,
         schedule_rest,
@@ -79,7 +87,7 @@ def command(
     from android_suite.report.terminal import render_terminal
     from android_suite.report.terminal_preview import render_preview
 
-    file = read_plan(plan, scenarios=scenario_names())
+    file = _change_plan(read_plan(plan, scenarios=scenario_names()), capture, ready)
     check_parameters(file)
     for warning in file.plan.warnings:
         say(f"note: {warning}")
@@ -91,11 +99,12 @@ def command(
         check_kernels(file, config, say=say)
         file, jobs, finished = (*schedule(file, aa=aa), frozenset[str]()) if fresh else schedule_rest(file, out, aa=aa)
         left = [job for job in jobs if job.name not in finished]
+        print_text(render_device(file.plan))
         print_text(render_schedule(jobs, estimate(file, left, durations, workers=workers), finished))
         return 0
     file = prepare_lab(file, config)
     serial = find_phone(file.plan, config, serial)
-    collaborators = make_collaborators(config, serial=serial, take_tracing=take_tracing, ready=ready)
+    collaborators = make_collaborators(config, serial=serial, take_tracing=take_tracing)
     notes = [note] if (note := describe_app(file.plan)) else []
 
     def show(so_far: Preview) -> None:
@@ -130,6 +139,16 @@ def command(
             say(f"android-suite: kernel {crash.label} crashed during {crash.during}: {crash.summary}")
         say(f"report: {out}")
     return outcome.exit_code
+
+
+def _change_plan(file: PlanFile, capture: CaptureWay | None, ready: Mapping[str, Any]) -> PlanFile:
+    """The plan with what the command line says otherwise."""
+    if file.plan.mode == "deterministic":
+        refuse_in_virtual_time(ready)
+        if capture in ("perfetto", "both"):
+            raise UsageError("a deterministic guest has one trace, from tracefs; leave out --capture.")
+    way = file.plan.capture if capture is None else capture
+    return replace(file, plan=replace(file.plan, capture=way, ready=replace(file.plan.ready, **ready)))
 
 
 def _keep_durations(path: Path, durations: dict[str, list[float]]) -> None:

@@ -24,6 +24,9 @@
 
     [margin]                      # equivalence margins that replace those of the catalogue
     invertedMs = "2 ms"
+
+    [ready]                       # realtime: the state of the device; `readiness.py` has all keys
+    governor = "performance"
 """
 
 from __future__ import annotations
@@ -38,18 +41,18 @@ from typing import Any, ClassVar, Literal
 from android_suite.model.boots import ATTACHED, BootKeys, BootKind, boot_kind, check_boot, check_one_device
 from android_suite.model.gate import Gate, GateTable, read_gates, read_margin
 from android_suite.model.metrics import CATALOGUE, Margin, find_metric
+from android_suite.model.readiness import ReadyOptions, ReadyTable, parse_duration_s, read_ready
 from android_suite.model.run import Mode
 from android_suite.model.toml_source import STRICT, KeyPath, TomlSource, expected_name, validate_source
 
 Role = Literal["baseline", "candidate"]
 Arch = Literal["arm64", "amd64"]
 Runtime = Literal["art"]
+CaptureWay = Literal["auto", "tracefs", "perfetto", "both"]
 MODEL_NOTE = "the app, its heap and its collector are the model's: a C program of this suite that behaves like ART 14"
 Parameter = bool | int | float | str
 MIN_BOOTS = 4  # per kernel; with fewer the statistics decide nothing
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d)")
-_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}")
 
 
@@ -105,6 +108,7 @@ class PlanTable:
     overlay: tuple[str, ...] = ()
     runtime: Runtime | None = None
     android: str | None = None
+    capture: CaptureWay = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +121,7 @@ class PlanDocument:
     scenario: tuple[ScenarioEntry, ...]
     gate: tuple[GateTable, ...] = ()
     margin: Mapping[str, Any] = field(default_factory=dict)
+    ready: ReadyTable = field(default_factory=ReadyTable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +143,8 @@ class Plan:
     scenarios: tuple[ScenarioEntry, ...]
     gates: tuple[Gate, ...]
     margins: Mapping[str, Margin]
+    ready: ReadyOptions = field(default_factory=ReadyOptions)
+    capture: CaptureWay = "auto"  # who records the kernel's events
     warnings: tuple[str, ...] = ()
 
     @property
@@ -158,12 +165,6 @@ def describe_app(plan: Plan) -> str | None:
     return describe_runtime(plan.android) if plan.runtime else MODEL_NOTE
 
 
-def parse_duration_s(text: str) -> float | None:
-    """Seconds of ``"90 min"``, ``"1.5 h"``, ``"40 s"`` or ``"2 d"``; None for any other text, such as a bare number."""
-    found = _DURATION.fullmatch(text.strip())
-    return float(found[1]) * _SECONDS[found[2]] if found else None
-
-
 def parse_plan(source: TomlSource, *, scenarios: Collection[str]) -> Plan:
     """Reads a plan.
 
@@ -177,6 +178,7 @@ def parse_plan(source: TomlSource, *, scenarios: Collection[str]) -> Plan:
     document = validate_source(source, PlanDocument)
     _check_kernels(source, document)
     _check_scenarios(source, document, scenarios)
+    _check_device(source, document)
     seeds = _seeds(source, document.plan)
     budget_s = None
     if document.plan.budget is not None:
@@ -203,6 +205,8 @@ def parse_plan(source: TomlSource, *, scenarios: Collection[str]) -> Plan:
         scenarios=document.scenario,
         gates=gates,
         margins=_margins(source, document),
+        ready=read_ready(source, document.ready),
+        capture=document.plan.capture,
         warnings=_check_power(source, document, gates, len(seeds)),
     )
 
@@ -258,6 +262,17 @@ def _check_scenarios(source: TomlSource, document: PlanDocument, known: Collecti
             expected = "1 in deterministic mode (a repetition with the same seed gives the same numbers; add seeds)"
             raise source.fault((*path, "iterations"), expected, scenario.iterations)
         seen.add(scenario.name)
+
+
+def _check_device(source: TomlSource, document: PlanDocument) -> None:
+    """Refuses what only a device that a host drives has."""
+    if document.plan.mode != "deterministic":
+        return
+    if "ready" in source.data:
+        raise source.fault(("ready",), "no [ready] in a deterministic plan: no host looks after its guests", "a table")
+    if document.plan.capture in ("perfetto", "both"):
+        expected = "'auto' or 'tracefs': a deterministic guest has one trace, from tracefs"
+        raise source.fault(("plan", "capture"), expected, repr(document.plan.capture))
 
 
 def _seeds(source: TomlSource, plan: PlanTable) -> tuple[int, ...]:

@@ -38,6 +38,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--take-tracing", action="store_true", help="Take over a trace that another tool records on the device."
     )
     group.addoption(
+        "--capture-with",
+        choices=("auto", "tracefs", "perfetto", "both"),
+        default="auto",
+        help="Who records the kernel's events: the suite from tracefs (needs root), the device's Perfetto, or each.",
+    )
+    group.addoption(
+        "--keep",
+        action="append",
+        default=[],
+        choices=("screen", "animations", "airplane", "doze", "dexopt", "everything"),
+        help="Leave this part of the device as is; may be given several times.",
+    )
+    group.addoption("--governor", default=None, help="CPU frequency governor meanwhile (root).")
+    group.addoption("--no-idle-states", action="store_true", help="No deep CPU idle states meanwhile (root).")
+    group.addoption(
+        "--repeats", type=int, default=None, help="Repeat an iteration that the device disturbed so often (default: 3)."
+    )
+    group.addoption(
+        "--cool", type=float, default=None, metavar="SECONDS", help="Longest wait for a hot device (default: 900)."
+    )
+    group.addoption(
         "--run-dir", type=Path, default=Path("runs/pytest"), help="Folder for run directories (default: runs/pytest)."
     )
 
@@ -54,23 +75,29 @@ def _config(request: pytest.FixtureRequest) -> Any:
 def _booted(
     request: pytest.FixtureRequest, _config: Any, record_testsuite_property: Callable[[str, object], None]
 ) -> Iterator[Any]:
-    serial, kernel = request.config.getoption("--serial"), request.config.getoption("--kernel")
-    with _boot(_config, serial, kernel) as booted:
+    option = request.config.getoption
+    with _boot(_config, option("--serial"), option("--kernel"), option("--capture-with")) as booted:
         record_testsuite_property("serial", booted.device.serial)
         yield booted
 
 
-def _boot(config: Any, serial: str | None, kernel: str | None) -> AbstractContextManager[Any]:
+def _boot(config: Any, serial: str | None, kernel: str | None, capture: str) -> AbstractContextManager[Any]:
     from android_suite.boot.attached import attach
-    from android_suite.boot.virtual import boot_virtual
+    from android_suite.boot.virtual import boot_virtual, find_perfetto
     from android_suite.errors import UsageError
 
     if kernel is None:
         return attach(config, serial)
     if serial is not None:
         raise UsageError("--serial names an attached device and --kernel boots a virtual one; give one of the two.")
+    overlays = (find_perfetto(kernel, config.arch, config=config),) if capture in ("perfetto", "both") else ()
     return boot_virtual(
-        kernel, config=config, arch=config.arch, cpus=config.cpus or 2, memory_mb=config.memory_mb or 1024
+        kernel,
+        config=config,
+        arch=config.arch,
+        cpus=config.cpus or 2,
+        memory_mb=config.memory_mb or 1024,
+        overlays=overlays,
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from android_suite.campaign.journal import read_journal
-from android_suite.campaign.plan_file import PlanFile, add_runtime
+from android_suite.campaign.plan_file import PlanFile, add_overlay
 from android_suite.campaign.qualify import Collaborators, estimate, qualify, render_schedule, schedule_rest
 from android_suite.campaign.schedule import IMAGE
 from android_suite.errors import LabError, UsageError
@@ -168,7 +168,7 @@ def test_a_dry_run_knows_the_runtime_that_the_campaign_was_begun_with(
 ) -> None:
     wanted = ("[plan]", '[plan]\nruntime = "art"')
     digests = {"6.16.12": "a" * 64, "6.17.13": "b" * 64, IMAGE: "c" * 64}
-    prepared = add_runtime(replace(make_plan(wanted), digests=digests), "/cache/objects/dd", "d" * 64)
+    prepared = add_overlay(replace(make_plan(wanted), digests=digests), "/cache/objects/dd", "d" * 64)
     assert prepared.plan.overlay == ("/cache/objects/dd",)
     qualify(prepared, tmp_path / "out", lab, workers=1, retry_after_s=())
     _, jobs, finished = schedule_rest(make_plan(wanted), tmp_path / "out")

@@ -9,9 +9,17 @@ import pytest
 
 from android_suite.campaign.lab import check_parameters
 from android_suite.campaign.plan_file import PlanFile, read_plan
-from android_suite.campaign.qualify import estimate, read_durations, render_schedule, schedule, write_durations
+from android_suite.campaign.qualify import (
+    estimate,
+    read_durations,
+    render_device,
+    render_schedule,
+    schedule,
+    write_durations,
+)
 from android_suite.campaign.schedule import compare_plans, describe_plan, estimate_cost, plan_jobs
 from android_suite.errors import ConfigError, UsageError
+from android_suite.model.readiness import ReadyOptions
 from android_suite.workload.registry import scenario_names
 
 MakePlan = Callable[..., PlanFile]
@@ -34,6 +42,22 @@ def test_every_block_has_every_kernel_once_in_random_order(make_plan: MakePlan) 
     assert min(orders.values()) >= 10  # p < 0.001 for a fair draw
     assert plan_jobs(file.plan, file.digests) == jobs
     assert plan_jobs(replace(file.plan, random_seed=2), file.digests) != jobs
+
+
+def test_what_is_asked_of_the_device_is_part_of_a_job(make_plan: MakePlan) -> None:
+    file = make_plan(*REALTIME)
+    plain, described = plan_jobs(file.plan, file.digests), describe_plan(file.plan, file.digests)
+    assert not {"ready", "capture"} & described.keys()  # the names of earlier campaigns stay
+    kept = replace(file.plan, ready=ReadyOptions(keep=frozenset({"doze"}), repeats=9), capture="both")
+    jobs = plan_jobs(kept, file.digests)
+    assert (jobs[0].ready, jobs[0].capture) == (kept.ready, "both")
+    assert not {job.name for job in jobs} & {job.name for job in plain}
+    assert compare_plans(described, describe_plan(kept, file.digests)) == [
+        'ready was null, is {"keep": ["doze"], "repeats": 9}', 'capture was null, is "both"'
+    ]  # fmt: skip
+    assert "except doze" in render_device(kept)
+    assert "capture: both" in render_device(kept)
+    assert render_device(make_plan().plan) == ""
 
 
 def test_a_realtime_boot_is_one_job(make_plan: MakePlan) -> None:

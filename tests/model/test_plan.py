@@ -7,6 +7,7 @@ import pytest
 from android_suite.errors import ConfigError
 from android_suite.model.metrics import Margin
 from android_suite.model.plan import MIN_BOOTS, Plan, describe_runtime, parse_duration_s, parse_plan
+from android_suite.model.readiness import ReadyOptions
 from android_suite.model.toml_source import locate_keys, parse_toml
 from android_suite.stats import decision
 
@@ -145,6 +146,83 @@ def test_a_fault_of_a_boot_says_where_and_what(name: str) -> None:
 def test_a_phone_is_not_deterministic() -> None:
     with pytest.raises(ConfigError, match="only virtual devices are deterministic"):
         parse(BOOTS.replace("realtime", "deterministic").replace('"attached"', '"6.16.12"'))
+
+
+READY = (
+    BOOTS.replace("budget =", 'capture = "both"\nbudget =')
+    + """
+[ready]
+keep = ["airplane", "doze"]
+governor = "performance"
+idle_states = false
+thermal_status = "none"
+battery_c = 38.5
+battery_pct = 40
+cool = "20 min"
+boot = "90 s"
+repeats = 0
+"""
+)
+
+
+def test_what_is_asked_of_the_device() -> None:
+    plan = parse(READY)
+    assert plan.capture == "both"
+    assert plan.ready == ReadyOptions(
+        keep=frozenset({"airplane", "doze"}), governor="performance", idle_states=False, thermal_status=0, battery_c=38.5,
+        battery_pct=40, cool_s=1200, boot_s=90, repeats=0,
+    )  # fmt: skip
+    assert parse(BOOTS).ready == ReadyOptions()
+    assert parse(BOOTS).ready.changes() == {}
+    assert plan.ready.changes()["keep"] == ["airplane", "doze"]
+    said = plan.ready.describe()
+    for part in (
+        "except airplane, doze",
+        "governor performance",
+        "no deep idle states",
+        "at most none",
+        "40 %",
+        "1200 s",
+    ):
+        assert part in said
+    assert (
+        parse(READY.replace('["airplane", "doze"]', '["everything"]')).ready.describe().startswith("nothing is changed")
+    )
+
+
+# change of READY -> key, a part of what was expected, a part of what was found
+READY_FAULTS = {
+    "misspelt key": ("repeats", "repeat", "ready.repeat", "'repeats' (did you mean", "'repeat'"),
+    "unknown part": ('"doze"]', '"dose"]', "ready.keep[1]", "'doze'", "'dose'"),
+    "shell in a name": ('"performance"', '"a; reboot"', "ready.governor", "name of a governor", "'a; reboot'"),
+    "unknown status": ('"none"', '"warm"', "ready.thermal_status", "'light'", "'warm'"),
+    "too hot": ("38.5", "138.5", "ready.battery_c", "0 to 100", "138.5"),
+    "not finite": ("38.5", "nan", "ready.battery_c", "finite", "nan"),
+    "too full": ("= 40", "= 140", "ready.battery_pct", "0 to 100", "140"),
+    "too often": ("= 0\n", "= 101\n", "ready.repeats", "0 to 100", "101"),
+    "no unit": ('"20 min"', '"20"', "ready.cool", "with its unit", "'20'"),
+    "too long": ('"90 s"', '"2 d"', "ready.boot", "at most a day", "'2 d'"),
+    "nobody records": ('"both"', '"atrace"', "plan.capture", "'perfetto'", "'atrace'"),
+}
+
+
+@pytest.mark.parametrize("name", READY_FAULTS)
+def test_a_fault_of_the_device_says_where_and_what(name: str) -> None:
+    old, new, key, expected, found = READY_FAULTS[name]
+    assert old in READY
+    with pytest.raises(ConfigError) as caught:
+        parse(READY.replace(old, new, 1))
+    assert caught.value.key == key
+    assert expected in caught.value.expected
+    assert found in str(caught.value.found)
+
+
+def test_no_host_looks_after_a_deterministic_guest() -> None:
+    with pytest.raises(ConfigError, match=r"^p.toml:29: ready: expected no \[ready\] in a deterministic plan"):
+        parse(PLAN + "\n[ready]\n")
+    with pytest.raises(ConfigError, match=r"plan\.capture: expected 'auto' or 'tracefs'"):
+        parse(PLAN.replace("budget =", 'capture = "perfetto"\nbudget ='))
+    assert parse(PLAN.replace("budget =", 'capture = "tracefs"\nbudget =')).capture == "tracefs"
 
 
 def test_an_android_system_is_for_a_runtime() -> None:

@@ -24,6 +24,7 @@ import pytest
 from android_suite.errors import DeviceLost, Unsupported
 from android_suite.model.identity import CrashRecord
 from android_suite.boot import attached, virtual
+from android_suite.model.readiness import ReadyOptions
 from android_suite.pytest_plugin import recording
 from tests.made_runs import BEFORE, DEVICE
 
@@ -36,6 +37,13 @@ def record_scenarios(scenarios, device, writer, options, crash_probe):
         raise DeviceLost("the device disconnected; check the cable.")
     if what == "unsupported":
         raise Unsupported("the kernel has no mmap_lock events.")
+    if what == "told":
+        assert options.capture == "perfetto"
+        assert options.ready == ReadyOptions(
+            keep=frozenset({"doze", "screen"}), governor="performance", idle_states=False, repeats=7, cool_s=5
+        )
+    if what == "untold":
+        assert (options.capture, options.ready) == ("auto", ReadyOptions())
     if what == "crash":
         iteration.seal("incomplete", "it crashed", crash=CrashRecord(kind="oops", summary="BUG: bad page", console="..."))
     elif what == "boot_crash":
@@ -80,6 +88,30 @@ def test_whose_fault_it_is(pytester: pytest.Pytester, body: str, outcome: str, t
     (found,) = (child for child in case(pytester) if child.tag in ("error", "failure", "skipped"))
     assert found.tag == tag
     assert text in f"{found.get('message')} {found.text}"
+
+
+def test_options_say_what_is_asked_of_the_device(pytester: pytest.Pytester) -> None:
+    words = (
+        "--keep",
+        "doze",
+        "--keep",
+        "screen",
+        "--governor",
+        "performance",
+        "--no-idle-states",
+        "--repeats",
+        "7",
+        "--cool",
+        "5",
+    )
+    run(pytester, "record('command', run='told')", *words, "--cool", "5", "--capture-with", "perfetto").assert_outcomes(
+        passed=1
+    )
+    run(pytester, "record('command', run='untold')").assert_outcomes(passed=1)
+    for word, value in (("--governor", "a; reboot"), ("--repeats", "-1"), ("--cool", "1e9")):
+        result = run(pytester, "record('command', run='untold')", f"{word}={value}")
+        result.assert_outcomes(errors=1)
+        assert f"UsageError: {word}" in result.stdout.str()
 
 
 def test_the_run_of_a_lost_device_is_told_too(pytester: pytest.Pytester) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import re
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -17,10 +17,10 @@ import click
 
 from android_suite.boot.attached import attach
 from android_suite.boot.booted import Booted
-from android_suite.boot.virtual import boot_virtual, find_arch
+from android_suite.boot.virtual import boot_virtual, find_arch, find_perfetto
 from android_suite.capture.ways import WAYS, Asked
 from android_suite.cli.output import print_json, print_text, say
-from android_suite.cli.ready import ready_options
+from android_suite.cli.ready import ready_options, refuse_in_virtual_time
 from android_suite.cli.settings import choose_arch, read_settings, setting
 from android_suite.config import Config
 from android_suite.errors import EvidenceError, UsageError
@@ -33,7 +33,6 @@ from android_suite.report.phrases import show_foreign
 from android_suite.store.run import RunWriter
 from android_suite.virtual.image import read_overlay
 from android_suite.virtual.kernels import ARCHES
-from android_suite.virtual.perfetto import build_perfetto
 from android_suite.virtual.runtimes import build_chosen
 from android_suite.workload.collector import require_runtime
 from android_suite.workload.registry import SUMMARIES, plan_scenarios, scenario_names
@@ -94,6 +93,9 @@ class Guest:
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the scenarios.")
 @click.option("--run", "run_command", metavar="COMMAND", help="The command for the scenario `command`.")
 @click.option("--process", help="Process that counts as the app, for the scenario `command`.")
+@click.option(
+    "--user", type=click.IntRange(0, 10_000), help="Start apps as this user or work profile; the same as --set user=N."
+)
 @click.option("--trace/--no-trace", default=True, help="Record without a trace, to measure the cost of tracing.")
 @click.option(
     "--capture",
@@ -122,10 +124,11 @@ def command(
     settings: tuple[str, ...],
     run_command: str | None,
     process: str | None,
+    user: int | None,
     trace: bool,
     capture: Asked,
     take_tracing: bool,
-    ready: ReadyOptions,
+    ready: Mapping[str, Any],
     output: Path | None,
     as_json: bool,
 ) -> int:
@@ -138,6 +141,8 @@ def command(
         parameters["run"] = run_command
     if process is not None:
         parameters["process"] = process
+    if user is not None:
+        parameters["user"] = user
     runtime = "art" if android is not None else runtime
     mode: Mode = "deterministic" if deterministic else "realtime"
     memory_mb = setting("memory_mb", 1024)()
@@ -150,6 +155,8 @@ def command(
         raise UsageError(
             "--arch, --cpus, --overlay, --runtime, --android and --deterministic are for virtual devices; add --kernel."
         )
+    if deterministic:
+        refuse_in_virtual_time(ready)
     if deterministic and capture in ("perfetto", "both"):
         raise UsageError("a deterministic guest has one trace, from tracefs; leave out --deterministic or --capture.")
     if kernel is not None and serial is not None:
@@ -165,8 +172,7 @@ def command(
     if runtime is not None:
         guest = replace(guest, overlays=(_build_runtime(guest, android, config), *overlays))
     if kernel is not None and capture in ("perfetto", "both"):
-        arch = find_arch(guest.kernel, guest.arch, config=config)
-        guest = replace(guest, overlays=(build_perfetto(arch, config=config).path, *guest.overlays))
+        guest = replace(guest, overlays=(find_perfetto(guest.kernel, guest.arch, config=config), *guest.overlays))
     folder = output or Path(default_name(label or kernel or serial or "run"))
     overlay_digests = guest.measure_overlays()
     if deterministic:
@@ -194,7 +200,7 @@ def command(
             trace=trace,
             capture=capture,
             take_tracing=take_tracing,
-            ready=ready,
+            ready=ReadyOptions(**ready),
         )
 
         def work(writer: RunWriter) -> None:

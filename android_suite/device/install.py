@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from android_suite.device.android import check_package, is_installed
+from android_suite.device.android import check_package, is_installed, render_user
 from android_suite.device.device import WORK_FOLDER, Device
 from android_suite.errors import LabError
 
@@ -35,6 +35,22 @@ def read_version_code(device: Device, package: str) -> int | None:
         return None
     found = _VERSION.search(device.transport.run(["dumpsys", "package", check_package(package)]).text)
     return int(found.group(1)) if found else 0
+
+
+def install_for_user(device: Device, package: str, user: int) -> None:
+    """Gives a user or a work profile an app that another user of the device has.
+
+    Raises:
+        LabError: the package manager refused it, as for a user that does not exist.
+    """
+    words = ["pm", "install-existing", *render_user(user), check_package(package)]
+    done = device.transport.run(words, timeout=_INSTALL_TIMEOUT_S)
+    if not is_installed(device, package, user=user):
+        said = done.complaint or done.text.strip() or "it says nothing"
+        raise LabError(
+            f"{device.serial}: {package} could not be installed for user {user} ({said}); "
+            "`adb shell pm list users` lists them."
+        )
 
 
 def install_apk(device: Device, apk: bytes, package: str) -> None:

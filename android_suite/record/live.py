@@ -30,7 +30,7 @@ from android_suite.record.watch import Watch
 from android_suite.store.run import IterationWriter, RunWriter
 from android_suite.workload.our_app import PACKAGE, install_app
 from android_suite.workload.registry import plan_scenarios
-from android_suite.workload.workload import Context, Outcome, Parameters, Workload
+from android_suite.workload.workload import USER, Context, Outcome, Parameters, Workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,8 +131,9 @@ def _record(
     for workload, parameters in planned:
         if facts:  # report missing kernel features before anything is recorded
             choose_events(find_needs(workload.needs(parameters)), facts.available, facts.machine)
-    if any(workload.package(parameters) == PACKAGE for workload, parameters in planned):
-        install_app(device, say)
+    users = [int(given.get(USER, -1)) for workload, given in planned if workload.package(given) == PACKAGE]
+    if users:
+        install_app(device, say, users=users)
     site = Site(device=device, tracefs=facts, refresh_rate_hz=identity.refresh_rate_hz)
     boot = device.boot_id()
     done: list[IterationRecord] = []

@@ -22,6 +22,7 @@ from android_suite.device.android import (
     press_key,
     render_component,
     render_extras,
+    render_user,
     require_package,
     start_activity,
 )
@@ -31,11 +32,14 @@ from android_suite.store.run import now_iso
 from android_suite.workload.our_app import PACKAGE
 from android_suite.workload.workload import (
     PROBE_VMA_LOCK,
+    USER,
     Context,
     Left,
     Outcome,
     Parameters,
+    check_user,
     decode_left,
+    find_user,
     list_needs,
 )
 
@@ -61,7 +65,7 @@ class AppLaunch:
             "activity": ".LaunchActivity",
             "settle_ms": 300,
             "fully_drawn_timeout_ms": 10_000,
-            "user": -1,
+            USER: -1,
             PROBE_VMA_LOCK: False,
         }
 
@@ -74,10 +78,7 @@ class AppLaunch:
             raise UsageError(f"settle_ms is {parameters['settle_ms']}; choose 0 to 60000.")
         if not 0 <= int(parameters["fully_drawn_timeout_ms"]) <= 600_000:
             raise UsageError(f"fully_drawn_timeout_ms is {parameters['fully_drawn_timeout_ms']}; choose 0 to 600000.")
-        if not -1 <= int(parameters["user"]) <= 10_000:
-            raise UsageError(
-                f"user is {parameters['user']}; choose a number of `pm list users`, or -1 for the current one."
-            )
+        check_user(parameters)
         states = str(parameters["states"]).split(",")
         if unknown := [state for state in states if state not in STATES]:
             raise UsageError(f"there is no launch state {unknown[0]!r}; choose among {', '.join(STATES)}.")
@@ -95,10 +96,13 @@ class AppLaunch:
         return str(parameters["package"])
 
     def prepare(self, context: Context) -> None:
-        """One launch before the measured ones, so that no measured launch is the first after an installation."""
-        device, package, user = context.device, str(context.parameters["package"]), int(context.parameters["user"])
+        """One launch before the measured ones, so that no measured launch is the first after an installation.
+
+        The app of every user is ended: a trace knows processes by their names.
+        """
+        device, package, user = context.device, str(context.parameters["package"]), find_user(context.parameters)
         require_package(device, package, next_step="install it or choose another with `package`.", user=user)
-        force_stop(device, package, user=user)
+        force_stop(device, package)
         start_activity(device, render_component(package, str(context.parameters["activity"])), user=user)
 
     def run_once(self, context: Context) -> Outcome:
@@ -113,7 +117,7 @@ class AppLaunch:
 
     def _launch(self, context: Context, asked: str, index: int) -> dict[str, object]:
         device, parameters = context.device, context.parameters
-        package, user = str(parameters["package"]), int(parameters["user"])
+        package, user = str(parameters["package"]), find_user(parameters)
         component = render_component(package, str(parameters["activity"]))
         if asked == "cold":
             force_stop(device, package, user=user)
@@ -171,7 +175,7 @@ class AppLaunch:
 
     def cleanup(self, context: Context) -> None:
         """See the protocol."""
-        force_stop(context.device, str(context.parameters["package"]), user=int(context.parameters["user"]))
+        force_stop(context.device, str(context.parameters["package"]), user=find_user(context.parameters))
 
     @property
     def guest_defaults(self) -> Parameters:
@@ -181,7 +185,7 @@ class AppLaunch:
     def guest_prepare(self, parameters: Parameters) -> str:
         """One launch before the measured ones, as in :meth:`prepare`."""
         component = render_component(str(parameters["package"]), str(parameters["activity"]))
-        start = f"am start -W -n {shlex.quote(component)} > /dev/null 2>&1"
+        start = f"{_render_start(parameters)} -n {shlex.quote(component)} > /dev/null 2>&1"
         return f"{_COUNT_DRAWN}\n{start}\n{_render_wait_drawn(parameters)} > /dev/null\n"
 
     def guest_script(self, parameters: Parameters, *, seed: int, token: str) -> str:
@@ -197,7 +201,7 @@ class AppLaunch:
             arguments = shlex.join(_render_arguments(asked, f"{token}-{index}", seed, index))
             lines.append(
                 f"sleep {_settle_s(parameters, seed, index):.6f}\n{_COUNT_DRAWN}\n"
-                f"am start -W -n {component} {arguments} > $out/launch-{index}.txt 2>&1\n"
+                f"{_render_start(parameters)} -n {component} {arguments} > $out/launch-{index}.txt 2>&1\n"
                 f"{_render_wait_drawn(parameters)} > $out/drawn-{index}.txt\n"
                 f"pidof {package} > $out/pid-{index}.txt || true\n"
             )
@@ -225,6 +229,10 @@ class AppLaunch:
                 )
             )
         return {"launches.json": json.dumps(rows, indent=1) + "\n"}, judge_launches(rows)
+
+
+def _render_start(parameters: Parameters) -> str:
+    return shlex.join(["am", "start", "-W", *render_user(find_user(parameters))])
 
 
 def _list_asked(parameters: Parameters) -> list[str]:

@@ -9,14 +9,20 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
-from android_suite.device.android import force_stop, render_component, require_package, start_activity
+from android_suite.device.android import (
+    force_stop,
+    render_component,
+    render_user,
+    require_package,
+    start_activity,
+)
 from android_suite.errors import LabError, Unsupported, UsageError
 from android_suite.model.identity import CrashRecord
 from android_suite.model.launch import parse_am_start
 from android_suite.workload.gc_stress import ACTIVITY, GcStress
 from android_suite.workload.loops import Beside, Said, count_done, find_complaint, render_loop, run_loop
 from android_suite.workload.our_app import PACKAGE
-from android_suite.workload.workload import Context, Left, Outcome, Parameters, decode_left
+from android_suite.workload.workload import Context, Left, Outcome, Parameters, decode_left, find_user
 
 UFFD = "gc_uffd"
 _UFFD_PROPERTIES = (
@@ -76,7 +82,8 @@ class Foreground:
             self.stress.prepare(self._of_stress(context))
             return
         package = str(context.parameters["package"])
-        require_package(context.device, package, next_step="install it or choose another with `package`.")
+        user = find_user(context.parameters)
+        require_package(context.device, package, next_step="install it or choose another with `package`.", user=user)
         force_stop(context.device, package)
 
     def run_once(self, context: Context) -> Outcome:
@@ -117,7 +124,8 @@ class Foreground:
             work = self.stress.guest_script(self._of_app(parameters), seed=seed, token=token)
         else:
             package = str(parameters["package"])
-            start = shlex.join(["am", "start", "-W", "-n", render_component(package, str(parameters["activity"]))])
+            component = render_component(package, str(parameters["activity"]))
+            start = shlex.join(["am", "start", "-W", *render_user(find_user(parameters)), "-n", component])
             work = (
                 f"{start} > $out/am_start.txt 2>&1\nsleep {int(parameters['duration_ms']) / 1000:.3f}\n"
                 f"pidof {shlex.quote(package)} > $out/pid.txt || true\n"
@@ -164,7 +172,8 @@ def _run_any(context: Context) -> Outcome:
     """Starts an app that reports nothing and leaves it in the foreground for the time asked."""
     device, parameters = context.device, context.parameters
     package = str(parameters["package"])
-    started, text = start_activity(device, render_component(package, str(parameters["activity"])))
+    component = render_component(package, str(parameters["activity"]))
+    started, text = start_activity(device, component, user=find_user(parameters))
     context.out.write("am_start.txt", text)
     if started.error or started.status != "ok":
         raise LabError(

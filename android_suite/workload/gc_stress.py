@@ -11,6 +11,7 @@ from android_suite.device.android import (
     force_stop,
     render_component,
     render_extras,
+    render_user,
     require_package,
 )
 from android_suite.errors import LabError, SuiteError, UsageError
@@ -21,11 +22,14 @@ from android_suite.workload.runtime import HEAPS, RUNTIME_FILE, check_heap
 from android_suite.workload.workload import (
     GUEST_SLACK_S,
     PROBE_VMA_LOCK,
+    USER,
     Context,
     Left,
     Outcome,
     Parameters,
+    check_user,
     decode_left,
+    find_user,
     list_needs,
 )
 
@@ -43,8 +47,8 @@ def render_stress_extras(parameters: Parameters, *, seed: int, token: str) -> li
     """Arguments of ``am start`` for the parameters that differ from the app's defaults."""
     extras: dict[str, Extra] = {"token": token, "seed": seed}
     for name, value in parameters.items():
-        if name in (PROBE_VMA_LOCK, HEAP, COLLECTOR):
-            continue  # of tracing, and of the runtime before the app starts
+        if name in (PROBE_VMA_LOCK, HEAP, COLLECTOR, USER):
+            continue  # of tracing, of the runtime before the app starts, and of `am`
         if name == "duration_ms" or value not in ("", -1):
             extras[name] = int(value) if isinstance(value, float) else value
     return render_extras(extras, longs=LONG_EXTRAS)
@@ -89,7 +93,8 @@ class GcStress:
             "rate",
         )
         texts = {"profile": self.profile, "planted": "", "sizes": "", HEAP: "", COLLECTOR: ""}
-        return {"duration_ms": 10_000, **texts, **dict.fromkeys(numbers, -1), PROBE_VMA_LOCK: self.probe_vma_lock}
+        numbered = dict.fromkeys((*numbers, USER), -1)
+        return {"duration_ms": 10_000, **texts, **numbered, PROBE_VMA_LOCK: self.probe_vma_lock}
 
     def check(self, parameters: Parameters) -> None:
         """See the protocol."""
@@ -103,6 +108,7 @@ class GcStress:
                 raise UsageError(f"there is no planted fallback {name!r}; choose among {', '.join(PLANTED)}.")
         if parameters["sizes"] not in ("", *SIZES):
             raise UsageError(f"sizes is {parameters['sizes']!r}; choose one of {', '.join(SIZES)}.")
+        check_user(parameters)
         check_heap(str(parameters[HEAP]))
         check_collector(str(parameters.get(COLLECTOR, "")))
 
@@ -119,8 +125,11 @@ class GcStress:
         return PACKAGE
 
     def prepare(self, context: Context) -> None:
-        """Ends all processes of the app, so that its heap starts the same in every iteration."""
-        require_package(context.device, PACKAGE, next_step="install the workload app, or use a virtual device.")
+        """Ends all processes of the app, of every user, so that its heap starts the same in every iteration."""
+        user = find_user(context.parameters)
+        require_package(
+            context.device, PACKAGE, next_step="install the workload app, or use a virtual device.", user=user
+        )
         force_stop(context.device, PACKAGE)
         heap = str(context.parameters[HEAP])
         if heap and not context.device.exists([RUNTIME_FILE]):
@@ -163,7 +172,8 @@ class GcStress:
     def guest_script(self, parameters: Parameters, *, seed: int, token: str) -> str:
         """See the protocol."""
         extras = render_stress_extras(parameters, seed=seed, token=token)
-        start = shlex.join(["am", "start", "-W", "-n", render_component(PACKAGE, ACTIVITY), *extras])
+        user = render_user(find_user(parameters))
+        start = shlex.join(["am", "start", "-W", *user, "-n", render_component(PACKAGE, ACTIVITY), *extras])
         timeout = int(parameters["duration_ms"]) // 1000 + GUEST_SLACK_S
         wait = shlex.join(["logcat", "-b", "all", "-m", "1", "-e", f'"token":"{token}"', "-s", "AndroidSuite:I"])
         return f"{start} > $out/am_start.txt 2>&1\ntimeout {timeout} {wait} > $out/result.txt 2>/dev/null\n"

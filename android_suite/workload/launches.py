@@ -13,6 +13,7 @@ from android_suite.device.android import (
     press_key,
     render_component,
     render_extras,
+    render_user,
     require_package,
     start_activity,
 )
@@ -21,7 +22,7 @@ from android_suite.workload.app_launch import AppLaunch
 from android_suite.workload.gc_stress import ACTIVITY
 from android_suite.workload.loops import Loop, Said, run_loop
 from android_suite.workload.our_app import BACKGROUND_PACKAGE, PACKAGE, install_app
-from android_suite.workload.workload import Context, Left, Outcome, Parameters
+from android_suite.workload.workload import Context, Left, Outcome, Parameters, find_user
 
 _ACTIVITY: Final = f"{PACKAGE}{ACTIVITY}"  # the second app has the first one's classes
 # It never rests and goes on behind the screen, until it is stopped.
@@ -110,7 +111,9 @@ class LaunchVariant:
         text = self.launch.guest_prepare(self._of_launch(parameters))
         if not self.background:
             return text
-        start = shlex.join(["am", "start", "-W", "-n", _render_background(parameters), *_render_extras(parameters)])
+        user = render_user(find_user(parameters))
+        words = ["am", "start", "-W", *user, "-n", _render_background(parameters), *_render_extras(parameters)]
+        start = shlex.join(words)
         return f"{start} > /dev/null 2>&1\ninput keyevent 3\n{text}"
 
     def guest_script(self, parameters: Parameters, *, seed: int, token: str) -> str:
@@ -150,12 +153,13 @@ def _render_extras(parameters: Parameters) -> list[str]:
 
 def _start_background(context: Context) -> None:
     device, package = context.device, str(context.parameters["background_package"])
+    user = find_user(context.parameters)
     if _is_ours(context.parameters):
-        install_app(device, context.say, package=package)
-    require_package(device, package, next_step="install it or choose another with `background_package`.")
+        install_app(device, context.say, package=package, users=[user])
+    require_package(device, package, next_step="install it or choose another with `background_package`.", user=user)
     force_stop(device, package)
     component = _render_background(context.parameters)
-    started, _ = start_activity(device, component, extras=_render_extras(context.parameters))
+    started, _ = start_activity(device, component, extras=_render_extras(context.parameters), user=user)
     if started.error or started.status != "ok":
         raise LabError(
             f"{device.serial}: {component} did not start ({started.error or started.status}); check its name."

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from android_suite.device.android import check_package
+from android_suite.device.android import check_package, render_user
 from android_suite.device.device import WORK_FOLDER, Device
 from android_suite.errors import UsageError
-from android_suite.workload.workload import Parameters
+from android_suite.workload.workload import Parameters, find_user
 
 FOREGROUND_LEVELS: Final = ("RUNNING_MODERATE", "RUNNING_LOW", "RUNNING_CRITICAL")
 BACKGROUND_LEVELS: Final = ("HIDDEN", "BACKGROUND", "MODERATE", "COMPLETE")
@@ -70,7 +70,7 @@ class Beside(Protocol):
         ...
 
     def make(self, parameters: Parameters) -> Loop:
-        """The loop; ``parameters`` also has ``package`` and ``duration_ms`` of the app."""
+        """The loop; ``parameters`` also has ``package``, ``user`` and ``duration_ms`` of the app."""
         ...
 
 
@@ -255,8 +255,10 @@ class ManyTrims:
 
 def _make_trims(processes: tuple[str, ...], parameters: Parameters) -> Loop:
     levels = str(parameters["trim_levels"]).split(",")
+    user = "".join(f"{word} " for word in render_user(find_user(parameters)))
     send = "\n".join(
-        f'( am send-trim-memory {shlex.quote(name)} $level && echo "did trim {name} $level" ) &' for name in processes
+        f'( am send-trim-memory {user}{shlex.quote(name)} $level && echo "did trim {name} $level" ) &'
+        for name in processes
     )
     keep = "\n".join(f"kept{i}=$(getprop {name}); setprop {name} 5" for i, name in enumerate(_TRIM_PROPERTIES))
     restore = "\n".join(f'setprop {name} "$kept{i}"' for i, name in enumerate(_TRIM_PROPERTIES))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from android_suite.device.android import render_component, start_activity
+from android_suite.device.android import is_installed, render_component, start_activity
 from android_suite.device.device import Device
-from android_suite.device.install import install_apk, read_version_code
+from android_suite.device.install import install_apk, install_for_user, read_version_code
 from android_suite.errors import LabError, NotReady, UsageError
 from android_suite.model.identity import CrashRecord
-from android_suite.workload.workload import Context, Outcome
+from android_suite.workload.workload import Context, Outcome, find_user
 
 PACKAGE: Final = "com.androidsuite.workload"
 BACKGROUND_PACKAGE: Final = "com.androidsuite.background"  # the same app under another name, to run behind the first
@@ -22,12 +22,22 @@ BACKGROUND_APK: Final = APK.with_name(f"{BACKGROUND_PACKAGE}.apk")
 VERSION_CODE: Final = 3  # of the APKs; an older one lacks an activity or a parameter
 
 
-def install_app(device: Device, say: Callable[[str], None], *, package: str = PACKAGE) -> None:
-    """Installs the app, under its first or its second name, where it is missing or older.
+def install_app(
+    device: Device, say: Callable[[str], None], *, package: str = PACKAGE, users: Iterable[int] = ()
+) -> None:
+    """Installs the app, under its first or its second name, where it is missing or older, and for each of ``users``.
 
     Raises:
         LabError: the device refuses it; or it says afterwards that it has none, or still the older one.
     """
+    _install_newest(device, say, package)
+    for user in sorted({user for user in users if user >= 0}):
+        if not is_installed(device, package, user=user):
+            say(f"installing {package} for user {user}")
+            install_for_user(device, package, user)
+
+
+def _install_newest(device: Device, say: Callable[[str], None], package: str) -> None:
     installed = read_version_code(device, package)
     if installed is not None and installed >= VERSION_CODE:
         return
@@ -49,7 +59,8 @@ def start_app(context: Context, activity: str, extras: list[str]) -> None:
         LabError: it did not start.
     """
     device = context.device
-    started, text = start_activity(device, render_component(PACKAGE, activity), extras=extras)
+    user = find_user(context.parameters)
+    started, text = start_activity(device, render_component(PACKAGE, activity), extras=extras, user=user)
     context.out.write("am_start.txt", text)
     if started.error and "refused the intent" in text:
         raise UsageError(f"the app refused a parameter ({_last_line(text)}); see `am_start.txt` of the run.")

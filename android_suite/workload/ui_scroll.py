@@ -19,13 +19,24 @@ from android_suite.device.android import (
     force_stop,
     render_component,
     render_extras,
+    render_user,
     require_package,
     start_activity,
 )
 from android_suite.device.ui import Ui, open_ui
 from android_suite.errors import LabError, NotReady, SuiteError, UsageError
 from android_suite.workload.our_app import PACKAGE, describe_death, start_app, wait_result
-from android_suite.workload.workload import PROBE_VMA_LOCK, Context, Left, Outcome, Parameters, list_needs
+from android_suite.workload.workload import (
+    PROBE_VMA_LOCK,
+    USER,
+    Context,
+    Left,
+    Outcome,
+    Parameters,
+    check_user,
+    find_user,
+    list_needs,
+)
 
 ACTIVITY: Final = ".UiActivity"
 ANSWERS: Final = ("allow", "deny")
@@ -60,11 +71,13 @@ class UiScroll:
             "threads": -1,
             "rate": 20_000,
             "sizes": "",
+            USER: -1,
             PROBE_VMA_LOCK: False,
         }
 
     def check(self, parameters: Parameters) -> None:
         """See the protocol."""
+        check_user(parameters)
         for name, least, most in (("swipes", 1, 1000), ("swipe_steps", 2, 1000), ("away_ms", 0, 600_000)):
             if not least <= int(parameters[name]) <= most:
                 raise UsageError(f"{name} is {parameters[name]}; choose {least} to {most}.")
@@ -91,11 +104,13 @@ class UiScroll:
     def prepare(self, context: Context) -> None:
         """Ends the app and takes its permission back, so that every iteration starts the same and sees the dialog."""
         device = context.device
-        require_package(device, PACKAGE, next_step="install the workload app, or use a virtual device.")
+        user = find_user(context.parameters)
+        require_package(device, PACKAGE, next_step="install the workload app, or use a virtual device.", user=user)
         force_stop(device, PACKAGE)
         for permission in _PERMISSIONS:  # a device knows one of them and refuses the other
-            device.transport.run(["pm", "revoke", check_package(PACKAGE), permission])
-            device.transport.run(["pm", "clear-permission-flags", PACKAGE, permission, "user-set", "user-fixed"])
+            of = [*render_user(user), check_package(PACKAGE), permission]
+            device.transport.run(["pm", "revoke", *of])
+            device.transport.run(["pm", "clear-permission-flags", *of, "user-set", "user-fixed"])
 
     def run_once(self, context: Context) -> Outcome:
         """Plays the steps, then waits for the app's account. The app's death is an outcome, a missing element is not."""
@@ -209,7 +224,8 @@ def play(ui: Ui, steps: Steps, context: Context) -> None:
         time.sleep(int(parameters["away_ms"]) / 1000)
         saw(ui.read_front())
     with steps.step("come back") as saw:
-        started, _ = start_activity(context.device, render_component(PACKAGE, ACTIVITY))
+        component = render_component(PACKAGE, ACTIVITY)
+        started, _ = start_activity(context.device, component, user=find_user(parameters))
         ui.wait_shown(**element("rows"))
         saw({"launch": started.launch_state, "first_row": _first_row(ui)})
     with steps.step("done"):

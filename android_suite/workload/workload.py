@@ -20,7 +20,25 @@ GUEST_SLACK_S: Final = 60  # virtual seconds added to a guest's time limit, so t
 ALL_NEEDS: Final = ("SCHED", "MMAP_LOCK", "MADVISE", "CONTENTION", "BLOCKED_REASON", "PI", "PAGE_FAULT", "MARKERS")
 
 
+USER: Final = "user"  # the parameter that chooses a user or a work profile; -1 is the current one
 PROBE_VMA_LOCK: Final = "probe_vma_lock"  # the parameter that adds a kprobe on __vma_start_write
+
+
+def find_user(parameters: Parameters) -> int:
+    """The user whose app is measured; -1 for the current one."""
+    return int(parameters[USER])
+
+
+def check_user(parameters: Parameters) -> None:
+    """Checks the number of a user.
+
+    Raises:
+        UsageError: it is no such number.
+    """
+    if not -1 <= find_user(parameters) <= 10_000:
+        raise UsageError(
+            f"user is {parameters[USER]}; choose a number of `adb shell pm list users`, or -1 for the current one."
+        )
 
 
 def list_needs(parameters: Parameters) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from android_suite.capture.trace_files import read_tracefs_facts
 from android_suite.device.connect import connect
 from android_suite.device.device import TRACEFS_PLACES, Device
 from android_suite.errors import DeviceLost, NotReady, Unsupported
+from android_suite.workload.our_app import VERSION_CODE
 from tests.phone.conftest import MakePhone, Suite
 from tests.scripted_phone.server import AdbServer
 
@@ -105,3 +106,16 @@ def test_work_profiles(make_phone: MakePhone, suite: Suite, tmp_path: Path) -> N
     (row,) = json.loads(next((tmp_path / "run").glob("raw/*/launches.json")).read_text())
     assert row["outcome"] == "ok"
     assert row["fully_drawn"] == "+520ms"  # of "Fully drawn com.example.app/.MainActivity for user 10: +520ms"
+    # our own app is given to that user
+    phone.state.packages["com.androidsuite.workload"].version = VERSION_CODE
+    stress = ("record", "gc_stress", "--no-trace", "--serial", phone.address, "--set", "duration_ms=100", "-o")
+    del phone.services[:]
+    done = suite(*stress, "ours", "--user", "10")
+    assert done.exit_code == 0, done.output
+    assert "installing com.androidsuite.workload for user 10" in done.output
+    started = [service for service in phone.services if "am start" in service]
+    assert started
+    assert all("am start -W --user 10 -n com.androidsuite.workload/.GcStressActivity" in each for each in started)
+    done = suite(*stress, "nobody", "--user", "11")
+    assert done.exit_code == 4
+    assert "could not be installed for user 11" in done.output

@@ -35,6 +35,24 @@ def test_defaults_are_sound() -> None:
             assert complete_parameters(workload, {}) == workload.defaults
 
 
+def test_every_scenario_starts_apps_for_a_user() -> None:
+    for workload in WORKLOADS:
+        if workload.name in ("command", "ui_scroll"):  # the one starts none, the other is driven by the host alone
+            assert ("user" in workload.defaults) == (workload.name == "ui_scroll")
+            continue
+        plain, of_user = (
+            workload.guest_prepare(parameters) + workload.guest_script(parameters, seed=1, token="t")
+            for parameters in (complete_parameters(workload, {"user": user}) for user in (-1, 10))
+        )
+        assert "--user" not in plain
+        starts, trims = of_user.count("am start "), of_user.count("send-trim-memory ")
+        assert starts >= 1
+        assert of_user.count("am start -W --user 10 ") == starts, workload.name
+        assert of_user.count("send-trim-memory --user 10 ") == trims, workload.name
+        with pytest.raises(UsageError, match="user is 10001; choose a number of"):
+            complete_parameters(workload, {"user": 10_001})
+
+
 @pytest.mark.parametrize(
     ("scenario", "given", "name", "value"),
     [

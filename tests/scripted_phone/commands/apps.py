@@ -72,7 +72,7 @@ def _tell_result(call: Call, words: list[str], package: Package) -> None:
     """The result line of the workload app, which gc_stress waits for."""
     if "token" not in words or package.name != "com.androidsuite.workload":
         return
-    told = json.dumps({"token": words[words.index("token") + 1], "frames": 120, "gc_cycles": 4})
+    told = json.dumps({"token": words[words.index("token") + 1], "frames": 120, "gc_cycles": 4, "complete": True})
     call.phone.state.log.add("AndroidSuite", f"result {told}", pid=call.phone.pid_of(package.name))
 
 
@@ -96,12 +96,22 @@ def pm(call: Call) -> int:
         case "bg-dexopt-job":
             call.phone.state.dexopt_jobs = "--enable" in call.words or "--disable" not in call.words
             call.out("Success")
+        case "install-existing" if name in packages and _is_user(call):
+            packages[name].users += (int(call.words[call.words.index("--user") + 1]),)
+            call.out(f"Package {name} installed for user: {packages[name].users[-1]}")
+        case "install-existing":
+            call.err(f"java.lang.IllegalArgumentException: no such user or package: {call.words[1:]}")
+            return 1
         case "install" | "uninstall" | "clear" | "grant" | "compile":
             call.out("Success")
         case verb:
             call.err(f"Unknown command: {verb}")
             return 255
     return 0
+
+
+def _is_user(call: Call) -> bool:
+    return call.words[call.words.index("--user") + 1] in map(str, call.phone.state.users)
 
 
 def _has_user(call: Call, package: Package) -> bool:

@@ -102,6 +102,35 @@ def test_two_kernels_with_a_fallback_on_the_way(
     assert not list((tmp_path / "cache" / "phones").glob("*/*.img"))
 
 
+def test_installed_and_from_memory_on_a_build_that_needs_adb_root(
+    server: AdbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written; after every boot adbd runs as the shell again, there is no su, and `adb root` is called."""
+    write_images(tmp_path)
+    text = PLAN.replace('flash = { boot = "./after.img" }\nslot = "other"\n', "").replace("getprop", "id -u; getprop")
+    (tmp_path / "plan.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(server.port))
+    monkeypatch.setenv("ANDROID_SUITE_CACHE", str(tmp_path / "cache"))
+    with FlashablePhone(root="adb root") as phone:
+        monkeypatch.setenv("ANDROID_SUITE_FASTBOOT_SERIAL", phone.bootloader.serial)
+        monkeypatch.setenv("ANDROID_SERIAL", phone.address)
+        stock = phone.stock
+        assert run(["qualify", "plan.toml", "-o", "out"]) == 0
+        assert phone.stock == stock
+        assert phone.kernel == STOCK
+        assert not any(command.startswith(("flash", "set_active")) for command in phone.bootloader.commands)
+        assert sum(command.startswith("boot") for command in phone.bootloader.commands) == 2
+        server.run("disconnect", phone.address)
+    runs = [open_run(job) for job in sorted((tmp_path / "out" / "jobs").iterdir())]
+    told = sorted(
+        (each.manifest.label, (each.raw(each.manifest.iterations[0]) / "command_stdout.txt").read_text())
+        for each in runs
+    )
+    assert told == [("flashed", f"0\n_a\n{AFTER}\n")] * 2 + [("installed", f"0\n_a\n{STOCK}\n")] * 2
+    assert len({each.manifest.iterations[0].boot for each in runs}) == 4
+
+
 def test_a_kernel_that_goes_down_in_a_scenario(
     phone: FlashablePhone, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -43,6 +43,7 @@ MAY: dict[str, set[str]] = {
     "export": GROUND | {"tables", "trace", "analysis", "analyze"},
     "compare": GROUND | {"tables", "stats", "analyze"},
     "report": {"errors", "model"},
+    "history": GROUND | {"tables", "stats", "analyze", "compare"},
     # doors: know both halves, measure nothing
     "campaign": GROUND
     | {
@@ -61,11 +62,13 @@ MAY: dict[str, set[str]] = {
     "cli": GROUND
     | {"device", "virtual", "boot", "capture", "workload", "record", "campaign", "bisection"}
     | {"device", "virtual", "boot", "capture", "workload", "ready", "record", "campaign"}
-    | {"tables", "trace", "evidence", "analyze", "export", "compare", "report"},
+    | {"tables", "trace", "evidence", "analyze", "export", "compare", "report", "history"},
     "pytest_plugin": GROUND | {"device", "boot", "workload", "ready", "record", "analyze"},
 }
 ONLINE = {"device", "virtual", "boot", "capture", "workload", "ready", "record"}
-OFFLINE = {"jit", "tables", "trace", "evidence", "analysis", "stats", "analyze", "export", "compare", "report"}
+OFFLINE = {"jit", "tables", "trace", "evidence", "analysis", "stats", "analyze", "export", "compare", "report"} | {
+    "history"
+}
 # third-party package -> rooms that may know it
 ONLY_IN: dict[str, set[str]] = {
     "adbutils": {"device"},
@@ -75,6 +78,8 @@ ONLY_IN: dict[str, set[str]] = {
     "numba": {"jit"},
     "llvmlite": {"jit"},
     "scipy": {"stats"},
+    "otava": {"stats"},
+    "diptest": {"stats"},
     "pyarrow": OFFLINE,
     "perfetto": {"trace", "capture"},  # capture/ makes its configuration
     "jinja2": {"report"},

@@ -62,13 +62,7 @@ def analyze_run(run: Run, *, process: str | None = None, say: Callable[[str], No
 def load_run(path: Path, *, say: Callable[[str], None] = lambda _: None) -> RunAnalysis:
     """What `analyze` found in a run directory; analyzes it first where that was not done by this version."""
     run = open_run(path)
-    derived = run.path / layout.DERIVED
-    try:
-        made = json.loads((derived / _VERSION).read_bytes())
-        current = made == _made_by(run)
-    except (OSError, ValueError):
-        current = False
-    if not current:
+    if not _is_current(run):
         return analyze_run(run, say=say)
     iterations = []
     for record in run.manifest.iterations:
@@ -77,8 +71,24 @@ def load_run(path: Path, *, say: Callable[[str], None] = lambda _: None) -> RunA
         counted = json.loads((folder / _COUNTERS).read_bytes())
         counters = read_document(Counters, counted, name=str(folder / _COUNTERS), remedy=REMEDY)
         iterations.append(IterationAnalysis(record=record, summary=summary, counters=counters))
-    samples = check_frame(SAMPLES, pd.read_parquet(derived / _SAMPLES))
-    return RunAnalysis(run=run, iterations=tuple(iterations), samples=samples)
+    return RunAnalysis(run=run, iterations=tuple(iterations), samples=_read_samples(run))
+
+
+def load_samples(path: Path, *, say: Callable[[str], None] = lambda _: None) -> tuple[Run, pd.DataFrame]:
+    """A run and its samples alone, as `load_run` gives them: for stores of very many runs."""
+    run = open_run(path)
+    return (run, _read_samples(run)) if _is_current(run) else (run, analyze_run(run, say=say).samples)
+
+
+def _read_samples(run: Run) -> pd.DataFrame:
+    return check_frame(SAMPLES, pd.read_parquet(run.path / layout.DERIVED / _SAMPLES))
+
+
+def _is_current(run: Run) -> bool:
+    try:
+        return bool(json.loads((run.path / layout.DERIVED / _VERSION).read_bytes()) == _made_by(run))
+    except (OSError, ValueError):
+        return False
 
 
 def _made_by(run: Run) -> dict[str, object]:

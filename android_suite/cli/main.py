@@ -31,6 +31,7 @@ VERBS = {
     "qualify": "Run a planned experiment: boot, record, analyze, compare, report; resumable.",
     "restore": "Put back what a phone had before qualify flashed it.",
     "bisect": "Find the first of many changes that moved a metric.",
+    "history": "Show metrics over kernels, builds and dates, with their change points.",
     "init": "Write a plan, settings and a CI file to start from.",
     "export": "Write a trace with the suite's tracks, for the Perfetto UI or trace-cmd.",
     "vdev": "Start, stop and list virtual devices.",

@@ -20,9 +20,9 @@ from android_suite.model.conditions import (
 from android_suite.model.run import Manifest
 
 # What belongs to the kernel, or to one boot of a virtual device, and so may differ.
-_FREE_DEVICE = frozenset({"memory_kb", "page_size"})
-_FREE_VIRTUAL = frozenset({"serial"})
-_FREE_PARAMETERS = frozenset({"seed", "token"})
+FREE_DEVICE = frozenset({"memory_kb", "page_size"})
+FREE_VIRTUAL = frozenset({"serial"})
+FREE_PARAMETERS = frozenset({"seed", "token"})
 _SHOWN = 8  # differences named in the message; the rest is counted
 
 
@@ -71,7 +71,7 @@ def describe_conditions(baseline: Sequence[Manifest], candidate: Sequence[Manife
         if iteration.scenario not in scenarios:
             scenarios[iteration.scenario] = ScenarioConditions(
                 process=iteration.process,
-                parameters={k: _setting(v) for k, v in iteration.parameters.items() if k not in _FREE_PARAMETERS},
+                parameters={k: _setting(v) for k, v in iteration.parameters.items() if k not in FREE_PARAMETERS},
                 trace_setup={k: _setting(v) for k, v in iteration.trace_setup.items() if iteration.traced},
             )
     lines = [m[0].kernel.cmdline if m[0].kernel else "" for m in (baseline, candidate)]
@@ -161,7 +161,7 @@ def _facts(side: Sequence[Manifest], scenarios: Collection[str]) -> dict[str, se
         note("overlays", ", ".join(digest[:16] for digest in manifest.overlays) or "none")
         if manifest.device is not None:
             device = asdict(manifest.device)
-            free = _FREE_DEVICE | (_FREE_VIRTUAL if manifest.device.virtual else frozenset())
+            free = FREE_DEVICE | (FREE_VIRTUAL if manifest.device.virtual else frozenset())
             for key in device.keys() - free:
                 note(f"device.{key}", device[key])
         for iteration in manifest.iterations:
@@ -171,7 +171,7 @@ def _facts(side: Sequence[Manifest], scenarios: Collection[str]) -> dict[str, se
                 continue
             note(f"{name}.process", iteration.process)
             for key, value in _flatten(iteration.parameters):
-                if key.split(".")[0] not in _FREE_PARAMETERS:
+                if key.split(".")[0] not in FREE_PARAMETERS:
                     note(f"{name}.parameters.{key}", value)
             if iteration.traced:
                 for key, value in _flatten(iteration.trace_setup):

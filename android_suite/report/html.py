@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 from typing import Any
 
 import jinja2
@@ -30,6 +29,7 @@ from android_suite.report.chains import Chain, list_chains, name_thread
 from android_suite.report.digest import digest_comparison, explain_p, find_common_reason, measured, rank_metrics
 from android_suite.report.interval import draw_interval
 from android_suite.report.model import ReportModel
+from android_suite.report.pages import make_environment, read_template
 from android_suite.report.summary import (
     MetricTexts,
     PathRow,
@@ -93,7 +93,7 @@ def render_html(model: ReportModel) -> str:
         "names": {id(run): _name_run(run) for run in model.runs},
         "chains": _chains(model.runs),
         "waker_note": WAKER_NOTE,
-        "style": Markup(_read("report.css")),
+        "style": Markup(read_template("report.css")),
     }
     if comparison is not None:
         digest = digest_comparison(comparison)
@@ -255,40 +255,11 @@ def _explain_times(run: AnalyzedRun) -> str:
     return phrases.explain_times(run.mode, virtual=run.virtual)
 
 
-def _read(name: str) -> str:
-    return (resources.files("android_suite.report") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _finalize(value: object) -> object:
-    """Filters all that a template prints: None becomes a word, and control characters become visible."""
-    if value is None:
-        return phrases.UNKNOWN
-    if isinstance(value, str) and not isinstance(value, Markup) and not value.isprintable():
-        return phrases.show_foreign_lines(value)
-    return value
-
-
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_read),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_finalize,
-    )
+    environment = make_environment()
     filters: dict[str, Callable[..., object]] = {
-        "number": phrases.format_number,
-        "value": phrases.format_value,
-        "interval": phrases.format_interval,
-        "percent": phrases.format_percent,
-        "p": phrases.format_p,
-        "ms": phrases.format_ms,
-        "bytes": phrases.format_bytes,
-        "foreign": phrases.show_foreign,
         "operation": describe_operation,
-        "lines": phrases.show_foreign_lines,
         "symbol": SYMBOLS.__getitem__,
         "kernel": name_kernel,
         "identity": id,

@@ -35,10 +35,21 @@ class Plot:
         return round(LEFT + (WIDTH - LEFT - RIGHT) * max(0.0, min(1.0, share)), 1)
 
     def line(
-        self, x1: float, y1: float, x2: float, y2: float, color: str, width: float = 1, opacity: float = 1
+        self,
+        x1: float,
+        y1: float,
+        x2: float,
+        y2: float,
+        color: str,
+        width: float = 1,
+        opacity: float = 1,
+        *,
+        dashed: bool = False,
     ) -> None:
         """A straight line; x in the data's unit."""
         shade = "" if opacity == 1 else f' stroke-opacity="{opacity}"'
+        if dashed:
+            shade += ' stroke-dasharray="4 3"'
         self._parts.append(
             f'<path d="M{self.x(x1)} {y1:.1f}L{self.x(x2)} {y2:.1f}" stroke="{color}" stroke-width="{width}"{shade}/>'
         )
@@ -49,11 +60,17 @@ class Plot:
         width = max(self.x(x2) - left, 0.5)
         self._parts.append(f'<rect x="{left}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{color}"/>')
 
-    def dot(self, x: float, y: float, color: str, *, size: float = 3, shape: str = "circle") -> None:
-        """A point: ``circle``, ``diamond`` or ``square``."""
+    def dot(
+        self, x: float, y: float, color: str, *, size: float = 3, shape: str = "circle", opacity: float = 1
+    ) -> None:
+        """A point: ``circle``, ``diamond``, ``square``, or ``bound``, an open triangle: the value is this or more."""
         at = self.x(x)
         if shape == "circle":
-            self._parts.append(f'<circle cx="{at}" cy="{y:.1f}" r="{size}" fill="{color}"/>')
+            shade = "" if opacity == 1 else f' fill-opacity="{opacity}"'
+            self._parts.append(f'<circle cx="{at}" cy="{y:.1f}" r="{size}" fill="{color}"{shade}/>')
+        elif shape == "bound":
+            corners = f"M{at} {y - size:.1f}L{at + 1.6 * size:.1f} {y:.1f}L{at} {y + size:.1f}Z"
+            self._parts.append(f'<path d="{corners}" fill="none" stroke="{color}" stroke-width="1.2"/>')
         else:
             turn = f' transform="rotate(45 {at} {y:.1f})"' if shape == "diamond" else ""
             box = f'x="{at - size:.1f}" y="{y - size:.1f}" width="{2 * size}" height="{2 * size}"'

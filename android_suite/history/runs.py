@@ -1,0 +1,107 @@
+"""Finds the runs of a store and reads what comparisons use of them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from android_suite.analyze import load_samples
+from android_suite.compare.boots import select_traced
+from android_suite.errors import SuiteError, UsageError
+from android_suite.model.history import Refused
+from android_suite.model.run import Manifest
+from android_suite.store import layout
+
+JOURNAL = "journal.jsonl"  # of a campaign
+_UNFINISHED = frozenset({"partial", "failed"})  # its folders that hold no result
+_DEEPEST = 12  # folders below the store
+_JOURNAL_LINE = 1 << 20  # bytes; the plan is on the first line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRun:
+    """One run: where it is, its manifest, its samples (those that count), and the plan of its campaign, if any."""
+
+    path: str  # relative to the store
+    manifest: Manifest
+    samples: pd.DataFrame
+    plan: dict[str, Any] | None
+
+
+def find_stored_runs(store: Path) -> Iterator[tuple[Path, Path | None]]:
+    """Every run directory below ``store`` with the folder of its campaign, in the order of their paths.
+
+    Links are not followed, so that nothing outside the store is read; unfinished and failed jobs are no results.
+
+    Raises:
+        UsageError: the store is not a folder.
+    """
+    if not store.is_dir():
+        raise UsageError(f"{store} is not a folder; give one with runs, such as the -o of record or qualify.")
+    yield from _walk(store, None, 0)
+
+
+def _walk(folder: Path, campaign: Path | None, depth: int) -> Iterator[tuple[Path, Path | None]]:
+    if _is_own_file(folder / layout.MANIFEST):
+        yield folder, campaign
+        return
+    if depth == _DEEPEST:
+        return
+    if _is_own_file(folder / JOURNAL):
+        campaign = folder
+    try:
+        with os.scandir(folder) as found:
+            names = sorted(e.name for e in found if e.is_dir(follow_symlinks=False) and not e.name.startswith("."))
+    except OSError:
+        return
+    for name in names:
+        if not (folder == campaign and name in _UNFINISHED):
+            yield from _walk(folder / name, campaign, depth + 1)
+
+
+def _is_own_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def read_stored_runs(store: Path, *, say: Callable[[str], None]) -> tuple[list[StoredRun], list[Refused]]:
+    """Reads every run, analyzing those that were not; a run that cannot be read costs the others nothing.
+
+    Raises:
+        UsageError: the store has no run.
+    """
+    runs: list[StoredRun] = []
+    refused: list[Refused] = []
+    plans: dict[Path, dict[str, Any] | None] = {}
+    for path, campaign in find_stored_runs(store):
+        name = str(path.relative_to(store))
+        if campaign is not None and campaign not in plans:
+            plans[campaign] = _read_plan(campaign / JOURNAL)
+        try:
+            run, samples = load_samples(path, say=lambda line, name=name: say(f"{name}: {line}"))  # type: ignore[misc]
+        except SuiteError as error:
+            refused.append(Refused(run=name, reason=str(error)))
+        except (OSError, ValueError, KeyError, RecursionError) as error:  # derived/ was damaged or cannot be read
+            refused.append(Refused(run=name, reason=f"its results cannot be read ({error}); analyze it again."))
+        else:
+            plan = plans.get(campaign) if campaign else None
+            runs.append(StoredRun(path=name, manifest=run.manifest, samples=select_traced(samples), plan=plan))
+    if not runs and not refused:
+        raise UsageError(f"{store} has no run directory; give a folder that `record -o` or `qualify -o` made.")
+    return runs, refused
+
+
+def _read_plan(journal: Path) -> dict[str, Any] | None:
+    """The described plan at the head of a campaign's journal; None if there is none."""
+    try:
+        with journal.open("rb") as file:
+            event = json.loads(file.readline(_JOURNAL_LINE))
+    except (OSError, ValueError, RecursionError):
+        return None
+    plan = event.get("plan") if isinstance(event, dict) else None
+    return plan if isinstance(plan, dict) else None

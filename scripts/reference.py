@@ -14,8 +14,9 @@ from android_suite.model.campaign import CampaignSummary, Provenance
 from android_suite.model.comparison import Comparison
 from android_suite.model.document import describe_schema
 from android_suite.model.gate import GateFile
-from android_suite.model.journal import JournalEvent
 from android_suite.model.history import History
+from android_suite.model.journal import JournalEvent
+from android_suite.model.lab_page import LabState
 from android_suite.model.metrics import CATALOGUE, Metric
 from android_suite.model.plan import PlanDocument
 from android_suite.model.probe import ProbeResult
@@ -48,6 +49,7 @@ _WRITTEN: dict[str, type] = {
     "bisection.json": Bisection,
     "probe.json": ProbeResult,
     "history.json": History,
+    "lab-state.json": LabState,
 }
 # Lines of a JSON-lines file: only the keys of their event are there.
 _READ: dict[str, type] = {"plan.json": PlanDocument, "gates.json": GateFile, "journal-event.json": JournalEvent}

@@ -58,11 +58,12 @@ MAY: dict[str, set[str]] = {
         "compare",
         "report",
     },
+    "lab_page": GROUND | {"report"},
     "bisection": GROUND | {"virtual", "campaign", "workload", "report"},
     "cli": GROUND
     | {"device", "virtual", "boot", "capture", "workload", "record", "campaign", "bisection"}
     | {"device", "virtual", "boot", "capture", "workload", "ready", "record", "campaign"}
-    | {"tables", "trace", "evidence", "analyze", "export", "compare", "report", "history"},
+    | {"tables", "trace", "evidence", "analyze", "export", "compare", "report", "history", "lab_page"},
     "pytest_plugin": GROUND | {"device", "boot", "workload", "ready", "record", "analyze"},
 }
 ONLINE = {"device", "virtual", "boot", "capture", "workload", "ready", "record"}
@@ -84,6 +85,9 @@ ONLY_IN: dict[str, set[str]] = {
     "perfetto": {"trace", "capture"},  # capture/ makes its configuration
     "jinja2": {"report"},
     "click": {"cli"},
+    "starlette": {"lab_page"},
+    "anyio": {"lab_page"},
+    "uvicorn": {"cli"},
 }
 
 

@@ -4,7 +4,7 @@ from android_suite.analysis.summary import summarize
 from android_suite.analyze.evidence import read_evidence
 from android_suite.analyze.file import analyze_file, choose_iteration, require_process
 from android_suite.analyze.results import IterationAnalysis, RunAnalysis
-from android_suite.analyze.run import analyze_run, load_run, load_samples, write_tables
+from android_suite.analyze.run import analyze_run, is_analyzed, load_run, load_samples, write_tables
 
 __all__ = [
     "IterationAnalysis",
@@ -12,6 +12,7 @@ __all__ = [
     "analyze_file",
     "analyze_run",
     "choose_iteration",
+    "is_analyzed",
     "load_run",
     "load_samples",
     "read_evidence",

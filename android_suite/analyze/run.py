@@ -18,7 +18,7 @@ from android_suite.analyze.file import require_process
 from android_suite.analyze.results import IterationAnalysis, RunAnalysis
 from android_suite.analyze.samples import make_samples
 from android_suite.analyze.traces import is_traced, read_iteration_trace
-from android_suite.errors import TraceError
+from android_suite.errors import SuiteError, TraceError
 from android_suite.model.analysis import REMEDY, AnalysisSummary, read_analysis
 from android_suite.model.analyzed import Counters
 from android_suite.model.document import read_document, to_plain
@@ -78,6 +78,14 @@ def load_samples(path: Path, *, say: Callable[[str], None] = lambda _: None) -> 
     """A run and its samples alone, as `load_run` gives them: for stores of very many runs."""
     run = open_run(path)
     return (run, _read_samples(run)) if _is_current(run) else (run, analyze_run(run, say=say).samples)
+
+
+def is_analyzed(path: Path) -> bool:
+    """Whether ``derived/`` of a run directory is there and of this version; False if the run cannot be opened."""
+    try:
+        return _is_current(open_run(path))
+    except (SuiteError, RecursionError):
+        return False
 
 
 def _read_samples(run: Run) -> pd.DataFrame:

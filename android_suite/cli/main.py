@@ -32,13 +32,16 @@ VERBS = {
     "restore": "Put back what a phone had before qualify flashed it.",
     "bisect": "Find the first of many changes that moved a metric.",
     "history": "Show metrics over kernels, builds and dates, with their change points.",
+    "lab": "Serve a page of a lab's devices and campaigns.",
     "init": "Write a plan, settings and a CI file to start from.",
     "export": "Write a trace with the suite's tracks, for the Perfetto UI or trace-cmd.",
     "vdev": "Start, stop and list virtual devices.",
     "kernels": "List, fetch and build the kernels for virtual devices.",
 }
 # The other commands work on files and have no settings.
-_WITH_SETTINGS = frozenset({"doctor", "devices", "record", "probe", "qualify", "restore", "bisect", "vdev", "kernels"})
+_WITH_SETTINGS = frozenset(
+    {"doctor", "devices", "record", "probe", "qualify", "restore", "bisect", "vdev", "kernels", "lab"}
+)
 
 
 class _Verbs(click.Group):

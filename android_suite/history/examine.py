@@ -28,7 +28,6 @@ from android_suite.stats.change_points import (
     MAX_P_VALUE,
     MIN_POINTS,
     FoundChange,
-    NullRate,
     find_change_points,
     judge_split,
     measure_null_rate,
@@ -158,14 +157,12 @@ def _examine(series: Series, search: Search) -> HistorySeries:
         )
     key = zlib.crc32("\0".join((series.scenario, metric.name, series.conditions, series.label)).encode())
     levels = np.array([boot.level for boot in line.boots], dtype=np.float64)
-    rate = measure_null_rate(
-        levels[:, None],
-        null_series=search.null_series,
-        rng=np.random.default_rng([search.seed, key]),
-        max_p_value=search.max_p_value,
-    )
     found = find_change_points(levels, max_p_value=search.max_p_value)
-    changes = _describe_changes(line, levels, found, metric, rate, search.max_p_value)
+    rng = np.random.default_rng([search.seed, key])
+    changes = _describe_changes(line, levels, found, metric, search, rng)
+    # What is left without the changes is the noise of this series: in it, whatever is found is false.
+    noise = levels - _segment_means(levels, [change.index for change in found])
+    rate = measure_null_rate(noise[:, None], null_series=search.null_series, rng=rng, max_p_value=search.max_p_value)
     modes = _find_mode_changes(line, metric, search, np.random.default_rng([search.seed, key, 1]))
     return replace(
         whole,
@@ -208,9 +205,14 @@ def move_to_border(
 
 
 def _describe_changes(
-    line: _Line, levels: Array, found: Sequence[FoundChange], metric: Metric, rate: NullRate, max_p_value: float
+    line: _Line,
+    levels: Array,
+    found: Sequence[FoundChange],
+    metric: Metric,
+    search: Search,
+    rng: np.random.Generator,
 ) -> list[LevelChange]:
-    placed = move_to_border(levels, found, line.borders, max_p_value=max_p_value)
+    placed = move_to_border(levels, found, line.borders, max_p_value=search.max_p_value)
     cuts = [0, *(change.index for change, _ in placed), len(levels)]
     told = []
     for number, (change, moved) in enumerate(placed, start=1):
@@ -233,11 +235,36 @@ def _describe_changes(
                 else "worse",
                 beyond_margin=abs(effect) > metric.margin.width(before),
                 p_value=change.p_value,
-                chance=rate.chance(change.p_value),
+                chance=_measure_chance(
+                    levels[:, None], cuts[number - 1], cuts[number + 1], change.p_value, search, rng
+                ),
                 boots_moved=moved,
             )
         )
     return told
+
+
+def _segment_means(levels: Array, places: Sequence[int]) -> Array:
+    """For each boot the mean of its part between change points."""
+    parts = np.split(levels, places)
+    return np.concatenate([np.full(len(part), part.mean()) for part in parts])
+
+
+def _measure_chance(
+    columns: Array, start: int, end: int, p_value: float, search: Search, rng: np.random.Generator
+) -> float:
+    """How often the boots between the neighbouring change points, in random order, have a change at least as strong.
+
+    The boots beyond are left out: their other levels would make any order of the whole look wilder than it is here.
+    """
+    rate = measure_null_rate(
+        columns[start:end],
+        null_series=search.null_series,
+        rng=rng,
+        max_p_value=search.max_p_value,
+        min_points=2,
+    )
+    return rate.chance(p_value)
 
 
 def _find_mode_changes(line: _Line, metric: Metric, search: Search, rng: np.random.Generator) -> list[ModeChange]:
@@ -260,7 +287,6 @@ def _find_mode_changes(line: _Line, metric: Metric, search: Search, rng: np.rand
                 by_index[change.index] = change
     if not by_index:
         return []
-    rate = measure_null_rate(shares, null_series=search.null_series, rng=rng, max_p_value=search.max_p_value)
     places = sorted(by_index)
     cuts = [0, *places, len(samples)]
     told = []
@@ -282,7 +308,9 @@ def _find_mode_changes(line: _Line, metric: Metric, search: Search, rng: np.rand
                 after_median=medians[1],
                 median_stands=abs(medians[1] - medians[0]) <= metric.margin.width(medians[0]),
                 p_value=by_index[index].p_value,
-                chance=rate.chance(by_index[index].p_value),
+                chance=_measure_chance(
+                    shares, cuts[number - 1], cuts[number + 1], by_index[index].p_value, search, rng
+                ),
             )
         )
     return told

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from android_suite.analyze import load_samples
+from android_suite.analyze import is_analyzed, load_samples
 from android_suite.compare.boots import select_traced
 from android_suite.errors import SuiteError, UsageError
 from android_suite.model.history import Refused
@@ -69,8 +69,15 @@ def _is_own_file(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 
-def read_stored_runs(store: Path, *, say: Callable[[str], None]) -> tuple[list[StoredRun], list[Refused]]:
-    """Reads every run, analyzing those that were not; a run that cannot be read costs the others nothing.
+def read_stored_runs(
+    store: Path, *, say: Callable[[str], None], analyze: bool = True
+) -> tuple[list[StoredRun], list[Refused]]:
+    """Reads every run; a run that cannot be read costs the others nothing.
+
+    Args:
+        store: the folder.
+        say: called with progress.
+        analyze: analyze runs that were not, or by another version; else they are refused, and nothing is written.
 
     Raises:
         UsageError: the store has no run.
@@ -82,6 +89,9 @@ def read_stored_runs(store: Path, *, say: Callable[[str], None]) -> tuple[list[S
         name = str(path.relative_to(store))
         if campaign is not None and campaign not in plans:
             plans[campaign] = _read_plan(campaign / JOURNAL)
+        if not analyze and not is_analyzed(path):
+            refused.append(Refused(run=name, reason="not analyzed by this version; run `android-suite analyze` on it."))
+            continue
         try:
             run, samples = load_samples(path, say=lambda line, name=name: say(f"{name}: {line}"))  # type: ignore[misc]
         except SuiteError as error:

@@ -72,7 +72,8 @@ class LevelChange:
         direction: by the metric's ``better``; ``changed`` if neither way is better.
         beyond_margin: whether the effect is larger than the metric's margin.
         p_value: Otava's; too small, because the place was chosen.
-        chance: share of random orders of the same boots with a change at least as strong.
+        chance: share of random orders of the boots between the neighbouring change points, the real order included,
+            with a change at least as strong.
         boots_moved: by how many boots Otava's place was moved to the border between two builds.
     """
 
@@ -117,7 +118,8 @@ class ModeChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FalseAlarms:
-    """What the same search finds in null series: the boots of this series in random order.
+    """What the same search finds in null series: the noise of this series (its boots without the found changes of
+    level) in random order.
 
     ``rate``: share of them with at least one change point.
     """

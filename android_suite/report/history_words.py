@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from android_suite.model.history import History, HistoryPoint, HistorySeries, LevelChange, ModeChange
 from android_suite.report.phrases import format_percent, format_value, join_words, show_foreign
 
+WEAK = 0.05  # a change that chance gives more often than this is called weak
 _MOST_FACTS = 12
 ORDERS = {"kernel": "by version and build", "date": "by date, one series a label"}
 
@@ -37,7 +38,7 @@ def explain_false_alarms(history: History) -> str:
     low, high = min(r.rate for r in rates), max(r.rate for r in rates)
     spread = format_percent(low) if low == high else f"{format_percent(low)} to {format_percent(high)}"
     return (
-        f"False alarms, measured: with the boots of a series in random order ({rates[0].null_series} orders each, seed "
+        f"False alarms, measured: with the noise of a series in random order ({rates[0].null_series} orders each, seed "
         f"{history.seed}), the same search finds a change in {spread} of the orders. Over all {len(rates)} series that "
         f"makes {history.expected_false_alarms:.2g} series with a false change of level to expect."
     )
@@ -84,7 +85,7 @@ def describe_chance(chance: float, series: HistorySeries) -> str:
     orders = series.false_alarms.null_series if series.false_alarms else 0
     if not orders:
         return "not measured"
-    return f"{round(chance * (orders + 1))} of {orders + 1}"
+    return f"{round(chance * (orders + 1))} of {orders + 1}{' (weak)' if chance > WEAK else ''}"
 
 
 def list_doubts(series: HistorySeries) -> Iterator[str]:

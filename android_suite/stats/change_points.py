@@ -53,13 +53,15 @@ class NullRate:
         return float((1 + np.count_nonzero(self.strongest <= p_value)) / (1 + len(self.strongest)))
 
 
-def find_change_points(values: Sequence[float] | Array, *, max_p_value: float = MAX_P_VALUE) -> list[FoundChange]:
-    """The change points of one series, in order; none if it is shorter than ``MIN_POINTS``.
+def find_change_points(
+    values: Sequence[float] | Array, *, max_p_value: float = MAX_P_VALUE, min_points: int = MIN_POINTS
+) -> list[FoundChange]:
+    """The change points of one series, in order; none if it is shorter than ``min_points``.
 
     Raises:
         Unsupported: Apache Otava is not installed.
     """
-    if len(values) < MIN_POINTS:
+    if len(values) < min_points:
         return []
     compute, _ = _load()
     # A list: of a numpy array Otava takes no window, but the whole (0.8.0, ChangePointDetector.get_change_points).
@@ -81,7 +83,12 @@ def judge_split(values: Sequence[float] | Array, index: int, *, start: int = 0, 
 
 
 def measure_null_rate(
-    columns: Array, *, null_series: int, rng: np.random.Generator, max_p_value: float = MAX_P_VALUE
+    columns: Array,
+    *,
+    null_series: int,
+    rng: np.random.Generator,
+    max_p_value: float = MAX_P_VALUE,
+    min_points: int = MIN_POINTS,
 ) -> NullRate:
     """Searches random orders of the same points, in which no place is special.
 
@@ -91,15 +98,16 @@ def measure_null_rate(
         null_series: how many random orders.
         rng: draws the orders.
         max_p_value: as in the search whose rate is measured.
+        min_points: the same.
     """
     strongest = np.ones(null_series)
-    if len(columns) >= MIN_POINTS and any(len(np.unique(column)) > 1 for column in columns.T):
+    if len(columns) >= min_points and any(len(np.unique(column)) > 1 for column in columns.T):
         for number in range(null_series):
             order = rng.permutation(len(columns))
             found = [
                 change.p_value
                 for column in columns.T
-                for change in find_change_points(column[order], max_p_value=max_p_value)
+                for change in find_change_points(column[order], max_p_value=max_p_value, min_points=min_points)
             ]
             strongest[number] = min(found, default=1.0)
     return NullRate(strongest=strongest)

@@ -75,6 +75,7 @@ def serve(
         )
         settings.load()
     except OSError as error:  # ssl.SSLError is one, too
+        listener.close()
         raise UsageError(
             f"the certificate or its key cannot be used ({error}); give PEM files that belong together."
         ) from error

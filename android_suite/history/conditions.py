@@ -21,8 +21,8 @@ def describe_conditions(run: StoredRun, iteration: IterationRecord) -> dict[str,
     What belongs to the kernel or to one boot is left out, as in a comparison. A phone's serial counts: phones of one
     model differ by more than kernels do.
     """
-    manifest, told = run.manifest, {}
-    told["mode"] = manifest.mode
+    manifest = run.manifest
+    told: dict[str, str] = {"mode": manifest.mode}
     told["overlays"] = ", ".join(digest[:16] for digest in manifest.overlays) or "none"
     if manifest.device is not None:
         free = FREE_DEVICE | (FREE_VIRTUAL if manifest.device.virtual else frozenset())

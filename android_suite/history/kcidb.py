@@ -83,7 +83,7 @@ def _describe_run(run: StoredRun, build: str, origin: str) -> Iterator[Json]:
     if manifest.crash is not None:
         name = _digest(manifest.created_at, manifest.label, "boot", manifest.crash.summary)
         yield common | _crashed(manifest.crash) | {"id": f"{origin}:{name}", "path": "android_suite.boot"}
-    rows = {int(i): part for i, part in run.samples.groupby("iteration")}  # type: ignore[call-overload]
+    rows = {int(str(i)): part for i, part in run.samples.groupby("iteration")}
     for record in manifest.iterations:
         of = common | _start(record)
         path = f"android_suite.{_part(record.scenario)}"
@@ -101,25 +101,25 @@ def _describe_run(run: StoredRun, build: str, origin: str) -> Iterator[Json]:
             name = _digest(*identity)
             yield of | outcome | {"id": f"{origin}:{name}", "path": path, "misc": _known(told)}
             continue
-        for row in rows[record.index].itertuples() if record.index in rows else ():
-            value, exact = float(row.value), row.quality == "exact" and not row.censored
+        for row in rows[record.index].to_dict("records") if record.index in rows else ():
+            value, exact = float(row["value"]), row["quality"] == "exact" and not row["censored"]
             finite = value == value and abs(value) != float("inf")
             test = of | {
-                "id": f"{origin}:{_digest(*identity, row.metric, str(row.sample))}",
-                "path": f"{path}.{_part(row.metric)}",
-                "status": "FAIL" if row.censored else "DONE" if exact and finite else "MISS",
+                "id": f"{origin}:{_digest(*identity, row['metric'], str(row['sample']))}",
+                "path": f"{path}.{_part(row['metric'])}",
+                "status": "FAIL" if row["censored"] else "DONE" if exact and finite else "MISS",
                 "misc": _known(
                     told
                     | {
-                        "quality": "at_least" if row.censored else row.quality,
-                        "reason": _clean(row.reason) or None,
-                        "at_least": value if finite and not exact and row.quality != "unknown" else None,
-                        "better": row.better,
+                        "quality": "at_least" if row["censored"] else row["quality"],
+                        "reason": _clean(row["reason"]) or None,
+                        "at_least": value if finite and not exact and row["quality"] != "unknown" else None,
+                        "better": row["better"],
                     }
                 ),
             }
             if exact and finite:
-                test["number"] = {"value": value} | ({"unit": row.unit} if row.unit not in ("", "count") else {})
+                test["number"] = {"value": value} | ({"unit": row["unit"]} if row["unit"] not in ("", "count") else {})
             yield test
 
 

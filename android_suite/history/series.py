@@ -147,7 +147,7 @@ def _stack(boots: Sequence[_Boot]) -> pd.DataFrame:
 def _group(boots: Sequence[_Boot], rows: pd.DataFrame, order: Order) -> list[HistoryPoint]:
     """The points of a series, in order."""
     groups: dict[tuple[object, ...], list[tuple[_Boot, HistoryBoot]]] = {}
-    per_boot = {int(number): part for number, part in rows.groupby("of", sort=True)}  # type: ignore[call-overload]
+    per_boot = {int(str(number)): part for number, part in rows.groupby("of", sort=True)}
     for number, part in per_boot.items():
         boot = boots[number]
         day = boot.started_at[:10] if order == "date" else ""

@@ -40,9 +40,9 @@ class CampaignReader:
     def _read(self, folder: Path) -> Campaign:
         events, trouble = self._events(folder / JOURNAL)
         name = folder.relative_to(self.store).as_posix()
-        plan = next((e["plan"] for e in events if isinstance(e.get("plan"), dict)), {})
+        plan: Mapping[str, Any] = next((e["plan"] for e in events if isinstance(e.get("plan"), dict)), {})
         last = events[-1] if events else {}
-        progress = next((e for e in reversed(events) if e.get("event") == "progress"), {})
+        progress: Mapping[str, Any] = next((e for e in reversed(events) if e.get("event") == "progress"), {})
         done = {_text(e, "job") for e in events if e.get("event") == "analyzed"}
         total = _number(progress, "total")
         status = _judge(folder, last)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +114,7 @@ def measure_null_rate(
     return NullRate(strongest=strongest)
 
 
-def _load():  # type: ignore[no-untyped-def]  # Otava has no type information
+def _load() -> tuple[Any, Any]:  # Otava has no type information
     try:
         from otava.analysis import TTestSignificanceTester, compute_change_points
     except ImportError:

@@ -196,7 +196,7 @@ def move_to_border(
             for border in sorted((b for b in near if b > 0), key=lambda b: abs(b - change.index)):
                 p_value = judge_split(levels, border, start=start, end=end)
                 if p_value <= max_p_value:
-                    best = (FoundChange(index=border, p_value=p_value), border - change.index)
+                    best = (replace(change, index=border, p_value=p_value), border - change.index)
                     break
         known = places.get(best[0].index)
         if known is None or best[0].p_value < known[0].p_value:
@@ -235,9 +235,7 @@ def _describe_changes(
                 else "worse",
                 beyond_margin=abs(effect) > metric.margin.width(before),
                 p_value=change.p_value,
-                chance=_measure_chance(
-                    levels[:, None], cuts[number - 1], cuts[number + 1], change.p_value, search, rng
-                ),
+                chance=_measure_chance(levels[:, None], cuts[number - 1], cuts[number + 1], change, search, rng),
                 boots_moved=moved,
             )
         )
@@ -251,7 +249,7 @@ def _segment_means(levels: Array, places: Sequence[int]) -> Array:
 
 
 def _measure_chance(
-    columns: Array, start: int, end: int, p_value: float, search: Search, rng: np.random.Generator
+    columns: Array, start: int, end: int, change: FoundChange, search: Search, rng: np.random.Generator
 ) -> float:
     """How often the boots between the neighbouring change points, in random order, have a change at least as strong.
 
@@ -264,7 +262,7 @@ def _measure_chance(
         max_p_value=search.max_p_value,
         min_points=2,
     )
-    return rate.chance(p_value)
+    return rate.chance(change)
 
 
 def _find_mode_changes(line: _Line, metric: Metric, search: Search, rng: np.random.Generator) -> list[ModeChange]:
@@ -308,9 +306,7 @@ def _find_mode_changes(line: _Line, metric: Metric, search: Search, rng: np.rand
                 after_median=medians[1],
                 median_stands=abs(medians[1] - medians[0]) <= metric.margin.width(medians[0]),
                 p_value=by_index[index].p_value,
-                chance=_measure_chance(
-                    shares, cuts[number - 1], cuts[number + 1], by_index[index].p_value, search, rng
-                ),
+                chance=_measure_chance(shares, cuts[number - 1], cuts[number + 1], by_index[index], search, rng),
             )
         )
     return told

@@ -33,7 +33,7 @@ class SeriesView:
 
     anchor: str
     series: HistorySeries
-    chart: Markup
+    chart: Markup | None
     rows: list[ChangeRow]
     doubts: list[str]
 
@@ -77,7 +77,7 @@ def _view(anchor: str, series: HistorySeries) -> SeriesView:
     return SeriesView(
         anchor=anchor,
         series=series,
-        chart=Markup(chart_series(series)),
+        chart=Markup(chart_series(series)) if any(p.exact or p.lower_bound for p in series.points) else None,
         rows=rows,
         doubts=list(words.list_doubts(series)),
     )

@@ -21,6 +21,8 @@ def chart_series(series: HistorySeries) -> str:
         for value in (boot.level, boot.bound)
         if value is not None
     ]
+    if series.modes:  # what their median hides
+        values += [value for point in series.points for boot in point.boots for value in boot.values]
     low, high = min(values, default=0.0), max(values, default=0.0)
     plot = Plot(low - (high - low) * 0.04, high + (high - low) * 0.04)
     step = _TALL if len(series.points) <= _FEW else _LOW
@@ -35,14 +37,16 @@ def chart_series(series: HistorySeries) -> str:
         middle = 6 + (row + 0.5) * step
         if row % named == 0:
             plot.name(point.name, middle)
-        _boots(plot, point, middle, step)
+        _boots(plot, point, middle, step, samples=bool(series.modes))
     unit = "" if series.unit in ("", "count") else f" ({series.unit})"
     label = f"{series.scenario} {series.metric} over {len(series.points)} builds"
     return plot.finish(bottom, show_foreign(series.metric, longest=50) + unit, label)
 
 
-def _boots(plot: Plot, point: HistoryPoint, middle: float, step: float) -> None:
+def _boots(plot: Plot, point: HistoryPoint, middle: float, step: float, *, samples: bool) -> None:
     for boot in point.boots:
+        for value in boot.values if samples else ():
+            plot.line(value, middle - step * 0.3, value, middle + step * 0.3, MODES, 1, 0.3)
         if boot.level is not None:
             plot.dot(boot.level, middle, BOOT, size=min(2.6, step / 3), opacity=0.55)
         elif boot.bound is not None:

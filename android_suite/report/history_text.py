@@ -33,7 +33,10 @@ def _print_series(series: HistorySeries, console: Console, *, several: bool) -> 
         show_foreign(title).strip(), ("build", "left"), ("recorded", "left"), ("level", "right"), ("boots", "right")
     )
     for point in series.points[-_MOST:]:
-        boots = [str(point.exact), *([f"{point.lower_bound} bounds"] if point.lower_bound else [])]
+        boots = [
+            str(point.exact),
+            *([f"{point.lower_bound} bound{'' if point.lower_bound == 1 else 's'}"] if point.lower_bound else []),
+        ]
         boots += [f"{point.unknown} unknown"] if point.unknown else []
         table.add_row(
             Text(show_foreign(point.name)),

@@ -28,10 +28,15 @@ WINDOW = 50  # points, Otava's default; a longer series is examined window by wi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundChange:
-    """A change between point ``index`` - 1 and point ``index``. ``p_value`` is Otava's, before any correction."""
+    """A change between point ``index`` - 1 and point ``index``.
+
+    ``p_value`` is Otava's, before any correction; ``energy`` is the distance of the two parts, in the values' unit, which
+    ranks changes whose p-value is 0 because neither part has any spread.
+    """
 
     index: int
     p_value: float
+    energy: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,18 +45,22 @@ class NullRate:
 
     Attributes:
         strongest: the smallest p-value of each null series; 1 where nothing was found. Shape (null series,).
+        energy: of the same change, the largest where several have that p-value; 0 where nothing was found.
     """
 
     strongest: Array
+    energy: Array
 
     @property
     def rate(self) -> float:
         """Share of null series in which at least one change was found."""
         return float(np.mean(self.strongest < 1.0)) if len(self.strongest) else 0.0
 
-    def chance(self, p_value: float) -> float:
-        """Share of orders, the real one included, whose strongest change is at least as strong as ``p_value``."""
-        return float((1 + np.count_nonzero(self.strongest <= p_value)) / (1 + len(self.strongest)))
+    def chance(self, change: FoundChange) -> float:
+        """Share of orders, the real one included, whose strongest change is at least as strong as ``change``."""
+        stronger = self.strongest < change.p_value
+        equal = (self.strongest == change.p_value) & (self.energy >= change.energy)
+        return float((1 + np.count_nonzero(stronger | equal)) / (1 + len(self.strongest)))
 
 
 def find_change_points(
@@ -68,7 +77,10 @@ def find_change_points(
     # A list: of a numpy array Otava takes no window, but the whole (0.8.0, ChangePointDetector.get_change_points).
     with np.errstate(all="ignore"):  # parts without any spread divide by zero
         found, _ = compute([float(value) for value in values], window_len=WINDOW, max_pvalue=max_p_value)
-    return [FoundChange(index=int(point.index), p_value=float(point.stats.pvalue)) for point in found]
+    return [
+        FoundChange(index=int(point.index), p_value=float(point.stats.pvalue), energy=float(point.qhat))
+        for point in found
+    ]
 
 
 def judge_split(values: Sequence[float] | Array, index: int, *, start: int = 0, end: int | None = None) -> float:
@@ -101,17 +113,18 @@ def measure_null_rate(
         max_p_value: as in the search whose rate is measured.
         min_points: the same.
     """
-    strongest = np.ones(null_series)
+    strongest, energy = np.ones(null_series), np.zeros(null_series)
     if len(columns) >= min_points and any(len(np.unique(column)) > 1 for column in columns.T):
         for number in range(null_series):
             order = rng.permutation(len(columns))
             found = [
-                change.p_value
+                (change.p_value, -change.energy)
                 for column in columns.T
                 for change in find_change_points(column[order], max_p_value=max_p_value, min_points=min_points)
             ]
-            strongest[number] = min(found, default=1.0)
-    return NullRate(strongest=strongest)
+            strongest[number], less = min(found, default=(1.0, 0.0))
+            energy[number] = -less
+    return NullRate(strongest=strongest, energy=energy)
 
 
 def _load() -> tuple[Any, Any]:  # Otava has no type information

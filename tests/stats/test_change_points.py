@@ -11,6 +11,7 @@ import pytest
 from android_suite.errors import Unsupported
 from android_suite.stats.change_points import (
     MIN_POINTS,
+    FoundChange,
     NullRate,
     find_change_points,
     judge_split,
@@ -57,9 +58,20 @@ def test_false_alarms_are_counted_and_repeat() -> None:
 
 
 def test_chance_counts_the_real_order() -> None:
-    rate = NullRate(strongest=np.array([1.0, 1e-4, 1e-6, 1.0]))
+    rate = NullRate(strongest=np.array([1.0, 1e-4, 1e-6, 1.0]), energy=np.array([0.0, 3.0, 9.0, 0.0]))
     assert rate.rate == 0.5
-    assert [rate.chance(p) for p in (1e-9, 1e-5, 1e-4)] == [1 / 5, 2 / 5, 3 / 5]
+    found = [FoundChange(index=3, p_value=p, energy=5.0) for p in (1e-9, 1e-5, 2e-4)]
+    assert [rate.chance(change) for change in found] == [1 / 5, 2 / 5, 3 / 5]
+
+
+def test_values_without_spread_are_ranked_by_their_distance() -> None:
+    """Single values between equal ones have a p-value of 0, too; the real order separates more."""
+    values = np.array([100.0] * 30 + [0.1] * 5)
+    (change,) = find_change_points(values)
+    assert change.p_value == 0.0
+    rate = measure_null_rate(values[:, None], null_series=150, rng=np.random.default_rng(1), min_points=2)
+    assert np.count_nonzero(rate.strongest == 0.0) > 0
+    assert rate.chance(change) == 1 / 151
 
 
 def test_a_split_is_judged_within_its_part() -> None:

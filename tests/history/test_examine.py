@@ -35,15 +35,11 @@ def test_a_planted_change_is_told() -> None:
     assert traced(boots) == history, "the same seed gives the same history"
 
 
-def test_the_chance_of_a_small_change_is_not_measured_beside_a_large_one() -> None:
-    """Drawn so that Otava also splits eight equal boots behind a large change: its chance is that of eight boots."""
-    boots = series_of(KERNELS, [50, 50, 50, 50, 8, 8], 4, np.random.default_rng(1))
-    (series,) = trace_history(stored(*boots), store="store", search=Search(null_series=150)).series
-    large, small = series.changes
-    assert large.chance == 1 / 151
-    assert small.chance > 2 / 151
-    assert series.false_alarms is not None
-    assert 0 < series.false_alarms.rate < 0.15
+def test_a_small_change_beside_a_large_one_has_a_chance_of_its_own() -> None:
+    boots = series_of(KERNELS, [50, 50, 50, 8, 8, 14], 4, np.random.default_rng(3))
+    (series,) = traced(boots).series
+    assert [(c.after, c.direction) for c in series.changes] == [(3, "better"), (5, "worse")]
+    assert [c.chance for c in series.changes] == [1 / 41, 1 / 41]
 
 
 def test_a_change_within_a_build_is_no_change_of_the_kernel() -> None:
@@ -128,10 +124,10 @@ def test_a_plain_shift_is_no_change_of_modes() -> None:
 
 
 def test_null_stores_give_about_the_measured_rate_of_false_alarms() -> None:
-    """Forty series without any change: as many alarms as their own random orders predict, give or take chance."""
+    """Twenty-five series without any change: as many alarms as their own random orders predict, give or take chance."""
     rng = np.random.default_rng(7)
     alarms, expected = 0, 0.0
-    for _ in range(40):
+    for _ in range(25):
         history = traced(series_of(KERNELS, [50] * 6, 3, rng))
         alarms += len(history.series[0].changes) > 0
         expected += history.expected_false_alarms

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from android_suite.model.lab_page import LabDevice
 
 _NULL_SERIES = 100  # a page should come in seconds; the command takes more
+_MOST_READERS = 256  # connections; more are answered with 503, so that nobody can use up the host's
 _file = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -70,6 +71,7 @@ def serve(
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=1,
+            limit_concurrency=_MOST_READERS,
             ssl_certfile=str(tls_cert) if tls_cert else None,
             ssl_keyfile=str(tls_key) if tls_key else None,
         )

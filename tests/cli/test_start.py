@@ -20,7 +20,14 @@ def loaded(project_root: Path, *argv: str) -> set[str]:
     return set(done.stderr.split())
 
 
-@pytest.mark.parametrize("argv", [["--help"], *([v, "--help"] for v in ("analyze", "compare", "report", "export"))])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--help"],
+        ["lab", "serve", "--help"],
+        *([v, "--help"] for v in ("analyze", "compare", "report", "export", "history")),
+    ],
+)
 def test_help_needs_no_data_libraries(project_root: Path, argv: list[str]) -> None:
     assert not loaded(project_root, *argv) & {
         "numpy",
@@ -30,6 +37,9 @@ def test_help_needs_no_data_libraries(project_root: Path, argv: list[str]) -> No
         "numba",
         "llvmlite",
         "google.protobuf",
+        "jinja2",
+        "starlette",
+        "uvicorn",
     }
 
 

@@ -26,7 +26,14 @@ _file = click.Path(path_type=Path, dir_okay=False)
     show_default=True,
     help="Order: kernels by version and build, or the recordings of each label by date.",
 )
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="What to print on stdout.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--html", type=_file, help="Write one HTML page with charts; it needs no network and no script.")
 @click.option("--kcidb", type=_file, help="Write every measurement of the store in KCIDB's form (I/O schema 5).")

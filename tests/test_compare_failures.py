@@ -11,6 +11,7 @@ import pytest
 from android_suite.compare import RunSet, compare_runs
 from android_suite.compare.pairs import pair_boots
 from android_suite.errors import EvidenceError
+from android_suite.model.checks import CheckResult
 from android_suite.model.comparison import Comparison, MetricComparison
 from android_suite.model.gate import Gate
 from android_suite.model.identity import CrashRecord
@@ -296,3 +297,20 @@ def test_a_side_without_any_whole_iteration_is_no_evidence() -> None:
         compare_runs(baseline, cut_short(candidate, None, None))
     assert caught.value.exit_code == 5
     assert find(compare_runs(baseline, cut_short(candidate, "app_launch", None)), COLD, "app_launch").effect is None
+
+
+def test_a_check_that_fails_on_the_candidate_fails_the_comparison_by_name() -> None:
+    baseline, candidate = made_pair(World(boots=4))
+    failed = CheckResult(check="borders/zeros", cpus=4, result="failed", reason="page 3 has 0x7 instead of 0")
+    sides = [with_metric(side, "failedChecksCount", count) for side, count in ((baseline, 1.0), (candidate, 1.0))]
+    both = [replace(side, checks=(failed,)) for side in sides]
+    result = compare_runs(*both)  # the baseline fails it, too: no excuse
+    assert result.gate.failed == ("gc_stress/failedChecksCount",)
+    (gate,) = (each for each in result.gates if each.metric == "failedChecksCount")
+    assert gate.message == "borders/zeros on 4 CPUs failed (page 3 has 0x7 instead of 0)"
+    assert result.exit_code == 1
+    # A gate of the user's own about it is judged as any other.
+    own = compare_runs(*both, gates=[Gate(metric="failedChecksCount")])
+    assert own.gate.passed
+    clean = [replace(sides[0], checks=(failed,)), with_metric(candidate, "failedChecksCount", 0.0)]
+    assert compare_runs(*clean).gate.failed == ()

@@ -45,7 +45,14 @@ class _Value:
 
 def list_metrics(analysis: Analysis) -> list[MetricValue]:
     """Every metric that applies to the analysis; one that is not exact has the reason."""
-    found = [*_locks(analysis), *_inversions(analysis), *_frames(analysis), *_gc(analysis), *_launches(analysis)]
+    found = [
+        *_locks(analysis),
+        *_inversions(analysis),
+        *_frames(analysis),
+        *_gc(analysis),
+        *_launches(analysis),
+        *_checks(analysis),
+    ]
     rows = []
     for each in found:
         metric = find_metric(each.name)
@@ -228,6 +235,11 @@ def _no_madvise(analysis: Analysis, calls: int) -> Reasons:
     if "syscall" not in analysis.recorded:
         return (_NO_CALLS,)
     return say_absent(analysis, "gc") or ("HeapTaskDaemon made no madvise call",)
+
+
+def _checks(analysis: Analysis) -> Iterator[_Value]:
+    if analysis.checks:
+        yield _Value("failedChecksCount", sum(each.result == "failed" for each in analysis.checks))
 
 
 def _launches(analysis: Analysis) -> Iterator[_Value]:

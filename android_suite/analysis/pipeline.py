@@ -35,6 +35,7 @@ from android_suite.analysis.threads import list_namespaced, measure_threads
 from android_suite.analysis.wakeups import measure_wakeups, pick_wakes
 from android_suite.errors import UsageError
 from android_suite.jit.workers import Begun, Workers
+from android_suite.model.checks import CheckResult
 from android_suite.tables import events
 from android_suite.tables.derived import (
     COUNTERS,
@@ -77,6 +78,7 @@ class Evidence:
         am_starts: frame of AM_STARTS, in order; None: not known, so launches are looked for in the trace.
         maps: map snapshots of processes.
         refresh_hz: of the device's display.
+        checks: what a scenario checked, in its order.
         notes: what a reader of the numbers must know of this evidence.
     """
 
@@ -85,6 +87,7 @@ class Evidence:
     am_starts: pd.DataFrame | None = None
     maps: Sequence[MapSnapshot] = ()
     refresh_hz: float | None = None
+    checks: Sequence[CheckResult] = ()
     notes: Sequence[str] = ()
 
 
@@ -101,6 +104,7 @@ class Analysis:
         tables: by table name, every table of tables.derived but thread_states; and frame_gaps.
         timeline: thread_states.
         notes: what a reader of the numbers must know.
+        checks: what a scenario checked.
     """
 
     source: TraceSource
@@ -110,6 +114,7 @@ class Analysis:
     tables: Mapping[str, pd.DataFrame]
     timeline: Timeline
     notes: tuple[str, ...]
+    checks: tuple[CheckResult, ...] = ()
 
     def __getitem__(self, table: str) -> pd.DataFrame:
         return self.timeline.to_frame() if table == THREAD_STATES.name else self.tables[table]
@@ -203,6 +208,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
             SLICES.name: slices, COUNTERS.name: counters, FRAMES.name: frames, LAUNCHES.name: launches,
             GC_CYCLES.name: cycles.result(), FRAME_GAPS.name: _gaps(frames, evidence),
         },
+        checks=tuple(evidence.checks),
         notes=(*trace.source.notes, *evidence.notes, *_notes(trace, threads, locks, process, lives.reused)),
     )  # fmt: skip
 

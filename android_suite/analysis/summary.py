@@ -85,6 +85,7 @@ def summarize(analysis: Analysis) -> AnalysisSummary:
         launches=tuple(_launches(analysis)),
         gc=tuple(_gc(analysis)),
         scheduling=summarize_scheduling(analysis),
+        checks=analysis.checks,
         metrics=tuple(list_metrics(analysis)),
     )
 

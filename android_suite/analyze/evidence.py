@@ -19,6 +19,7 @@ from android_suite.evidence.logcat import parse_displayed, parse_gc_lines, parse
 from android_suite.evidence.maps import parse_smaps
 from android_suite.evidence.vmstat import measure_vmstat_change, parse_vmstat
 from android_suite.model.analyzed import Counters, LockClass
+from android_suite.model.checks import parse_checks
 from android_suite.model.run import IterationRecord
 from android_suite.store import layout
 from android_suite.store.run import Run
@@ -42,6 +43,7 @@ def read_evidence(run: Run, record: IterationRecord) -> Evidence:
         frame_gaps=gaps,
         am_starts=parse_launches(launches) if launches or record.scenario != "command" else None,
         maps=maps,
+        checks=parse_checks(_read(raw / "checks.jsonl"))[0],
         refresh_hz=device.refresh_rate_hz if device else None,
         notes=(
             *_frame_notes(frame_text, record.process, gaps),

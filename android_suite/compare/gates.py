@@ -17,6 +17,7 @@ from android_suite.stats.noninferiority import Bound, judge_noninferiority
 from android_suite.stats.resampling import measure_level
 
 DEFAULT_METRIC = "launchFailedPct"  # gated in every comparison that has it
+CHECKS_METRIC = "failedChecksCount"  # the same, and not against the baseline: a kernel may fail no check at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,9 @@ class _Asked:
     implied: bool = False
 
 
-def judge_gates(gates: Sequence[Gate], cases: Sequence[Case], seed: int) -> tuple[GateResult, ...]:
+def judge_gates(
+    gates: Sequence[Gate], cases: Sequence[Case], seed: int, *, failed_checks: str = ""
+) -> tuple[GateResult, ...]:
     """One result a gate and scenario that has its metric; a gate without any is an error of the experiment.
 
     All gates are judged together at one confidence, the highest that any of them asks for; metrics without a gate do
@@ -39,6 +42,8 @@ def judge_gates(gates: Sequence[Gate], cases: Sequence[Case], seed: int) -> tupl
         gates: what may not get worse.
         cases: every metric of the comparison.
         seed: of the resampling.
+        failed_checks: names the checks that failed on the candidate; empty if none did. They fail a gate of their own
+            unless the gates are about them already.
     """
     asked = [*_find(gates, cases), *_imply(gates, cases)]
     confidence = max((one.gate.confidence for one in asked), default=0.95)
@@ -46,11 +51,14 @@ def judge_gates(gates: Sequence[Gate], cases: Sequence[Case], seed: int) -> tupl
     questions = [_question(one.gate, one.case) for one in judged if one.case is not None]
     bounds = iter(judge_noninferiority(questions, confidence=confidence, seed=seed))
     results = [_result(one, next(bounds) if one.case else None, confidence, len(judged)) for one in asked]
-    return tuple(
+    kept = [
         result
         for one, result in zip(asked, results, strict=True)
         if gates or not one.implied or result.outcome is GateOutcome.FAILED
-    )
+    ]
+    if failed_checks and not any(gate.metric == CHECKS_METRIC for gate in gates):
+        kept += [_fail_checks(case, failed_checks) for case in cases if case.metric.name == CHECKS_METRIC]
+    return tuple(kept)
 
 
 def summarize_gates(
@@ -85,6 +93,20 @@ def _imply(gates: Sequence[Gate], cases: Sequence[Case]) -> Iterator[_Asked]:
             more = measure_level(case.question.candidate) > measure_level(case.question.baseline)
             undecided: Literal["fail", "pass"] = "fail" if more else "pass"
             yield _Asked(Gate(metric=DEFAULT_METRIC, scenario=case.scenario, undecided=undecided), case, implied=True)
+
+
+def _fail_checks(case: Case, failed: str) -> GateResult:
+    return GateResult(
+        scenario=case.scenario,
+        metric=case.metric.name,
+        margin_text="none may fail",
+        confidence=1.0,
+        undecided="fail",
+        outcome=GateOutcome.FAILED,
+        verdict=Verdict.WORSE,
+        message=failed,
+        unit=case.metric.unit,
+    )
 
 
 def _question(gate: Gate, case: Case) -> Question:

@@ -16,6 +16,7 @@ from android_suite.compare.moved import find_moved
 from android_suite.compare.overhead import measure_tracing_overhead
 from android_suite.compare.pairs import plan_seeds
 from android_suite.errors import UsageError
+from android_suite.model.checks import CheckResult, name_failed
 from android_suite.model.comparison import Comparison, MadvisePaths, MetricComparison, TailEffect
 from android_suite.model.gate import Gate
 from android_suite.model.identity import LabelledKernel
@@ -35,6 +36,7 @@ class RunSet:
     manifests: Sequence[Manifest]
     samples: pd.DataFrame
     paths: MadvisePaths = field(default_factory=MadvisePaths)
+    checks: Sequence[CheckResult] = ()  # of all complete iterations
 
     @property
     def identity(self) -> LabelledKernel:
@@ -94,6 +96,7 @@ def compare_runs(
     evidence = {
         name: summarize_evidence(side.manifests) for name, side in (("baseline", baseline), ("candidate", candidate))
     }
+    gate_results = judge_gates(gates, cases, seed, failed_checks=name_failed(candidate.checks))
     crashed = bool(evidence["candidate"].crashes)
     return Comparison(
         baseline=baseline.identity,
@@ -101,7 +104,7 @@ def compare_runs(
         metrics=metrics,
         moved=tuple(find_moved(metrics)),
         paths={"baseline": baseline.paths, "candidate": candidate.paths},
-        gate=summarize_gates(judge_gates(gates, cases, seed), metrics, crashed=crashed, asked=bool(gates)),
+        gate=summarize_gates(gate_results, metrics, crashed=crashed, asked=bool(gates)),
         conditions=describe_conditions(baseline.manifests, candidate.manifests),
         evidence=evidence,
         overhead=tuple(measure_tracing_overhead(pd.concat([baseline.samples, candidate.samples]), confidence, seed)),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from android_suite.model.checks import CheckResult
 from android_suite.model.document import read_document
 
 SCHEMA: Literal["android-suite/analysis"] = "android-suite/analysis"
@@ -335,6 +336,7 @@ class AnalysisSummary:
     launches: tuple[LaunchSummary, ...] = ()
     gc: tuple[GcSummary, ...] = ()
     scheduling: SchedulingSummary = field(default_factory=SchedulingSummary)
+    checks: tuple[CheckResult, ...] = ()  # of a scenario that checks what must hold
     metrics: tuple[MetricValue, ...] = ()
 
 

@@ -112,6 +112,16 @@ CATALOGUE: tuple[Metric, ...] = (
         per_boot="mean",
     ),
     Metric(
+        name="failedChecksCount",
+        unit="count",
+        better="lower",
+        doc="checks of the kernel that failed; any on the candidate fails the comparison",
+        margin=Margin(value=0.5, unit="count"),
+        scenarios=("madvise_safety",),
+        headline=True,
+        per_boot="mean",
+    ),
+    Metric(
         name="frameCount",
         unit="count",
         better="higher",

@@ -164,7 +164,7 @@ def _record(
             )
             opened = open_sources(sources, request, site)
             watch = None if keeper is None else Watch(keeper, may_repeat=left > 0)
-            work = partial(_work, workload, parameters, device, out, opened, say, learnt, watch)
+            work = partial(_work, workload, parameters, device, out, opened, say, learnt, options.cache, watch)
             done.append(record_iteration(out, work, crash_probe=crash_probe, say=say))
             if done[-1].crash:
                 return tuple(done)
@@ -183,6 +183,7 @@ def _work(
     sources: Sequence[Source],
     say: Say,
     learnt: set[str],
+    cache: Path,
     watch: Watch | None,
 ) -> Outcome:
     """One iteration: prepare, trace, work, evidence. The workload cleans up unless the device is lost."""
@@ -195,6 +196,7 @@ def _work(
         parameters=parameters,
         say=say,
         learnt=learnt,
+        cache=cache,
     )
     if watch is not None:
         watch.begin()

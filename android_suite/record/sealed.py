@@ -25,7 +25,7 @@ from android_suite.model.run import IterationRecord
 from android_suite.record.run import Say, record_iteration, silent
 from android_suite.store.run import IterationWriter, RunWriter
 from android_suite.workload.registry import plan_scenarios
-from android_suite.workload.workload import Outcome, Parameters, Workload
+from android_suite.workload.workload import BringsFiles, Outcome, Parameters, Workload
 
 OUT_FOLDER: Final = f"{WORK_FOLDER}/run"
 _MACHINES: Final = {"arm64": "aarch64", "amd64": "x86_64"}
@@ -86,6 +86,7 @@ def record_deterministic(
             traced=trace,
         )
         steps = plan_guest(sources, request, machine)
+        brought = workload.guest_files(machine, config.cache) if isinstance(workload, BringsFiles) else {}
         boot = boot_virtual(
             kernel,
             config=config,
@@ -93,7 +94,7 @@ def record_deterministic(
             cpus=cpus,
             memory_mb=memory_mb,
             overlays=overlays,
-            run_files=render_run_files(workload, complete, steps, seed=own_seed),
+            run_files={**render_run_files(workload, complete, steps, seed=own_seed), **brought},
             deterministic=True,
             seed=own_seed,
         )

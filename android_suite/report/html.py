@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from android_suite.model.analysis import FrameSummary
 from android_suite.model.analyzed import AnalyzedRun
+from android_suite.model.checks import count_results, group_unsupported
 from android_suite.model.comparison import Comparison, MadvisePaths, MetricComparison
 from android_suite.model.operation import describe_operation
 from android_suite.model.verdict import Verdict
@@ -269,6 +270,8 @@ def _environment() -> jinja2.Environment:
         "known": list_known,
         "shortfalls": collect_shortfalls,
         "outcomes": count_outcomes,
+        "count_results": count_results,
+        "group_unsupported": group_unsupported,
         "late_frame": describe_late_frame,
         "sched_only": is_sched_only,
         "sleep": name_sleep,

@@ -17,6 +17,7 @@ from android_suite.model.analysis import (
     OtherWaitSummary,
 )
 from android_suite.model.analyzed import AnalyzedRun
+from android_suite.model.checks import CheckResult, count_results, group_unsupported
 from android_suite.model.comparison import MadvisePaths
 from android_suite.model.operation import describe_operation
 from android_suite.report.analysis_texts import (
@@ -73,6 +74,7 @@ def print_analysis(run: AnalyzedRun, console: Console) -> None:
         print_scheduling(analysis, console)
     _print_launches(analysis.launches, console)
     _print_cycles(analysis.gc, console)
+    _print_checks(analysis.checks, console)
     _print_metrics(analysis.metrics, console)
 
 
@@ -230,6 +232,18 @@ def _print_cycles(rows: Sequence[GcSummary], console: Console) -> None:
         )
     console.print(table)
     _print_rest(len(rows) - CYCLES, "kinds", console)
+
+
+def _print_checks(results: Sequence[CheckResult], console: Console) -> None:
+    if not results:
+        return
+    console.print(Text(f"Checks: {', '.join(f'{count} {name}' for name, count in count_results(results).items())}."))
+    for each in results:
+        if each.result == "failed":
+            console.print(Text(show_foreign(f"- {each.name} failed: {each.reason}"), style="bold red"))
+    for reason, names in group_unsupported(results).items():
+        shown = ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+        console.print(Text(show_foreign(f"- unsupported, {shown}: {reason}"), style="dim"))
 
 
 def _print_metrics(metrics: Sequence[MetricValue], console: Console) -> None:

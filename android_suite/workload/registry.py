@@ -14,6 +14,7 @@ from android_suite.workload.foreground import Foreground
 from android_suite.workload.gc_stress import GcStress
 from android_suite.workload.launches import LaunchVariant
 from android_suite.workload.loops import ManyTrims, Monitor, Swipes, Trims
+from android_suite.workload.madvise_safety import MadviseSafety
 from android_suite.workload.ui_scroll import UiScroll
 from android_suite.workload.workload import Parameters, Workload, complete_parameters
 
@@ -31,6 +32,7 @@ WORKLOADS: Final[tuple[Workload, ...]] = (
     Foreground("trim_many", _NATIVE, {"native_bytes": 1 << 20}, ManyTrims()),
     Foreground("uffd_heap", GcStress(), {"gc_uffd": 1}),
     Foreground("smaps_monitor", GcStress(), beside=Monitor()),
+    MadviseSafety(),
     UiScroll(),
     Command(),
 )
@@ -46,6 +48,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
     "trim_many": "many processes trimmed at once beside the app on the screen",
     "uffd_heap": "a heap armed with userfaultfd while the collector frees",
     "smaps_monitor": "a monitor that reads /proc/PID/smaps of the app all the time",
+    "madvise_safety": "races of madvise against all that changes memory; checks what must hold",
     "ui_scroll": "our app's list, fields and dialog, driven by uiautomator2 (host only)",
     "command": "any shell command, given with --run",
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from pathlib import Path
+from typing import Any, Final, Protocol, runtime_checkable
 
 from android_suite.device.device import Device
 from android_suite.errors import SuiteError, UsageError
@@ -73,6 +74,7 @@ class Context:
     token: str  # marks this iteration's lines in the log
     parameters: Parameters  # complete, with defaults filled in
     say: Callable[[str], None]
+    cache: Path = Path()  # the suite's cache folder, for programs that are built for the device
     learnt: set[str] = field(default_factory=set)  # facts about the app from earlier iterations of this run
 
 
@@ -150,6 +152,15 @@ class Workload(Protocol):
 
     def read_guest(self, left: Left, parameters: Parameters, token: str) -> tuple[Mapping[str, str], Outcome]:
         """Evidence files (name to content) and the outcome, from the files of the script."""
+        ...
+
+
+@runtime_checkable
+class BringsFiles(Protocol):
+    """A workload with files of its own, which a deterministic guest contains before it starts."""
+
+    def guest_files(self, machine: str, cache: Path) -> Mapping[str, bytes]:
+        """Files by path in a guest of that machine (from ``uname -m``), executable; ``cache`` keeps what is built."""
         ...
 
 

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from android_suite.capture import native_program
 from android_suite.capture.demux import FrameDemux
 from android_suite.capture.native_program import build_program
+from android_suite.device import native_program
 from android_suite.errors import LabError, Unsupported
 
 PAGE = 4096

@@ -5,7 +5,7 @@ PY := .venv/bin/python
 SUITE := .venv/bin/android-suite
 MODE ?= deterministic
 
-.PHONY: help setup system demo test fast apk apk-tools check format lint types docs wheel bench reference house clean
+.PHONY: help setup system demo test fast apk apk-tools kernel-tools check format lint types docs wheel bench reference house clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -30,6 +30,9 @@ apk: apk-tools   ## the workload app's APK from its sources, the same bytes ever
 
 apk-tools:
 	@scripts/install-apk-tools
+
+kernel-tools:    ## Debian packages that build kernels, for `qualify --patch`, `kernels build` and `bisect`
+	@scripts/install-kernel-tools
 
 # A file's tests stay together, as many share what the first of them made. Two guests at once are enough for any machine.
 test: setup apk-tools ## the whole suite, fast tests first, a journey on a real virtual device included

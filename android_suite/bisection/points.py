@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from android_suite.bisection.series import Patch
 from android_suite.config import Config
 from android_suite.errors import UsageError
 from android_suite.virtual.git_tree import GitTree, ask_git
 from android_suite.virtual.kernels import list_kernels
+from android_suite.virtual.series import Patch
 from android_suite.virtual.series_tree import SeriesTree
 
 

@@ -110,12 +110,11 @@ class Bisector:
         try:
             kernel = self.points.kernel(position)
         except (PatchError, BuildError) as error:
-            said = " ".join(" ".join(getattr(error, "__notes__", ())).split())
-            raise UntestableError(f"{error}" + (f" ({said[:300]})" if said else "")) from error
+            raise UntestableError(str(error)) from error  # it has the hunk, or the first error of the compiler
         if self.points.needs_trial and kernel not in self._tried:
             self._tried.add(kernel)
             if reason := self.try_boot(kernel):
-                raise UntestableError(f"it did not boot: {reason}")
+                raise UntestableError(reason if reason.startswith("it ") else f"it did not boot: {reason}")
         self._seeds[position] = max(seeds, self._seeds.get(position, 0))
         return self.bench.record(self.points.label(position), kernel, _digest(kernel), self.bench.plan.seeds[:seeds])
 

@@ -138,10 +138,10 @@ def open_bisection(
 
     def try_kernel(kernel: str) -> str | None:
         try:
-            try_boot(kernel, file.plan.arch, config)
+            crash = try_boot(kernel, file.plan.arch, config)
         except NotReady as error:
             return str(error)
-        return None
+        return f"it crashed while it booted: {crash.summary}" if crash else None
 
     def judge(plan: Plan, baseline: Sequence[Run], candidate: Sequence[Run]) -> MetricComparison | None:
         found = evaluate.compare_plan(plan, baseline, candidate, only=metric)

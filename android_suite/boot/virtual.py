@@ -92,6 +92,7 @@ def boot_virtual(
                 device=Device(connect(config, machine.serial)),
                 release=image.release,
                 accel=machine.accel,
+                configuration=image.configuration,
                 crash_probe=lambda: describe_end(machine.exit_report(wait_s=_END_TIMEOUT_S), machine.read_console()),
             )
         except LabError as error:

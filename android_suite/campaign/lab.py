@@ -25,6 +25,7 @@ from android_suite.campaign.schedule import IMAGE, Job
 from android_suite.config import Config
 from android_suite.device.connect import choose_serial, list_devices
 from android_suite.errors import MachineError, SuiteError, UsageError
+from android_suite.model.identity import CrashRecord
 from android_suite.model.plan import Plan
 from android_suite.record.live import RecordOptions, record
 from android_suite.record.run import record_run
@@ -94,6 +95,7 @@ class LabRecorder:
                     trace=scenario.traced,
                     expect_release=booted.release,
                     accel=booted.accel,
+                    configuration=booted.configuration,
                     take_tracing=self.take_tracing,
                     capture=job.capture,
                     ready=job.ready,
@@ -249,13 +251,17 @@ def digest_guest(arch: str, config: Config) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def try_boot(kernel: str, arch: str, config: Config) -> None:
+def try_boot(kernel: str, arch: str, config: Config) -> CrashRecord | None:
     """Boots in real time, which detects a hanging kernel within two minutes; virtual time takes longer.
 
-    A kernel that crashes passes: the jobs record that.
+    Returns:
+        The crash of a kernel that crashed meanwhile. A campaign goes on then: its jobs record the crash as a result.
 
     Raises:
         NotReady: it does not boot.
     """
-    with contextlib.suppress(KernelCrashed), boot_virtual(kernel, config=config, arch=arch):
-        pass  # a crash is a result, which the jobs record
+    try:
+        with boot_virtual(kernel, config=config, arch=arch):
+            return None
+    except KernelCrashed as error:
+        return error.crash

@@ -10,6 +10,7 @@ import click
 from android_suite.cli.output import print_json, print_text, say
 from android_suite.cli.settings import read_settings, setting
 from android_suite.errors import EvidenceError, SuiteError, UsageError
+from android_suite.virtual.kernel_config import CONFIGURATIONS
 from android_suite.virtual.kernels import ARCHES
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ _plan = click.option("--plan", type=click.Path(path_type=Path), help="Determinis
 _scenario = click.option("--scenario", help="Scenario of the plan, where several give the metric.")
 _arch = click.option("--arch", type=click.Choice(ARCHES), default=setting("arch", None), help="Default: the plan's.")
 _jobs = click.option("--jobs", type=click.IntRange(1), help="Parallel compilers (default: all CPUs).")
+_config = click.option(
+    "--config", "configuration", type=click.Choice(CONFIGURATIONS), default="lab", show_default=True,
+    help="Of the kernels that are built: the smallest, or with the options of Android's GKI.",
+)  # fmt: skip
 _workers = click.option("--workers", type=click.IntRange(1), help="Parallel recordings (default: one per core).")
 _output = click.option(
     "-o", "--output", type=click.Path(path_type=Path), default=Path("reports/bisect"), show_default=True,
@@ -37,6 +42,10 @@ _output = click.option(
 @click.group("bisect", invoke_without_command=True)
 @click.option("--series", type=click.Path(path_type=Path), help="Quilt folder, folder of *.patch files, or mbox.")
 @click.option("--source", metavar="PKG|DIR", help="What it applies to: linux-source-7.3, or a git tree.")
+@click.option(
+    "--without", type=click.Path(path_type=Path),
+    help="Patch, or series, that the source has and that the series starts without.",
+)  # fmt: skip
 @click.option("--range", "span", metavar="GOOD..BAD", help="Commits of the git tree --source.")
 @click.option("--kernels", metavar="A..B|A,B,C", help="Debian's releases, the older first.")
 @_metric
@@ -44,6 +53,7 @@ _output = click.option(
 @_scenario
 @_arch
 @_jobs
+@_config
 @_workers
 @_output
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -52,6 +62,7 @@ def command(
     context: click.Context,
     series: Path | None,
     source: str | None,
+    without: Path | None,
     span: str | None,
     kernels: str | None,
     metric: str,
@@ -59,6 +70,7 @@ def command(
     scenario: str | None,
     arch: Arch | None,
     jobs: int | None,
+    configuration: str,
     workers: int | None,
     output: Path,
     as_json: bool,
@@ -75,7 +87,7 @@ def command(
 
     config = read_settings()
     file = choose_plan(metric, plan, scenario, arch)
-    points, identity = _find_points(series, source, span, kernels, file, jobs, config)
+    points, identity = _find_points(series, source, without, span, kernels, file, (jobs, configuration), config)
     with open_bisection(
         points, file, metric, output, config, identity=identity, workers=workers, progress=_tell, say=say
     ) as bisector:
@@ -101,6 +113,7 @@ def command(
 @_scenario
 @_arch
 @_jobs
+@_config
 @_workers
 @_output
 @click.pass_context
@@ -113,6 +126,7 @@ def step_command(
     scenario: str | None,
     arch: Arch | None,
     jobs: int | None,
+    configuration: str,
     workers: int | None,
     output: Path,
 ) -> None:
@@ -122,7 +136,7 @@ def step_command(
     search should stop (128 plus the suite's exit code).
     """
     try:
-        status = _step(tree, good, metric, plan, scenario, arch, jobs, workers, output)
+        status = _step(tree, good, metric, plan, scenario, arch, jobs, configuration, workers, output)
     except SuiteError as error:
         from android_suite.cli.output import say_error
 
@@ -140,7 +154,7 @@ def _step(tree: Path, good: str | None, metric: str, plan: Path | None, scenario
     from android_suite.bisection.session import choose_plan, open_bisection
     from android_suite.virtual.git_tree import GitTree, ask_git, read_commit
 
-    arch, jobs, workers, output = rest
+    arch, jobs, configuration, workers, output = rest
     config = read_settings()
     file = choose_plan(metric, plan, scenario, arch)
     head = read_commit(tree)
@@ -151,9 +165,18 @@ def _step(tree: Path, good: str | None, metric: str, plan: Path | None, scenario
         raise UsageError("there is no good commit to compare with; mark one with `git bisect good`, or give --good.")
     base = ask_git(tree, "rev-parse", "--verify", "--end-of-options", f"{marked}^{{commit}}")
     commits = [(sha, ask_git(tree, "log", "-1", "--format=%s", sha)) for sha in (base, head)]
-    points = CommitPoints(GitTree(tree, file.plan.arch, config, jobs=jobs, progress=say), commits)
+    git = GitTree(tree, file.plan.arch, config, jobs=jobs, progress=say, configuration=configuration)
+    points = CommitPoints(git, commits)
     with open_bisection(
-        points, file, metric, output, config, identity=[base], workers=workers, progress=_tell, say=say
+        points,
+        file,
+        metric,
+        output,
+        config,
+        identity=[base, *_besides(configuration)],
+        workers=workers,
+        progress=_tell,
+        say=say,
     ) as bisector:
         try:
             standing = bisector.judge(1) if head != base else Standing.BEFORE
@@ -167,10 +190,11 @@ def _step(tree: Path, good: str | None, metric: str, plan: Path | None, scenario
 def _find_points(
     series: Path | None,
     source: str | None,
+    without: Path | None,
     span: str | None,
     kernels: str | None,
     file: PlanFile,
-    jobs: int | None,
+    how: tuple[int | None, str],
     config: Config,
 ) -> tuple[Points, list[str]]:
     from android_suite.bisection.points import (
@@ -180,10 +204,13 @@ def _find_points(
         choose_releases,
         read_commits,
     )
-    from android_suite.bisection.series import read_series
     from android_suite.virtual.git_tree import GitTree
+    from android_suite.virtual.series import read_series
     from android_suite.virtual.series_tree import SeriesTree
 
+    jobs, configuration = how
+    if without is not None and series is None:
+        raise UsageError("--without takes patches out of the source of a --series; give one.")
     if [series, span, kernels].count(None) != 2:
         raise UsageError("give one of --series, --range and --kernels: what to search through.")
     if kernels is not None:
@@ -192,13 +219,23 @@ def _find_points(
     if source is None:
         raise UsageError("give --source: a linux-source-* package, or a git tree of the kernel.")
     if series is not None:
-        patches = read_series(series)
-        tree = SeriesTree(source, patches, file.plan.arch, config, jobs=jobs, progress=say)
-        return SeriesPoints(tree, patches), [tree.origin, *(patch.sha256 for patch in patches)]
+        patches, removed = read_series(series), read_series(without) if without else ()
+        tree = SeriesTree(
+            source, patches, file.plan.arch, config, jobs=jobs, progress=say, configuration=configuration,
+            without=removed,
+        )  # fmt: skip
+        taken_out = [f"without {patch.sha256}" for patch in removed]
+        digests = [patch.sha256 for patch in patches]
+        return SeriesPoints(tree, patches), [tree.origin, *taken_out, *digests, *_besides(configuration)]
     assert span is not None
     commits = read_commits(Path(source), span)
-    git = GitTree(Path(source), file.plan.arch, config, jobs=jobs, progress=say)
-    return CommitPoints(git, commits), [sha for sha, _ in commits]
+    git = GitTree(Path(source), file.plan.arch, config, jobs=jobs, progress=say, configuration=configuration)
+    return CommitPoints(git, commits), [*(sha for sha, _ in commits), *_besides(configuration)]
+
+
+def _besides(configuration: str) -> list[str]:
+    """What makes a bisection another one, besides its kernels' sources."""
+    return [] if configuration == "lab" else [f"configuration {configuration}"]
 
 
 def _tell(event: Progress) -> None:

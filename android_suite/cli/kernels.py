@@ -10,6 +10,7 @@ from android_suite.cli.output import print_json, print_table, say
 from android_suite.cli.settings import read_settings, setting
 from android_suite.virtual import build
 from android_suite.virtual.cache import Cache
+from android_suite.virtual.kernel_config import CONFIGURATIONS
 from android_suite.virtual.kernels import ARCHES, KernelImage, fetch_kernel, list_kernels
 
 _arch = click.option(
@@ -65,28 +66,45 @@ def fetch_command(names: tuple[str, ...], arch: str, as_json: bool) -> None:
 
 @command.command("build")
 @click.argument("name")
-@click.option("--source", required=True, metavar="PKG", help="Debian source package, such as linux-source-7.3.")
-@click.option("--patch", required=True, type=click.Path(path_type=Path), help="Unified diff for patch -p1.")
+@click.option(
+    "--source", default=build.NEWEST, show_default="Debian's newest", metavar="PKG|DIR",
+    help="Debian source package, such as linux-source-7.3, or a git tree.",
+)  # fmt: skip
+@click.option(
+    "--patch", required=True, type=click.Path(path_type=Path), help="Unified diff for patch -p1, or a series."
+)
+@click.option(
+    "--config", "configuration", type=click.Choice(CONFIGURATIONS), default="lab", show_default=True,
+    help="lab: the smallest kernel; gki: with the options of Android's GKI.",
+)  # fmt: skip
 @click.option("--revert", is_flag=True, help="The source has the patch: revert it in the baseline.")
 @click.option("--lock-stat", is_flag=True, help="Build with LOCK_STAT; do not use such a kernel for timing.")
 @click.option("--jobs", type=click.IntRange(1), help="Parallel compilers (default: all CPUs).")
 @_arch
 @_json
 def build_command(
-    name: str, source: str, patch: Path, revert: bool, lock_stat: bool, jobs: int | None, arch: str, as_json: bool
+    name: str,
+    source: str,
+    patch: Path,
+    configuration: str,
+    revert: bool,
+    lock_stat: bool,
+    jobs: int | None,
+    arch: str,
+    as_json: bool,
 ) -> None:
     """Build a pair of kernels that differ in one patch; boot them as NAME:baseline and NAME:candidate."""
-    pair = build.build_pair(
-        name,
+    pair = build.PairBuild(
         source=source,
         patch=patch,
         arch=arch,
+        configuration=configuration,
         revert=revert,
         lock_stat=lock_stat,
         jobs=jobs,
         progress=say,
         config=read_settings(),
-    )
+    ).build(name)
     sides = [_describe(side) for side in (pair.baseline, pair.candidate)]
     if as_json:
         print_json(

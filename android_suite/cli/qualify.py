@@ -16,16 +16,36 @@ from android_suite.cli.ready import ready_options, refuse_in_virtual_time
 from android_suite.cli.settings import read_settings
 from android_suite.errors import LabError, UsageError
 from android_suite.model.plan import MIN_BOOTS, CaptureWay, describe_app
+from android_suite.virtual.kernel_config import CONFIGURATIONS
+from android_suite.virtual.kernels import ARCHES
 from android_suite.workload.registry import scenario_names
 
 if TYPE_CHECKING:
     from android_suite.campaign.plan_file import PlanFile
     from android_suite.campaign.qualify import Preview
     from android_suite.campaign.runner import Progress as Event
+    from android_suite.campaign.schedule import Cost
+    from android_suite.config import Config
+    from android_suite.virtual.build import PairBuild
 
 
 @click.command("qualify")
-@click.argument("plan", type=click.Path(path_type=Path))
+@click.argument("plan", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--patch", type=click.Path(path_type=Path),
+    help="Build the kernels without and with this patch (a diff, an mbox or a folder) in place of the plan's.",
+)  # fmt: skip
+@click.option(
+    "--source", metavar="TREE|PKG|debian",
+    help="What --patch applies to: a git tree, linux-source-7.3, or debian: the newest (default).",
+)  # fmt: skip
+@click.option(
+    "--config", "configuration", type=click.Choice(CONFIGURATIONS),
+    help="Of the kernels for --patch: lab, the smallest (default), or gki, with the options of Android's GKI.",
+)  # fmt: skip
+@click.option("--revert", is_flag=True, help="The source has the patch: the kernel without it has it reverted.")
+@click.option("--arch", type=click.Choice(ARCHES), help="Architecture of the kernels for --patch (default: arm64).")
+@click.option("--jobs", "compilers", type=click.IntRange(1), help="Parallel compilers for --patch (default: all CPUs).")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Folder of the experiment (default: reports/NAME)."
 )
@@ -46,7 +66,13 @@ if TYPE_CHECKING:
 @ready_options
 @click.option("--json", "as_json", is_flag=True, help="Print the comparisons as JSON.")
 def command(
-    plan: Path,
+    plan: Path | None,
+    patch: Path | None,
+    source: str | None,
+    configuration: str | None,
+    revert: bool,
+    arch: str | None,
+    compilers: int | None,
     output: Path | None,
     dry_run: bool,
     aa: bool,
@@ -60,6 +86,9 @@ def command(
     as_json: bool,
 ) -> int:
     """Boot each kernel of PLAN in random blocks, record, analyze, compare and report.
+
+    With --patch the kernels are built: Debian's source (or yours) without and with the patch. Without a PLAN it is then the
+    standard plan. Exit code 2: the patch does not apply or does not compile; 1: its kernel does not boot.
 
     After an interruption, call it again to continue. Exit code 1: a gate failed, a metric got WORSE or a tested kernel
     crashed.
@@ -87,22 +116,50 @@ def command(
     from android_suite.report.terminal import render_terminal
     from android_suite.report.terminal_preview import render_preview
 
-    file = _change_plan(read_plan(plan, scenarios=scenario_names()), capture, ready)
+    config = read_settings()
+    build: PairBuild | None = None
+    if patch is not None:
+        if aa:
+            raise UsageError("--aa compares a kernel with itself and --patch compares two; give one of them.")
+        build, file = _read_patched(
+            plan,
+            patch,
+            source=source,
+            configuration=configuration,
+            revert=revert,
+            arch=arch,
+            jobs=compilers,
+            config=config,
+        )
+    elif plan is None:
+        raise UsageError("give a PLAN, or --patch FILE for the standard plan on your patch.")
+    elif revert or (source, configuration, arch, compilers) != (None, None, None, None):
+        raise UsageError("--source, --config, --revert, --arch and --jobs are for --patch; give a patch.")
+    else:
+        file = read_plan(plan, scenarios=scenario_names())
+    file = _change_plan(file, capture, ready)
     check_parameters(file)
     for warning in file.plan.warnings:
         say(f"note: {warning}")
-    config = read_settings()
     measured = config.cache / "durations.json"
     durations = read_durations(measured)
-    out = output or default_out(plan)
+    out = output or (Path("reports") / file.plan.name if build or plan is None else default_out(plan))
     if dry_run:
-        check_kernels(file, config, say=say)
+        if build is None:
+            check_kernels(file, config, say=say)
         file, jobs, finished = (*schedule(file, aa=aa), frozenset[str]()) if fresh else schedule_rest(file, out, aa=aa)
         left = [job for job in jobs if job.name not in finished]
         print_text(render_device(file.plan))
         print_text(render_schedule(jobs, estimate(file, left, durations, workers=workers), finished))
         return 0
-    file = prepare_lab(file, config)
+    if build is not None:
+        cost = estimate(file, schedule(file)[1], durations, workers=workers)
+        say(f"two kernels and {len(cost.job_s)} boots; the boots take about {_minutes(cost)}")
+        built = _build_pair(build, file, config, out)
+        if built is None:
+            return 1
+        file = built
+    file = prepare_lab(file, config, say=say)
     serial = find_phone(file.plan, config, serial)
     collaborators = make_collaborators(config, serial=serial, take_tracing=take_tracing)
     notes = [note] if (note := describe_app(file.plan)) else []
@@ -149,6 +206,54 @@ def _change_plan(file: PlanFile, capture: CaptureWay | None, ready: Mapping[str,
             raise UsageError("a deterministic guest has one trace, from tracefs; leave out --capture.")
     way = file.plan.capture if capture is None else capture
     return replace(file, plan=replace(file.plan, capture=way, ready=replace(file.plan.ready, **ready)))
+
+
+def _read_patched(
+    plan: Path | None,
+    patch: Path,
+    *,
+    source: str | None,
+    configuration: str | None,
+    revert: bool,
+    arch: str | None,
+    jobs: int | None,
+    config: Config,
+) -> tuple[PairBuild, PlanFile]:
+    """The pair of kernels of a patch, not built yet, and the plan for it."""
+    from android_suite.campaign.patched import STANDARD, read_patched_plan
+    from android_suite.virtual.build import NEWEST, PairBuild
+
+    build = PairBuild(
+        patch=patch,
+        source=source or NEWEST,
+        arch=arch or config.arch or "arm64",
+        configuration=configuration or "lab",
+        revert=revert,
+        jobs=jobs,
+        config=config,
+        progress=say,
+    )
+    return build, read_patched_plan(plan or STANDARD, build, scenarios=scenario_names())
+
+
+def _build_pair(build: PairBuild, file: PlanFile, config: Config, out: Path) -> PlanFile | None:
+    """Builds the kernels; None if the one with the patch does not boot, which is said."""
+    from android_suite.campaign.patched import add_notes, try_pair
+
+    pair = build.build()
+    begun = any(out.glob("jobs/*"))  # then both have booted
+    if not begun and (dead := try_pair(pair, config, out, say=say)) is not None:
+        say(
+            f"android-suite: the kernel with {build.patch.name} does not boot, the one without it does: {dead.line}; "
+            f"mend the patch and run the same command again. The console is in {out}/console.txt."
+        )
+        return None
+    return add_notes(file, build.describe())
+
+
+def _minutes(cost: Cost) -> str:
+    known = "measured" if cost.measured == len(cost.job_s) else "assumed"
+    return f"{cost.wall_s / 60:.0f} min ({known})"
 
 
 def _keep_durations(path: Path, durations: dict[str, list[float]]) -> None:

@@ -262,7 +262,9 @@ def _drive(
     say("waiting for the device")
     with boot as booted:
         say(f"recording on {booted.device.serial}{f' ({booted.accel})' if booted.accel else ''}")
-        options = replace(options, expect_release=booted.release, accel=booted.accel)
+        options = replace(
+            options, expect_release=booted.release, accel=booted.accel, configuration=booted.configuration
+        )
         record(scenarios, booted.device, run, options, crash_probe=booted.crash_probe, say=say)
 
 

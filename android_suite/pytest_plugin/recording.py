@@ -38,8 +38,8 @@ def make_record(booted: Booted, cache: Path, request: pytest.FixtureRequest) -> 
         plan_scenarios((scenario,), parameters, mode="realtime")
         path = next(p for p in (base / name for name in names) if not p.exists())
         options = RecordOptions(
-            cache=cache, iterations=iterations, parameters=parameters, accel=booted.accel, claimed=True,
-            ready=ready, capture=capture,
+            cache=cache, iterations=iterations, parameters=parameters, accel=booted.accel,
+            configuration=booted.configuration, claimed=True, ready=ready, capture=capture,
             take_tracing=request.config.getoption("--take-tracing"),
         )  # fmt: skip
 

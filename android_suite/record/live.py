@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -49,6 +49,7 @@ class RecordOptions:
         tracing: buffer, clock, period.
         expect_release: the requested kernel; any other is refused.
         accel: accelerator of a virtual device.
+        configuration: of the kernel, where the suite built it.
         ready: what is asked of the device, see :mod:`android_suite.ready`; None leaves it as it is.
         claimed: whether the caller already holds the device (:func:`~android_suite.device.claim.claim_device`).
     """
@@ -64,6 +65,7 @@ class RecordOptions:
     tracing: TraceOptions = field(default_factory=TraceOptions)
     expect_release: str | None = None
     accel: str | None = None
+    configuration: str | None = None
     ready: ReadyOptions | None = None
     claimed: bool = False
 
@@ -120,7 +122,7 @@ def _record(
     keeper: Keeper | None,
 ) -> tuple[IterationRecord, ...]:
     """See :func:`record`; the device is already claimed."""
-    kernel = read_kernel_identity(device)
+    kernel = replace(read_kernel_identity(device), configuration=options.configuration)
     if options.expect_release is not None:
         check_release(kernel, options.expect_release)
     identity = read_device_identity(device, accel=options.accel)

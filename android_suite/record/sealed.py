@@ -8,6 +8,7 @@ same writes into tracefs as a realtime recording.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -152,7 +153,7 @@ def render_run_files(
 
 
 def _identify(booted: Booted, run: RunWriter) -> None:
-    kernel = read_kernel_identity(booted.device)
+    kernel = replace(read_kernel_identity(booted.device), configuration=booted.configuration)
     if booted.release is not None:
         check_release(kernel, booted.release)
     run.set_identity(kernel, read_device_identity(booted.device, accel=booted.accel))

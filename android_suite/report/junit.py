@@ -46,7 +46,7 @@ def _clean(value: object) -> str:
 
 def _suite_properties(comparison: Comparison) -> Iterator[tuple[str, object]]:
     for side, kernel in (("baseline", comparison.baseline), ("candidate", comparison.candidate)):
-        for key in ("label", "release", "version", "build_id", "config_sha256"):
+        for key in ("label", "release", "version", "build_id", "configuration", "config_sha256"):
             yield f"{side}.{key}", getattr(kernel, key)
     digest = digest_comparison(comparison)
     yield "verdict", digest.verdict.value

@@ -1,7 +1,7 @@
-"""Builds kernel pairs that differ in one patch from Debian's kernel source, and caches them by their inputs.
+"""Builds a pair of kernels that differs in one patch (or one series), and caches it by its inputs.
 
-The candidate is the source with the patch; the baseline is the same tree without it. Both share one configuration, one
-compiler and one build folder, so the second build compiles only what the patch touches and nothing else can differ.
+The candidate is the source with the patch; the baseline is the same tree without it. Both are built in one tree, with one
+configuration and one compiler, so that the second build compiles only what the patch touches and nothing else can differ.
 With ``revert``, for a patch that the source already has, the candidate is the source unchanged and the baseline is the
 source with the patch reverted.
 """
@@ -9,28 +9,23 @@ source with the patch reverted.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from android_suite.config import Config
-from android_suite.errors import PatchError, UsageError
+from android_suite.errors import BuildError, MachineError, PatchError, UsageError
 from android_suite.virtual.cache import Cache, Entry
-from android_suite.virtual.kernel_tree import (
-    KernelTree,
-    check_arch,
-    check_tools,
-    read_compiler,
-    read_options,
-    unpack_source,
-)
+from android_suite.virtual.kernel_tree import read_compiler
 from android_suite.virtual.kernels import KernelImage, read_built
 from android_suite.virtual.packages import Packages
+from android_suite.virtual.series import Patch, read_series
+from android_suite.virtual.series_tree import SeriesTree
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,60}")
-_SIDES = ("baseline", "candidate")
+_SOURCE = re.compile(r"linux-source-(\d+(?:\.\d+)+)")
+NEWEST = "debian"  # as a source: the newest one that Debian has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,70 +33,157 @@ class KernelPair:
     """Two kernels that differ in one patch. Each boots by its name ``NAME:baseline`` or ``NAME:candidate``."""
 
     name: str
-    source: str  # Debian package and version
+    source: str  # Debian package and version, or the commit of a git tree
     patch_sha256: str
     baseline: KernelImage
     candidate: KernelImage
 
 
-def build_pair(
-    name: str,
-    *,
-    source: str,
-    patch: Path,
-    arch: str = "arm64",
-    revert: bool = False,
-    lock_stat: bool = False,
-    jobs: int | None = None,
-    config: Config,
-    progress: Callable[[str], None] = lambda _: None,
-) -> KernelPair:
-    """Builds (or finds in the cache) a pair of kernels.
+@dataclass(kw_only=True)
+class PairBuild:
+    """What a pair is made of; nothing is built before `build` is called.
 
     Args:
-        name: name of the pair in plans and in ``--kernel NAME:baseline``.
-        source: Debian source package such as ``linux-source-7.3``.
-        patch: a unified diff for ``patch -p1``.
+        patch: a unified diff for ``patch -p1``, an mbox, or a folder with a series.
+        source: a Debian source package such as ``linux-source-7.3``, ``debian`` for the newest, or a folder with a git
+            checkout.
         arch: ``arm64`` or ``amd64``.
+        configuration: ``lab`` or ``gki``.
         revert: the source already has the patch; the baseline is without it.
-        lock_stat: whether to build with LOCK_STAT.
+        lock_stat: with the kernel's own lock statistics.
         jobs: parallel compilers; None takes all CPUs.
-        config: gives the cache for the pair and the Debian mirror.
+        config: gives the cache and the Debian mirror.
         progress: called with one line per step.
+    """
+
+    patch: Path
+    source: str = NEWEST
+    arch: str = "arm64"
+    configuration: str = "lab"
+    revert: bool = False
+    lock_stat: bool = False
+    jobs: int | None = None
+    config: Config
+    progress: Callable[[str], None] = lambda _: None
+    patches: Sequence[Patch] = field(init=False)
+    tree: SeriesTree = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not self.patch.exists():
+            raise UsageError(f"no patch at {self.patch}; give a unified diff for patch -p1")
+        self.patches = read_series(self.patch)
+        self.tree = SeriesTree(
+            find_source(self.source, self.arch, self.config),
+            self.patches,
+            self.arch,
+            self.config,
+            jobs=self.jobs,
+            progress=self.progress,
+            configuration=self.configuration,
+            lock_stat=self.lock_stat,
+            without=self.patches if self.revert else (),
+        )
+
+    @property
+    def patch_sha256(self) -> str:
+        """Of the patch; of a series, of the digests of its patches."""
+        if len(self.patches) == 1:
+            return self.patches[0].sha256
+        return hashlib.sha256("".join(patch.sha256 for patch in self.patches).encode()).hexdigest()
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of everything that the two images depend on."""
+        inputs = [
+            self.tree.origin, self.arch, self.configuration, self.patch_sha256, str(self.revert), str(self.lock_stat),
+            read_compiler(self.arch).decode(errors="replace"),
+        ]  # fmt: skip
+        return hashlib.sha256("\0".join(inputs).encode()).hexdigest()
+
+    @property
+    def default_name(self) -> str:
+        """A name for the pair that tells the patch and is unique to the content."""
+        stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", self.patch.resolve().stem).strip("-.")[:40]
+        stem = stem if stem[:1].isalpha() else f"patch-{stem}".rstrip("-")
+        return f"{stem}-{self.key[:8]}"
+
+    def build(self, name: str | None = None) -> KernelPair:
+        """Builds the pair, or finds it in the cache.
+
+        Args:
+            name: in plans and in ``--kernel NAME:baseline``; None: `default_name`.
+
+        Raises:
+            UsageError: the name is invalid, or the patch changes nothing.
+            PatchError: the patch does not apply, or the source does not compile with it.
+            MachineError: the source cannot be fetched, does not compile, or a build tool is missing.
+        """
+        name = self.default_name if name is None else name
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"{name!r} cannot name a kernel pair; use letters, digits and ._- and start with a letter")
+        self.tree.check()
+        try:
+            baseline = self.tree.make(0)
+        except BuildError as failed:
+            error = MachineError(f"the source does not compile without the patch: {failed}; choose another --source")
+            error.add_note(_notes(failed))
+            raise error from failed
+        try:
+            candidate = self.tree.make(len(self.patches))
+        except BuildError as failed:
+            broken = PatchError(f"{failed}; mend {self.patch.name} and run the same command again")
+            broken.add_note(_notes(failed))
+            raise broken from failed
+        if baseline.digests["image"] == candidate.digests["image"]:
+            raise UsageError(
+                f"{self.patch.name} changes nothing in this kernel: both builds are the same image. Does configuration "
+                f"{self.configuration} compile what it changes?"
+            )
+        meta = {
+            "source": self.tree.origin,
+            "arch": self.arch,
+            "configuration": self.configuration,
+            "patch_sha256": self.patch_sha256,
+        }
+        files = {
+            "baseline": baseline.files["image"].read_bytes(),
+            "candidate": candidate.files["image"].read_bytes(),
+            "config": candidate.files["config"].read_bytes(),
+        }
+        cache = self.tree.cache
+        entry = cache.write_entry("built", self.key[:32], files, meta)
+        cache.write_entry("pairs", name, {}, {"key": self.key[:32]})
+        return _pair(name, entry, cache)
+
+    def describe(self) -> tuple[str, ...]:
+        """What the two kernels are, for the report; one sentence each."""
+        what = "taken out and put back" if self.revert else "added"
+        titles = "; ".join(patch.title for patch in self.patches[:3]) + ("; ..." if len(self.patches) > 3 else "")
+        made = (
+            f"the kernels are {self.tree.origin} with {self.patch.name} {what} ({titles}; SHA-256 "
+            f"{self.patch_sha256[:16]}), configuration {self.configuration}, compiled by "
+            f"{read_compiler(self.arch).decode(errors='replace')}"
+        )
+        return made, *self.tree.fuzz
+
+
+def find_source(source: str, arch: str, config: Config) -> str:
+    """The source package or folder that is meant; ``debian`` is the newest package.
 
     Raises:
-        UsageError: the name or the architecture is invalid, or the patch does not exist or does not apply.
-        MachineError: the source cannot be fetched, a build tool is missing, or the build fails.
+        MachineError: the package index cannot be read or has no source.
     """
-    if not _NAME.fullmatch(name):
-        raise UsageError(f"{name!r} cannot name a kernel pair; use letters, digits and ._- and start with a letter")
-    check_arch(arch)
-    if not patch.is_file():
-        raise UsageError(f"no patch at {patch}; give a unified diff for patch -p1")
-    diff = patch.read_bytes()
-    check_tools(arch)
-    cache = Cache(config.cache)
-    packages = Packages(config, arch)
-    version = packages.read_version(source)
-    options = read_options(arch, lock_stat=lock_stat)
-    key = hashlib.sha256(
-        b"\0".join(
-            [source.encode(), version.encode(), arch.encode(), options, diff, str(revert).encode(), read_compiler(arch)]
-        )
-    ).hexdigest()[:32]
-    with cache.lock(f"build-{key}"):
-        entry = cache.read_entry("built", key)
-        if entry is None:
-            with cache.scratch() as scratch:
-                unpacked = unpack_source(packages, f"{source}={version}", Path(scratch), progress)
-                tree = KernelTree(unpacked, arch, jobs or os.cpu_count() or 1)
-                images = _build_both(tree, options, patch.resolve(), revert, progress)
-            meta = {"source": f"{source}={version}", "arch": arch, "patch_sha256": hashlib.sha256(diff).hexdigest()}
-            entry = cache.write_entry("built", key, images, meta)
-        else:
-            progress(f"in the cache: {source} {version} with this patch and configuration")
-        cache.write_entry("pairs", name, {}, {"key": key})
-    return _pair(name, entry, cache)
+    if source != NEWEST:
+        return source
+    names = Packages(config, arch).list_names("linux-source-")
+    known = [(tuple(map(int, match[1].split("."))), name) for name in names if (match := _SOURCE.fullmatch(name))]
+    if not known:
+        raise MachineError("Debian's package index has no linux-source-* package; give --source with a git tree")
+    return max(known)[1]
+
+
+def _notes(error: BaseException) -> str:
+    return "\n".join(getattr(error, "__notes__", ()))
 
 
 def read_pair(name: str, *, cache: Cache) -> KernelPair | None:
@@ -124,30 +206,3 @@ def _pair(name: str, entry: Entry, cache: Cache) -> KernelPair:
         baseline=read_built(f"{name}:baseline", cache=cache),
         candidate=read_built(f"{name}:candidate", cache=cache),
     )
-
-
-def _build_both(
-    tree: KernelTree, options: bytes, patch: Path, revert: bool, progress: Callable[[str], None]
-) -> dict[str, bytes]:
-    if revert:
-        _patch(tree, patch, reverse=True)
-    images = {"config": tree.configure(options)}
-    for step, side in enumerate(_SIDES):
-        if step:
-            _patch(tree, patch, reverse=False)
-        progress(f"building the {side} (minutes for the first, seconds for the second)")
-        images[side] = tree.build(f"the {side} kernel")
-    if images["baseline"] == images["candidate"]:
-        raise UsageError(f"{patch.name} changes nothing in this kernel; both builds are the same image")
-    return images
-
-
-def _patch(tree: KernelTree, patch: Path, *, reverse: bool) -> None:
-    try:
-        tree.patch(patch, reverse=reverse)
-    except PatchError as refused:
-        remedy = "omit --revert" if reverse else "use --revert if the source already has it"
-        error = UsageError(f"{refused}; {remedy}")
-        for note in refused.__notes__:
-            error.add_note(note)
-        raise error from None

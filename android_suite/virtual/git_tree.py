@@ -15,13 +15,14 @@ from pathlib import Path
 
 from android_suite.config import Config
 from android_suite.errors import MachineError, UsageError
+from android_suite.virtual.build_progress import BuildProgress
 from android_suite.virtual.cache import Cache
+from android_suite.virtual.kernel_config import read_options
 from android_suite.virtual.kernel_tree import (
     KernelTree,
     check_arch,
     check_tools,
     read_compiler,
-    read_options,
     run_step,
 )
 
@@ -36,6 +37,7 @@ class GitTree:
         config: gives the cache.
         jobs: parallel compilers; None takes all CPUs.
         progress: called with one line per step.
+        configuration: ``lab`` or ``gki``.
     """
 
     tree: Path
@@ -43,6 +45,7 @@ class GitTree:
     config: Config
     jobs: int | None = None
     progress: Callable[[str], None] = lambda _: None
+    configuration: str = "lab"
     builds: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -56,7 +59,7 @@ class GitTree:
             BuildError: it does not compile.
             MachineError: it cannot be checked out or configured, or a build tool is missing.
         """
-        options = read_options(self.arch)
+        options = read_options(self.arch, self.configuration)
         key = _digest(commit, self.arch, read_compiler(self.arch).decode(), hashlib.sha256(options).hexdigest())
         entry = self.cache.read_entry("series", key)
         if entry is None:
@@ -64,13 +67,19 @@ class GitTree:
             name = _digest(str(self.tree.resolve()), self.arch)
             with self.cache.lock(f"tree-{name}"):
                 checkout = self._check_out(self.cache.root / "trees" / f"git-{name}", commit)
-                tree = KernelTree(checkout, self.arch, self.jobs or os.cpu_count() or 1)
+                jobs = self.jobs or len(os.sched_getaffinity(0))
+                tree = KernelTree(checkout, self.arch, jobs, self.cache.root / "ccache")
                 tree.configure(options)
-                self.progress(f"building the kernel of {commit[:12]}")
                 self.builds += 1
-                image = tree.build(f"the kernel of {commit[:12]}")
+                image = self._build(tree, f"the kernel of {commit[:12]}")
                 entry = self.cache.write_entry("series", key, {"image": image}, {"origin": f"commit {commit}"})
         return entry.files["image"]
+
+    def _build(self, tree: KernelTree, what: str) -> bytes:
+        whole = not (tree.path / "vmlinux").exists()
+        kind = f"{self.arch} {self.configuration}"
+        with BuildProgress(self.cache, kind, what, whole=whole, say=self.progress) as told:
+            return tree.build(what, told.count)
 
     def _check_out(self, folder: Path, commit: str) -> Path:
         if not (folder / ".git").is_dir():

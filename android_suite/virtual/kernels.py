@@ -50,6 +50,7 @@ class KernelImage:
         config_sha256: digest of the configuration; None if unknown.
         package: Debian package; None for an image given by path.
         version: version of the package.
+        configuration: of a kernel of a built pair: ``lab`` or ``gki``.
     """
 
     name: str
@@ -63,6 +64,7 @@ class KernelImage:
     config_sha256: str | None = None
     package: str | None = None
     version: str | None = None
+    configuration: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +258,7 @@ def read_built(name: str, arch: str | None = None, *, cache: Cache) -> KernelIma
         path=entry.files[side],
         sha256=entry.digests[side],
         config_sha256=entry.digests["config"],
+        configuration=entry.meta.get("configuration", "lab"),  # the only one that older suites built
     )
 
 

@@ -109,9 +109,7 @@ class Points:
 
     def kernel(self, position: int) -> str:
         if position in self.unbuildable:
-            error = BuildError("could not build it; see the compiler's message below")
-            error.add_note("mm/madvise.c:1: error: expected ';'")
-            raise error
+            raise BuildError("could not build it: mm/madvise.c:1: error: expected ';'")
         self.built.add(position)
         return f"6.{position}"
 

@@ -2,65 +2,35 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from android_suite.bisection.series import Patch
 from android_suite.config import Config
 from android_suite.errors import BuildError, PatchError, UsageError
-from android_suite.virtual import git_tree, series_tree
+from android_suite.virtual import series_tree
 from android_suite.virtual.git_tree import GitTree
 from android_suite.virtual.series_tree import SeriesTree
+from tests.virtual.stand_in import change, git, log
 
-# "Compiles" each .c file once it has changed, and says so in `log`. A file with the word BROKEN does not compile.
-MAKEFILE = """\
-tinyconfig: ; : > .config
-olddefconfig: ;
-Image.gz: arch/arm64/boot/Image.gz
-arch/arm64/boot/Image.gz: a.o b.o
-\tmkdir -p $(@D) && cat $^ > $@
-%.o: %.c
-\t! grep -q BROKEN $< && cp $< $@ && echo $< >> log
+# Killed from within the build, as by `kill -9`, while make is at work.
+KILLED = """\
+import os, signal, sys
+from pathlib import Path
+from android_suite.config import Config
+from android_suite.virtual import series_tree
+from tests.virtual.stand_in import change
+series_tree.check_tools = lambda arch: None
+class Killed(series_tree.BuildProgress):
+    def count(self, made):
+        os.kill(os.getpid(), signal.SIGKILL)
+series_tree.BuildProgress = Killed
+config = Config(cache=Path(sys.argv[2]))
+series_tree.SeriesTree(sys.argv[1], [change("a", "0", "1")], "arm64", config, jobs=1).build(1)
 """
-MERGE = '#!/bin/sh\ncp "$3" "$2"\n'
-
-
-def git(tree: Path, *argv: str) -> str:
-    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-    return subprocess.run(["git", "-C", str(tree), *identity, *argv], check=True, capture_output=True, text=True).stdout
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    tree = tmp_path / "linux"
-    (tree / "scripts/kconfig").mkdir(parents=True)
-    (tree / "Makefile").write_text(MAKEFILE)
-    (tree / "scripts/kconfig/merge_config.sh").write_text(MERGE)
-    (tree / "scripts/kconfig/merge_config.sh").chmod(0o755)
-    (tree / "a.c").write_text("a 0\n")
-    (tree / "b.c").write_text("b 0\n")
-    git(tree, "init", "-q")
-    git(tree, "add", ".")
-    git(tree, "commit", "-qm", "start")
-    return tree
-
-
-@pytest.fixture(autouse=True)
-def _only_the_tools_that_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (series_tree, git_tree):
-        monkeypatch.setattr(module, "check_tools", lambda arch: None)
-
-
-def change(name: str, old: str, new: str) -> Patch:
-    diff = f"--- a/{name}.c\n+++ b/{name}.c\n@@ -1 +1 @@\n-{name} {old}\n+{name} {new}\n"
-    return Patch(f"{name}: {new}", diff.encode())
-
-
-def log(config: Config) -> list[str]:
-    (file,) = config.cache.glob("trees/*/log")
-    return file.read_text().split()
 
 
 def test_a_step_compiles_only_what_lies_between(source: Path, tmp_path: Path) -> None:
@@ -101,7 +71,9 @@ def test_a_change_that_was_interrupted_starts_from_the_source_again(source: Path
 def test_a_patch_that_does_not_apply_names_its_hunk_and_leaves_the_tree(source: Path, tmp_path: Path) -> None:
     config = Config(cache=tmp_path / "cache")
     tree = SeriesTree(str(source), [change("a", "0", "1"), change("b", "7", "8")], "arm64", config, jobs=1)
-    with pytest.raises(PatchError, match="'b: 8' cannot be applied") as caught:
+    with pytest.raises(
+        PatchError, match=r"'b: 8' cannot be applied to this source: hunk 1 of b\.c \(at line 1\) does not fit; rebase"
+    ) as caught:
         tree.build(2)
     assert "Hunk #1 FAILED" in " ".join(caught.value.__notes__)
     assert tree.build(1).read_text() == "a 1\nb 0\n"
@@ -110,7 +82,7 @@ def test_a_patch_that_does_not_apply_names_its_hunk_and_leaves_the_tree(source: 
 def test_a_patch_that_does_not_compile_gives_the_error_and_the_next_step_builds(source: Path, tmp_path: Path) -> None:
     config = Config(cache=tmp_path / "cache")
     tree = SeriesTree(str(source), [change("a", "0", "BROKEN"), change("a", "BROKEN", "2")], "arm64", config, jobs=1)
-    with pytest.raises(BuildError, match="with 1 patches") as caught:
+    with pytest.raises(BuildError, match=r"with 1 of 2 patches: a\.c:1:9: error: 'BROKEN' undeclared") as caught:
         tree.build(1)
     assert "a.o" in " ".join(caught.value.__notes__)
     assert tree.build(2).read_text() == "a 2\nb 0\n"
@@ -134,6 +106,40 @@ def test_commits_are_built_beside_the_users_tree(source: Path, tmp_path: Path) -
     assert log(config) == ["a.c", "b.c", "a.c"]
     assert git(source, "status", "--porcelain") == ""
     assert git(source, "worktree", "list").count("\n") == 1
+
+
+def test_a_series_on_a_source_without_a_patch_that_it_has(source: Path, tmp_path: Path) -> None:
+    config = Config(cache=tmp_path / "cache")
+    (source / "a.c").write_text("a 1\n")
+    git(source, "commit", "-qam", "the source has it")
+    has = change("a", "0", "1")
+    tree = SeriesTree(str(source), [change("b", "0", "1"), has], "arm64", config, jobs=1, without=[has])
+    assert [tree.build(n).read_text() for n in (0, 1, 2)] == ["a 0\nb 0\n", "a 0\nb 1\n", "a 1\nb 1\n"]
+    plain = SeriesTree(str(source), [change("b", "0", "1")], "arm64", config, jobs=1)
+    assert plain.build(0).read_text() == "a 1\nb 0\n", "the tree is shared, and what was taken out is put back"
+
+
+def test_a_build_that_was_killed_starts_from_the_source_again(source: Path, tmp_path: Path) -> None:
+    config = Config(cache=tmp_path / "cache")
+    tree = SeriesTree(str(source), [change("a", "0", "1")], "arm64", config, jobs=1)
+    tree.build(0)
+    (folder,) = (config.cache / "trees").iterdir()
+    kill = subprocess.run(
+        [sys.executable, "-c", KILLED, str(source), str(config.cache)], capture_output=True, text=True, check=False
+    )
+    assert kill.returncode == -signal.SIGKILL, kill.stderr
+    assert not (folder / series_tree._STATE).exists(), "nobody knows which of its files are complete"
+    assert tree.build(1).read_text() == "a 1\nb 0\n"
+
+
+def test_a_configuration_makes_other_kernels(source: Path, tmp_path: Path) -> None:
+    config = Config(cache=tmp_path / "cache")
+    lab, gki = (SeriesTree(str(source), [], "arm64", config, jobs=1, configuration=each) for each in ("lab", "gki"))
+    assert lab.make(0).files["config"].read_text().count("CONFIG_LRU_GEN=y") == 0
+    assert gki.make(0).files["config"].read_text().count("CONFIG_LRU_GEN=y") == 1
+    assert len(list((config.cache / "trees").iterdir())) == 2
+    with pytest.raises(UsageError, match="unknown configuration 'phone'; use lab or gki"):
+        SeriesTree(str(source), [], "arm64", config, configuration="phone").build(0)
 
 
 def test_a_folder_that_is_no_git_tree(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from android_suite.bisection.series import read_series
 from android_suite.errors import UsageError
+from android_suite.virtual.series import read_series
 
 DIFF = "--- a/file\n+++ b/file\n@@ -1 +1 @@\n-{0}\n+{1}\n"
 

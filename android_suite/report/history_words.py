@@ -21,9 +21,11 @@ def summarize_history(history: History) -> str:
         return f"Nothing could be searched for change points: {_count(len(history.series), 'series')}, see each why."
     levels = sum(len(series.changes) for series in examined)
     modes = sum(len(series.modes) for series in examined)
+    weak = sum(change.chance > WEAK for series in examined for change in (*series.changes, *series.modes))
     left = len(history.series) - len(examined)
     return (
         f"{_count(levels, 'change')} of level and {_count(modes, 'change')} of modes in {_count(len(examined), 'series')}"
+        + (f", {weak} of them weak" if weak else "")
         + (f"; {left} more could not be searched." if left else ".")
     )
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from android_suite.history.examine import Search, move_to_border, trace_history
 from android_suite.model.history import History
+from android_suite.report.history_words import describe_chance, summarize_history
 from android_suite.stats.change_points import FoundChange
 from tests.made_stores import MadeBoot, series_of, stored
 
@@ -133,3 +136,14 @@ def test_null_stores_give_about_the_measured_rate_of_false_alarms() -> None:
         expected += history.expected_false_alarms
     assert abs(alarms - expected) <= 3.5 * max(1.0, expected) ** 0.5
     assert expected < 4
+
+
+def test_what_chance_gives_often_is_called_weak() -> None:
+    (series,) = traced(series_of(KERNELS, [50, 50, 50, 8, 8, 8], 4, np.random.default_rng(2))).series
+    change = series.changes[0]
+    assert describe_chance(change.chance, series) == "1 of 41"
+    assert describe_chance(4 / 41, series) == "4 of 41 (weak)"
+    history = traced(series_of(KERNELS, [50, 50, 50, 8, 8, 8], 4, np.random.default_rng(2)))
+    assert summarize_history(history) == "1 change of level and 0 changes of modes in 1 series."
+    weak = replace(history, series=(replace(series, changes=(change, replace(change, chance=0.2))),))
+    assert summarize_history(weak) == "2 changes of level and 0 changes of modes in 1 series, 1 of them weak."

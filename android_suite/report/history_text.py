@@ -29,9 +29,8 @@ def print_history(history: History, console: Console) -> None:
 
 def _print_series(series: HistorySeries, console: Console, *, several: bool) -> None:
     title = " ".join([series.scenario, series.metric, series.label, *([series.conditions] if several else [])])
-    table = make_table(
-        show_foreign(title).strip(), ("build", "left"), ("recorded", "left"), ("level", "right"), ("boots", "right")
-    )
+    columns = [("build", "left"), ("kernel", "left"), ("recorded", "left"), ("level", "right"), ("boots", "right")]
+    table = make_table(show_foreign(title).strip(), *columns)
     for point in series.points[-_MOST:]:
         boots = [
             str(point.exact),
@@ -40,6 +39,7 @@ def _print_series(series: HistorySeries, console: Console, *, several: bool) -> 
         boots += [f"{point.unknown} unknown"] if point.unknown else []
         table.add_row(
             Text(show_foreign(point.name)),
+            Text(show_foreign(point.kernel.release or "unknown", longest=60)),
             Text(show_foreign(point.first_at[:10])),
             format_value(point.level, series.unit),
             ", ".join(boots),

@@ -56,8 +56,15 @@ def describe_place(series: HistorySeries, change: LevelChange | ModeChange) -> s
     """Between which points a change is."""
     point = series.points[change.after]
     if change.inside:
-        return f"within {show_foreign(point.name)}, whose kernel did not change: look at the device and the host"
-    return f"{show_foreign(series.points[change.after - 1].name)} to {show_foreign(point.name)}"
+        return f"within {_name(point)}, whose kernel did not change: look at the device and the host"
+    return f"{_name(series.points[change.after - 1])} to {_name(point)}"
+
+
+def _name(point: HistoryPoint) -> str:
+    """A point by its version; in order of date by its day, with the kernel."""
+    release = point.kernel.release or "an unknown kernel"
+    told = point.name if release.startswith(point.name.split(" ")[0]) else f"{point.name} ({release})"
+    return show_foreign(told, longest=80)
 
 
 def describe_change(series: HistorySeries, change: LevelChange) -> str:

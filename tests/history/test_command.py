@@ -36,6 +36,11 @@ def test_text_names_the_change(store: Path, capsys: pytest.CaptureFixture[str]) 
     assert "False alarms, measured" in out
 
 
+def test_in_order_of_date_the_kernels_are_named(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ask(store, "--by", "date") == 0
+    assert "BETTER 2026-11-03 (6.16.1) to 2026-11-04 (6.17.1)" in capsys.readouterr().out
+
+
 def test_json_fits_its_schema_and_broken_runs_give_code_5(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (store / "broken").mkdir()
     (store / "broken" / "manifest.json").write_text("{")

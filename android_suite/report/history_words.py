@@ -21,7 +21,8 @@ def summarize_history(history: History) -> str:
         return f"Nothing could be searched for change points: {_count(len(history.series), 'series')}, see each why."
     levels = sum(len(series.changes) for series in examined)
     modes = sum(len(series.modes) for series in examined)
-    weak = sum(change.chance > WEAK for series in examined for change in (*series.changes, *series.modes))
+    chances = [c.chance for s in examined for c in s.changes] + [m.chance for s in examined for m in s.modes]
+    weak = sum(chance > WEAK for chance in chances)
     left = len(history.series) - len(examined)
     return (
         f"{_count(levels, 'change')} of level and {_count(modes, 'change')} of modes in {_count(len(examined), 'series')}"

@@ -15,12 +15,15 @@ from android_suite.model.comparison import Comparison
 from android_suite.model.document import describe_schema
 from android_suite.model.gate import GateFile
 from android_suite.model.history import History
+from android_suite.model.inventory import LabFile
 from android_suite.model.journal import JournalEvent
+from android_suite.model.lab import LabStatus
 from android_suite.model.lab_page import LabState
 from android_suite.model.metrics import CATALOGUE, Metric
 from android_suite.model.plan import PlanDocument
 from android_suite.model.probe import ProbeResult
 from android_suite.model.run import Manifest
+from android_suite.store.remote import StoredRun
 from android_suite.tables.derived import DERIVED_TABLES
 from android_suite.tables.events import EVENT_TABLES
 from android_suite.tables.evidence import EVIDENCE_TABLES
@@ -50,9 +53,16 @@ _WRITTEN: dict[str, type] = {
     "probe.json": ProbeResult,
     "history.json": History,
     "lab-state.json": LabState,
+    "lab-status.json": LabStatus,
+    "stored-run.json": StoredRun,
 }
 # Lines of a JSON-lines file: only the keys of their event are there.
-_READ: dict[str, type] = {"plan.json": PlanDocument, "gates.json": GateFile, "journal-event.json": JournalEvent}
+_READ: dict[str, type] = {
+    "plan.json": PlanDocument,
+    "gates.json": GateFile,
+    "lab.json": LabFile,
+    "journal-event.json": JournalEvent,
+}
 _BETTER = {"lower": "lower", "higher": "higher", "none": "neither"}
 
 

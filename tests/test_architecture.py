@@ -32,6 +32,7 @@ MAY: dict[str, set[str]] = {
     "workload": GROUND | {"device"},
     "ready": GROUND | {"device"},
     "record": GROUND | {"device", "boot", "capture", "workload", "ready"},
+    "lab": GROUND | {"device", "ready"},
     # offline: reads files
     "jit": set(),
     "tables": {"errors", "model"},
@@ -62,11 +63,11 @@ MAY: dict[str, set[str]] = {
     "bisection": GROUND | {"virtual", "campaign", "workload", "report"},
     "cli": GROUND
     | {"device", "virtual", "boot", "capture", "workload", "record", "campaign", "bisection"}
-    | {"device", "virtual", "boot", "capture", "workload", "ready", "record", "campaign"}
+    | {"device", "virtual", "boot", "capture", "workload", "ready", "record", "campaign", "lab"}
     | {"tables", "trace", "evidence", "analyze", "export", "compare", "report", "history", "lab_page"},
     "pytest_plugin": GROUND | {"device", "boot", "workload", "ready", "record", "analyze"},
 }
-ONLINE = {"device", "virtual", "boot", "capture", "workload", "ready", "record"}
+ONLINE = {"device", "virtual", "boot", "capture", "workload", "ready", "record", "lab"}
 OFFLINE = {"jit", "tables", "trace", "evidence", "analysis", "stats", "analyze", "export", "compare", "report"} | {
     "history"
 }
@@ -88,6 +89,8 @@ ONLY_IN: dict[str, set[str]] = {
     "starlette": {"lab_page"},
     "anyio": {"lab_page"},
     "uvicorn": {"cli"},
+    "distributed": {"campaign"},
+    "fsspec": {"store"},
 }
 
 
@@ -216,7 +219,8 @@ def test_only_virtual_knows_qemu() -> None:
 @pytest.mark.parametrize("verb", ["analyze", "export", "record"])
 def test_verbs_that_compare_nothing_load_no_statistics_and_no_charts(verb: str) -> None:
     """They take seconds to load."""
-    code = f"import sys, android_suite.cli.{verb}; print(*{{'scipy.stats', 'jinja2', 'pydantic'}} & sys.modules.keys())"
+    slow = {"scipy.stats", "jinja2", "pydantic", "distributed", "fsspec"}
+    code = f"import sys, android_suite.cli.{verb}; print(*{slow} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
     assert done.stdout == "\n"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from android_suite.evidence.maps import parse_smaps
 from android_suite.evidence.vmstat import measure_vmstat_change, parse_vmstat
 from android_suite.model.analyzed import Counters, LockClass
 from android_suite.model.checks import parse_checks
+from android_suite.model.document import parse_json
 from android_suite.model.run import IterationRecord
 from android_suite.store import layout
 from android_suite.store.run import Run
@@ -34,7 +34,8 @@ def read_evidence(run: Run, record: IterationRecord) -> Evidence:
     device = run.manifest.device
     frame_text = _read(raw / "framestats.txt")
     framestats, gaps = parse_framestats_polls(frame_text) if frame_text else (None, None)
-    launches = json.loads(_read(raw / "launches.json") or "[]")
+    name = raw / "launches.json"
+    launches = parse_json(_read(name) or "[]", str(name), remedy="record the run again")
     maps = []
     if (text := _read(raw / "smaps.txt")) and (tgid := _tgid_of(record.process, raw)) is not None:
         maps.append(MapSnapshot(tgid=tgid, vmas=parse_smaps(text), taken_ns=AFTER_TRACE))

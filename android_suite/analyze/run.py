@@ -21,7 +21,7 @@ from android_suite.analyze.traces import is_traced, read_iteration_trace
 from android_suite.errors import SuiteError, TraceError
 from android_suite.model.analysis import REMEDY, AnalysisSummary, read_analysis
 from android_suite.model.analyzed import Counters
-from android_suite.model.document import read_document, to_plain
+from android_suite.model.document import parse_json, read_document, to_plain
 from android_suite.model.run import IterationRecord
 from android_suite.store import layout
 from android_suite.store.run import Run, open_run, write_atomic, write_json
@@ -67,8 +67,11 @@ def load_run(path: Path, *, say: Callable[[str], None] = lambda _: None) -> RunA
     iterations = []
     for record in run.manifest.iterations:
         folder = run.derived(record)
-        summary = read_analysis(json.loads((folder / _SUMMARY).read_bytes()), str(folder / _SUMMARY))
-        counted = json.loads((folder / _COUNTERS).read_bytes())
+        told, counted = (
+            parse_json((folder / name).read_bytes(), str(folder / name), remedy=REMEDY)
+            for name in (_SUMMARY, _COUNTERS)
+        )
+        summary = read_analysis(told, str(folder / _SUMMARY))
         counters = read_document(Counters, counted, name=str(folder / _COUNTERS), remedy=REMEDY)
         iterations.append(IterationAnalysis(record=record, summary=summary, counters=counters))
     return RunAnalysis(run=run, iterations=tuple(iterations), samples=_read_samples(run))
@@ -95,7 +98,7 @@ def _read_samples(run: Run) -> pd.DataFrame:
 def _is_current(run: Run) -> bool:
     try:
         return bool(json.loads((run.path / layout.DERIVED / _VERSION).read_bytes()) == _made_by(run))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
 
 

@@ -17,10 +17,11 @@ from android_suite.bisection.bench import Bench
 from android_suite.bisection.points import Points
 from android_suite.bisection.run import Bisector
 from android_suite.campaign import evaluate
+from android_suite.campaign.attempt import Progress, default_workers
 from android_suite.campaign.journal import open_campaign
 from android_suite.campaign.lab import LabRecorder, check_parameters, digest_guest, try_boot
 from android_suite.campaign.plan_file import PlanFile, add_overlay, read_plan
-from android_suite.campaign.runner import Progress, Runner, default_workers
+from android_suite.campaign.runner import Runner
 from android_suite.campaign.schedule import IMAGE, Job, describe_plan
 from android_suite.config import Config
 from android_suite.errors import NotReady, UsageError

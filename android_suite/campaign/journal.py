@@ -4,7 +4,7 @@
 
     OUT/journal.jsonl          the history, append-only: the plan, every start, end, retry and failure
     OUT/jobs/NAME/             a finished job: a sealed run directory, renamed here in one step
-    OUT/partial/NAME/          a job that is running
+    OUT/partial/NAME@TOKEN/    an attempt at a job that is running
     OUT/failed/NAME.1/         a job that did not finish, kept as evidence
     OUT/.lock, OUT/.workers    held while a qualify, and while one of its jobs, is running
 
@@ -13,6 +13,7 @@ The folder of a job decides its state: every job in ``jobs`` was sealed. The jou
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -61,9 +62,10 @@ class CampaignFolder:
         """True if the job is done and sealed."""
         return (self.jobs / name).is_dir()
 
-    def set_aside(self, name: str) -> Path | None:
-        """Moves the folder of a job from ``partial`` to ``failed``; None if there is none."""
-        source = self.partial / name
+    def set_aside(self, attempt: str) -> Path | None:
+        """Moves the folder of an attempt from ``partial`` to ``failed``; None if there is none."""
+        source = self.partial / attempt
+        name = job_of(attempt)
         if not source.exists():
             return None
         number = 1
@@ -72,6 +74,16 @@ class CampaignFolder:
         self.failed.mkdir(exist_ok=True)
         source.rename(target)
         return target
+
+
+def attempt_name(job: str, token: str) -> str:
+    """Folder name of one attempt at a job: two attempts may run at once, when a worker was given up that still lives."""
+    return f"{job}@{token}"
+
+
+def job_of(attempt: str) -> str:
+    """The job of an attempt."""
+    return attempt.rpartition("@")[0] or attempt
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
@@ -87,7 +99,7 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, start=1):
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             event = None
         if isinstance(event, dict):
             events.append(event)
@@ -96,14 +108,27 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     return events
 
 
-def finish_job(partial: Path, final: Path) -> None:
-    """Moves a sealed run to its place atomically; it is on disk when this returns."""
-    final.parent.mkdir(exist_ok=True)
-    partial.rename(final)
+def finish_job(partial: Path, final: Path) -> bool:
+    """Moves a sealed run to its place atomically; it is on disk when this returns.
+
+    Returns:
+        False if another attempt was first: its run stays, this one is left where it is.
+
+    Raises:
+        LabError: the folders are gone, or the disk is full.
+    """
+    try:
+        final.parent.mkdir(exist_ok=True)
+        partial.rename(final)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            return False
+        raise LabError(f"cannot move {partial.name} to {final.parent}: {error.strerror}; run qualify again.") from error
     for folder in (final.parent, partial.parent):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         os.fsync(handle)
         os.close(handle)
+    return True
 
 
 @contextmanager
@@ -145,7 +170,7 @@ def open_campaign(path: Path, description: Mapping[str, Any], *, fresh: bool = F
             folder.append("plan", plan=dict(description), suite=__version__)
         for left in sorted(folder.partial.iterdir()):
             aside = folder.set_aside(left.name)
-            folder.append("set_aside", job=left.name, kept=str(aside.relative_to(path)) if aside else None)
+            folder.append("set_aside", job=job_of(left.name), kept=str(aside.relative_to(path)) if aside else None)
         yield folder
 
 

@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from android_suite import __version__
+from android_suite.campaign.attempt import Progress, default_workers
+from android_suite.campaign.cluster import CORE, Cluster, device_resource
 from android_suite.campaign.journal import JOURNAL, CampaignFolder, check_same_plan, open_campaign, read_journal
 from android_suite.campaign.plan_file import PlanFile, add_overlay
-from android_suite.campaign.runner import Progress, Runner, default_workers
+from android_suite.campaign.runner import Runner
 from android_suite.campaign.schedule import (
     IMAGE,
     Cost,
@@ -116,8 +118,8 @@ def schedule(file: PlanFile, *, aa: bool = False) -> tuple[PlanFile, tuple[Job, 
     return file, plan_jobs(file.plan, file.digests)
 
 
-def choose_workers(plan: Plan, asked: int | None) -> int:
-    """The number of parallel jobs.
+def choose_workers(plan: Plan, asked: int | None, cluster: Cluster | None = None) -> int:
+    """The number of parallel jobs: on a cluster of several hosts by default one for each core of its workers.
 
     Raises:
         UsageError: several were asked for, but all kernels run on one device.
@@ -126,6 +128,8 @@ def choose_workers(plan: Plan, asked: int | None) -> int:
         raise UsageError(
             f"this plan boots one device, which runs one job at a time; --workers {asked} is for virtual devices."
         )
+    if asked is None and cluster is not None and plan.baseline.kind == "virtual":
+        return max(1, cluster.slots(CORE))
     return asked or default_workers(plan.mode)
 
 
@@ -158,6 +162,11 @@ def qualify(
     retry_after_s: tuple[float, ...] | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
     preview: Callable[[Preview], None] | None = None,
+    cluster: Cluster | None = None,
+    store: str | None = None,
+    device: str | None = None,
+    check: Callable[[], None] = lambda: None,
+    quarantine: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Runs a plan, or continues where an earlier call stopped, and writes the results.
 
@@ -173,6 +182,11 @@ def qualify(
         progress: called after every event.
         preview: called with what is known so far, each time that a further seed of the first scenario has run on every
             kernel, the last one excepted. If the evidence so far cannot be compared, only the end tells.
+        cluster: where jobs run; None: a local Dask cluster.
+        store: URL of a run store, for workers that do not see ``out``.
+        device: serial of the attached device that all jobs need; None: each needs a core.
+        check: called before each job; raises LabError if the device was lost to another campaign.
+        quarantine: called with the reason if the device failed again and again.
 
     Raises:
         UsageError: the folder is in use or has another plan.
@@ -184,7 +198,7 @@ def qualify(
     """
     file, jobs = schedule(file, aa=aa)
     durations_s = {} if durations_s is None else durations_s
-    workers = choose_workers(file.plan, workers)
+    workers = choose_workers(file.plan, workers, cluster)
     with open_campaign(out, describe_plan(file.plan, file.digests), fresh=fresh) as folder:
         left = [job for job in jobs if not folder.finished(job.name)]
         estimate(file, left, durations_s, workers=workers)
@@ -197,9 +211,15 @@ def qualify(
             durations_s=durations_s,
             budget_s=file.plan.budget_s,
             progress=progress,
+            cluster=cluster,
+            resource=CORE if device is None else device_resource(device),
+            device=device,
+            store=store,
+            check=check,
+            quarantine=quarantine,
         )
         if retry_after_s is not None:
-            runner.retry_after_s = retry_after_s
+            runner.policy = replace(runner.policy, pauses_s=retry_after_s)
         if preview is not None:
             runner.finished = _Previewer(plan=file.plan, folder=folder, jobs=jobs, of=collaborators, tell=preview)
         runner.run(jobs)

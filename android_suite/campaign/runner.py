@@ -1,50 +1,34 @@
-"""Runs the jobs of a campaign in parallel, retries after failures of the test setup, and stops cleanly."""
+"""Runs the jobs of a campaign on a Dask cluster, retries after failures of the test setup, and stops cleanly.
+
+The runner keeps as many jobs submitted as there are slots, so that no slot is idle while work waits and a job never
+queues behind another on one worker. docs/faults.md has the policy: what is tried again, how often, and who is blamed.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
+import queue
+import random
 import signal
 import threading
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from pathlib import Path
+from typing import Any
 
 from android_suite import __version__
-from android_suite.campaign.journal import CampaignFolder
+from android_suite.campaign.attempt import Attempt, Progress
+from android_suite.campaign.cluster import CORE, Cluster, open_local_cluster
+from android_suite.campaign.faults import Breaker, Policy, blame
+from android_suite.campaign.journal import CampaignFolder, attempt_name, finish_job
 from android_suite.campaign.schedule import Job, estimate_cost
-from android_suite.campaign.worker import Analyzer, Recorder, Report, rebuild_error, work
-from android_suite.errors import EvidenceError, LabError, NotReady, SuiteError
-
-_RETRY_AFTER_S = (3.0, 15.0)
-_GOODBYE_S = 30.0  # for an interrupted job to shut its device down
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """The progress after an event. ``remaining_s`` is an estimate from measured durations."""
-
-    done: int
-    total: int
-    running: tuple[str, ...]
-    elapsed_s: float
-    remaining_s: float
-    message: str
-
-
-@dataclass(slots=True)
-class _Running:
-    job: Job
-    process: BaseProcess
-    link: Connection
-    since: float
-    recording: bool
-    last: Report | None = None
+from android_suite.campaign.supervisor import GOODBYE_S, JobCall, JobEnd, supervise
+from android_suite.campaign.worker import Analyzer, Recorder, rebuild_error
+from android_suite.errors import EvidenceError, LabError, SuiteError
+from android_suite.store.remote import open_store
 
 
 @dataclass(slots=True)
@@ -60,7 +44,13 @@ class Runner:
         budget_s: no job starts after this time.
         progress: called after every event.
         finished: called after every job that ended well.
-        retry_after_s: pause before the second and each further attempt after a failure of the test setup.
+        cluster: where jobs run; None: a local cluster of ``workers`` slots.
+        resource: what a job needs of its worker.
+        device: serial of the attached device, for the journal.
+        store: URL of a run store, for workers that do not see the folder.
+        check: called before each job; raises LabError if the device was lost to another campaign.
+        quarantine: called with the reason if the device failed again and again.
+        policy: how often what is tried again.
         clock: monotonic clock in seconds.
     """
 
@@ -72,12 +62,24 @@ class Runner:
     budget_s: float | None = None
     progress: Callable[[Progress], None] = lambda _: None
     finished: Callable[[Job], None] = lambda _: None
-    retry_after_s: tuple[float, ...] = _RETRY_AFTER_S
+    cluster: Cluster | None = None
+    resource: str = CORE
+    device: str | None = None
+    store: str | None = None
+    check: Callable[[], None] = lambda: None
+    quarantine: Callable[[str], None] | None = None
+    policy: Policy = field(default_factory=Policy)
     clock: Callable[[], float] = time.monotonic
-    _running: dict[str, _Running] = field(default_factory=dict)
+    _at: Cluster = field(init=False)
+    _breaker: Breaker = field(init=False)
+    _topic: str = field(init=False)
+    _messages: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
+    _running: dict[str, Attempt] = field(default_factory=dict)  # by token
     _attempts: dict[str, int] = field(default_factory=dict)
     _waiting: deque[Job] = field(default_factory=deque)
     _not_before: dict[str, float] = field(default_factory=dict)
+    _cut_off: bool = False  # the scheduler went away
+    _last_slot: float = 0.0  # when there was a worker for a job
     _done: int = 0
     _total: int = 0
     _begun: float = 0.0
@@ -90,20 +92,38 @@ class Runner:
             SuiteError: a job failed in a way that a retry cannot fix.
             KeyboardInterrupt: interrupted; running jobs were told to shut down and their folders will be set aside.
         """
-        self._begun = self.clock()
+        self._begun = self._last_slot = self.clock()
+        self._breaker = Breaker(self.policy.failures_to_quarantine)
         analyzed = {
             event["job"]
             for event in self.folder.events()
             if event["event"] == "analyzed" and event["suite"] == __version__
         }
-        self._waiting.extend(job for job in jobs if not (self.folder.finished(job.name) and job.name in analyzed))
+        # A run that was fetched from a store and could not be trusted is analyzed again here, when it is compared.
+        self._waiting.extend(
+            job for job in jobs if not (self.folder.finished(job.name) and (self.store or job.name in analyzed))
+        )
         self._total, self._done = len(jobs), len(jobs) - len(self._waiting)
         if self._done:
             self._tell(f"{self._done} of {self._total} jobs are already finished")
-        doubt: SuiteError | None = None
+        if not self._waiting:
+            return
         # CI ends a job with SIGTERM; it must shut down as after Ctrl-C.
         main = threading.current_thread() is threading.main_thread()
         before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
+        try:
+            with nullcontext(self.cluster) if self.cluster else open_local_cluster(self.workers, self.resource) as at:
+                self._at = at
+                self._topic = f"android-suite-{uuid.uuid4().hex}"
+                self._at.listen(self._topic, self._messages)
+                self.folder.append("cluster", scheduler=at.address, slots=self.workers)
+                self._run()
+        finally:
+            if main:
+                signal.signal(signal.SIGTERM, before)
+
+    def _run(self) -> None:
+        doubt: SuiteError | None = None
         try:
             while self._running or (self._waiting and not self._spent()):
                 self._start_next()
@@ -112,15 +132,13 @@ class Runner:
                         doubt = doubt or error  # the other jobs are not affected
                     elif error is not None:
                         self._retry_or_raise(entry.job, error)
+                self._watch()
         except SuiteError:
             self._finish_running()
             raise
         except BaseException:
             self._interrupt()
             raise
-        finally:
-            if main:
-                signal.signal(signal.SIGTERM, before)
         if doubt is not None:
             raise doubt
         if self._waiting:
@@ -133,6 +151,11 @@ class Runner:
         return self.budget_s is not None and self.clock() - self._begun > self.budget_s
 
     def _start_next(self) -> None:
+        if self._cut_off and self._waiting:
+            self._tell(f"waiting up to {self.policy.no_scheduler_s:.0f} s for the scheduler {self._at.address}")
+            self._at.reconnect(timeout=self.policy.no_scheduler_s)
+            self._at.listen(self._topic, self._messages)
+            self._cut_off = False
         for _ in range(len(self._waiting)):
             if len(self._running) >= self.workers or self._spent():
                 return
@@ -140,113 +163,205 @@ class Runner:
             if self._not_before.get(job.name, 0.0) > self.clock():
                 self._waiting.append(job)
                 continue
+            self.check()
             self._start(job)
-            self._note_progress()
-            self._tell(f"started {job.name}")
 
     def _start(self, job: Job) -> None:
-        context = multiprocessing.get_context("spawn")
-        link, far = context.Pipe(duplex=False)
-        recording = not self.folder.finished(job.name)
         attempt = self._attempts[job.name] = self._attempts.get(job.name, 0) + 1
-        self.folder.append("start", job=job.name, attempt=attempt, record=recording)
-        arguments = (far, os.getpid(), self.folder.path, job, self.recorder, self.analyzer)
-        process = context.Process(target=work, args=arguments, name=job.name)
-        # Blocked until the job is ready to clean up, see `work`. The tracker starts first, because its start unblocks.
-        resource_tracker.ensure_running()
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        far.close()
-        self._running[job.name] = _Running(job, process, link, self.clock(), recording)
+        token = uuid.uuid4().hex[:12]
+        call = JobCall(
+            token=token,
+            topic=self._topic,
+            job=job,
+            recorder=self.recorder,
+            analyzer=self.analyzer,
+            store=self.store or str(self.folder.path.absolute()),
+        )
+        recording = not self.folder.finished(job.name)
+        future = self._at.submit(supervise, call, key=f"{job.name}@{token}", needs={self.resource: 1})
+        self._running[token] = Attempt(job, token, future, self.clock(), recording, attempt)
+        future.add_done_callback(lambda _: self._messages.put({"token": token, "kind": "over"}))
 
     def _retry_or_raise(self, job: Job, error: SuiteError) -> None:
         """Retries a job. No other place retries anything."""
         attempt = self._attempts[job.name]
-        if not isinstance(error, LabError):
+        if self.device is not None and (reason := self._breaker.fail(error)) is not None:
+            self.folder.append("quarantined", device=self.device, text=reason)
+            if self.quarantine is not None:
+                self.quarantine(reason)
+            error.add_note(f"{self.device} got no more jobs: {reason}")
             raise error
-        # A device that does not boot takes its full timeout each time.
-        if attempt > (1 if isinstance(error, NotReady) else len(self.retry_after_s)):
-            error.add_note(f"after {attempt} attempts; their evidence is in {self.folder.failed}")
+        pause = self.policy.pause_s(error, attempt, random.random())
+        if pause is None:
+            if isinstance(error, LabError):
+                error.add_note(f"after {attempt} attempts; their evidence is in {self.folder.failed}")
             raise error
-        self._not_before[job.name] = self.clock() + self.retry_after_s[attempt - 1]
+        self._not_before[job.name] = self.clock() + pause
         self._waiting.append(job)
 
     def _finish_running(self) -> None:
         """Lets the running jobs finish, because their recordings are valid."""
         try:
+            for entry in [entry for entry in self._running.values() if entry.worker is None]:
+                self._drop(entry)  # not begun
             while self._running:
                 self._collect()
+                self._watch()
         except BaseException:
             self._interrupt()
             raise
 
-    def _collect(self) -> list[tuple[_Running, SuiteError | None]]:
+    def _collect(self) -> list[tuple[Attempt, SuiteError | None]]:
         """Waits briefly for messages; returns the jobs that ended, with their errors."""
-        ended = []
-        ready = wait([entry.link for entry in self._running.values()], timeout=0.5) if self._running else []
-        if not self._running:
-            time.sleep(0.05)
-        for entry in list(self._running.values()):
-            if entry.link not in ready:
-                continue
+        ended: list[tuple[Attempt, SuiteError | None]] = []
+        timeout = 0.5 if self._running else 0.05
+        while True:
             try:
-                self._hear(entry, entry.link.recv())
-            except EOFError:
+                message = self._messages.get(timeout=timeout)
+            except queue.Empty:
+                return ended
+            timeout = 0.001  # and all the others that are there
+            entry = self._running.get(message["token"])
+            if entry is None:
+                continue
+            if message["kind"] == "over":
                 ended.append((entry, self._end(entry)))
-        return ended
+            else:
+                self._hear(entry, message)
 
-    def _hear(self, entry: _Running, report: Report) -> None:
+    def _hear(self, entry: Attempt, news: dict[str, Any]) -> None:
         name = entry.job.name
-        if report.kind == "say":
-            self._tell(f"{name}: {report.text}")
-            return
-        if report.kind == "recorded":
-            seconds = round(self.clock() - entry.since, 3)
-            self.folder.append("recorded", job=name, seconds=seconds)
-        elif report.kind == "analyzed":
-            self.folder.append("analyzed", job=name, suite=__version__)
-        entry.last = report
+        match news["kind"]:
+            case "started":
+                self._note_start(entry, news["worker"], news["text"])
+            case "say":
+                self._tell(f"{name}: {news['text']}")
+            case "recorded":
+                self._note_recorded(entry, news["seconds"])
+            case "analyzed" if not self.store:
+                self._note_analyzed(entry)
 
-    def _end(self, entry: _Running) -> SuiteError | None:
-        entry.process.join()
-        entry.link.close()
-        del self._running[entry.job.name]
+    def _note_start(self, entry: Attempt, worker: str, execution: str) -> None:
+        if entry.worker is not None:  # Dask starts the job elsewhere when its worker has died
+            self._note_lost(entry, "its connection to the scheduler ended")
+            entry.attempt = self._attempts[entry.job.name] = self._attempts[entry.job.name] + 1
+        entry.worker, entry.execution, entry.since = worker, execution, self.clock()
+        self.folder.append(
+            "start", job=entry.job.name, attempt=entry.attempt, record=entry.recording, worker=worker,
+            device=self.device,
+        )  # fmt: skip
+        self._note_progress()
+        self._tell(f"started {entry.job.name}")
+
+    def _note_lost(self, entry: Attempt, why: str) -> None:
+        self.folder.append("lost", job=entry.job.name, worker=entry.worker, text=why)
+        self._set_aside(entry)
+        self._tell(f"{entry.job.name}: lost its worker {entry.worker}: {why}")
+
+    def _note_recorded(self, entry: Attempt, seconds: float) -> None:
+        if not entry.recorded:
+            entry.recorded = True
+            self.folder.append("recorded", job=entry.job.name, seconds=seconds)
+
+    def _note_analyzed(self, entry: Attempt) -> None:
+        if not entry.analyzed:
+            entry.analyzed = True
+            self.folder.append("analyzed", job=entry.job.name, suite=__version__)
+
+    def _end(self, entry: Attempt) -> SuiteError | None:
+        del self._running[entry.token]
         name = entry.job.name
-        if entry.last is not None and entry.last.kind == "done":
+        try:
+            end: JobEnd = entry.future.result(timeout=30)
+            error = self._settle(entry, end)
+        except CancelledError:
+            self._cut_off = self._at.address is not None
+            error = LabError(f"the scheduler went away while {name} ran; start it and its workers again.")
+        except SuiteError as raised:
+            error = raised
+        except Exception as raised:  # Dask's: its worker died at every attempt, or could not load the job
+            error = LabError(f"job {name} ended on its worker without a result ({type(raised).__name__}: {raised}).")
+        if error is None:
             self._done += 1
             if entry.recording:
                 self.durations_s.setdefault(entry.job.kind, []).append(round(self.clock() - entry.since, 1))
-            self._tell(f"finished {name}")
+            self._breaker.succeed()
             self._note_progress()
+            self._tell(f"finished {name}")
             self.finished(entry.job)
             return None
-        if entry.last is not None and entry.last.kind == "error":
-            error = rebuild_error(entry.last, entry.job)
-        else:
-            error = LabError(
-                f"the process of job {name} ended with status {entry.process.exitcode}; see {self.folder.path}."
-            )
-        aside = self.folder.set_aside(name)
-        kept = str(aside.relative_to(self.folder.path)) if aside else None
-        self.folder.append("failed", job=name, error=type(error).__name__, text=str(error), kept=kept)
+        kept = self._set_aside(entry)
+        fields = {"error": type(error).__name__, "fault": blame(error), "text": str(error), "kept": kept}
+        self.folder.append("failed", job=name, **fields)
         self._note_progress()
         self._tell(f"failed {name}: {error}")
         return error
 
+    def _set_aside(self, entry: Attempt) -> str | None:
+        aside = self.folder.set_aside(attempt_name(entry.job.name, entry.execution))
+        return str(aside.relative_to(self.folder.path)) if aside else None
+
+    def _settle(self, entry: Attempt, end: JobEnd) -> SuiteError | None:
+        """Writes to the journal what its events did not, and fetches the run from the store."""
+        name = entry.job.name
+        if entry.worker is None:
+            self._note_start(entry, end.worker, end.token)
+        if self.store and (end.recorded_s is not None or end.duplicate):
+            self._fetch(name, entry.token)
+        if end.recorded_s is not None:
+            self._note_recorded(entry, end.recorded_s)
+        if end.duplicate:
+            self.folder.append("duplicate", job=name, kept=self._set_aside(entry))
+        if end.report is not None and end.report.kind == "error":
+            return rebuild_error(end.report, entry.job)
+        if end.report is None:
+            return LabError(f"the process of job {name} ended with status {end.status}; see {self.folder.path}.")
+        if end.analyzed or end.duplicate:
+            self._note_analyzed(entry)
+        return None
+
+    def _fetch(self, name: str, token: str) -> None:
+        assert self.store is not None
+        if self.folder.finished(name):
+            return
+        target = self.folder.partial / attempt_name(name, f"{token}-fetched")
+        open_store(self.store).fetch(name, target)
+        finish_job(target, self.folder.jobs / name)
+
+    def _watch(self) -> None:
+        """Takes out workers that fell silent, and ends the campaign where there are none for too long."""
+        if self._at.address is None:
+            return
+        for address in self._at.look():
+            self._tell(f"worker {address} fell silent; its jobs start elsewhere")
+        if any(entry.worker for entry in self._running.values()) or not self._running:
+            self._last_slot = self.clock()
+        elif self.clock() - self._last_slot > self.policy.no_worker_s:
+            for entry in list(self._running.values()):
+                self._drop(entry)
+            raise LabError(
+                f"no worker with {self.resource} took a job for {self.policy.no_worker_s:.0f} s; start one with "
+                f"`android-suite lab worker {self._at.address}`, then run qualify again."
+            )
+
+    def _drop(self, entry: Attempt) -> None:
+        entry.future.cancel()
+        del self._running[entry.token]
+
     def _interrupt(self) -> None:
+        running = sorted(entry.job.name for entry in self._running.values())
+        begun = {token for token, entry in self._running.items() if entry.worker is not None}
         for entry in self._running.values():
-            if entry.process.pid is not None and entry.process.is_alive():
-                os.kill(entry.process.pid, signal.SIGINT)
-        deadline = time.monotonic() + _GOODBYE_S
-        for entry in self._running.values():
-            entry.process.join(max(0.0, deadline - time.monotonic()))
-            if entry.process.is_alive():
-                entry.process.kill()
-                entry.process.join()
-        self.folder.append("interrupted", running=sorted(self._running))
+            entry.future.cancel()
+        deadline = time.monotonic() + GOODBYE_S + 5.0
+        while begun and (left := deadline - time.monotonic()) > 0:
+            try:
+                message = self._messages.get(timeout=left)
+            except queue.Empty:
+                break
+            if message["kind"] == "ended":
+                begun.discard(message["token"])
+        self.folder.append("interrupted", running=running)
 
     def _note_progress(self) -> None:
         """For who follows the journal: `lab status`, the page."""
@@ -254,7 +369,7 @@ class Runner:
             "progress",
             done=self._done,
             total=self._total,
-            running=sorted(self._running),
+            running=sorted(entry.job.name for entry in self._running.values() if entry.worker),
             remaining_s=round(self._remaining_s(), 1),
         )
 
@@ -270,19 +385,9 @@ class Runner:
             Progress(
                 done=self._done,
                 total=self._total,
-                running=tuple(sorted(self._running)),
+                running=tuple(sorted(entry.job.name for entry in self._running.values())),
                 elapsed_s=now - self._begun,
                 remaining_s=self._remaining_s(),
                 message=message,
             )
         )
-
-
-def default_workers(mode: str) -> int:
-    """One job per core in deterministic mode, where jobs do not affect each other; one job in real time."""
-    return len(os.sched_getaffinity(0)) if mode == "deterministic" else 1
-
-
-def default_out(plan: Path) -> Path:
-    """The default folder of a plan's campaign: ``reports/NAME``."""
-    return Path("reports") / plan.stem

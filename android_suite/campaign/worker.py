@@ -1,7 +1,7 @@
 """Runs one job in a separate process: record, seal, move to its place, analyze.
 
-Each job has a process because it may be interrupted anywhere, must not outlive a killed `qualify`, and should not share
-an interpreter lock with the analyses of other jobs.
+The run store is the folder of the campaign, or a URL that every worker reaches (`store.remote`). In both a job done
+twice counts once: the first that is published stays.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,9 +18,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal, Protocol
 
-from android_suite.campaign.journal import CampaignFolder, finish_job, hold_worker_lock
+from android_suite.campaign.journal import JOURNAL, CampaignFolder, attempt_name, finish_job, hold_worker_lock
 from android_suite.campaign.schedule import Job
-from android_suite.errors import LabError, SuiteError
+from android_suite.errors import EvidenceError, LabError, SuiteError, UsageError
+from android_suite.store.remote import is_url, open_store
 from android_suite.store.run import clear_derived, open_run
 
 _PR_SET_PDEATHSIG = 1
@@ -46,14 +49,21 @@ class Analyzer(Protocol):
 class Report:
     """A message from a job to the campaign. The last one is ``done`` or ``error``."""
 
-    kind: Literal["say", "recorded", "analyzed", "done", "error"]
+    kind: Literal["say", "recorded", "duplicate", "analyzed", "done", "error"]
     text: str = ""
     error: str = ""  # name of the exception's class
     detail: str = ""  # traceback, unless it is a SuiteError
 
 
-def run_job(out: Path, job: Job, recorder: Recorder, analyzer: Analyzer, report: Callable[[Report], None]) -> None:
-    """Does the remaining work of one job.
+def run_job(
+    out: Path,
+    job: Job,
+    recorder: Recorder,
+    analyzer: Analyzer,
+    report: Callable[[Report], None],
+    token: str = "here",
+) -> None:
+    """Does the remaining work of one job in the folder of a campaign. ``token`` names this attempt.
 
     Raises:
         LabError: the test setup failed; the evidence so far is in ``partial``.
@@ -62,19 +72,71 @@ def run_job(out: Path, job: Job, recorder: Recorder, analyzer: Analyzer, report:
     folder = CampaignFolder(out)
     final = folder.jobs / job.name
     if not folder.finished(job.name):
-        partial = folder.partial / job.name
-        recorder(job, partial, lambda text: report(Report(kind="say", text=text)))
-        if not open_run(partial).manifest.sealed:
-            raise LabError(f"{job.name} ended without sealing its run; try again.")
-        finish_job(partial, final)
+        partial = folder.partial / attempt_name(job.name, token)
+        _record(job, partial, recorder, report)
+        if not finish_job(partial, final):
+            report(Report(kind="duplicate"))
+            return  # who was first also analyzes it
         report(Report(kind="recorded"))
     clear_derived(open_run(final))
     analyzer(final)
     report(Report(kind="analyzed"))
 
 
-def work(link: Connection, parent: int, out: Path, job: Job, recorder: Recorder, analyzer: Analyzer) -> None:
-    """Entry point of the process, which ends when the process ``parent`` ends."""
+def run_remote_job(
+    url: str, job: Job, recorder: Recorder, analyzer: Analyzer, report: Callable[[Report], None], token: str
+) -> None:
+    """Does one job in a folder of this host and publishes the analyzed run to a run store.
+
+    A run that cannot be trusted is published without ``derived/``.
+
+    Raises:
+        SuiteError: as `run_job`.
+    """
+    store = open_store(url)
+    if store.has(job.name):
+        report(Report(kind="duplicate"))
+        return
+    with tempfile.TemporaryDirectory(prefix="android-suite-job-", ignore_cleanup_errors=True) as scratch:
+        path = Path(scratch) / job.name
+        try:
+            _record(job, path, recorder, report)
+        except SuiteError:
+            store.keep_failure(attempt_name(job.name, token), path)
+            raise
+        doubt: SuiteError | None = None
+        try:
+            analyzer(path)
+        except EvidenceError as error:
+            clear_derived(open_run(path))
+            doubt = error
+        first = store.publish(job.name, token, path)
+        report(Report(kind="recorded" if first else "duplicate"))
+        if doubt is not None:
+            raise doubt
+        report(Report(kind="analyzed"))
+
+
+def _record(job: Job, path: Path, recorder: Recorder, report: Callable[[Report], None]) -> None:
+    recorder(job, path, lambda text: report(Report(kind="say", text=text)))
+    if not open_run(path).manifest.sealed:
+        raise LabError(f"{job.name} ended without sealing its run; try again.")
+
+
+def work(
+    link: Connection, parent: int, store: str, token: str, job: Job, recorder: Recorder, analyzer: Analyzer
+) -> None:
+    """Entry point of the process, which ends when the process ``parent`` ends.
+
+    Args:
+        link: where it reports.
+        parent: the Dask worker.
+        store: folder of the campaign, or URL of a run store.
+        token: name of this attempt.
+        job: what to do.
+        recorder: records it.
+        analyzer: reads the recording.
+    """
     # Ctrl-C reaches only the parent, which passes it on once, so that nothing interrupts the clean-up.
     os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -82,8 +144,12 @@ def work(link: Connection, parent: int, out: Path, job: Job, recorder: Recorder,
         os._exit(1)
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        with hold_worker_lock(out):
-            run_job(out, job, recorder, analyzer, link.send)
+        if is_url(store):
+            run_remote_job(store, job, recorder, analyzer, link.send, token)
+        else:
+            _check_folder(Path(store))
+            with hold_worker_lock(Path(store)):
+                run_job(Path(store), job, recorder, analyzer, link.send, token)
         link.send(Report(kind="done"))
     except KeyboardInterrupt:
         os._exit(130)
@@ -92,6 +158,14 @@ def work(link: Connection, parent: int, out: Path, job: Job, recorder: Recorder,
         link.send(Report(kind="error", error=type(error).__name__, text=f"{error}{notes}"))
     except Exception as error:  # the boundary of the process: reported to the parent in full, and fatal there
         link.send(Report(kind="error", error=type(error).__name__, text=str(error), detail=traceback.format_exc()))
+
+
+def _check_folder(out: Path) -> None:
+    if not (out / JOURNAL).is_file():
+        raise UsageError(
+            f"the worker on {socket.gethostname()} does not see the campaign's folder {out}; "
+            "put it on a file system that all hosts share, or give qualify a run store with --store URL."
+        )
 
 
 def rebuild_error(report: Report, job: Job) -> SuiteError:

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 @click.option("--process", help="The app's process name (default: the run's, or all processes of a trace).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: one object for one PATH, a list for several.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for a trace's tables (Parquet) and JSON.")
-def command(paths: tuple[Path, ...], process: str | None, as_json: bool, output: Path | None) -> int:
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Analyze any number of PATHs on a Dask cluster (or `local`) to Parquet in -o.",
+)
+def command(
+    paths: tuple[Path, ...], process: str | None, as_json: bool, output: Path | None, scheduler: str | None
+) -> int:
     """Find who waited for whom on which lock, which path each madvise call took, and the cost.
 
     PATH is a run directory from `record`, or any trace: trace.dat, ftrace or systrace text or html, `atrace -z` output,
@@ -34,7 +41,12 @@ def command(paths: tuple[Path, ...], process: str | None, as_json: bool, output:
     tables of a run go to its derived/ folder. If one of several PATHs cannot be analyzed, its error goes to stderr, the
     others are analyzed, and the exit code is that of the error. A run whose recording was killed, or that has no
     complete iteration, is analyzed as far as possible and exits with 5.
+
+    With --scheduler, tables of all PATHs go to -o: traces/, metrics/ and one folder for each table, as Parquet that
+    pandas, Polars and DuckDB read; the workers must see PATHs and -o.
     """
+    if scheduler is not None:
+        return _analyze_many(paths, process, output, scheduler, as_json=as_json)
     from android_suite.report.model import ReportModel
     from android_suite.report.terminal import render_terminal
 
@@ -62,6 +74,27 @@ def command(paths: tuple[Path, ...], process: str | None, as_json: bool, output:
     elif rows:
         render_terminal(ReportModel(title="analysis", runs=rows), console_for_results())
     return status
+
+
+def _analyze_many(
+    paths: tuple[Path, ...], process: str | None, output: Path | None, scheduler: str, *, as_json: bool
+) -> int:
+    import os
+
+    from android_suite.campaign.batch import analyze_many
+    from android_suite.campaign.cluster import open_cluster, open_local_processes
+
+    if output is None or as_json:
+        raise UsageError("--scheduler writes Parquet: give its folder with -o, and leave out --json.")
+    local = scheduler == "local"
+    with open_local_processes(len(os.sched_getaffinity(0))) if local else open_cluster(scheduler) as cluster:
+        ends = analyze_many(paths, output, cluster, process=process, say=say)
+    failed = [each for end in ends for each in end.failed]
+    for path, sentence, _ in failed:
+        say(f"{path}: {sentence}")
+    peak = max(end.peak_kb for end in ends) >> 10
+    say(f"{len(paths)} traces, {len(failed)} not analyzed; at most {peak} MB in a worker; tables in {output}")
+    return failed[0][2] if failed else 0
 
 
 def _analyze(

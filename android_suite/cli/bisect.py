@@ -15,8 +15,8 @@ from android_suite.virtual.kernels import ARCHES
 
 if TYPE_CHECKING:
     from android_suite.bisection.points import Points
+    from android_suite.campaign.attempt import Progress
     from android_suite.campaign.plan_file import PlanFile
-    from android_suite.campaign.runner import Progress
     from android_suite.config import Config
     from android_suite.model.plan import Arch
 

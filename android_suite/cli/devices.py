@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from android_suite.cli.lab import show_lab
 from android_suite.cli.output import print_json, print_table, say
 from android_suite.cli.settings import read_settings
 from android_suite.cli.vdev import sweep_devices
@@ -15,9 +18,15 @@ from android_suite.errors import LabError
 
 @click.command("devices")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(as_json: bool) -> None:
+@click.option("--lab", type=click.Path(path_type=Path), help="The lab's file: list its devices, as `lab status`.")
+def command(as_json: bool, lab: Path | None) -> int:
     """List attached and virtual devices: serial, state, model, kernel, capabilities."""
     config = read_settings()
+    if lab is not None:
+        from android_suite.lab.inventory import read_inventory
+        from android_suite.lab.status import read_lab
+
+        return show_lab(read_lab(read_inventory(lab), config), as_json=as_json)
     virtual = {record.serial: record for record in sweep_devices().list_devices() if record.serial}
     rows: list[dict[str, object]] = []
     found = list_devices(config)
@@ -47,3 +56,4 @@ def command(as_json: bool) -> None:
         print_table(names, [["" if row[n] is None else str(row[n]) for n in names] for row in rows])
     else:
         say("no device is attached; connect one, or start a virtual one with `android-suite vdev start`")
+    return 0

@@ -32,7 +32,7 @@ VERBS = {
     "restore": "Put back what a phone had before qualify flashed it.",
     "bisect": "Find the first of many changes that moved a metric.",
     "history": "Show metrics over kernels, builds and dates, with their change points.",
-    "lab": "Serve a page of a lab's devices and campaigns.",
+    "lab": "Show who has which device of a lab; quarantine, workers, a page of campaigns.",
     "init": "Write a plan, settings and a CI file to start from.",
     "export": "Write a trace with the suite's tracks, for the Perfetto UI or trace-cmd.",
     "vdev": "Start, stop and list virtual devices.",

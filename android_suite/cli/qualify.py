@@ -11,6 +11,7 @@ import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from android_suite.capture.ways import WAYS
+from android_suite.cli.cluster import Where, open_place, where_options
 from android_suite.cli.output import console_for_results, print_json, print_text, say
 from android_suite.cli.ready import ready_options, refuse_in_virtual_time
 from android_suite.cli.settings import read_settings
@@ -21,9 +22,9 @@ from android_suite.virtual.kernels import ARCHES
 from android_suite.workload.registry import scenario_names
 
 if TYPE_CHECKING:
+    from android_suite.campaign.attempt import Progress as Event
     from android_suite.campaign.plan_file import PlanFile
     from android_suite.campaign.qualify import Preview
-    from android_suite.campaign.runner import Progress as Event
     from android_suite.campaign.schedule import Cost
     from android_suite.config import Config
     from android_suite.virtual.build import PairBuild
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 @click.option(
     "--capture", type=click.Choice(WAYS), help="Who records the kernel's events (default: as the plan says, else auto)."
 )
+@where_options
 @ready_options
 @click.option("--json", "as_json", is_flag=True, help="Print the comparisons as JSON.")
 def command(
@@ -83,6 +85,7 @@ def command(
     preview: bool,
     capture: CaptureWay | None,
     ready: Mapping[str, Any],
+    where: Where,
     as_json: bool,
 ) -> int:
     """Boot each kernel of PLAN in random blocks, record, analyze, compare and report.
@@ -90,13 +93,13 @@ def command(
     With --patch the kernels are built: Debian's source (or yours) without and with the patch. Without a PLAN it is then the
     standard plan. Exit code 2: the patch does not apply or does not compile; 1: its kernel does not boot.
 
-    After an interruption, call it again to continue. Exit code 1: a gate failed, a metric got WORSE or a tested kernel
-    crashed.
+    Jobs run on this host, or on the workers of --scheduler. After an interruption, call it again to continue. Exit
+    code 1: a gate failed, a metric got WORSE or a tested kernel crashed.
     """
+    from android_suite.campaign.attempt import default_out
     from android_suite.campaign.lab import (
         check_kernels,
         check_parameters,
-        find_phone,
         make_collaborators,
         prepare_lab,
         restored_at_end,
@@ -111,7 +114,6 @@ def command(
         schedule,
         schedule_rest,
     )
-    from android_suite.campaign.runner import default_out
     from android_suite.report.model import ReportModel
     from android_suite.report.terminal import render_terminal
     from android_suite.report.terminal_preview import render_preview
@@ -160,8 +162,6 @@ def command(
             return 1
         file = built
     file = prepare_lab(file, config, say=say)
-    serial = find_phone(file.plan, config, serial)
-    collaborators = make_collaborators(config, serial=serial, take_tracing=take_tracing)
     notes = [note] if (note := describe_app(file.plan)) else []
 
     def show(so_far: Preview) -> None:
@@ -170,7 +170,11 @@ def command(
         decided = boots >= MIN_BOOTS
         render_preview(so_far.comparison, console_for_results(), title=title, scenario=so_far.scenario, decided=decided)
 
-    with restored_at_end(file.plan, config, serial, say=say):
+    with (
+        open_place(file, where, config, serial, holder=f"qualify {out}") as place,
+        restored_at_end(file.plan, place.config, place.serial, say=say),
+    ):
+        collaborators = make_collaborators(place.config, serial=place.serial, take_tracing=take_tracing)
         try:
             with _Bar() as bar:
                 outcome = qualify(
@@ -183,6 +187,11 @@ def command(
                     durations_s=durations,
                     progress=bar.tell,
                     preview=show if preview and not as_json else None,
+                    cluster=place.cluster,
+                    store=place.store,
+                    device=place.serial if file.plan.baseline.kind in ("attached", "fastboot") else None,
+                    check=place.check,
+                    quarantine=place.quarantine,
                 )
         finally:
             _keep_durations(measured, durations)

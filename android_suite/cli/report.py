@@ -86,7 +86,7 @@ def read_model(path: Path, title: str | None) -> ReportModel:
         raise UsageError(
             f"{file} cannot be read ({error.strerror}); give a run directory or a summary.json."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SchemaError(
             f"{file} is not JSON ({error}); give a run directory, or JSON of analyze or compare."
         ) from error

@@ -113,6 +113,30 @@ def choose_serial(wanted: str | None, devices: tuple[AttachedDevice, ...]) -> st
     )
 
 
+def open_plain(config: Config, serial: str) -> Transport:
+    """A transport to a device as adb has it now: it waits for nothing and never restarts adbd to become root.
+
+    Raises:
+        NotReady: the device is absent or adb may not talk to it.
+        LabError: there is no adb server.
+    """
+    client = start_server(config)
+    found = next(
+        (each for each in parse_devices(query_server(client, "host:devices-l")) if each.is_named(serial)), None
+    )
+    if found is None or found.state != "device":
+        state = found.state if found else "absent"
+        raise NotReady(f"{serial} is {state}; check its cable and its screen.", state=state)
+    target = found.serial if serial == found.serial else found.usb
+    via = f"host:transport:{target}" if target else f"host:transport-id:{found.transport_id}"
+    asked = f"host-serial:{target}:features" if target else f"host-transport-id:{found.transport_id}:features"
+    try:
+        features = frozenset(query_server(client, asked).split(","))
+    except LabError as error:
+        raise NotReady(f"{serial} does not report its features ({error}); unplug it and try again.") from error
+    return AdbTransport(client, serial, features=features, via=via)
+
+
 def connect(config: Config, serial: str | None = None, *, timeout: float = 20.0) -> Transport:
     """Opens a transport to a device and checks that it answers. It is root if the device allows that.
 

@@ -8,6 +8,7 @@ It is imported on first use, because commands that only write should start fast.
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Mapping
 from enum import Enum
@@ -40,6 +41,19 @@ def to_plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         return {key: to_plain(getattr(value, name)) for name, key in _keys(type(value))}
     return value
+
+
+def parse_json(text: str | bytes, name: str, *, remedy: str) -> Any:
+    """Parses JSON that may have been damaged, or written to do harm.
+
+    Raises:
+        SchemaError: it is no JSON, or nested deeper than anything that the suite writes.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise SchemaError(f"{name} is not JSON ({reason}); {remedy}.") from error
 
 
 def read_document(form: type[T], data: object, *, name: str, remedy: str) -> T:

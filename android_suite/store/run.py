@@ -19,7 +19,7 @@ from typing import Any
 
 from android_suite import __version__
 from android_suite.errors import LabError, SchemaError, UsageError
-from android_suite.model.document import read_document, to_plain
+from android_suite.model.document import parse_json, read_document, to_plain
 from android_suite.model.identity import CrashRecord, DeviceIdentity, KernelIdentity
 from android_suite.model.run import IterationRecord, Manifest, Mode, Status
 from android_suite.store import layout
@@ -264,13 +264,18 @@ def open_run(path: Path) -> Run:
     file = path / layout.MANIFEST
     if not file.is_file():
         raise UsageError(f"{path} is not a run directory (no {layout.MANIFEST}); give one that `record` made.")
-    try:
-        data = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise SchemaError(f"{file} is not JSON ({error}); record the run again.") from error
+    data = parse_json(file.read_bytes(), str(file), remedy="record the run again")
     manifest = read_document(Manifest, data, name=str(file), remedy="name a run directory of this version")
+    folders = [layout.RAW, layout.DERIVED]
     for iteration in manifest.iterations:
-        layout.check_member(iteration.directory)
+        try:
+            name = layout.check_member(iteration.directory)
+        except UsageError as error:
+            raise SchemaError(f"{file}: {error}") from error
+        folders += [f"{layout.RAW}/{name}", f"{layout.DERIVED}/{name}"]
+    # `analyze` writes there, and a run may come from somebody else.
+    if link := next((folder for folder in folders if (path / folder).is_symlink()), None):
+        raise SchemaError(f"{path / link} is a link; a run directory has none, copy its content there.")
     return Run(path, manifest)
 
 

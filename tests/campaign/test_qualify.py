@@ -8,10 +8,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from android_suite.campaign.attempt import Progress
 from android_suite.campaign.journal import open_campaign, read_journal
 from android_suite.campaign.plan_file import PlanFile
 from android_suite.campaign.qualify import Collaborators, Preview, qualify, schedule
-from android_suite.campaign.runner import Progress
 from android_suite.errors import ConfigError, EvidenceError, LabError, NotComparable, Unsupported, UsageError
 from android_suite.model.campaign import CampaignSummary
 from android_suite.model.comparison import Comparison

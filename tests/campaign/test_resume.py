@@ -118,9 +118,11 @@ def test_a_killed_campaign_takes_its_jobs_with_it(
 
 
 def read_children(process: subprocess.Popen[bytes]) -> list[int]:
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    """The children of all its threads: jobs are started by those of the Dask worker."""
+    tasks = Path(f"/proc/{process.pid}/task").iterdir()
+    children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
     assert children
-    return [int(child) for child in children]
+    return children
 
 
 def wait_gone(pids: list[int]) -> None:

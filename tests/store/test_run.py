@@ -101,5 +101,5 @@ def test_a_manifest_that_is_none(tmp_path: Path) -> None:
     value = json.loads(file.read_text())
     value["iterations"][0]["directory"] = "../../etc"
     file.write_text(json.dumps(value))
-    with pytest.raises(UsageError):
+    with pytest.raises(SchemaError):
         open_run(tmp_path / "other")

@@ -1,0 +1,1 @@
+"""A lab of many devices: inventory, leases, quarantine, status."""

@@ -81,6 +81,40 @@ def made_json(draw: int, *, patched: bool, process: str = "com.androidsuite.work
             }
             for kind in (() if patched else ("direct", "chained"))
         ],
+        "blame": [
+            {
+                "waiter": {"process": process, "role": "ui", "thread": "suite.workload", "tid": 176, "prio": 110},
+                "links": [
+                    {
+                        "process": "system_server",
+                        "thread": "binder:900_3",
+                        "tid": 903,
+                        "prio": 120,
+                        "kind": "binder",
+                        "evidence": "exact",
+                    },
+                    {
+                        "process": "system_server",
+                        "thread": "android.bg",
+                        "tid": 905,
+                        "prio": 130,
+                        "kind": "monitor",
+                        "name": "void a.B.c(int)(B.java:5)",
+                        "evidence": "inferred",
+                    },
+                ],
+                "stretches": 4,
+                "total_ns": 12_000_000,
+                "longest_ns": 7_000_000,
+                "running_ns": 9_000_000,
+                "runnable_ns": 1_000_000,
+                "blocked_ns": 2_000_000,
+                "inverted_ns": 12_000_000,
+                "evidence": "inferred",
+                "cut": False,
+            }
+        ],
+        "contended_releases": {"agreed": 41, "differed": 1, "untold": 2},
         "other_waits": [
             {
                 "process": process,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from android_suite.analysis.intervals import EMPTY, TimeSet
 from android_suite.analysis.jit import Bools
+from android_suite.analysis.locks.lock_names import FOLIO, WRITEBACK
 from android_suite.analysis.locks.mmap_lock import MmapLock
 from android_suite.analysis.sched import Timeline
 from android_suite.analysis.sleeps import last_sleep
@@ -109,7 +110,8 @@ def causes_of(waits: Waits, tid: int) -> Mapping[str, TimeSet]:
 
 
 def _windows(waits: Waits, tid: int) -> list[tuple[str, TimeSet]]:
-    on_mm = (waits.other_waits["kind"] == "mmap_lock").to_numpy(dtype=bool)
+    kind = waits.other_waits["kind"]
+    on_mm, on_io = ((kind.isin(names)).to_numpy(dtype=bool) for names in (("mmap_lock",), (FOLIO, WRITEBACK)))
     nested = (waits.slices["tid"].to_numpy() == tid) & (waits.slices["depth"].to_numpy() >= 0)
     reasons = waits.trace["blocked_reason"]
     reasons = reasons[(reasons["target_tid"] == tid) & reasons["io_wait"]]
@@ -117,10 +119,11 @@ def _windows(waits: Waits, tid: int) -> list[tuple[str, TimeSet]]:
     return [
         ("mmap_lock", trusted_set(waits.lock_waits, tid) | trusted_set(waits.other_waits[on_mm], tid)),
         ("vma_lock", trusted_set(waits.vma_waits, tid)),
-        ("kernel_lock", trusted_set(waits.other_waits[~on_mm], tid)),
+        ("kernel_lock", trusted_set(waits.other_waits[~on_mm & ~on_io], tid)),
         ("monitor", _set(waits.slices, nested & waits.monitor)),
         ("binder", _set(waits.calls, waits.calls["tid"].to_numpy() == tid) | _set(waits.slices, nested & waits.binder)),
-        ("io", TimeSet.of(*io)),
+        # A folio is locked while it is read, and waiting for it counts as I/O in the kernel, too.
+        ("io", TimeSet.of(*io) | trusted_set(waits.other_waits[on_io], tid)),
     ]
 
 

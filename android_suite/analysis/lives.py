@@ -29,9 +29,21 @@ _DEAD = [events.TASK_STATES.index(letter) for letter in "XZx"]
 _STILL_DYING = [*_DEAD, events.TASK_STATES.index("R+")]
 _RUN_COLUMNS = {
     "sched_switch": ("prev_tid", "next_tid"),
-    **dict.fromkeys(("mmap_lock", "syscall", "marker", "contention", "page_fault", "vma_start_write"), ("tid",)),
+    **dict.fromkeys(
+        (
+            "mmap_lock",
+            "syscall",
+            "marker",
+            "contention",
+            "page_fault",
+            "vma_start_write",
+            "contended_release",
+            "binder",
+        ),
+        ("tid",),
+    ),
 }
-_TID_COLUMNS = ("tid", "prev_tid", "next_tid", "target_tid")
+_TID_COLUMNS = ("tid", "prev_tid", "next_tid", "target_tid", "to_tid")
 _MARKED = r"^[BCSFNI]\|(\d{1,9})\|"
 _NONE: Array = np.empty(0, np.int64)
 _NEVER, _ENDLESS = -(1 << 62), 1 << 62

@@ -25,7 +25,16 @@ from android_suite.analysis.pipeline import Analysis
 from android_suite.model.analysis import MetricValue
 from android_suite.model.launch import FAILED, STATES
 from android_suite.model.metrics import find_metric
-from android_suite.tables.derived import EXACT, LOWER_BOUND, PATHS, QUALITIES, ROLES, UNKNOWN, VMA_LOCK
+from android_suite.tables.blame import LINKS
+from android_suite.tables.derived import (
+    EXACT,
+    LOWER_BOUND,
+    PATHS,
+    QUALITIES,
+    ROLES,
+    UNKNOWN,
+    VMA_LOCK,
+)
 
 _NO_FRAMES = "frames were not recorded; record framestats, FrameTimeline or the app's markers (atrace category view)"
 _OVERRAN = ("gfxinfo's ring of frames overran between two polls",)
@@ -48,6 +57,7 @@ def list_metrics(analysis: Analysis) -> list[MetricValue]:
     found = [
         *_locks(analysis),
         *_inversions(analysis),
+        *_blame(analysis),
         *_frames(analysis),
         *_gc(analysis),
         *_launches(analysis),
@@ -118,6 +128,30 @@ def _inversions(analysis: Analysis) -> Iterator[_Value]:
         yield _Value(name, None if missing else value, doubts, missing)
     unseen = missing and not on_vma.any()
     yield _Value("invertedMs_vmaLock", None if unseen else int(length[on_vma].sum()) / 1e6, doubts, missing)
+
+
+def _blame(analysis: Analysis) -> Iterator[_Value]:
+    """Metrics of a recording of all locks; in others they would be unknown in every comparison."""
+    if "binder" not in analysis.recorded:
+        return
+    table, ui = analysis["blame"], app_tids(analysis, "ui")
+    table = table[table["waiter_tid"].isin(app_tids(analysis))]
+    length = (table["end_ns"] - table["start_ns"]).to_numpy()
+    own, kind = table["waiter_tid"].isin(ui).to_numpy(), table["kind"].to_numpy()
+    missing, doubts = say_missing(analysis, "sched") or say_absent(analysis, "ui"), doubt_blind(analysis)
+    calls = analysis["binder_calls"]
+    failed = calls["tid"].isin(ui) & (calls["quality"] != EXACT)
+    cut = ("the answer to some binder calls is not in the trace",) if failed.any() else ()
+    binder = int(length[own & (kind == LINKS.index("binder"))].sum()) / 1e6
+    yield _Value("binderWaitMs_ui", None if missing else binder, doubts + cut, missing)
+    silent = missing or (() if len(analysis["slices"]) else (NO_MARKERS,))
+    in_art = np.isin(kind, [LINKS.index(name) for name in ("monitor", "art_lock")])
+    yield _Value("monitorWaitMs_ui", None if silent else int(length[own & in_art].sum()) / 1e6, doubts, silent)
+    exact, inverted = table["evidence"].to_numpy() == EXACT, table["inverted_ns"].to_numpy()
+    if (~exact).any() or table["unjudged_ns"].any():
+        doubts += ("some chains are inferred or end at an unknown thread",)
+    absent = say_missing(analysis, "sched") or say_absent(analysis)
+    yield _Value("blamedInvertedMs", None if absent else int(inverted[exact].sum()) / 1e6, doubts + cut, absent)
 
 
 def frames_of_app(analysis: Analysis) -> pd.DataFrame:

@@ -11,6 +11,11 @@ import pandas as pd
 
 from android_suite.analysis import frames as frame_sources
 from android_suite.analysis.alive import place_processes
+from android_suite.analysis.blame.binder import measure_binder_calls
+from android_suite.analysis.blame.chains import measure_blame
+from android_suite.analysis.blame.edges import collect_edges
+from android_suite.analysis.blame.futexes import FutexWaits, has_futex_calls, measure_futex_waits
+from android_suite.analysis.blame.monitors import measure_monitor_waits
 from android_suite.analysis.causes import Waits
 from android_suite.analysis.clocks import find_monotonic_offset, shift_times
 from android_suite.analysis.frames import measure_frames
@@ -21,6 +26,7 @@ from android_suite.analysis.locks.blockers import measure_blockers
 from android_suite.analysis.locks.inversion import measure_inversions
 from android_suite.analysis.locks.mmap_lock import MmapLock, scan_mmap_lock, trust_mmap_lock
 from android_suite.analysis.locks.other_locks import measure_other_waits
+from android_suite.analysis.locks.releases import compare_releases, split_mmap_waits
 from android_suite.analysis.locks.standoffs import join_locks
 from android_suite.analysis.locks.vma_lock import measure_vma_waits, without_vma_waits
 from android_suite.analysis.locks.wait_split import split_waits
@@ -37,6 +43,7 @@ from android_suite.errors import UsageError
 from android_suite.jit.workers import Begun, Workers
 from android_suite.model.checks import CheckResult
 from android_suite.tables import events
+from android_suite.tables.blame import BINDER_CALLS, BLAME, BLAME_LINKS, FUTEX_WAITS, MONITOR_WAITS
 from android_suite.tables.derived import (
     COUNTERS,
     DERIVED_TABLES,
@@ -99,8 +106,10 @@ class Analysis:
         source: the trace.
         process: the app asked for; None for all.
         blind_ns: time in which events of some CPU are missing.
-        recorded: which of sched, waking, blocked_reason, mmap_lock, contention, syscall the trace recorded at all;
-            frames where SurfaceFlinger or hwui told of them.
+        recorded: which of sched, waking, blocked_reason, mmap_lock, contention, contended_release, syscall, futex, binder
+            the trace recorded at all; frames where SurfaceFlinger or hwui told of them.
+        releases: contended waits for mmap_lock for which lock:contended_release names the inferred holder, another one, or
+            for which one of both names nobody; None: the event was not recorded.
         tables: by table name, every table of tables.derived but thread_states; and frame_gaps.
         timeline: thread_states.
         notes: what a reader of the numbers must know.
@@ -111,6 +120,7 @@ class Analysis:
     process: str | None
     blind_ns: int
     recorded: frozenset[str]
+    releases: tuple[int, int, int] | None
     tables: Mapping[str, pd.DataFrame]
     timeline: Timeline
     notes: tuple[str, ...]
@@ -166,13 +176,14 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
         trace = _drop(trace, "sched_switch", "seq", "prev_prio", "prev_state", "next_prio")  # the timeline has them
         sleeps = measure_sleeps(timeline, trace["sched_wake"])
         drawing = pick_wakes(trace, evidence.framestats)
+        wakes = trace["sched_wake"] if has_futex_calls(trace["syscall"]) else None
         trace = _only(trace, *trace.tables)
         slices, counters = measure_slices(trace, losses)
         locks = trust_mmap_lock(scanned.result(), trace["contention"], timeline, losses)
         trace = replace(
             trace, tables={**trace.tables, "syscall": trace["syscall"][["tid", "call", "nr"]]}
         )  # see locks.calls
-        others = workers.start(partial(measure_other_waits, trace, timeline, locks, losses))
+        others = workers.start(partial(measure_other_waits, trace, timeline, sleeps, locks, losses))
         told_apart = workers.start(partial(split_waits, timeline, locks.waits, locks.segments))
         threads = measure_threads(trace, process, locks.lockers)
         madvise = measure_madvise(trace, locks, threads, maps)
@@ -186,25 +197,39 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
         inverted = workers.start(partial(measure_inversions, trace, timeline, standoffs))
         blockers = workers.start(partial(measure_blockers, trace, standoffs))
         waits = Waits.of(trace, timeline, locks, vma_waits, other, slices)
+        futexes = FutexWaits.none() if wakes is None else measure_futex_waits(locks.calls, wakes, timeline, threads)
+        monitors = measure_monitor_waits(slices, waits.monitor, threads, lives.place)
+        binder = measure_binder_calls(trace["binder"], losses, trace.source.end_ns)
+        released = split_mmap_waits(trace, locks)
+
+        def blamed() -> tuple[pd.DataFrame, pd.DataFrame]:
+            edges = collect_edges(trace, timeline, standoffs, released, other, futexes, monitors, binder)
+            return measure_blame(trace, timeline, edges, threads, standoffs, other, monitors)
+
+        blaming = workers.start(blamed)
         cycles = workers.start(partial(measure_gc_cycles, slices, threads, waits, madvise))
         launched = workers.start(lambda: _launches(trace, process, evidence, slices, threads, waits, inverted, cycles))
         found, joined = _find_frames(trace, threads, waits, evidence)
         frames = measure_frames(found, threads, waits, inverted.result()[0], joined=joined)
         launches = launched.result()
     inversions, intruders = inverted.result()
+    blame, links = blaming.result()
     return Analysis(
         source=trace.source,
         process=process,
         # A file that ends before the recording did hides what came after, however long that was.
         blind_ns=max(int((losses.any_cpu.to_ns - losses.any_cpu.from_ns).sum()), int(trace.source.cut)),
         recorded=recorded,
+        releases=compare_releases(locks, released) if "contended_release" in recorded else None,
         timeline=timeline,
         tables={
             THREAD_ROLES.name: threads, SCHEDULING.name: scheduling.result(),
             UNINTERRUPTIBLE_SLEEPS.name: asleep.result(), WAKEUPS.name: wakeups.result(),
             LOCK_WAITS.name: told_apart.result(), LOCK_HOLDS.name: locks.holds, VMA_WAITS.name: vma_waits,
             OTHER_WAITS.name: other, SYSCALL_CALLS.name: locks.calls, MADVISE.name: madvise,
-            LOCK_BLOCKERS.name: blockers.result(), INVERSIONS.name: inversions, INTRUDERS.name: intruders,
+            LOCK_BLOCKERS.name: blockers.result(), FUTEX_WAITS.name: futexes.frame, MONITOR_WAITS.name: monitors,
+            BINDER_CALLS.name: binder, BLAME.name: blame, BLAME_LINKS.name: links,
+            INVERSIONS.name: inversions, INTRUDERS.name: intruders,
             SLICES.name: slices, COUNTERS.name: counters, FRAMES.name: frames, LAUNCHES.name: launches,
             GC_CYCLES.name: cycles.result(), FRAME_GAPS.name: _gaps(frames, evidence),
         },
@@ -303,13 +328,18 @@ _KINDS = {
     "blocked_reason": ("blocked_reason", "sched:sched_blocked_reason"),
     "mmap_lock": ("mmap_lock", "mmap_lock:mmap_lock_start_locking"),
     "contention": ("contention", "lock:contention_begin"),
+    "contended_release": ("contended_release", "lock:contended_release"),
+    "binder": ("binder", "binder:binder_transaction"),
     "syscall": ("syscall", "raw_syscalls:sys_enter"),
 }
 
 
 def _recorded(trace: Trace) -> frozenset[str]:
     enabled = trace.source.enabled_events or frozenset()
-    return frozenset(kind for kind, (table, event) in _KINDS.items() if len(trace[table]) or event in enabled)
+    found = {kind for kind, (table, event) in _KINDS.items() if len(trace[table]) or event in enabled}
+    if "syscalls:sys_enter_futex" in enabled or has_futex_calls(trace["syscall"]):
+        found.add("futex")
+    return frozenset(found)
 
 
 def _notes(

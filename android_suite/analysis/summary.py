@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from android_suite.analysis.blame_summary import summarize_blame, summarize_other_waits, summarize_releases
 from android_suite.analysis.doubts import doubt_inversions, doubt_vma_waits, say_unexplained
 from android_suite.analysis.late_frames import list_late_frames
 from android_suite.analysis.metrics import (
@@ -31,7 +32,6 @@ from android_suite.model.analysis import (
     LaunchSummary,
     LockSummary,
     MadviseSummary,
-    OtherWaitSummary,
     Percentiles,
     RankedThread,
     SourceSummary,
@@ -79,7 +79,9 @@ def summarize(analysis: Analysis) -> AnalysisSummary:
         madvise=tuple(_madvise(analysis)),
         locks=(*_mmap_locks(analysis), *_vma_locks(analysis)),
         blockers=tuple(_blockers(analysis)),
-        other_waits=tuple(_other_waits(analysis)),
+        blame=tuple(summarize_blame(analysis)),
+        contended_releases=summarize_releases(analysis),
+        other_waits=tuple(summarize_other_waits(analysis)),
         inversions=_inversions(analysis),
         frames=_frames(analysis),
         launches=tuple(_launches(analysis)),
@@ -241,25 +243,6 @@ def _hold_times(holds: pd.DataFrame) -> pd.DataFrame:
     rest = holds[cut]
     second = pd.DataFrame({"tid": rest["tid"], "write": False, "ns": rest["end_ns"] - rest["downgrade_ns"]})
     return pd.concat([first, second]).groupby(["tid", "write"])["ns"].agg(["size", "sum", "max"])
-
-
-def _other_waits(analysis: Analysis) -> list[OtherWaitSummary]:
-    table = of_process(analysis, analysis["other_waits"])
-    table = table[table["quality"] != UNKNOWN].assign(ns=lambda t: t["end_ns"] - t["start_ns"])
-    who, rows = Threads.of(analysis), []
-    names = ("contention", "blocked_reason")
-    for (tid, kind, evidence), group in _groups(table, ["tid", "kind", "evidence"]):
-        rows.append(
-            OtherWaitSummary(
-                **who.describe(int(tid)),
-                lock=kind,
-                evidence=names[int(evidence) - 1],
-                waits=len(group),
-                wait_total_ns=int(group["ns"].sum()),
-                wait_max_ns=int(group["ns"].max()),
-            )
-        )
-    return sorted(rows, key=lambda row: -(row.wait_total_ns or 0))
 
 
 def _inversions(analysis: Analysis) -> InversionSummary:

@@ -95,7 +95,7 @@ def are_kernel_lockers(comm: pd.Series) -> np.ndarray:
 
 
 def _seen(trace: Trace) -> np.ndarray:
-    columns = [trace[t]["tid"] for t in ("mmap_lock", "syscall", "marker", "contention")]
+    columns = [trace[t]["tid"] for t in ("mmap_lock", "syscall", "marker", "contention", "binder")]
     columns += [trace["sched_switch"]["prev_tid"], trace["sched_switch"]["next_tid"]]
     return TidIndex.of([c.to_numpy() for c in columns]).tids
 

@@ -19,7 +19,7 @@ from typing import BinaryIO, Final, Self
 from android_suite.capture.demux import FrameDemux
 from android_suite.capture.disturbance import find_gaps, find_owner, tell_changes
 from android_suite.capture.native_program import build_program
-from android_suite.capture.needs import MM_SYSCALLS, NEEDS, EventChoice, Need, choose_events, find_needs
+from android_suite.capture.needs import NEEDS, EventChoice, Need, choose_events, find_needs, list_calls
 from android_suite.capture.source import GUEST_FOLDER, GuestSteps, Request, Site
 from android_suite.capture.trace_files import (
     TracefsFacts,
@@ -325,7 +325,7 @@ def _plan_unseen(needs: Sequence[Need], options: TraceOptions) -> TracePlan:
     Refused writes are found after the run, by comparison with the kernel's events.
     """
     wanted = {event for need in NEEDS for event in (*need.required, *need.optional)}
-    wanted |= {f"syscalls:sys_{edge}_{call}" for call in MM_SYSCALLS for edge in ("enter", "exit")}
+    wanted |= {f"syscalls:sys_{edge}_{call}" for call in list_calls(needs) for edge in ("enter", "exit")}
     plan = plan_trace(TRACEFS_PLACES[0], choose_events(needs, wanted, ""), needs, options)
     return replace(plan, writes=tuple(replace(write, optional=True) for write in plan.writes))
 

@@ -15,6 +15,7 @@ from android_suite.model.syscalls import COMPAT, call_of_name, find_abi, numbers
 
 # Every syscall that takes mmap_lock and that the analysis can name as the holder's operation.
 MM_SYSCALLS: Final = ("madvise", "process_madvise", "mmap", "munmap", "mprotect", "mremap", "brk", "prctl")
+FUTEX_SYSCALLS: Final = ("futex",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +97,15 @@ VMA_LOCK = Need(
         Probe(event="kprobes:vma_start_write_return", symbol="__vma_start_write", at_return=True),
     ),
 )
+# What a wait that leads through other locks and other processes needs; recorded with `--locks all` alone, because each
+# call of futex and of binder costs events.
+RELEASES = Need(name="RELEASES", optional=("lock:contended_release",))
+BINDER = Need(name="BINDER", optional=("binder:binder_transaction", "binder:binder_transaction_received"))
+FUTEX = Need(name="FUTEX", remedy=MADVISE.remedy)  # its events: choose_syscall_events
 
-NEEDS: Final = (SCHED, MMAP_LOCK, MADVISE, CONTENTION, BLOCKED_REASON, PI, PAGE_FAULT, MARKERS, VMA_LOCK)
+NEEDS: Final = (
+    SCHED, MMAP_LOCK, MADVISE, CONTENTION, BLOCKED_REASON, PI, PAGE_FAULT, MARKERS, VMA_LOCK, RELEASES, BINDER, FUTEX,
+)  # fmt: skip
 PROBES: Final = tuple(probe for need in NEEDS for probe in need.probes)
 
 
@@ -146,6 +154,7 @@ def choose_events(needs: Sequence[Need], available: Collection[str], machine: st
     filters: dict[str, str] = {}
     missing: dict[str, None] = {}
     probes: dict[Probe, None] = {}
+    calls = list_calls(needs)
     for need in needs:
         if absent := [event for event in need.required if event not in available]:
             raise Unsupported(f"this kernel has no event {absent[0]}, which {need.name} needs; {need.remedy}.")
@@ -153,7 +162,7 @@ def choose_events(needs: Sequence[Need], available: Collection[str], machine: st
         events |= dict.fromkeys(event for event in need.optional if event in available)
         missing |= dict.fromkeys(event for event in need.optional if event not in available)
         if need is MADVISE:
-            chosen, chosen_filters, absent_calls = choose_syscall_events(available, machine)
+            chosen, chosen_filters, absent_calls = choose_syscall_events(available, machine, calls)
             events |= dict.fromkeys(chosen)
             filters |= chosen_filters
             missing |= dict.fromkeys(absent_calls)
@@ -162,10 +171,15 @@ def choose_events(needs: Sequence[Need], available: Collection[str], machine: st
     return EventChoice(events=tuple(events), filters=filters, missing=tuple(missing), probes=tuple(probes))
 
 
+def list_calls(needs: Sequence[Need]) -> tuple[str, ...]:
+    """Names of the system calls that the needs record. Those of FUTEX come with the events of MADVISE."""
+    return (*MM_SYSCALLS, *FUTEX_SYSCALLS) if FUTEX in needs else MM_SYSCALLS
+
+
 def choose_syscall_events(
-    available: Collection[str], machine: str
+    available: Collection[str], machine: str, calls: Sequence[str] = MM_SYSCALLS
 ) -> tuple[tuple[str, ...], Mapping[str, str], tuple[str, ...]]:
-    """The events for system calls on memory: a pair for each call, or the raw ones with a filter (GKI has only these).
+    """The events for system calls: a pair for each of ``calls``, or the raw ones with a filter (GKI has only these).
 
     Returns:
         Events, filters, and the optional events that are missing.
@@ -174,22 +188,22 @@ def choose_syscall_events(
         Unsupported: the kernel has neither, or only the raw ones and ``machine`` is unknown.
     """
     if "syscalls:sys_enter_madvise" in available and "syscalls:sys_exit_madvise" in available:
-        wanted = [f"syscalls:sys_{edge}_{call}" for call in MM_SYSCALLS for edge in ("enter", "exit")]
+        wanted = [f"syscalls:sys_{edge}_{call}" for call in calls for edge in ("enter", "exit")]
         have = tuple(event for event in wanted if event in available)
         return have, {}, tuple(event for event in wanted if event not in available)
     raw = ("raw_syscalls:sys_enter", "raw_syscalls:sys_exit")
     if not all(event in available for event in raw):
         raise Unsupported(f"this kernel traces no system calls (neither syscalls nor raw_syscalls); {MADVISE.remedy}.")
-    numbers = list_syscall_numbers(machine)
+    numbers = list_syscall_numbers(machine, calls)
     if not numbers:
         raise Unsupported(f"no system call numbers are known for {machine}; {MADVISE.remedy}.")
     return raw, dict.fromkeys(raw, " || ".join(f"id == {number}" for number in numbers)), ()
 
 
-def list_syscall_numbers(machine: str) -> tuple[int, ...]:
-    """Ascending numbers of MM_SYSCALLS on a machine (``uname -m``), with those of 32-bit apps: raw_syscalls has both."""
+def list_syscall_numbers(machine: str, calls: Sequence[str] = MM_SYSCALLS) -> tuple[int, ...]:
+    """Ascending numbers of ``calls`` on a machine (``uname -m``), with those of 32-bit apps: raw_syscalls has both."""
     if (abi := find_abi(machine)) is None:
         return ()
-    wanted = {call_of_name(name) for name in MM_SYSCALLS}
+    wanted = {call_of_name(name) for name in calls}
     abis = (abi, COMPAT[abi]) if abi in COMPAT else (abi,)
     return tuple(sorted({number for each in abis for number, call in numbers_of(each).items() if call in wanted}))

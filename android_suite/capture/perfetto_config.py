@@ -13,7 +13,7 @@ from typing import Final
 from google.protobuf import text_format
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
-from android_suite.capture.needs import MM_SYSCALLS, Need, choose_events
+from android_suite.capture.needs import Need, choose_events, list_calls
 from android_suite.capture.trace_files import TracefsFacts
 
 FTRACE: Final = "linux.ftrace"
@@ -106,7 +106,7 @@ def choose_perfetto_events(
     raw = any(event in _RAW for event in events)
     return (
         tuple(event for event in events if event not in probes),
-        tuple(f"sys_{call}" for call in MM_SYSCALLS) if raw else (),
+        tuple(f"sys_{call}" for call in list_calls(needs)) if raw else (),
         (*missing, *sorted(probes)),
     )
 

@@ -37,6 +37,7 @@ from android_suite.virtual.runtimes import build_chosen
 from android_suite.workload.collector import require_runtime
 from android_suite.workload.registry import SUMMARIES, plan_scenarios, scenario_names
 from android_suite.workload.runtime import check_runtime
+from android_suite.workload.workload import LOCK_CHOICES, LOCKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +97,11 @@ class Guest:
 @click.option(
     "--user", type=click.IntRange(0, 10_000), help="Start apps as this user or work profile; the same as --set user=N."
 )
+@click.option(
+    "--locks",
+    type=click.Choice(LOCK_CHOICES),
+    help="Locks to record: of memory (the default), or all that the kernel tells of, with futex and binder calls.",
+)
 @click.option("--trace/--no-trace", default=True, help="Record without a trace, to measure the cost of tracing.")
 @click.option(
     "--capture",
@@ -125,6 +131,7 @@ def command(
     run_command: str | None,
     process: str | None,
     user: int | None,
+    locks: str | None,
     trace: bool,
     capture: Asked,
     take_tracing: bool,
@@ -143,6 +150,8 @@ def command(
         parameters["process"] = process
     if user is not None:
         parameters["user"] = user
+    if locks is not None:
+        parameters[LOCKS] = locks
     runtime = "art" if android is not None else runtime
     mode: Mode = "deterministic" if deterministic else "realtime"
     memory_mb = setting("memory_mb", 1024)()

@@ -22,7 +22,7 @@ from android_suite.model.run import Manifest
 # What belongs to the kernel, or to one boot of a virtual device, and so may differ.
 FREE_DEVICE = frozenset({"memory_kb", "page_size"})
 FREE_VIRTUAL = frozenset({"serial"})
-FREE_PARAMETERS = frozenset({"seed", "token"})
+FREE_PARAMETERS = frozenset({"seed", "token", "locks"})  # locks: the trace set-up tells it
 _SHOWN = 8  # differences named in the message; the rest is counted
 
 

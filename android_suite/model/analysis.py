@@ -108,10 +108,52 @@ class BlockerSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlameLink(RankedThread):
+    """One step of a chain: the thread that is waited for, through what, and how that is known.
+
+    ``tid`` is None for an unknown thread. ``name``: which lock, or what its holder does. ``evidence``: exact, inferred, unknown.
+    """
+
+    kind: str
+    name: str | None = None
+    evidence: str = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlameSummary:
+    """A UI or render thread that waits, and the chain of threads up to the one that waits for no other.
+
+    The times ``running_ns`` to ``inverted_ns`` are of the last thread; ``cut``: the chain goes on, but is not followed.
+    """
+
+    waiter: RankedThread
+    links: tuple[BlameLink, ...] = ()
+    stretches: int
+    total_ns: int
+    longest_ns: int
+    running_ns: int | None = None
+    runnable_ns: int | None = None
+    blocked_ns: int | None = None
+    inverted_ns: int | None = None
+    evidence: str = "unknown"  # of the weakest step
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseSummary:
+    """Contended waits for mmap_lock: whether lock:contended_release names the inferred holder, another thread, or nobody."""
+
+    agreed: int = 0
+    differed: int = 0
+    untold: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OtherWaitSummary(ThreadSummary):
-    """Waits of one thread for a lock whose holder is unknown."""
+    """Waits of one thread for a lock that is not mmap_lock or a VMA's; ``name`` says which of its kind, where it is known."""
 
     lock: str = ""
+    name: str | None = None
     evidence: str = ""
     waits: int | None = None
     wait_total_ns: int | None = None
@@ -330,6 +372,8 @@ class AnalysisSummary:
     madvise: tuple[MadviseSummary, ...] = ()
     locks: tuple[LockSummary, ...] = ()
     blockers: tuple[BlockerSummary, ...] = ()
+    blame: tuple[BlameSummary, ...] = ()
+    contended_releases: ReleaseSummary | None = None
     other_waits: tuple[OtherWaitSummary, ...] = ()
     inversions: InversionSummary = field(default_factory=InversionSummary)
     frames: FrameSummary = field(default_factory=FrameSummary)

@@ -214,6 +214,30 @@ CATALOGUE: tuple[Metric, ...] = (
         margin=_percent(5.0, 0.5),
     ),
     Metric(
+        name="binderWaitMs_ui",
+        unit="ms",
+        better="lower",
+        doc="time the main thread slept in binder calls that wait for an answer; only where binder's events were recorded",
+        margin=_percent(5.0, 0.5),
+    ),
+    Metric(
+        name="monitorWaitMs_ui",
+        unit="ms",
+        better="lower",
+        doc="time the main thread slept for Java monitors and ART's own locks; only where binder's events were recorded",
+        margin=_percent(5.0, 0.5),
+    ),
+    Metric(
+        name="blamedInvertedMs",
+        unit="ms",
+        better="lower",
+        doc=(
+            "time in which the main thread or RenderThread waited, through locks, monitors, futexes and binder calls, for a "
+            "weaker thread at the end of the chain, by exact evidence alone; only where binder's events were recorded"
+        ),
+        margin=_percent(5.0, 0.5),
+    ),
+    Metric(
         name="gcCount",
         unit="count",
         better="none",

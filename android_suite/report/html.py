@@ -26,6 +26,7 @@ from android_suite.report.analysis_texts import (
     list_known,
     name_sleep,
 )
+from android_suite.report.blame_texts import BLAME_NOTE, describe_blame, describe_releases, name_other_lock
 from android_suite.report.chains import Chain, list_chains, name_thread
 from android_suite.report.digest import digest_comparison, explain_p, find_common_reason, measured, rank_metrics
 from android_suite.report.interval import draw_interval
@@ -275,6 +276,10 @@ def _environment() -> jinja2.Environment:
         "late_frame": describe_late_frame,
         "sched_only": is_sched_only,
         "sleep": name_sleep,
+        "blame": describe_blame,
+        "releases": describe_releases,
+        "other_lock": name_other_lock,
     }
     environment.filters.update(filters)
+    environment.globals["blame_note"] = BLAME_NOTE
     return environment

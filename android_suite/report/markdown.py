@@ -17,6 +17,7 @@ from android_suite.report.analysis_texts import (
     list_known,
     name_sleep,
 )
+from android_suite.report.blame_texts import BLAME_NOTE, describe_blame, describe_releases
 from android_suite.report.chains import name_thread
 from android_suite.report.digest import digest_comparison, explain_p, rank_metrics
 from android_suite.report.model import ReportModel
@@ -162,6 +163,7 @@ def _analysis(analysis: AnalysisSummary) -> Iterator[str]:
         )
     yield ""
     yield from _blockers(analysis.blockers)
+    yield from _blame(analysis)
     yield from _outcomes(analysis.launches)
     yield from _late_frames(analysis.frames.worst)
     if is_sched_only(analysis):
@@ -212,6 +214,20 @@ def _scheduling(scheduling: SchedulingSummary) -> Iterator[str]:
             cells = [escape(name_thread(each)), escape(name_sleep(each)), format_number(each.sleeps)]
             yield f"| {' | '.join([*cells, format_ms(each.total_ns), format_ms(each.longest_ns)])} |"
         yield ""
+
+
+def _blame(analysis: AnalysisSummary) -> Iterator[str]:
+    if analysis.blame:
+        yield "| to blame: waiter | waits for | total | longest | inverted | the last one | evidence |"
+        yield "| :-- | :-- | --: | --: | --: | :-- | :-- |"
+        for row in analysis.blame[:BLOCKERS]:
+            texts = describe_blame(row)
+            times = (format_ms(ns) for ns in (row.total_ns, row.longest_ns, row.inverted_ns))
+            cells = [escape(texts.waiter), escape(texts.chain), *times, escape(texts.last), texts.evidence]
+            yield f"| {' | '.join(cells)} |"
+        yield from ("", BLAME_NOTE, "")
+    if analysis.contended_releases:
+        yield from (describe_releases(analysis.contended_releases), "")
 
 
 def _blockers(rows: Sequence[BlockerSummary]) -> Iterator[str]:

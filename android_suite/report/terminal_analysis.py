@@ -27,6 +27,7 @@ from android_suite.report.analysis_texts import (
     is_sched_only,
     list_known,
 )
+from android_suite.report.blame_texts import BLAME_NOTE, describe_blame, describe_releases, name_other_lock
 from android_suite.report.chains import list_chains, name_thread
 from android_suite.report.phrases import (
     explain_times,
@@ -67,6 +68,7 @@ def print_analysis(run: AnalyzedRun, console: Console) -> None:
         console.print(Text(f"note: {show_foreign(note)}", style="dim"))
     _print_madvise(analysis, console)
     _print_blockers(analysis.blockers, source.recorded, console)
+    _print_blame(analysis, console)
     _print_inversions(run.name, analysis, console)
     _print_other_waits(analysis.other_waits, console)
     _print_frames(analysis.frames, console)
@@ -124,6 +126,24 @@ def _print_blockers(rows: Sequence[BlockerSummary], recorded: Sequence[str] | No
     _print_rest(len(rows) - PAIRS, "pairs", console)
 
 
+def _print_blame(analysis: AnalysisSummary, console: Console) -> None:
+    if analysis.blame:
+        table = make_table(
+            "Who is to blame",
+            ("waiter", "left"), ("waits for", "left"), ("total", "right"), ("longest", "right"), ("inverted", "right"),
+            ("the last one", "left"), ("evidence", "left"),
+        )  # fmt: skip
+        for row in analysis.blame[:PAIRS]:
+            texts = describe_blame(row)
+            times = (format_ms(ns) for ns in (row.total_ns, row.longest_ns, row.inverted_ns))
+            table.add_row(Text(texts.waiter), Text(texts.chain), *times, Text(texts.last), texts.evidence)
+        console.print(table)
+        console.print(Text(BLAME_NOTE, style="dim"))
+        _print_rest(len(analysis.blame) - PAIRS, "chains", console)
+    if analysis.contended_releases:
+        console.print(Text(describe_releases(analysis.contended_releases)))
+
+
 def _print_inversions(name: str, analysis: AnalysisSummary, console: Console) -> None:
     inversions = analysis.inversions
     if not inversions.count:
@@ -143,14 +163,14 @@ def _print_other_waits(rows: Sequence[OtherWaitSummary], console: Console) -> No
     if not rows:
         return
     table = make_table(
-        "Waits for other locks (weaker evidence: no holder is named)",
+        "Waits for other locks (weaker evidence)",
         ("thread", "left"), ("lock", "left"), ("evidence", "left"), ("waits", "right"), ("total", "right"),
         ("longest", "right"),
     )  # fmt: skip
     for row in rows[:OTHERS]:
         table.add_row(
             Text(name_thread(row)),
-            *(Text(show_foreign(text, longest=40)) for text in (row.lock, row.evidence)),
+            *(Text(show_foreign(text, longest=40)) for text in (name_other_lock(row), row.evidence)),
             format_number(row.waits),
             format_ms(row.wait_total_ns),
             format_ms(row.wait_max_ns),

@@ -7,11 +7,20 @@ quality ``lower_bound`` is correct but may be longer than shown (cut by an edge 
 
 from __future__ import annotations
 
-from android_suite.model.analysis import Lock, Quality
+from android_suite.model.analysis import Lock
 from android_suite.model.syscalls import CALL_NAMES
+from android_suite.tables.blame import BINDER_CALLS, BLAME, BLAME_LINKS, FUTEX_WAITS, MONITOR_WAITS
+from android_suite.tables.parts import END as _END
+from android_suite.tables.parts import HOLDER_EVIDENCE as _HOLDER_EVIDENCE
+from android_suite.tables.parts import HOLDER_TID as _HOLDER_TID
+from android_suite.tables.parts import QUALITIES as QUALITIES
+from android_suite.tables.parts import QUALITY as _QUALITY
+from android_suite.tables.parts import START as _START
+from android_suite.tables.parts import TID as _TID
+from android_suite.tables.parts import WHO_EVIDENCE as WHO_EVIDENCE
+from android_suite.tables.parts import index_into as _index
 from android_suite.tables.schema import Column, Table
 
-QUALITIES: tuple[Quality, ...] = ("exact", "lower_bound", "unknown")
 EXACT, LOWER_BOUND, UNKNOWN = range(3)
 
 ROLES = ("ui", "render", "gc", "binder", "jit", "other")
@@ -31,14 +40,6 @@ VMA_EVIDENCE = ("exact", "inferred", "unknown")
 INVERSION_KINDS = ("direct", "chained")
 
 
-def _index(name: str, names: tuple[str, ...]) -> Column:
-    return Column(name, "int8", "", "index into " + " | ".join(n or "(none)" for n in names), names)
-
-
-_QUALITY = _index("quality", QUALITIES)
-_START = Column("start_ns", "int64", "ns", "start")
-_END = Column("end_ns", "int64", "ns", "end; the trace's end if it is cut there")
-_TID = Column("tid", "int32", "", "thread")
 _MM = Column("mm", "uint64", "", "address of the mm_struct; 0 where the evidence does not name it")
 _WRITE = Column("write", "bool", "", "write mode")
 _LOCK = Column("lock", "int8", "", "the lock waited for: index into " + " | ".join(LOCKS), LOCKS)
@@ -160,15 +161,19 @@ VMA_WAITS = Table(
 )  # fmt: skip
 OTHER_WAITS = Table(
     "other_waits",
-    "One row per wait for a lock that is not in lock_waits or vma_waits. Its evidence is weaker and names no holder.",
+    "One row per wait for a lock that is not in lock_waits or vma_waits. Its evidence is weaker. The holder is exact where "
+    "lock:contended_release names who gave it back last, inferred where it is the thread that ended the wait's last sleep.",
     (
         _TID,
         Column("lock_addr", "uint64", "", "address; 0 where unknown"),
-        Column("kind", "str", "", "mmap_lock, rwsem, mutex, rtmutex, percpu, spin"),
+        Column("kind", "str", "", "mmap_lock, rwsem, mutex, rtmutex, percpu, spin, folio, writeback"),
         _WRITE, _START, _END,
         _index("evidence", EVIDENCE),
         _QUALITY,
         Column("caller", "str", "", "kernel function that blocked; empty where unknown"),
+        Column("name", "str", "", "which lock of its kind: anon_vma, i_mmap; empty where unknown"),
+        _index("name_evidence", WHO_EVIDENCE),
+        _HOLDER_TID, _HOLDER_EVIDENCE,
     ),
 )  # fmt: skip
 SYSCALL_CALLS = Table(
@@ -344,5 +349,6 @@ GC_CYCLES = Table(
 DERIVED_TABLES = (
     THREAD_ROLES, THREAD_STATES, SCHEDULING, UNINTERRUPTIBLE_SLEEPS, WAKEUPS,
     LOCK_WAITS, LOCK_HOLDS, VMA_WAITS, OTHER_WAITS, SYSCALL_CALLS, MADVISE, LOCK_BLOCKERS,
+    FUTEX_WAITS, MONITOR_WAITS, BINDER_CALLS, BLAME, BLAME_LINKS,
     INVERSIONS, INTRUDERS, SLICES, COUNTERS, FRAMES, LAUNCHES, GC_CYCLES,
 )  # fmt: skip

@@ -21,6 +21,8 @@ SYSCALLS = CALL_NAMES
 WAKE_KINDS = ("sched_waking", "sched_wakeup", "sched_wakeup_new")
 MMAP_LOCK_KINDS = ("mmap_lock_start_locking", "mmap_lock_acquire_returned", "mmap_lock_released")
 CONTENTION_KINDS = ("contention_begin", "contention_end")
+BINDER_KINDS = ("binder_transaction", "binder_transaction_received")
+ONE_WAY = 1  # TF_ONE_WAY of binder.flags: the caller waits for no reply
 SYSCALL_KINDS = ("enter", "exit")
 VMA_START_WRITE_KINDS = ("enter", "exit")
 TASK_KINDS = ("fork", "exec", "exit", "rename", "newtask")
@@ -76,6 +78,23 @@ CONTENTION = Table(
         Column("lock_addr", "uint64", "", "address of the lock"),
         Column("flags", "int32", "", "LCB_F_*: 1 SPIN 2 READ 4 WRITE 8 RT 16 PERCPU 32 MUTEX; 0 in contention_end"),
         Column("ret", "int32", "", "contention_end: 0 got it, negative errno otherwise; 0 in contention_begin"),
+    ),
+)  # fmt: skip
+CONTENDED_RELEASE = Table(
+    "contended_release",
+    "One row per lock:contended_release: the running thread gave back a lock for which others waited.",
+    (*_HEAD, Column("lock_addr", "uint64", "", "address of the lock, as in contention")),
+)
+BINDER = Table(
+    "binder",
+    "One row per binder:binder_transaction (tid sends) or binder_transaction_received (tid receives).",
+    (
+        *_HEAD, _kind(BINDER_KINDS),
+        Column("transaction", "int32", "", "the kernel's number of the transaction (debug_id), which joins both kinds"),
+        Column("to_tgid", "int32", "", "binder_transaction: receiving process; 0 in the other kind"),
+        Column("to_tid", "int32", "", "binder_transaction: receiving thread, 0 where any of the process may take it"),
+        Column("reply", "bool", "", "binder_transaction: it is the answer to a call"),
+        Column("flags", "uint64", "", "binder_transaction: TF_*; 1 one way, which no answer follows"),
     ),
 )  # fmt: skip
 SYSCALL = Table(
@@ -203,7 +222,7 @@ LOST = Table(
 
 EVENT_TABLES = (
     SCHED_SWITCH, SCHED_WAKE, MMAP_LOCK, CONTENTION, SYSCALL, MARKER, BLOCKED_REASON, PI_SETPRIO, TASK, PAGE_FAULT,
-    VMA_START_WRITE, FRAME_TIMELINE, THREADS, THREAD_MOVES, THREAD_LISTS, LOST,
+    VMA_START_WRITE, CONTENDED_RELEASE, BINDER, FRAME_TIMELINE, THREADS, THREAD_MOVES, THREAD_LISTS, LOST,
 )  # fmt: skip
 
 

@@ -230,6 +230,29 @@ EVENTS: tuple[Event, ...] = (
     _contention("contention_begin", flags=_at("flags")),
     _contention("contention_end", ret=_at("ret")),
     Event(
+        name="lock:contended_release",
+        table=events.CONTENDED_RELEASE,
+        columns={"lock_addr": _at("lock_addr", never_zero=True)},
+    ),
+    Event(
+        name="binder:binder_transaction",
+        table=events.BINDER,
+        constants={"kind": events.BINDER_KINDS.index("binder_transaction")},
+        columns={
+            "transaction": _at("debug_id", text=("transaction", "debug_id")),
+            "to_tgid": _at("to_proc", text=("dest_proc", "to_proc")),
+            "to_tid": _at("to_thread", text=("dest_thread", "to_thread")),
+            "reply": _at("reply"),
+            "flags": _at("flags"),
+        },
+    ),
+    Event(
+        name="binder:binder_transaction_received",
+        table=events.BINDER,
+        constants={"kind": events.BINDER_KINDS.index("binder_transaction_received")},
+        columns={"transaction": _at("debug_id", text=("transaction", "debug_id"))},
+    ),
+    Event(
         name="exceptions:page_fault_user",
         table=events.PAGE_FAULT,
         columns={"address": _at("address"), "ip": _at("ip", absent=0), "error_code": _at("error_code")},

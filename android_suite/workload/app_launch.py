@@ -31,6 +31,7 @@ from android_suite.model.launch import STATES, AmStart, judge_launch, parse_am_s
 from android_suite.store.run import now_iso
 from android_suite.workload.our_app import PACKAGE
 from android_suite.workload.workload import (
+    LOCKS,
     PROBE_VMA_LOCK,
     USER,
     Context,
@@ -67,6 +68,7 @@ class AppLaunch:
             "fully_drawn_timeout_ms": 10_000,
             USER: -1,
             PROBE_VMA_LOCK: False,
+            LOCKS: "mm",
         }
 
     def check(self, parameters: Parameters) -> None:

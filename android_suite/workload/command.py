@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from android_suite.errors import UsageError
 from android_suite.workload.workload import (
+    LOCKS,
     PROBE_VMA_LOCK,
     Context,
     Left,
@@ -36,7 +37,7 @@ class Command:
     @property
     def defaults(self) -> Parameters:
         """See the protocol."""
-        return {"run": "", "process": "", "timeout_s": 600.0, PROBE_VMA_LOCK: False}
+        return {"run": "", "process": "", "timeout_s": 600.0, PROBE_VMA_LOCK: False, LOCKS: "mm"}
 
     def check(self, parameters: Parameters) -> None:
         """See the protocol."""

@@ -21,6 +21,7 @@ from android_suite.workload.our_app import PACKAGE, judge_result, result_pattern
 from android_suite.workload.runtime import HEAPS, RUNTIME_FILE, check_heap
 from android_suite.workload.workload import (
     GUEST_SLACK_S,
+    LOCKS,
     PROBE_VMA_LOCK,
     USER,
     Context,
@@ -47,7 +48,7 @@ def render_stress_extras(parameters: Parameters, *, seed: int, token: str) -> li
     """Arguments of ``am start`` for the parameters that differ from the app's defaults."""
     extras: dict[str, Extra] = {"token": token, "seed": seed}
     for name, value in parameters.items():
-        if name in (PROBE_VMA_LOCK, HEAP, COLLECTOR, USER):
+        if name in (PROBE_VMA_LOCK, LOCKS, HEAP, COLLECTOR, USER):
             continue  # of tracing, of the runtime before the app starts, and of `am`
         if name == "duration_ms" or value not in ("", -1):
             extras[name] = int(value) if isinstance(value, float) else value
@@ -94,7 +95,8 @@ class GcStress:
         )
         texts = {"profile": self.profile, "planted": "", "sizes": "", HEAP: "", COLLECTOR: ""}
         numbered = dict.fromkeys((*numbers, USER), -1)
-        return {"duration_ms": 10_000, **texts, **numbered, PROBE_VMA_LOCK: self.probe_vma_lock}
+        tracing: dict[str, str | bool] = {PROBE_VMA_LOCK: self.probe_vma_lock, LOCKS: "mm"}
+        return {"duration_ms": 10_000, **texts, **numbered, **tracing}
 
     def check(self, parameters: Parameters) -> None:
         """See the protocol."""

@@ -27,6 +27,7 @@ from android_suite.device.ui import Ui, open_ui
 from android_suite.errors import LabError, NotReady, SuiteError, UsageError
 from android_suite.workload.our_app import PACKAGE, describe_death, start_app, wait_result
 from android_suite.workload.workload import (
+    LOCKS,
     PROBE_VMA_LOCK,
     USER,
     Context,
@@ -73,6 +74,7 @@ class UiScroll:
             "sizes": "",
             USER: -1,
             PROBE_VMA_LOCK: False,
+            LOCKS: "mm",
         }
 
     def check(self, parameters: Parameters) -> None:

@@ -22,6 +22,8 @@ ALL_NEEDS: Final = ("SCHED", "MMAP_LOCK", "MADVISE", "CONTENTION", "BLOCKED_REAS
 
 
 USER: Final = "user"  # the parameter that chooses a user or a work profile; -1 is the current one
+LOCKS: Final = "locks"  # the parameter that chooses which locks are recorded, one of LOCK_CHOICES
+LOCK_CHOICES: Final = ("mm", "all")
 PROBE_VMA_LOCK: Final = "probe_vma_lock"  # the parameter that adds a kprobe on __vma_start_write
 
 
@@ -43,8 +45,9 @@ def check_user(parameters: Parameters) -> None:
 
 
 def list_needs(parameters: Parameters) -> tuple[str, ...]:
-    """Names of the event groups for an app, with the probe on the lock of a VMA if the parameters ask for it."""
-    return (*ALL_NEEDS, "VMA_LOCK") if parameters[PROBE_VMA_LOCK] else ALL_NEEDS
+    """Names of the event groups for an app, with further ones if the parameters ask for them."""
+    probed = ("VMA_LOCK",) if parameters[PROBE_VMA_LOCK] else ()
+    return (*ALL_NEEDS, *probed, *(("RELEASES", "BINDER", "FUTEX") if parameters[LOCKS] == "all" else ()))
 
 
 class FollowedLog(Protocol):
@@ -181,6 +184,8 @@ def complete_parameters(workload: Workload, given: Mapping[str, Any]) -> Paramet
             known = ", ".join(sorted(done)) or "none"
             raise UsageError(f"{workload.name} has no parameter {name!r}; it knows {known}.")
         done[name] = _convert(workload.name, name, value, done[name])
+    if done.get(LOCKS, "mm") not in LOCK_CHOICES:
+        raise UsageError(f"{LOCKS} is {done[LOCKS]!r}; choose {' or '.join(LOCK_CHOICES)}.")
     workload.check(done)
     return done
 

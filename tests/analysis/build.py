@@ -76,6 +76,17 @@ class TraceBuilder:
         kind = 1 if flags is None else 0
         return self._add("contention", ts, 0, tid, kind, addr, flags or 0, ret)
 
+    def release(self, ts: int, tid: int, addr: int) -> TraceBuilder:
+        return self._add("contended_release", ts, 0, tid, addr)
+
+    def send(
+        self, ts: int, tid: int, number: int, tgid: int, *, to: int = 0, reply: bool = False, one_way: bool = False
+    ) -> TraceBuilder:
+        return self._add("binder", ts, 0, tid, 0, number, tgid, to, reply, 0x10 | one_way)
+
+    def receive(self, ts: int, tid: int, number: int) -> TraceBuilder:
+        return self._add("binder", ts, 0, tid, 1, number, 0, 0, False, 0)
+
     def mark(self, ts: int, tid: int, text: str) -> TraceBuilder:
         return self._add("marker", ts, 0, tid, text)
 

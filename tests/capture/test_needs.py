@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from android_suite.capture.needs import MM_SYSCALLS, NEEDS, choose_events, find_needs, list_syscall_numbers
 from android_suite.errors import Unsupported, UsageError
 from android_suite.workload.registry import WORKLOADS
+from android_suite.workload.workload import complete_parameters
 
 SCHED = {"sched:sched_switch", "sched:sched_waking"}
 LOCKS = {"mmap_lock:mmap_lock_start_locking", "mmap_lock:mmap_lock_acquire_returned", "mmap_lock:mmap_lock_released"}
 CALLS = {f"syscalls:sys_{edge}_{call}" for call in MM_SYSCALLS for edge in ("enter", "exit")}
+GIVEN = {"command": {"run": "true"}}  # what a scenario does not go without
 RAW = {"raw_syscalls:sys_enter", "raw_syscalls:sys_exit"}
 
 
@@ -72,6 +76,45 @@ def test_the_lock_of_a_vma_is_probed_only_where_it_is_the_question() -> None:
     choice = choose_events(find_needs(["SCHED", "VMA_LOCK"]), SCHED, "aarch64")
     assert set(choice.events) == SCHED | {"kprobes:vma_start_write", "kprobes:vma_start_write_return"}
     assert not {event for event in choice.missing if "kprobes" in event}, "which ones a kernel lacks is not known yet"
+
+
+def test_all_locks_are_recorded_only_where_they_are_asked_for() -> None:
+    for workload in WORKLOADS:
+        usual = workload.needs(workload.defaults)
+        every = workload.needs(complete_parameters(workload, {**GIVEN.get(workload.name, {}), "locks": "all"}))
+        assert every == (*usual, "RELEASES", "BINDER", "FUTEX")
+        assert not {"RELEASES", "BINDER", "FUTEX"} & set(usual)
+        with pytest.raises(UsageError, match="locks is 'some'; choose mm or all"):
+            complete_parameters(workload, {**GIVEN.get(workload.name, {}), "locks": "some"})
+
+
+FUTEX = {"syscalls:sys_enter_futex", "syscalls:sys_exit_futex"}
+BINDER = {"binder:binder_transaction", "binder:binder_transaction_received"}
+
+
+def test_what_all_locks_enable() -> None:
+    names = ["SCHED", "MADVISE", "RELEASES", "BINDER", "FUTEX"]
+    everything = SCHED | CALLS | RAW | FUTEX | BINDER | {"lock:contended_release"}
+    choice = choose_events(find_needs(names), everything, "aarch64")
+    assert set(choice.events) == everything - RAW
+    without = choose_events(find_needs(names[:2]), everything, "aarch64")
+    assert set(without.events) == SCHED | CALLS
+    # A kernel without them: what is missing is told, and the rest is recorded.
+    poor = choose_events(find_needs(names), SCHED | CALLS, "aarch64")
+    assert set(poor.events) == SCHED | CALLS
+    assert set(poor.missing) >= FUTEX | BINDER | {"lock:contended_release"}
+
+
+@pytest.mark.parametrize(("machine", "numbers"), [("aarch64", {98, 240}), ("x86_64", {202, 240})])
+def test_futex_by_number(machine: str, numbers: set[int]) -> None:
+    choice = choose_events(find_needs(["MADVISE", "FUTEX"]), RAW, machine)
+    without = choose_events(find_needs(["MADVISE"]), RAW, machine)
+
+    def recorded(filters: Mapping[str, str]) -> set[str]:
+        return set(filters["raw_syscalls:sys_enter"].split(" || "))
+
+    # 422 is futex with 64-bit times of 32-bit machines, which has another name
+    assert recorded(choice.filters) - recorded(without.filters) == {f"id == {n}" for n in numbers}
 
 
 def test_nothing_twice_and_always_in_the_same_order() -> None:

@@ -79,6 +79,20 @@ class VmaWait:
 
 
 @dataclass(slots=True)
+class Behind:
+    """A thread that stands behind another one, which may only show later (``holder`` -1 until then); see blame_worlds.py.
+
+    ``asleep``: it does so only while it sleeps.
+    """
+
+    tid: int
+    kind: str
+    evidence: str
+    holder: int = -1
+    asleep: bool = True
+
+
+@dataclass(slots=True)
 class Moment:
     """The diary: the visible state of everything between two instants."""
 
@@ -90,6 +104,7 @@ class Moment:
     holds: tuple[Hold, ...]
     downgraded: frozenset[int]  # id() of holds that are for read by now
     vma_waits: tuple[VmaWait, ...] = ()
+    behind: tuple[Behind, ...] = ()
 
 
 class Kernel:
@@ -106,6 +121,7 @@ class Kernel:
         self.holding: dict[tuple[int, int], Hold] = {}
         self.vma_waiting: dict[int, VmaWait] = {}  # by tid
         self.downgraded: set[int] = set()
+        self.behind: dict[int, list[Behind]] = {}  # by tid: the innermost last
         self.threads_changed = self.locks_changed = True  # since the last entry of the diary
         self.timer_actions = {"wake": self._wake_sleeper, "tick": self._tick, "boost": self._boost}
         self._timer_number = 0
@@ -136,9 +152,11 @@ class Kernel:
         if last is None or self.locks_changed:
             waits, holds = tuple(self.waiting.values()), tuple(self.holding.values())
             down, vma_waits = frozenset(self.downgraded), tuple(self.vma_waiting.values())
+            behind = tuple(own[-1] for own in self.behind.values() if own)
         else:
             waits, holds, down, vma_waits = last.waits, last.holds, last.downgraded, last.vma_waits
-        return Moment(self.now, until, threads, on_cpu, waits, holds, down, vma_waits)
+            behind = last.behind
+        return Moment(self.now, until, threads, on_cpu, waits, holds, down, vma_waits, behind)
 
     def write(self, table: str, *values: object) -> None:
         """Writes one event; whoever does lets a nanosecond pass, so that the next one is later."""

@@ -87,6 +87,19 @@ _EVENTS: tuple[tuple[str, str, int, tuple[tuple[str, int, int, int], ...], str],
         "lock", "contention_end", 287, (("void * lock_addr", 8, 8, 0), ("int ret", 16, 4, 1)),
         '"%p (ret=%d)", REC->lock_addr, REC->ret',
     ),
+    ("lock", "contended_release", 286, (("void * lock_addr", 8, 8, 0),), '"%p", REC->lock_addr'),
+    (
+        "binder", "binder_transaction", 760,
+        (
+            ("int debug_id", 8, 4, 1), ("int target_node", 12, 4, 1), ("int to_proc", 16, 4, 1), ("int to_thread", 20, 4, 1),
+            ("int reply", 24, 4, 1), ("unsigned int code", 28, 4, 0), ("unsigned int flags", 32, 4, 0),
+        ),
+        ('"transaction=%d dest_node=%d dest_proc=%d dest_thread=%d reply=%d flags=0x%x code=0x%x", REC->debug_id, '
+        "REC->target_node, REC->to_proc, REC->to_thread, REC->reply, REC->flags, REC->code"),
+    ),
+    (
+        "binder", "binder_transaction_received", 761, (("int debug_id", 8, 4, 1),), '"transaction=%d", REC->debug_id',
+    ),
     (
         "raw_syscalls", "sys_enter", 400, (("long id", 8, 8, 1), ("unsigned long args[6]", 16, 48, 0)),
         ('"NR %ld (%lx, %lx, %lx, %lx, %lx, %lx)", REC->id, REC->args[0], REC->args[1], REC->args[2], REC->args[3], '

@@ -77,6 +77,23 @@ def parse_contention(
 
 
 @compiled
+def parse_contended_release(buf: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """lock:contended_release: lock_addr, which stands alone (``%p``) or after its key."""
+    n = len(starts)
+    addr, good = np.zeros(n, np.uint64), np.zeros(n, np.bool_)
+    for i in range(n):
+        end = ends[i]
+        start = skip_spaces(buf, starts[i], end)
+        value, at = hex_after(buf, start, end, _LOCK_ADDR)
+        if at < 0:
+            value, at = read_hex(buf, start, end)
+            if at == start:
+                continue
+        addr[i], good[i] = value, value != 0
+    return addr, good
+
+
+@compiled
 def _contention_flags(buf: np.ndarray, at: int, end: int) -> int:
     if at < end and 48 <= buf[at] <= 57:
         value, _ = read_hex(buf, at, end) if at + 1 < end and buf[at + 1] == 120 else read_int(buf, at, end)

@@ -166,6 +166,11 @@ def _contention(tables: TextTables, lines: Lines) -> Parsed:
     return {"lock_addr": addr, "flags": flags, "ret": ret}, good
 
 
+def _contended_release(tables: TextTables, lines: Lines) -> Parsed:
+    addr, good = fields.parse_contended_release(tables.buf, lines.start, lines.end)
+    return {"lock_addr": addr}, good
+
+
 def _raw_syscall(tables: TextTables, lines: Lines) -> Parsed:
     is_exit = np.array([n == "sys_exit" for n in tables.names])[lines.name]
     nr, args, ret, good = fields.parse_raw_syscall(tables.buf, lines.start, lines.end, is_exit)
@@ -266,6 +271,7 @@ _PARSERS: dict[Table, _Parser] = {
     events.SCHED_SWITCH: _switch,
     events.SCHED_WAKE: _wake,
     events.CONTENTION: _contention,
+    events.CONTENDED_RELEASE: _contended_release,
     events.SYSCALL: _raw_syscall,
     events.MARKER: _marker,
     events.TASK: _task,

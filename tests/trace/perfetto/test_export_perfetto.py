@@ -41,6 +41,10 @@ ui-5 (    5) [000] 1.000013: page_fault_user: address=0x7f00 ip=0x4000 error_cod
 ui-5 (    5) [000] 1.000014: task_rename: pid=5 oldcomm=a newcomm=ui oom_score_adj=0
 ui-5 (    5) [000] 1.000015: sys_enter: NR 28 (7f3854356000, 40000, 4, 0, 0, ffffffffffffffff)
 ui-5 (    5) [000] 1.000016: sys_exit: NR 28 = -22
+ui-5 (    5) [000] 1.000017: contended_release: ffff888000000100
+ui-5 (    5) [000] 1.000018: binder_transaction: transaction=81 dest_node=9 dest_proc=70 dest_thread=0 reply=0 \
+flags=0x10 code=0x3
+B:70_1-71 (   70) [001] 1.000019: binder_transaction_received: transaction=81
 """
 
 

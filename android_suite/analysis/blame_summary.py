@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pandas as pd
 
@@ -81,13 +83,13 @@ def summarize_other_waits(analysis: Analysis) -> list[OtherWaitSummary]:
     table = table[table["quality"] != UNKNOWN].assign(ns=lambda t: t["end_ns"] - t["start_ns"])
     who, rows = Threads.of(analysis), []
     for key, group in table.groupby(["tid", "kind", "name", "evidence"]):
-        tid, kind, name, evidence = key  # type: ignore[misc]
+        tid, kind, name, evidence = cast(tuple[int, str, str, int], key)
         rows.append(
             OtherWaitSummary(
                 **who.describe(int(tid)),
                 lock=kind,
                 name=name or None,
-                evidence=EVIDENCE[int(evidence)],
+                evidence=EVIDENCE[evidence],
                 waits=len(group),
                 wait_total_ns=int(group["ns"].sum()),
                 wait_max_ns=int(group["ns"].max()),

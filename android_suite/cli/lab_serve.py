@@ -14,6 +14,7 @@ from android_suite.errors import LabError, SuiteError, Unsupported, UsageError
 
 if TYPE_CHECKING:
     from android_suite.config import Config
+    from android_suite.lab_page.app import Devices
     from android_suite.model.lab_page import LabDevice
 
 _NULL_SERIES = 100  # a page should come in seconds; the command takes more
@@ -25,6 +26,7 @@ _file = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--store", type=click.Path(path_type=Path), default=Path(), help="Folder with campaigns and runs; here by default."
 )
+@click.option("--lab", type=_file, help="The lab's file; lab.toml in this folder if there is one, else what adb lists.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0: any free one.")
 @click.option(
@@ -33,7 +35,13 @@ _file = click.Path(path_type=Path, dir_okay=False)
 @click.option("--tls-cert", type=_file, help="Certificate (PEM), to serve over TLS.")
 @click.option("--tls-key", type=_file, help="Its key (PEM).")
 def serve(
-    store: Path, host: str, port: int, token_file: Path | None, tls_cert: Path | None, tls_key: Path | None
+    store: Path,
+    lab: Path | None,
+    host: str,
+    port: int,
+    token_file: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
 ) -> int:
     """Serve a page of devices, campaigns, failures, reports and history. It follows what happens and changes nothing.
 
@@ -58,9 +66,8 @@ def serve(
         raise UsageError("--tls-cert and --tls-key go together; give both or none.")
     token = read_token(token_file) if token_file is not None else None
     config = read_settings()
-    hub = Hub(
-        store=store.absolute(), devices=lambda: _list_devices(config), history=lambda by: _render_history(store, by)
-    )
+    devices = _choose_devices(lab, config)
+    hub = Hub(store=store.absolute(), devices=devices, history=lambda by: _render_history(store, by))
     app = make_app(hub, token=token, secure=tls_cert is not None)
     listener = _listen(host, port)
     # The log has no addresses that readers asked for: one of them may hold the token.
@@ -100,6 +107,24 @@ def _listen(host: str, port: int) -> socket.socket:
         raise LabError(
             f"cannot listen on {host} port {port}: {error.strerror}; choose another with --port or --host."
         ) from error
+
+
+def _choose_devices(lab: Path | None, config: Config) -> Devices:
+    """What lists the devices: the lab's file, or else the adb server.
+
+    Raises:
+        UsageError: the file cannot be read.
+        ConfigError: it is invalid.
+    """
+    file = lab if lab is not None else Path("lab.toml")
+    if lab is None and not file.is_file():
+        return lambda: _list_devices(config)
+    from android_suite.cli.lab_devices import LabDevices
+    from android_suite.lab.inventory import list_lab, read_inventory
+    from android_suite.lab.status import read_device
+
+    inventory = read_inventory(file)
+    return LabDevices(listing=lambda: list_lab(inventory, config), asking=lambda device: read_device(device, inventory))
 
 
 def _list_devices(config: Config) -> tuple[tuple[LabDevice, ...], str]:

@@ -58,15 +58,26 @@ class Bootloader:
         self._port = 0
         self._listener: socket.socket | None = None
         self._connections: list[socket.socket] = []
+        self._reserved = socket.socket()
+        self._life = threading.RLock()
+        self._closed = False
 
     def __enter__(self) -> Self:
-        probe = socket.create_server(("127.0.0.1", 0))  # a port of its own, also while nothing listens there
-        self._port = probe.getsockname()[1]
-        probe.close()
+        # a port of its own, also while nothing listens there: a bound socket keeps it, and the listener may share it
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reserved.bind(("127.0.0.1", 0))
+        self._port = self._reserved.getsockname()[1]
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.leave()
+        self.close()
+
+    def close(self) -> None:
+        """Ends it for good; a thread that is on its way shows nothing any more."""
+        with self._life:
+            self._closed = True
+            self.leave()
+        self._reserved.close()
 
     @property
     def serial(self) -> str:
@@ -80,21 +91,27 @@ class Bootloader:
 
     def enter(self, where: Where = "bootloader") -> None:
         """The phone shows its bootloader, or fastbootd."""
+        with self._life:
+            if not self._closed:
+                self._enter(where)
+
+    def _enter(self, where: Where) -> None:
         self.where = where
         self._listener = socket.create_server(("127.0.0.1", self._port), backlog=8)
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True, name="bootloader").start()
 
     def leave(self) -> None:
         """The phone goes on; fastboot sees it no more."""
-        listener, self._listener = self._listener, None
+        with self._life:
+            listener, self._listener = self._listener, None
+            connections, self._connections = self._connections, []
         if listener is not None:
             with suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
             listener.close()
-        for connection in self._connections:
+        for connection in connections:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        self._connections.clear()
 
     def choose_slot(self, bootable: Callable[[str], bool]) -> str:
         """The slot that boots: the current one while it has tries, else the other one, as after failed boots."""

@@ -72,8 +72,8 @@ class FlashablePhone(ScriptedPhone):
 
     def close(self) -> None:
         """See the base."""
-        self.bootloader.leave()
         super().close()
+        self.bootloader.close()
 
     def configure(self, config: Config) -> Config:
         """The settings with the phone's name in fastboot."""
@@ -97,8 +97,6 @@ class FlashablePhone(ScriptedPhone):
 
     def _leave_bootloader(self, where: str, image: bytes | None) -> None:
         time.sleep(0.1)
-        if self._closed.is_set():
-            return
         if where == "android":
             self._start(image)
         else:
@@ -136,6 +134,11 @@ class FlashablePhone(ScriptedPhone):
         self._up(release)
 
     def _up(self, release: str) -> None:
+        with self._life:
+            if not self._closed.is_set():
+                self._boot_slot(release)
+
+    def _boot_slot(self, release: str) -> None:
         self.state.slot = f"_{self.bootloader.current}"
         self.state.properties["ro.boot.slot_suffix"] = self.state.slot
         self.state.kernel = release

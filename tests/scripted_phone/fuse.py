@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import struct
 import threading
 import time
@@ -80,7 +81,9 @@ class FuseServer:
     """Serves one tree. ``descriptor`` is for mount(8)'s option ``fd=``."""
 
     def __init__(self, root: Folder) -> None:
-        self.descriptor = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+        self.descriptor = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC)
+        self._thread: threading.Thread | None = None
         self._nodes: dict[int, File | Folder] = {1: root}
         self._numbers: dict[int, int] = {id(root): 1}
         self._open: dict[int, bytes] = {}
@@ -90,16 +93,23 @@ class FuseServer:
 
     def start(self) -> None:
         """Answers from the moment on that it is mounted."""
-        threading.Thread(target=self._serve, daemon=True, name="fuse").start()
+        self._thread = threading.Thread(target=self._serve, daemon=True, name="fuse")
+        self._thread.start()
 
     def close(self) -> None:
-        """Ends it; whoever waits for an answer gets ENOTCONN."""
-        if not self._closed:
-            self._closed = True
-            os.close(self.descriptor)
+        """Ends it. The thread ends first: a closed descriptor's number may be another's by then."""
+        if self._closed:
+            return
+        self._closed = True
+        os.eventfd_write(self._wake, 1)
+        if self._thread is not None:
+            self._thread.join()
+        os.close(self.descriptor)
+        os.close(self._wake)
 
     def _serve(self) -> None:
         while not self._closed:
+            select.select([self.descriptor, self._wake], [], [])
             try:
                 data = os.read(self.descriptor, (1 << 20) + 4096)
             except OSError as error:

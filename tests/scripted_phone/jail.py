@@ -152,7 +152,8 @@ class Jail:
     @property
     def caller(self) -> int:
         """The process behind the request to /sys that is being served."""
-        return self._fuse.caller if self._fuse else 0
+        fuse = self._fuse  # the phone may go down at this moment
+        return fuse.caller if fuse else 0
 
     def start(
         self,

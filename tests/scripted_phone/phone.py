@@ -69,9 +69,12 @@ class ScriptedPhone:
         self._links: list[Link] = []
         self._apps: dict[str, subprocess.Popen[bytes]] = {}
         self._gone: dict[int, socket.socket] = {}
-        self._port = 0
         self._rebooting: threading.Thread | None = None
         self._closed = threading.Event()
+        # Boots, cables and the end come from several threads, some of which outlive a test: one at a time, none after the end.
+        self._life = threading.RLock()
+        self._reserved = _reserve_port()
+        self._port: int = self._reserved.getsockname()[1]
 
     def __enter__(self) -> Self:
         try:
@@ -102,6 +105,11 @@ class ScriptedPhone:
 
     def boot(self) -> None:
         """Boots Android with ``state.kernel`` and lets adb in."""
+        with self._life:
+            if not self._closed.is_set():
+                self._boot()
+
+    def _boot(self) -> None:
         self.state.begin_boot()
         self.adbd_uid = 0 if self.state.root == "adbd" else SHELL_UID
         self.tracefs = Tracefs(lambda: self.jail.caller)
@@ -116,11 +124,11 @@ class ScriptedPhone:
 
     def plug(self) -> None:
         """Plugs the cable in."""
-        if self._listener is not None or self._closed.is_set():
-            return
-        self._listener = socket.create_server(("127.0.0.1", self._port), backlog=8)
-        self._port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+        with self._life:
+            if self._listener is not None or self._closed.is_set():
+                return
+            self._listener = socket.create_server(("127.0.0.1", self._port), backlog=8)
+            threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def unplug(self, *, back_s: float | None = None) -> None:
         """Pulls the cable; the phone runs on. With ``back_s`` it is plugged in again after so many seconds."""
@@ -128,17 +136,22 @@ class ScriptedPhone:
             timer = threading.Timer(back_s, self.plug)
             timer.daemon = True
             timer.start()
-        listener, self._listener = self._listener, None
+        with self._life:
+            listener, self._listener = self._listener, None
+            links, self._links = self._links, []
         if listener is not None:
             with suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
             listener.close()
-        links, self._links = self._links, []
         for link in links:
             link.close()
 
     def halt(self) -> None:
         """Goes down as a kernel does: the cable is dead, every process ends."""
+        with self._life:
+            self._halt()
+
+    def _halt(self) -> None:
         self.unplug()
         if self._asks is not None:
             with suppress(OSError):
@@ -177,6 +190,7 @@ class ScriptedPhone:
             self._rebooting.join(30)
         self.halt()
         self.jail.remove()
+        self._reserved.close()
 
     # -- adbd
 
@@ -287,7 +301,9 @@ class ScriptedPhone:
                 descriptors.frombytes(data)
             words = b""
             while len(words) < struct.unpack("<I", head)[0]:
-                words += connection.recv(1 << 16)
+                if not (more := connection.recv(1 << 16)):
+                    return  # the caller was killed in the middle of its words
+                words += more
             peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
             said = tuple(word.decode(errors="surrogateescape") for word in words.split(b"\0")[:-1])
             call = Call(self, (said[0].rpartition("/")[2], *said[1:]), struct.unpack("3i", peer)[1], *descriptors)
@@ -370,3 +386,11 @@ class ScriptedPhone:
                 if proc.read_bytes().rstrip(b"\0") == name.encode():
                     return int(proc.parent.name)
         return 0
+
+
+def _reserve_port() -> socket.socket:
+    """A socket that is bound and never listens: the kernel gives its port to nobody else, and our listener may share it."""
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind(("127.0.0.1", 0))
+    return reserved

@@ -54,7 +54,7 @@ def serve_shell_v2(phone: ScriptedPhone, channel: Channel, command: str) -> None
                     process.stdin.write(data)
                     process.stdin.flush()
                 elif kind == _CLOSE_STDIN:
-                    process.stdin.close()
+                    return  # which closes it; what comes after it is for nobody
 
     assert process.stdout is not None
     assert process.stderr is not None

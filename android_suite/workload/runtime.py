@@ -18,6 +18,7 @@ _OF_MODEL: Final = (
     "gc_trigger_bytes", "gc_calls", "gc_copy_bytes", "gc_continuous", "gc_hold_pct", "planted", "planted_per_cycle", "gc_uffd",
     "alloc_spin",
 )  # fmt: skip
+_UFFD: Final = "gc_uffd"
 # What ART needs beside twice its heap, which it has while it copies: kernel, libraries, recorder.
 _REST_MB: Final = 128
 
@@ -80,6 +81,11 @@ def check_runtime(
         if not attached and parameters.get("heap"):
             raise UsageError('heap is a setting of a real runtime; add --runtime art (in a plan runtime = "art").')
         return
+    if defaults.get(_UFFD) == 1 == parameters.get(_UFFD):
+        raise UsageError(
+            "this scenario arms the model's heap with userfaultfd; ART's own collector does that by itself: record gc_stress "
+            "with --set collector=cmc, or record this scenario without --runtime art."
+        )
     if theirs := [name for name in _OF_MODEL if name in given]:
         raise UsageError(
             f"{theirs[0]} is of the model's collector, and ART has its own; choose threads, rate, sizes and heap, or "

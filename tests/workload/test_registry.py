@@ -35,6 +35,26 @@ def test_defaults_are_sound() -> None:
             assert complete_parameters(workload, {}) == workload.defaults
 
 
+HOSTILE = (
+    "com.ex app", "com.ex;reboot", "com.ex$(reboot)", "com.ex`reboot`", "com.ex\nreboot", "com.ex'x", 'com.ex"x', "com.ex|x",
+    "com.ex&", "com.ex>x", "com.ex\0", "../../etc/passwd", "-rf", "ü.app", "com.ex\\", "com.ex*", "a" * 5000,
+)  # fmt: skip
+NAMES = ("package", "activity", "background_package", "background_activity", "trim_processes", "trim_levels", "user")
+
+
+def test_no_scenario_takes_a_name_that_a_shell_would_run() -> None:
+    seen = set()
+    for workload in WORKLOADS:
+        for name in NAMES:
+            if name not in workload.defaults:
+                continue
+            seen.add(name)
+            for hostile in HOSTILE:
+                with pytest.raises(UsageError):
+                    complete_parameters(workload, {name: hostile})
+    assert seen == set(NAMES)
+
+
 def test_every_scenario_starts_apps_for_a_user() -> None:
     for workload in WORKLOADS:
         if workload.name in ("command", "ui_scroll"):  # the one starts none, the other is driven by the host alone

@@ -218,7 +218,8 @@ class FtraceCapture:
     def _read_stream(self) -> None:
         assert self._stream is not None
         assert self._out is not None
-        out = self._out
+        # Its own names: whoever ends the recording does not wait for ever for a thread that a silent device holds.
+        out, stream = self._out, self._stream
 
         def open_file(cpu: int) -> BinaryIO:
             return out.path(f"ftrace/cpu{cpu}.raw").open("wb")
@@ -227,7 +228,7 @@ class FtraceCapture:
         try:
             while True:
                 try:
-                    data = self._stream.read(timeout=_READ_TIMEOUT_S)
+                    data = stream.read(timeout=_READ_TIMEOUT_S)
                 except AdbTimeout:
                     continue  # an idle device sends nothing; a lost device ends the connection
                 if not data:
@@ -237,10 +238,10 @@ class FtraceCapture:
                     self._ready.set()
                 if demux.counting:
                     self._counting.set()
-            said = self._stream.stderr.decode(errors="replace").strip()
-            if self._stream.status != 0 or demux.pending_bytes or demux.cpus is None:
+            said = stream.stderr.decode(errors="replace").strip()
+            if stream.status != 0 or demux.pending_bytes or demux.cpus is None:
                 self._fault = LabError(
-                    f"{self._device.serial}: the trace drain ended with status {self._stream.status} "
+                    f"{self._device.serial}: the trace drain ended with status {stream.status} "
                     f"({said or 'no message'}); record again."
                 )
         except SuiteError as error:
@@ -287,10 +288,12 @@ class FtraceCapture:
         if self._stream is None or self._reader is None:
             return
         self._stream.close_stdin()
-        self._reader.join(_STOP_TIMEOUT_S)
+        # A drain that never said that it runs has nothing to send.
+        timeout_s = _STOP_TIMEOUT_S if self._ready.is_set() else _READ_TIMEOUT_S
+        self._reader.join(timeout_s)
         if self._reader.is_alive():
             self._fault = LabError(
-                f"{self._device.serial}: the rest of the trace did not arrive in {_STOP_TIMEOUT_S:.0f} s; record again."
+                f"{self._device.serial}: the rest of the trace did not arrive in {timeout_s:.0f} s; record again."
             )
         self._stream.close()
         self._stream = None

@@ -98,6 +98,48 @@ def test_a_device_that_misbehaves(make_phone: MakePhone, server: AdbServer, cach
     assert Device(connect(config, phone.address)).run("echo well").text == "well\n"
 
 
+SLOW_RECORDINGS = (
+    ("a device that hangs", Fault("dumpsys battery", "hang", times=1)),
+    ("a stream that stays silent", Fault(r"ftrace_drain\S* /sys", "hang", times=1)),
+    (
+        "a phone that vanishes while pages come",
+        Fault(r"ftrace_drain\S* /sys", "vanish", after_bytes=4000, times=1, back_s=0.5),
+    ),
+    ("a pull that stops in the middle", Fault("dumpsys gfxinfo", "half_close", after_bytes=30, times=1)),
+)
+RECORDING_DEADLINE_S = 150.0  # of the suite's own timeouts, on a busy machine; a hang would last for ever
+
+
+@pytest.mark.slow
+def test_a_recording_ends_in_time_whatever_the_device_does(make_phone: MakePhone, suite: Suite) -> None:
+    phone = make_phone(root="adbd")
+    before, tracing = snapshot(phone), {**phone.tracefs.settings(), "buffer_size_kb": "1408"}
+    words = (
+        "record",
+        "app_launch",
+        "--serial",
+        phone.address,
+        "--set",
+        "package=com.example.app",
+        "--set",
+        "launches=1",
+    )
+    quickly = ("--set", "activity=.MainActivity", "--set", "states=cold", "--set", "settle_ms=0")
+    for number, (name, fault) in enumerate(SLOW_RECORDINGS):
+        phone.faults[:] = [fault]
+        begun = time.monotonic()
+        done = suite(*words, *quickly, "-o", f"run{number}")
+        assert time.monotonic() - begun < RECORDING_DEADLINE_S, name
+        assert fault.times == 0, name
+        assert done.exit_code in (4, 5), (name, done.output)  # the setup failed, or its evidence is incomplete
+        assert "Traceback" not in done.output
+    phone.faults.clear()
+    done = suite(*words, *quickly, "-o", "well")
+    assert done.exit_code == 0, done.output
+    assert snapshot(phone) == before
+    assert phone.tracefs.settings() == tracing
+
+
 RECORDINGS = (
     ("dumpsys battery", Fault("dumpsys battery", "garbage", times=1)),
     ("available_events", Fault("available_events", "half_close", after_bytes=100, times=1)),

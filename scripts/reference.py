@@ -23,6 +23,7 @@ from android_suite.model.metrics import CATALOGUE, Metric
 from android_suite.model.plan import PlanDocument
 from android_suite.model.probe import ProbeResult
 from android_suite.model.run import Manifest
+from android_suite.model.survey import Survey
 from android_suite.store.remote import StoredRun
 from android_suite.tables.derived import DERIVED_TABLES
 from android_suite.tables.events import EVENT_TABLES
@@ -55,6 +56,7 @@ _WRITTEN: dict[str, type] = {
     "lab-state.json": LabState,
     "lab-status.json": LabStatus,
     "stored-run.json": StoredRun,
+    "survey.json": Survey,
 }
 # Lines of a JSON-lines file: only the keys of their event are there.
 _READ: dict[str, type] = {

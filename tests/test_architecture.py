@@ -61,8 +61,9 @@ MAY: dict[str, set[str]] = {
     },
     "lab_page": GROUND | {"report"},
     "bisection": GROUND | {"virtual", "campaign", "workload", "report"},
+    "survey": GROUND | {"virtual", "campaign", "workload", "analyze", "stats", "report"},
     "cli": GROUND
-    | {"device", "virtual", "boot", "capture", "workload", "record", "campaign", "bisection"}
+    | {"device", "virtual", "boot", "capture", "workload", "record", "campaign", "bisection", "survey"}
     | {"device", "virtual", "boot", "capture", "workload", "ready", "record", "campaign", "lab"}
     | {"tables", "trace", "evidence", "analyze", "export", "compare", "report", "history", "lab_page"},
     "pytest_plugin": GROUND | {"device", "boot", "workload", "ready", "record", "analyze"},

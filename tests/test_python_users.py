@@ -23,7 +23,7 @@ def analysis() -> Analysis:
 
 def test_an_analysis_gives_its_tables_by_name(analysis: Analysis) -> None:
     names = list(analysis)
-    assert sorted(names) == sorted({table.name for table in DERIVED_TABLES} | {"frame_gaps"})
+    assert sorted(names) == sorted({table.name for table in DERIVED_TABLES} | {"frame_gaps", "proc_reads"})
     assert len(analysis) == len(names)
     assert all(name in analysis and isinstance(analysis[name], pd.DataFrame) for name in names)
     assert "no_such_table" not in analysis

@@ -13,6 +13,7 @@ _ENABLE = {
     "sched": "sched events were not recorded; enable events/sched/sched_switch and events/sched/sched_waking",
     "waking": "wake-ups were not recorded; enable events/sched/sched_waking",
     "blocked_reason": "callers of sleeps were not recorded; enable events/sched/sched_blocked_reason",
+    "syscall": "system calls were not recorded; enable events/raw_syscalls, or syscalls:sys_enter_madvise and its exit",
     "mmap_lock": "mmap_lock events were not recorded; enable events/mmap_lock",
 }
 _THREADS = {

@@ -36,6 +36,7 @@ from android_suite.tables.derived import (
     VMA_LOCK,
 )
 
+READER = "proc_reader"  # the comm of the monitor in the scenario of that name
 _NO_FRAMES = "frames were not recorded; record framestats, FrameTimeline or the app's markers (atrace category view)"
 _OVERRAN = ("gfxinfo's ring of frames overran between two polls",)
 _WHOSE = ("some frames may be its or another process's, which had the same id",)
@@ -58,6 +59,7 @@ def list_metrics(analysis: Analysis) -> list[MetricValue]:
         *_locks(analysis),
         *_inversions(analysis),
         *_blame(analysis),
+        *_reader(analysis),
         *_frames(analysis),
         *_gc(analysis),
         *_launches(analysis),
@@ -104,6 +106,12 @@ def _mmap_lock(analysis: Analysis) -> Iterator[_Value]:
             # In the rest of a wait no holder was in front: it is due to the scheduler or the thread itself.
             yield _Value("mmapLockBehindMs_ui", None if missing else int(own["behind_ns"].sum()) / 1e6, *why)
             yield _Value("mmapLockWaitMaxMs_ui", None if missing else float(length.max(initial=0.0)), *why)
+
+    holds = analysis["lock_holds"]
+    faults = holds[holds["tid"].isin(app_tids(analysis)) & ~holds["write"] & (holds["call"] < 0)]
+    untold = ("some holds may be of calls that began before the trace",) * bool((faults["call"] == -2).any())
+    missing = say_missing(analysis, "mmap_lock", "syscall") or say_absent(analysis)
+    yield _Value("mmapLockFaultCount", None if missing else len(faults), doubt_blind(analysis) + untold, missing)
 
 
 def _inversions(analysis: Analysis) -> Iterator[_Value]:
@@ -152,6 +160,28 @@ def _blame(analysis: Analysis) -> Iterator[_Value]:
         doubts += ("some chains are inferred or end at an unknown thread",)
     absent = say_missing(analysis, "sched") or say_absent(analysis)
     yield _Value("blamedInvertedMs", None if absent else int(inverted[exact].sum()) / 1e6, doubts + cut, absent)
+
+
+def _reader(analysis: Analysis) -> Iterator[_Value]:
+    """What a weak monitor that reads the app's memory map costs; nothing where none read."""
+    reads = analysis["proc_reads"]
+    if not len(reads):
+        return
+    threads = analysis["thread_roles"]
+    readers = threads.loc[threads["comm"] == READER, "tid"]
+    behind = analysis["lock_blockers"]
+    behind = behind[behind["waiter_tid"].isin(app_tids(analysis, "ui")) & behind["holder_tid"].isin(readers)]
+    length = (behind["end_ns"] - behind["start_ns"]).to_numpy()
+    on_vma = (behind["holder_lock"] == VMA_LOCK).to_numpy()
+    missing = say_missing(analysis, "sched", "mmap_lock") or say_absent(analysis, "ui")
+    if not missing and not len(readers):
+        missing = (f"no thread {READER} is in the trace",)
+    doubts = (*doubt_waits(analysis, "ui"), *doubt_vma_waits(analysis, "ui"))
+    yield _Value("behindReaderMs_mmapLock", None if missing else int(length[~on_vma].sum()) / 1e6, doubts, missing)
+    yield _Value("behindReaderMs_vmaLock", None if missing else int(length[on_vma].sum()) / 1e6, doubts, missing)
+    for file, own in reads.groupby("file", sort=True):
+        yield _Value(f"procReadMs_{file}", float(own["wall_ns"].median()) / 1e6)
+        yield _Value(f"procReadCpuMs_{file}", float(own["cpu_ns"].median()) / 1e6)
 
 
 def frames_of_app(analysis: Analysis) -> pd.DataFrame:

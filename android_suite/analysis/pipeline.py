@@ -66,13 +66,13 @@ from android_suite.tables.derived import (
     VMA_WAITS,
     WAKEUPS,
 )
-from android_suite.tables.evidence import FRAME_GAPS
+from android_suite.tables.evidence import FRAME_GAPS, PROC_READS
 from android_suite.tables.schema import make_frame, name_codes
 from android_suite.tables.trace import Trace, TraceSource
 
 _WAKEUP_NEW = events.WAKE_KINDS.index("sched_wakeup_new")
 _OF_LOCKS = ("mmap_lock", "syscall", "contention", "task", "sched_wake")
-_DECLARED = {table.name: table for table in (*DERIVED_TABLES, FRAME_GAPS)}
+_DECLARED = {table.name: table for table in (*DERIVED_TABLES, FRAME_GAPS, PROC_READS)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +84,7 @@ class Evidence:
         frame_gaps: frame of FRAME_GAPS: where framestats may lack some.
         am_starts: frame of AM_STARTS, in order; None: not known, so launches are looked for in the trace.
         maps: map snapshots of processes.
+        proc_reads: frame of PROC_READS: what a monitor read of the app.
         refresh_hz: of the device's display.
         checks: what a scenario checked, in its order.
         notes: what a reader of the numbers must know of this evidence.
@@ -93,6 +94,7 @@ class Evidence:
     frame_gaps: pd.DataFrame | None = None
     am_starts: pd.DataFrame | None = None
     maps: Sequence[MapSnapshot] = ()
+    proc_reads: pd.DataFrame | None = None
     refresh_hz: float | None = None
     checks: Sequence[CheckResult] = ()
     notes: Sequence[str] = ()
@@ -110,7 +112,7 @@ class Analysis:
             the trace recorded at all; frames where SurfaceFlinger or hwui told of them.
         releases: contended waits for mmap_lock for which lock:contended_release names the inferred holder, another one, or
             for which one of both names nobody; None: the event was not recorded.
-        tables: by table name, every table of tables.derived but thread_states; and frame_gaps.
+        tables: by table name, every table of tables.derived but thread_states; frame_gaps and proc_reads.
         timeline: thread_states.
         notes: what a reader of the numbers must know.
         checks: what a scenario checked.
@@ -232,6 +234,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
             INVERSIONS.name: inversions, INTRUDERS.name: intruders,
             SLICES.name: slices, COUNTERS.name: counters, FRAMES.name: frames, LAUNCHES.name: launches,
             GC_CYCLES.name: cycles.result(), FRAME_GAPS.name: _gaps(frames, evidence),
+            PROC_READS.name: make_frame(PROC_READS) if evidence.proc_reads is None else evidence.proc_reads,
         },
         checks=tuple(evidence.checks),
         notes=(*trace.source.notes, *evidence.notes, *_notes(trace, threads, locks, process, lives.reused)),

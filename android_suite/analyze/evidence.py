@@ -16,6 +16,7 @@ from android_suite.evidence.gfxinfo import parse_gfxinfo
 from android_suite.evidence.lock_stat import parse_lock_stat
 from android_suite.evidence.logcat import parse_displayed, parse_gc_lines, parse_logcat, parse_monitor_contention
 from android_suite.evidence.maps import parse_smaps
+from android_suite.evidence.proc_reads import parse_proc_reads
 from android_suite.evidence.vmstat import measure_vmstat_change, parse_vmstat
 from android_suite.model.analyzed import Counters, LockClass
 from android_suite.model.checks import parse_checks
@@ -45,6 +46,7 @@ def read_evidence(run: Run, record: IterationRecord) -> Evidence:
         am_starts=parse_launches(launches) if launches or record.scenario != "command" else None,
         maps=maps,
         checks=parse_checks(_read(raw / "checks.jsonl"))[0],
+        proc_reads=parse_proc_reads(_read(raw / "beside.txt")),
         refresh_hz=device.refresh_rate_hz if device else None,
         notes=(
             *_frame_notes(frame_text, record.process, gaps),

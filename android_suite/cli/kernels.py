@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from android_suite.cli import survey
 from android_suite.cli.output import print_json, print_table, say
 from android_suite.cli.settings import read_settings, setting
 from android_suite.virtual import build
@@ -21,7 +22,10 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @click.group("kernels")
 def command() -> None:
-    """List, fetch and build the kernels for virtual devices."""
+    """List, fetch, build and survey the kernels for virtual devices."""
+
+
+command.add_command(survey.command)
 
 
 @command.command("list")

@@ -98,6 +98,35 @@ def _overrun(quantile: int) -> Metric:
     )
 
 
+def _reader() -> tuple[Metric, ...]:
+    """Of the scenario in which a weak monitor reads files of the app's ``/proc/PID``."""
+    metrics = [
+        Metric(
+            name=f"behindReaderMs_{part}",
+            unit="ms",
+            better="lower",
+            doc=f"time the main thread waited for {lock} behind the monitor, directly or through the thread in between",
+            margin=_percent(5.0, 0.5),
+            scenarios=("proc_reader",),
+            headline=True,
+        )
+        for part, lock in (("mmapLock", "mmap_lock"), ("vmaLock", "the lock of a VMA"))
+    ]
+    for name, what in (("procReadMs", "a reading took"), ("procReadCpuMs", "the monitor itself ran in a reading")):
+        metrics += [
+            Metric(
+                name=f"{name}_{file}",
+                unit="ms",
+                better="lower",
+                doc=f"time {what} of /proc/PID/{file}; median over readings",
+                margin=_percent(5.0, 0.05),
+                scenarios=("proc_reader",),
+            )
+            for file in ("maps", "smaps", "smaps_rollup")
+        ]
+    return tuple(metrics)
+
+
 CATALOGUE: tuple[Metric, ...] = (
     *_launch("timeToInitialDisplayMs", "from the start request to the first frame on the display"),
     *_launch("timeToFullDisplayMs", "from the start request to reportFullyDrawn"),
@@ -237,6 +266,14 @@ CATALOGUE: tuple[Metric, ...] = (
         ),
         margin=_percent(5.0, 0.5),
     ),
+    Metric(
+        name="mmapLockFaultCount",
+        unit="count",
+        better="lower",
+        doc="times the app took mmap_lock for read outside of every recorded call on memory: nearly all are page faults",
+        margin=_percent(5.0, 20.0),
+    ),
+    *_reader(),
     Metric(
         name="gcCount",
         unit="count",

@@ -158,7 +158,16 @@ VMAS = Table(
         Column("vm_flags", "str", "", "VmFlags, two letters each; um, uw, ui: userfaultfd; empty in maps"),
     ),
 )  # fmt: skip
+PROC_READS = Table(
+    "proc_reads",
+    "One row per reading of a file of /proc/PID by the program proc_reader, from its beginning to its end.",
+    (
+        Column("file", "str", "", "maps, smaps, smaps_rollup"),
+        _ns("wall_ns", "how long it took"), _ns("cpu_ns", "time that the reader itself ran"),
+        Column("bytes", "int64", "bytes", "length of the file"), _count("calls", "read system calls that gave something"),
+    ),
+)  # fmt: skip
 EVIDENCE_TABLES = (
     LOCK_STAT, LOCK_STAT_POINTS, VMSTAT, FRAMESTATS, FRAME_GAPS, GFXINFO, AM_STARTS, LOGCAT, GC_LOG, DISPLAYED,
-    MONITOR_CONTENTION, VMAS,
+    MONITOR_CONTENTION, VMAS, PROC_READS,
 )  # fmt: skip

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from android_suite.device.android import (
     force_stop,
@@ -16,11 +17,12 @@ from android_suite.device.android import (
     require_package,
     start_activity,
 )
+from android_suite.device.native_program import build_native
 from android_suite.errors import LabError, Unsupported, UsageError
 from android_suite.model.identity import CrashRecord
 from android_suite.model.launch import parse_am_start
 from android_suite.workload.gc_stress import ACTIVITY, GcStress
-from android_suite.workload.loops import Beside, Said, count_done, find_complaint, render_loop, run_loop
+from android_suite.workload.loops import Beside, Loop, Said, count_done, find_complaint, render_loop, run_loop
 from android_suite.workload.our_app import PACKAGE
 from android_suite.workload.workload import Context, Left, Outcome, Parameters, decode_left, find_user
 
@@ -32,6 +34,8 @@ _UFFD_PROPERTIES = (
 )
 _BESIDE = "beside.txt"
 _STOP = "/data/local/tmp/android-suite/beside.stop"
+_NATIVE = Path(__file__).parent / "native"
+_GUEST_PROGRAMS = "/etc/android-suite/run"  # where a guest that runs alone has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,8 @@ class Foreground:
 
     def run_once(self, context: Context) -> Outcome:
         """Runs the app for its time, with the loop beside it."""
-        running = run_loop(context.device, self.beside.make(context.parameters), context.token) if self.beside else None
+        loop = self._make_loop(self.beside, context) if self.beside else None
+        running = run_loop(context.device, loop, context.token) if loop else None
         with running or nullcontext(Said()) as said:
             if context.parameters["package"] == PACKAGE:
                 outcome = self.stress.run_once(self._of_stress(context))
@@ -132,8 +137,16 @@ class Foreground:
             )
         if self.beside is None:
             return work
-        loop = render_loop(self.beside.make(parameters), _STOP)
+        beside = _with_program(self.beside.make(parameters), f"{_GUEST_PROGRAMS}/{self.beside.program}")
+        loop = render_loop(beside, _STOP)
         return f"(\n{loop}) > $out/{_BESIDE} 2>&1 &\nbeside=$!\n{work}touch {_STOP}\nwait $beside\nrm -f {_STOP}\n"
+
+    def guest_files(self, machine: str, cache: Path) -> Mapping[str, bytes]:
+        """The program that runs beside the app, which a guest that runs alone cannot be sent."""
+        if self.beside is None or not self.beside.program:
+            return {}
+        name = self.beside.program
+        return {f"{_GUEST_PROGRAMS}/{name}": build_native(_NATIVE / f"{name}.c", machine, cache=cache)}
 
     def read_guest(self, left: Left, parameters: Parameters, token: str) -> tuple[Mapping[str, str], Outcome]:
         """See the protocol."""
@@ -151,6 +164,15 @@ class Foreground:
             return evidence, refused
         return evidence, self._judge(outcome, said)
 
+    def _make_loop(self, beside: Beside, context: Context) -> Loop:
+        """The loop beside the app, whose program is on the device."""
+        loop, name = beside.make(context.parameters), beside.program
+        if not name:
+            return loop
+        machine = context.device.run(["uname", "-m"]).text.strip()
+        program = build_native(_NATIVE / f"{name}.c", machine, cache=context.cache)
+        return _with_program(loop, context.device.push_program(program, name))
+
     def _of_app(self, parameters: Parameters) -> Parameters:
         """What our app is asked for."""
         known = {*self.stress.defaults, *self.preset}
@@ -166,6 +188,10 @@ class Foreground:
         why = find_complaint(said) or "it printed nothing"
         reason = f"nothing went on beside the app ({why})"
         return Outcome(incomplete=reason, fault=LabError(f"{reason}; {self.beside.next_step}"))
+
+
+def _with_program(loop: Loop, path: str) -> Loop:
+    return replace(loop, before=f"program={shlex.quote(path)}\n{loop.before}".rstrip())
 
 
 def _run_any(context: Context) -> Outcome:

@@ -52,6 +52,11 @@ class Beside(Protocol):
     """What goes on beside an app, and its parameters."""
 
     @property
+    def program(self) -> str:
+        """A program of ``native/`` that its loop runs as ``$program``; empty for none."""
+        ...
+
+    @property
     def defaults(self) -> Parameters:
         """Its parameters with their defaults."""
         ...
@@ -142,6 +147,7 @@ class Monitor:
     """Reads a file of ``/proc/PID`` of the app again and again, as memory profilers do. Needs root on a phone."""
 
     next_step: str = "reading another process's memory map needs root: run `android-suite doctor`."
+    program: str = ""
 
     @property
     def defaults(self) -> Parameters:
@@ -168,10 +174,46 @@ class Monitor:
 
 
 @dataclass(frozen=True, slots=True)
+class Reader:
+    """A weak monitor: reads files of ``/proc/PID`` of the app again and again at a low priority, and times each reading.
+
+    Unlike `Monitor` it runs a program of ours, which has a name and a priority of its own in the trace.
+    """
+
+    next_step: str = "reading another process's memory map needs root: run `android-suite doctor`."
+    program: str = "proc_reader"
+
+    @property
+    def defaults(self) -> Parameters:
+        """See the protocol."""
+        return {"reader_files": "maps,smaps", "reader_period_ms": 20, "reader_nice": 10}
+
+    def check(self, parameters: Parameters) -> None:
+        """See the protocol."""
+        for file in str(parameters["reader_files"]).split(","):
+            if file not in MONITOR_FILES:
+                raise UsageError(f"there is no reader_files {file!r}; choose among {', '.join(MONITOR_FILES)}.")
+        _check_range(parameters, "reader_period_ms", 1, 60_000)
+        _check_range(parameters, "reader_nice", 0, 19)
+
+    def make(self, parameters: Parameters) -> Loop:
+        """See the protocol."""
+        process, period_ms = check_package(str(parameters["package"])), int(parameters["reader_period_ms"])
+        files = " ".join(str(parameters["reader_files"]).split(","))
+        return Loop(
+            turn=f'pid=$(pidof {process}) && "$program" ${{pid%% *}} {int(parameters["reader_nice"])} {files}',
+            turns=10 + 10 * math.ceil(int(parameters["duration_ms"]) / period_ms),
+            period_ms=period_ms,
+            process=process,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Swipes:
     """Swipes over the middle of the screen, up and down in turns, as a finger that scrolls a list."""
 
     next_step: str = "see `beside.txt` of the run for what `input` says."
+    program: str = ""
 
     @property
     def defaults(self) -> Parameters:
@@ -206,6 +248,7 @@ class Trims:
 
     levels: tuple[str, ...] = FOREGROUND_LEVELS
     next_step: str = "see `beside.txt` of the run for what `am` says."
+    program: str = ""
 
     @property
     def defaults(self) -> Parameters:
@@ -230,6 +273,7 @@ class ManyTrims:
 
     trims: Trims = field(default=Trims(levels=BACKGROUND_LEVELS[1:]))
     next_step: str = "the named processes must run in the background; see `beside.txt` of the run for what `am` says."
+    program: str = ""
 
     @property
     def defaults(self) -> Parameters:

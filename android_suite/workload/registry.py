@@ -13,7 +13,7 @@ from android_suite.workload.command import Command
 from android_suite.workload.foreground import Foreground
 from android_suite.workload.gc_stress import GcStress
 from android_suite.workload.launches import LaunchVariant
-from android_suite.workload.loops import ManyTrims, Monitor, Swipes, Trims
+from android_suite.workload.loops import ManyTrims, Monitor, Reader, Swipes, Trims
 from android_suite.workload.madvise_safety import MadviseSafety
 from android_suite.workload.ui_scroll import UiScroll
 from android_suite.workload.workload import Parameters, Workload, complete_parameters
@@ -34,6 +34,7 @@ WORKLOADS: Final[tuple[Workload, ...]] = (
     Foreground("uffd_heap", GcStress(), {"gc_uffd": 1}),
     Foreground("smaps_monitor", GcStress(), beside=Monitor()),
     MadviseSafety(),
+    Foreground("proc_reader", GcStress(), beside=Reader()),
     UiScroll(),
     Command(),
 )
@@ -51,6 +52,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
     "uffd_heap": "a heap armed with userfaultfd while the collector frees",
     "smaps_monitor": "a monitor that reads /proc/PID/smaps of the app all the time",
     "madvise_safety": "races of madvise against all that changes memory; checks what must hold",
+    "proc_reader": "a weak monitor that reads /proc/PID/maps and smaps of the app; each reading is timed",
     "ui_scroll": "our app's list, fields and dialog, driven by uiautomator2 (host only)",
     "command": "any shell command, given with --run",
 }

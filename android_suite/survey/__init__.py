@@ -1,0 +1,1 @@
+"""One row per kernel: the same scenarios on each of Debian's releases, in virtual time."""

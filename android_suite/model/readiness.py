@@ -57,11 +57,12 @@ class ReadyOptions:
 
     def describe(self) -> str:
         """One line for people."""
-        kept = f", except {', '.join(sorted(self.keep))}" if self.keep else ""
+        parts = [part for part in PARTS if part not in self.keep]
         chosen = [f"governor {self.governor}"] * bool(self.governor) + ["no deep idle states"] * (not self.idle_states)
         return "; ".join(
             [
-                "nothing is changed" if self.keep >= set(PARTS) else f"{', '.join(PARTS)} are set{kept}",
+                f"set: {', '.join(parts) or 'nothing'}",
+                *([f"left as found: {', '.join(sorted(self.keep))}"] if self.keep else []),
                 *chosen,
                 f"thermal status at most {THERMAL_NAMES[self.thermal_status]}",
                 f"battery at most {self.battery_c:g} °C and at least {self.battery_pct} %",

@@ -55,7 +55,7 @@ def test_what_is_asked_of_the_device_is_part_of_a_job(make_plan: MakePlan) -> No
     assert compare_plans(described, describe_plan(kept, file.digests)) == [
         'ready was null, is {"keep": ["doze"], "repeats": 9}', 'capture was null, is "both"'
     ]  # fmt: skip
-    assert "except doze" in render_device(kept)
+    assert "left as found: doze" in render_device(kept)
     assert "capture: both" in render_device(kept)
     assert render_device(make_plan().plan) == ""
 

@@ -28,11 +28,15 @@ def test_the_collector_is_at_the_end_of_every_long_wait(shared_data: Path) -> No
     own = blame[blame["end_tid"].isin(threads.index[threads == "HeapTaskDaemon"])]
     assert set(own["kind"]) == {LINKS.index("mmap_lock")}
     assert set(own["evidence"]) == {WHO_EVIDENCE.index("exact")}
+    waits = analysis["lock_waits"]
     for start, length in LONG_WAITS:
-        inside = own[(own["start_ns"] >= start * 1e9 - 2_000) & (own["end_ns"] <= (start * 1e9) + length * 1e6 + 2_000)]
-        told = (inside["end_ns"] - inside["start_ns"]).sum() / 1e6
-        assert told == pytest.approx(length, abs=0.1)
-        assert inside["inverted_ns"].sum() / 1e6 == pytest.approx(length, abs=0.1)
+        [wait] = waits[(waits["start_ns"] - round(start * 1e9)).abs() < 1_000].to_dict("records")
+        assert (wait["end_ns"] - wait["start_ns"]) / 1e6 == pytest.approx(length, abs=0.01)
+        inside = own[(own["start_ns"] >= wait["start_ns"]) & (own["end_ns"] <= wait["end_ns"])]
+        told = int((inside["end_ns"] - inside["start_ns"]).sum())
+        # Once the lock is free, the thread waits for a CPU, which is the scheduler's.
+        assert told == inside["inverted_ns"].sum() == wait["behind_ns"]
+        assert told > 1_000_000
 
 
 def test_slices_of_art_name_the_owner(shared_data: Path) -> None:
@@ -47,5 +51,6 @@ def test_slices_of_art_name_the_owner(shared_data: Path) -> None:
     ]
     assert found == [
         (3, 120, 130, "art_lock", "thread list lock"), (3, 140, 157, "monitor", ""), (4, 155, 160, "monitor", ""),
+        (2, 175, 180, "monitor", ""),
     ]  # fmt: skip
     assert waits["holder_tid"].iloc[2] == 3  # a thread of the same process

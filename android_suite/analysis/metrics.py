@@ -65,6 +65,8 @@ def list_metrics(analysis: Analysis) -> list[MetricValue]:
         *_launches(analysis),
         *_checks(analysis),
     ]
+    if analysis.checks and not analysis.recorded:  # a scenario that only checks records no events and misses no metric
+        found = list(_checks(analysis))
     rows = []
     for each in found:
         metric = find_metric(each.name)

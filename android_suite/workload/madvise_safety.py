@@ -128,8 +128,8 @@ def judge_output(text: str, status: int | None, complaint: str) -> Outcome:
     results, ended = parse_checks(text)
     if ended and results:
         return Outcome()
-    if not results and status in (126, 127):
-        reason = f"{NAME} cannot be run on this device ({complaint or f'status {status}'})"
+    if not results and status and complaint:
+        reason = f"{NAME} cannot be run on this device ({complaint}, status {status})"
         return Outcome(incomplete=reason, fault=LabError(f"{reason}; allow programs in /data/local/tmp."))
     told = f"status {status}" if status is not None else "it did not end"
     return Outcome(

@@ -17,7 +17,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
-from android_suite.capture.native_program import build_program
+from android_suite.capture.native_program import NATIVE
+from android_suite.device.native_program import build_native
+from android_suite.workload.madvise_safety import SOURCE as SAFETY
 from tests.scripted_phone import commands
 from tests.scripted_phone.call import COMMANDS, Call
 from tests.scripted_phone.faults import Fault, misbehave
@@ -280,10 +282,11 @@ class ScriptedPhone:
 
     def translate_program(self, path: str, data: bytes) -> bytes:
         """A pushed arm64 program of the suite is replaced by the same source for this machine's CPU, which has to run it."""
-        found = re.search(r"(ftrace_drain)-[0-9a-f]+", path)
+        found = re.search(r"(ftrace_drain|madvise_safety)-[0-9a-f]+", path)
         if not found or not _AARCH64_ELF.match(data) or os.uname().machine == "aarch64":
             return data
-        return build_program(found[1], os.uname().machine, cache=Path(tempfile.gettempdir()) / "android-suite-phone")
+        source = SAFETY if found[1] == "madvise_safety" else NATIVE / f"{found[1]}.c"
+        return build_native(source, os.uname().machine, cache=Path(tempfile.gettempdir()) / "android-suite-phone")
 
     def _answer_commands(self, asks: socket.socket) -> None:
         while True:

@@ -148,7 +148,8 @@ void open_log(void)
 {
 	log_fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (log_fd < 0)
-		snprintf(log_refused, sizeof(log_refused), "/dev/kmsg: %s (the kernel's log needs root)", strerror(errno));
+		snprintf(log_refused, sizeof(log_refused), "/dev/kmsg: %s%s", strerror(errno),
+			 errno == EPERM || errno == EACCES ? " (the kernel's log needs root)" : "");
 	else
 		lseek(log_fd, 0, SEEK_END);
 }

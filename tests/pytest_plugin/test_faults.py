@@ -17,13 +17,12 @@ pytest_plugins = ["pytester"]
 LOADED = (arrow_types, pyarrow.parquet, attached, virtual, recording, made_runs)
 
 CONFTEST = """
-from types import SimpleNamespace
-
 import pytest
 
 from android_suite.errors import DeviceLost, Unsupported
 from android_suite.model.identity import CrashRecord
 from android_suite.boot import attached, virtual
+from android_suite.boot.booted import Booted
 from android_suite.model.readiness import ReadyOptions
 from android_suite.pytest_plugin import recording
 from tests.made_runs import BEFORE, DEVICE
@@ -55,7 +54,7 @@ def record_scenarios(scenarios, device, writer, options, crash_probe):
 @pytest.fixture
 def _claimed(monkeypatch):
     monkeypatch.setattr(recording, "record_scenarios", record_scenarios)
-    return SimpleNamespace(device=None, accel=None, crash_probe=None)
+    return Booted(device=None, release=None, accel=None, crash_probe=lambda: None)
 """
 
 

@@ -64,6 +64,7 @@ def list_metrics(analysis: Analysis) -> list[MetricValue]:
         *_gc(analysis),
         *_launches(analysis),
         *_checks(analysis),
+        *_page_faults(analysis),
     ]
     if analysis.checks and not analysis.recorded:  # a scenario that only checks records no events and misses no metric
         found = list(_checks(analysis))
@@ -306,6 +307,11 @@ def _no_madvise(analysis: Analysis, calls: int) -> Reasons:
 def _checks(analysis: Analysis) -> Iterator[_Value]:
     if analysis.checks:
         yield _Value("failedChecksCount", sum(each.result == "failed" for each in analysis.checks))
+
+
+def _page_faults(analysis: Analysis) -> Iterator[_Value]:
+    for cost in analysis.fault_costs:
+        yield _Value(f"pageFaultNs_{cost.kind}", cost.page_ns, (cost.doubt,) if cost.doubt else ())
 
 
 def _launches(analysis: Analysis) -> Iterator[_Value]:

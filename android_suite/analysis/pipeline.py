@@ -42,6 +42,7 @@ from android_suite.analysis.wakeups import measure_wakeups, pick_wakes
 from android_suite.errors import UsageError
 from android_suite.jit.workers import Begun, Workers
 from android_suite.model.checks import CheckResult
+from android_suite.model.fault_costs import FaultCost
 from android_suite.tables import events
 from android_suite.tables.blame import BINDER_CALLS, BLAME, BLAME_LINKS, FUTEX_WAITS, MONITOR_WAITS
 from android_suite.tables.derived import (
@@ -87,6 +88,7 @@ class Evidence:
         proc_reads: frame of PROC_READS: what a monitor read of the app.
         refresh_hz: of the device's display.
         checks: what a scenario checked, in its order.
+        fault_costs: what page faults cost, as a scenario measured it.
         notes: what a reader of the numbers must know of this evidence.
     """
 
@@ -97,6 +99,7 @@ class Evidence:
     proc_reads: pd.DataFrame | None = None
     refresh_hz: float | None = None
     checks: Sequence[CheckResult] = ()
+    fault_costs: Sequence[FaultCost] = ()
     notes: Sequence[str] = ()
 
 
@@ -116,6 +119,7 @@ class Analysis:
         timeline: thread_states.
         notes: what a reader of the numbers must know.
         checks: what a scenario checked.
+        fault_costs: what page faults cost.
     """
 
     source: TraceSource
@@ -127,6 +131,7 @@ class Analysis:
     timeline: Timeline
     notes: tuple[str, ...]
     checks: tuple[CheckResult, ...] = ()
+    fault_costs: tuple[FaultCost, ...] = ()
 
     def __getitem__(self, table: str) -> pd.DataFrame:
         return self.timeline.to_frame() if table == THREAD_STATES.name else self.tables[table]
@@ -237,6 +242,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
             PROC_READS.name: make_frame(PROC_READS) if evidence.proc_reads is None else evidence.proc_reads,
         },
         checks=tuple(evidence.checks),
+        fault_costs=tuple(evidence.fault_costs),
         notes=(*trace.source.notes, *evidence.notes, *_notes(trace, threads, locks, process, lives.reused)),
     )  # fmt: skip
 

@@ -21,6 +21,7 @@ from android_suite.evidence.vmstat import measure_vmstat_change, parse_vmstat
 from android_suite.model.analyzed import Counters, LockClass
 from android_suite.model.checks import parse_checks
 from android_suite.model.document import parse_json
+from android_suite.model.fault_costs import parse_fault_costs
 from android_suite.model.run import IterationRecord
 from android_suite.store import layout
 from android_suite.store.run import Run
@@ -47,6 +48,7 @@ def read_evidence(run: Run, record: IterationRecord) -> Evidence:
         maps=maps,
         checks=parse_checks(_read(raw / "checks.jsonl"))[0],
         proc_reads=parse_proc_reads(_read(raw / "beside.txt")),
+        fault_costs=parse_fault_costs(_read(raw / "faults.jsonl"))[0],
         refresh_hz=device.refresh_rate_hz if device else None,
         notes=(
             *_frame_notes(frame_text, record.process, gaps),

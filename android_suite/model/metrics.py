@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from android_suite.model.fault_costs import KINDS
 from android_suite.model.launch import STATES
 
 Better = Literal["lower", "higher", "none"]
@@ -149,6 +150,18 @@ CATALOGUE: tuple[Metric, ...] = (
         scenarios=("madvise_safety",),
         headline=True,
         per_boot="mean",
+    ),
+    *(
+        Metric(
+            name=f"pageFaultNs_{kind}",
+            unit="ns",
+            better="lower",
+            doc=f"time per page: {what}",
+            margin=_percent(2.0, 10.0),
+            scenarios=("page_faults",),
+            headline=kind == "new",
+        )
+        for kind, what in KINDS.items()
     ),
     Metric(
         name="frameCount",

@@ -15,6 +15,7 @@ from android_suite.workload.gc_stress import GcStress
 from android_suite.workload.launches import LaunchVariant
 from android_suite.workload.loops import ManyTrims, Monitor, Reader, Swipes, Trims
 from android_suite.workload.madvise_safety import MadviseSafety
+from android_suite.workload.page_faults import PageFaults
 from android_suite.workload.ui_scroll import UiScroll
 from android_suite.workload.workload import Parameters, Workload, complete_parameters
 
@@ -35,6 +36,7 @@ WORKLOADS: Final[tuple[Workload, ...]] = (
     Foreground("smaps_monitor", GcStress(), beside=Monitor()),
     MadviseSafety(),
     Foreground("proc_reader", GcStress(), beside=Reader()),
+    PageFaults(),
     UiScroll(),
     Command(),
 )
@@ -53,6 +55,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
     "smaps_monitor": "a monitor that reads /proc/PID/smaps of the app all the time",
     "madvise_safety": "races of madvise against all that changes memory; checks what must hold",
     "proc_reader": "a weak monitor that reads /proc/PID/maps and smaps of the app; each reading is timed",
+    "page_faults": "what a page fault costs, of five kinds; no app and no trace",
     "ui_scroll": "our app's list, fields and dialog, driven by uiautomator2 (host only)",
     "command": "any shell command, given with --run",
 }

@@ -79,5 +79,5 @@ def test_the_catalogue_is_sound() -> None:
         assert metric.doc
         assert metric.margin.width(100.0) > 0
         stem = metric.name.split("_")[0]
-        assert {"ms": "Ms", "count": "Count", "%": "Pct"}[metric.unit] in stem
+        assert {"ms": "Ms", "ns": "Ns", "count": "Count", "%": "Pct"}[metric.unit] in stem
     assert find_metric("mine", unit="widgets", better="higher").unit == "widgets"

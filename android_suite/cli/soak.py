@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -231,7 +232,8 @@ def _follow(
         soak.resume_state()
     stream = device.transport.stream(work) if work else None
     try:
-        soak.run(device, plan, mark)
+        with _ended_by_signals():
+            soak.run(device, plan, mark)
     except KeyboardInterrupt:
         say("ending: reading the counters for the last time")
         soak.end_early()
@@ -240,6 +242,21 @@ def _follow(
             with suppress(Exception):
                 stream.close()
         writer.close()
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGINT end a soak in order, also one that was started in the background, where SIGINT is ignored."""
+    kept = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _tell(plan: SoakPlan) -> None:

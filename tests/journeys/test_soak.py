@@ -37,7 +37,7 @@ def device(request: pytest.FixtureRequest) -> Iterator[Device]:
 
 
 def start(*words: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "android_suite.cli.main", *words], stdout=subprocess.PIPE)
+    return subprocess.Popen([sys.executable, "-m", "android_suite.cli.main", *words], stdout=subprocess.DEVNULL)
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -89,7 +89,7 @@ def test_a_soak_that_was_killed_three_times_counts_what_the_trace_shows(
     assert record.wait(timeout=600) == 0
     before = len(lines(folder))
     wait_for(soak, lambda: len(lines(folder)) > before)
-    soak.send_signal(signal.SIGINT)
+    soak.terminate()
     assert soak.wait(timeout=300) == 0
 
     assert run(["analyze", str(trace), "--json"]) == 0

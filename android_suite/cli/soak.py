@@ -58,13 +58,12 @@ _folder = click.Path(path_type=Path, file_okay=False)
 )
 @click.option("--no-outliers", is_flag=True, help="Keep no ring buffer for the trace of long waits.")
 @_json
-@click.pass_context
-def command(context: click.Context, **given: object) -> int | None:
+def command(**given: object) -> int | None:
     """Count madvise calls, their paths, and waits for locks in the kernel, for hours or days.
 
     The device counts by itself, so cables and this command may come and go: the same command, or --resume, goes on.
     """
-    if context.invoked_subcommand is not None:
+    if click.get_current_context().invoked_subcommand is not None:
         return None
     return _run(**given)  # type: ignore[arg-type]
 

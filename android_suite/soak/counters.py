@@ -14,7 +14,8 @@ from typing import Final
 from android_suite.device.device import BOOT_ID, TRACEFS_PLACES, WORK_FOLDER, Device
 from android_suite.device.files import Write
 from android_suite.errors import LabError
-from android_suite.soak.plan import GROUP, INSTANCE, RING, SoakFacts, SoakPlan, TableText, Trigger, parse_hist
+from android_suite.soak.hist_text import TableText, parse_hist
+from android_suite.soak.plan import GROUP, INSTANCE, RING, SoakFacts, SoakPlan, Trigger
 
 MARK: Final = f"{WORK_FOLDER}/soak.json"  # who counts on this device
 _VMSTAT = "/proc/vmstat"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from android_suite.soak.plan import SoakFacts, Trigger, parse_hist, plan_soak
+from android_suite.soak.hist_text import parse_hist
+from android_suite.soak.plan import SoakFacts, Trigger, plan_soak
 
 # The events of Debian's 6.17.13, as far as a soak uses them.
 EVENTS = frozenset(

@@ -1,1 +1,1 @@
-"""Soak: counts in the kernel for hours or days, at next to no cost."""
+"""Soak: counts in the kernel for hours or days."""

@@ -23,6 +23,7 @@ from android_suite.model.metrics import CATALOGUE, Metric
 from android_suite.model.plan import PlanDocument
 from android_suite.model.probe import ProbeResult
 from android_suite.model.run import Manifest
+from android_suite.model.soak import Checkpoint, SoakComparison, SoakManifest, SoakSummary
 from android_suite.model.survey import Survey
 from android_suite.store.remote import StoredRun
 from android_suite.tables.derived import DERIVED_TABLES
@@ -57,6 +58,10 @@ _WRITTEN: dict[str, type] = {
     "lab-status.json": LabStatus,
     "stored-run.json": StoredRun,
     "survey.json": Survey,
+    "soak.json": SoakSummary,
+    "soak-manifest.json": SoakManifest,
+    "soak-checkpoint.json": Checkpoint,
+    "soak-comparison.json": SoakComparison,
 }
 # Lines of a JSON-lines file: only the keys of their event are there.
 _READ: dict[str, type] = {

@@ -33,6 +33,7 @@ MAY: dict[str, set[str]] = {
     "ready": GROUND | {"device"},
     "record": GROUND | {"device", "boot", "capture", "workload", "ready"},
     "lab": GROUND | {"device", "ready"},
+    "soak": GROUND | {"device"},
     # offline: reads files
     "jit": set(),
     "tables": {"errors", "model"},
@@ -65,10 +66,12 @@ MAY: dict[str, set[str]] = {
     "cli": GROUND
     | {"device", "virtual", "boot", "capture", "workload", "record", "campaign", "bisection", "survey"}
     | {"device", "virtual", "boot", "capture", "workload", "ready", "record", "campaign", "lab"}
+    | {"device", "virtual", "boot", "capture", "workload", "record", "campaign", "bisection"}
+    | {"device", "virtual", "boot", "capture", "workload", "ready", "record", "soak", "campaign", "lab"}
     | {"tables", "trace", "evidence", "analyze", "export", "compare", "report", "history", "lab_page"},
     "pytest_plugin": GROUND | {"device", "boot", "workload", "ready", "record", "analyze"},
 }
-ONLINE = {"device", "virtual", "boot", "capture", "workload", "ready", "record", "lab"}
+ONLINE = {"device", "virtual", "boot", "capture", "workload", "ready", "record", "lab", "soak"}
 OFFLINE = {"jit", "tables", "trace", "evidence", "analysis", "stats", "analyze", "export", "compare", "report"} | {
     "history"
 }

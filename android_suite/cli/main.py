@@ -27,6 +27,7 @@ VERBS = {
     "analyze": "Compute tables and metrics from a run directory or any trace.",
     "compare": "Compare two sets of runs and give verdicts.",
     "report": "Render the results of analyze or compare.",
+    "soak": "Count calls, paths and waits in the kernel for hours or days.",
     "probe": "Tell whether a kernel has the seed patch, by what it does.",
     "qualify": "Run a planned experiment: boot, record, analyze, compare, report; resumable.",
     "restore": "Put back what a phone had before qualify flashed it.",
@@ -40,7 +41,7 @@ VERBS = {
 }
 # The other commands work on files and have no settings.
 _WITH_SETTINGS = frozenset(
-    {"doctor", "devices", "record", "probe", "qualify", "restore", "bisect", "vdev", "kernels", "lab"}
+    {"doctor", "devices", "record", "soak", "probe", "qualify", "restore", "bisect", "vdev", "kernels", "lab"}
 )
 
 

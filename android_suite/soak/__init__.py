@@ -1,0 +1,1 @@
+"""Soak: counts in the kernel for hours or days."""

@@ -441,8 +441,8 @@ def test_what_readiness_asks_is_known(guest: Guest) -> None:
     assert guest.run("pm", "bg-dexopt-job", "--disable") == (0, "Success\n")
     assert guest.run("settings", "put", "global", "stay_on_while_plugged_in", "15")[0] == 0
     assert "  mStayOn=true\n" in guest.run("dumpsys", "power")[1]
-    assert guest.run("svc", "power", "stayon", "false")[0] == 0
-    assert guest.run("settings", "get", "global", "stay_on_while_plugged_in") == (0, "0\n")
+    assert guest.run("settings", "put", "global", "stay_on_while_plugged_in", "0")[0] == 0
+    assert "  mStayOn=false\n" in guest.run("dumpsys", "power")[1]
     assert "Thermal Status: 0" in guest.run("dumpsys", "thermalservice")[1]
 
 

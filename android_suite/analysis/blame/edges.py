@@ -195,12 +195,14 @@ def _futexes(futexes: FutexWaits) -> Iterator[Source]:
 
 
 def _monitors(monitors: pd.DataFrame) -> Source:
+    rows = np.flatnonzero(monitors["quality"].to_numpy() != UNKNOWN)
+    monitors = monitors.iloc[rows]
     evidence = monitors["holder_evidence"].to_numpy()
     kind = np.where((monitors["kind"] == "monitor").to_numpy(dtype=bool), _MONITOR, _ART)
     # An owner known by name alone still says more than the thread that woke the sleeper.
     rank = np.choose(evidence, (_NAMED, _OWNED, _UNNAMED))
     tid, start, end, holder = (monitors[c].to_numpy() for c in ("tid", "start_ns", "end_ns", "holder_tid"))
-    return _source(kind, tid, start, end, holder, evidence, rank, row=np.arange(len(monitors)))
+    return _source(kind, tid, start, end, holder, evidence, rank, row=rows)
 
 
 def _binder(calls: pd.DataFrame, asleep: Callable[[Source], Source]) -> Iterator[Source]:

@@ -152,11 +152,11 @@ def _owners(futex: pd.DataFrame, command: I64, space: I64, sleeps: I64) -> I64:
         lock[unlocks], begin[unlocks], tid[unlocks], lock[waits], tid[waits], begin[waits], end[waits]
     )  # fmt: skip
     # The last owner blocks until the call wakes the waiter, which is a moment after its entry.
-    got = futex["ret"].to_numpy()[waits] == 0
-    got &= futex["end_seq"].to_numpy()[waits] >= 0
+    woken_by = sleeps[np.searchsorted(of, np.arange(len(waits)), side="right") - 1, 3]  # who ended the last sleep
     final = np.ones(len(pieces), np.bool_)
     final[:-1] = pieces[1:, 0] != pieces[:-1, 0]
-    pieces[final & got[pieces[:, 0]], 2] = end[waits[pieces[final & got[pieces[:, 0]], 0]]]
+    handed = final & (pieces[:, 3] == woken_by[pieces[:, 0]])
+    pieces[handed, 2] = end[waits[pieces[handed, 0]]]
     first, last = (np.searchsorted(pieces[:, 0], of, side) for side in ("left", "right"))
     count = last - first
     sleep = np.repeat(np.arange(len(sleeps)), count)

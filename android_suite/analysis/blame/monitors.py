@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 
 from android_suite.analysis.jit import I32, I64, Array, Bools
+from android_suite.analysis.loss import Losses
 from android_suite.tables.blame import MONITOR_WAITS
 from android_suite.tables.derived import (
     EXACT,
     LOWER_BOUND,
+    UNKNOWN,
     WHO_EVIDENCE,
 )
 from android_suite.tables.schema import make_frame
@@ -29,7 +31,11 @@ _TOLD, _INFERRED, _UNTOLD = (WHO_EVIDENCE.index(name) for name in ("exact", "inf
 
 
 def measure_monitor_waits(
-    slices: pd.DataFrame, contended: Bools, threads: pd.DataFrame, place: Callable[[Array, Array], Array]
+    slices: pd.DataFrame,
+    contended: Bools,
+    threads: pd.DataFrame,
+    place: Callable[[Array, Array], Array],
+    losses: Losses,
 ) -> pd.DataFrame:
     """Lists the waits and finds their owners.
 
@@ -38,6 +44,7 @@ def measure_monitor_waits(
         contended: which of them tell of contention.
         threads: frame of THREAD_ROLES.
         place: the ids in the tables, for the kernel's thread ids at times; they differ where an id was used again.
+        losses: where the trace is blind; a slice there may have ended unseen.
 
     Returns:
         A frame of MONITOR_WAITS, by start.
@@ -70,7 +77,9 @@ def measure_monitor_waits(
                 alone, np.where(of_monitor, "monitor", "art_lock"), np.where(of_monitor, "", lock), no_name, holder2, evidence2
             ),
         ]
-    ).sort_values("start_ns", kind="stable")  # fmt: skip
+    ).sort_values("start_ns", kind="stable", ignore_index=True)  # fmt: skip
+    unsure = losses.any_cpu.touch(found["start_ns"].to_numpy(), found["end_ns"].to_numpy())
+    found.loc[unsure, ["holder_tid", "holder_evidence", "quality"]] = -1, _UNTOLD, UNKNOWN
     return make_frame(MONITOR_WAITS, {c: found[c] for c in MONITOR_WAITS.dtypes})
 
 

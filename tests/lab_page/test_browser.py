@@ -163,7 +163,11 @@ def test_a_campaign_on_virtual_devices(browser: webdriver.Chrome, tmp_path: Path
     argv = [sys.executable, "-m", "android_suite.cli.main", "qualify", str(plan), "-o", str(store / "nightly")]
     env = {**os.environ, "PYTHONPATH": str(PROJECT)}
     with (tmp_path / "qualify.log").open("wb") as log:
-        follow(browser, store, lambda: subprocess.Popen(argv, cwd=tmp_path, env=env, stdout=log, stderr=log), jobs=2)
+
+        def begin() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(argv, cwd=tmp_path, env=env, stdout=log, stderr=log)
+
+        follow(browser, store, begin, jobs=2, report="report.html")
 
 
 def test_hostile_names_are_shown_and_run_nothing(browser: webdriver.Chrome, tmp_path: Path) -> None:

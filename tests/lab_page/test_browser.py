@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -22,11 +23,11 @@ from tests.lab_page.test_app import EVENTS, HOSTILE, journal
 from tests.lab_page.test_serve import serving
 from tests.report.test_report_browser import FLAGS
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 PROJECT = Path(__file__).resolve().parents[2]
 SHORT = PLAN.replace("seeds = [1, 2, 3]", "seeds = [1]").replace("duration_ms = 100", "duration_ms = 300")
-_PATIENCE_S = 240
+_PATIENCE_S = 600  # seconds; a guest on a busy host is slow
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +91,10 @@ def follow(
         try:
             shown(browser, "#campaigns", "RUNNING")
             assert is_kept(browser)
-            browser.find_element(By.TAG_NAME, "body").send_keys("j")
-            assert browser.switch_to.active_element.get_attribute("class") == "name walk"
-            browser.switch_to.active_element.send_keys(Keys.ENTER)
+            # Keys go to whatever has the focus, as a person's do: the page may replace the element at any time.
+            ActionChains(browser).send_keys("j").perform()
+            assert browser.execute_script("return document.activeElement.className") == "name walk"
+            ActionChains(browser).send_keys(Keys.ENTER).perform()
             shown(browser, "#live", "live")
             keep(browser)
             shown(browser, "#campaign", f"of {jobs} jobs")
@@ -154,7 +156,6 @@ def test_a_campaign_with_a_lost_device(browser: webdriver.Chrome, tmp_path: Path
 
 
 @pytest.mark.vdev
-@pytest.mark.timeout(900)
 def test_a_campaign_on_virtual_devices(browser: webdriver.Chrome, tmp_path: Path) -> None:
     """Two real kernels, one boot each."""
     plan, store = tmp_path / "plan.toml", tmp_path / "store"

@@ -292,7 +292,9 @@ def _find_release(config: Config, name: str, arch: str) -> tuple[str, Sequence[s
 def _read_whole(cache: Cache, package: str) -> Entry | None:
     """The kernel in the cache; None if it is not there, or lacks a driver because an older suite stored it."""
     entry = cache.read_entry("kernels", package)
-    if entry is None or find_missing(entry.files["config"].read_bytes(), entry.meta["modules"]):
+    if entry is None or "config" not in entry.files:  # another version of the suite kept something else there
+        return None
+    if find_missing(entry.files["config"].read_bytes(), entry.meta["modules"]):
         return None
     return entry
 

@@ -177,6 +177,9 @@ def test_a_kernel_that_lacks_a_driver_is_fetched_again(stored: Config, no_networ
     with pytest.raises(MachineError, match="cannot fetch the Debian package index"):
         fetch_kernel("6.1.0-50", config=stored)
     assert find_missing(config, ["virtio_net"]) == ["virtio_pci"]
+    cache.write_entry("kernels", f"linux-image-{release}", {"vmlinuz": b"image"}, meta)  # nor without its configuration
+    with pytest.raises(MachineError, match="cannot fetch the Debian package index"):
+        fetch_kernel("6.1.0-50", config=stored)
     both = {**meta, "modules": ["virtio_pci", "virtio_net"]}
     cache.write_entry("kernels", f"linux-image-{release}", {**files, "virtio_pci.ko": b"module"}, both)
     assert fetch_kernel("6.1.0-50", config=stored).module_names == ("virtio_pci", "virtio_net")

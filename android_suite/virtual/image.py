@@ -35,6 +35,8 @@ KEPT_S = 24 * 3600.0
 # A change here rebuilds every base.
 LAYOUT = "2"
 _ADBD = "usr/lib/android-sdk/platform-tools/adbd"
+_TOOLBOX_COMMAND = re.compile(r'\{"(\w+)", \w+_main\}')
+_APPLETS = re.compile(rb"(?:[\w.\[+-]{1,24}\0){100,}")
 _OVERLAY_MAGIC = (b"070701", b"070702", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 
 
@@ -59,6 +61,9 @@ def build_base(arch: str, *, config: Config, guest: Path = GUEST) -> Entry:
         with cache.scratch() as scratch:
             programs = compile_guest(arch, guest / "src", Path(scratch))
         nodes |= {f"system/bin/{name}": file_node(content, executable=True) for name, content in programs.items()}
+        own = _TOOLBOX_COMMAND.findall((guest / "src/toolbox/main.c").read_text())
+        busybox = hide_applets(nodes["usr/bin/busybox"].content, own)
+        nodes["usr/bin/busybox"] = file_node(busybox, executable=True)
         nodes |= read_tree(guest / "rootfs")
         # The build number is the digest of the inputs, so that runs on different images differ in it.
         properties = nodes["system/build.prop"].content.replace(b"@BUILD@", measure_guest(guest)[:12].encode())
@@ -101,6 +106,32 @@ def read_initrd(
     return join_archives(
         [base.files["base"].read_bytes(), render_cpio(modules), *map(read_overlay, overlays), render_cpio(run)]
     )
+
+
+def hide_applets(busybox: bytes, commands: Iterable[str]) -> bytes:
+    """Renames the applets that have the name of one of the guest's own commands, in the program's table of names.
+
+    Debian's busybox is a shell that runs an applet wherever it knows one, without a look at PATH, and so do its
+    ``env``, ``xargs`` or ``timeout``. The table is sorted and searched so: a new name keeps its length and its place.
+
+    Raises:
+        MachineError: the program has no such table, or a name has no room in it.
+    """
+    table = max(_APPLETS.finditer(busybox), key=lambda match: len(match.group()), default=None)
+    names = table.group().split(b"\0")[:-1] if table else []
+    if table is None or b"sh" not in names:
+        raise MachineError("Debian's busybox has no table of applets as expected; report this to the suite's authors")
+    for command in commands:
+        if (name := command.encode()) not in names:
+            continue
+        at = names.index(name)
+        others = (name[:-1] + bytes([last]) for last in range(ord("z"), ord("-"), -1) if last != name[-1])
+        after = names[at + 1] if at + 1 < len(names) else b"\xff"
+        new = next((other for other in others if names[at - 1] < other < after), None)
+        if new is None:
+            raise MachineError(f"busybox's applet {command} cannot be hidden; report this to the suite's authors")
+        names[at] = new
+    return busybox[: table.start()] + b"".join(name + b"\0" for name in names) + busybox[table.end() :]
 
 
 def read_overlay(path: Path) -> bytes:

@@ -439,9 +439,10 @@ def test_what_readiness_asks_is_known(guest: Guest) -> None:
     assert guest.run("wm", "dismiss-keyguard") == (0, "")
     assert guest.run("dumpsys", "deviceidle", "enabled") == (0, "0\n")
     assert guest.run("pm", "bg-dexopt-job", "--disable") == (0, "Success\n")
-    assert guest.run("settings", "put", "global", "stay_on_while_plugged_in", "15")[0] == 0
+    assert guest.run("svc", "power", "stayon", "usb") == (0, "")
+    assert guest.run("settings", "get", "global", "stay_on_while_plugged_in") == (0, "2\n")
     assert "  mStayOn=true\n" in guest.run("dumpsys", "power")[1]
-    assert guest.run("settings", "put", "global", "stay_on_while_plugged_in", "0")[0] == 0
+    assert guest.run("svc", "power", "stayon", "false") == (0, "")
     assert "  mStayOn=false\n" in guest.run("dumpsys", "power")[1]
     assert "Thermal Status: 0" in guest.run("dumpsys", "thermalservice")[1]
 
@@ -532,6 +533,31 @@ def test_force_stop_ends_the_process(guest: Guest) -> None:
     guest.run("am", "force-stop", PACKAGE)
     assert guest.run("pidof", PACKAGE) == (1, "")
     assert start(guest, LAUNCH)["LaunchState"] == "COLD"
+
+
+def test_ps_as_toybox_has_it(guest: Guest) -> None:
+    start(guest, LAUNCH)
+    pid = guest.run("pidof", PACKAGE)[1].strip()
+    status, text = guest.run("ps", "-A")
+    assert status == 0
+    header, *rows = (line.split(None, 8) for line in text.splitlines())
+    assert header == "USER PID PPID VSZ RSS WCHAN ADDR S NAME".split()
+    assert [row[8] for row in rows if row[1] == pid] == [PACKAGE]
+    assert guest.run("ps", "-o", "NAME", "-p", pid) == (0, f"NAME\n{PACKAGE}\n")
+    assert "HeapTaskDaemon" in guest.run("ps", "-T", "-o", "TID,COMM", "-p", pid)[1]
+    assert guest.run("ps", "-AT")[1].split()[:3] == ["USER", "PID", "TID"]
+    assert guest.run("ps", "-o", "nonsense") == (1, "ps: bad -o 'nonsense'\n")
+
+
+@pytest.mark.vdev
+def test_no_applet_of_busybox_stands_before_a_command_of_the_guest(device_guest: Guest) -> None:
+    """Its shell, Debian's build of it, runs an applet of that name wherever PATH points."""
+    script = 'cd /system/bin; for c in *; do [ $(readlink $c) = toolbox ] && echo $c $(command -v $c) $(env sh -c "command -v $c"); done'
+    _, text = device_guest.run("sh", "-c", script)
+    found = {line.split()[0]: line.split()[1:] for line in text.splitlines()}
+    assert set(found) > {"svc", "ps", "pidof", "reboot", "am"}
+    assert found == {name: [f"/system/bin/{name}"] * 2 for name in found}
+    assert device_guest.run("env", "svc", "power") == (255, "Available commands:\n    power stayon\n")
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "aarch64-linux-gnu-gcc"])

@@ -11,7 +11,7 @@ import zstandard
 from android_suite.errors import MachineError, UsageError
 from android_suite.virtual.cache import Cache
 from android_suite.virtual.cpio import file_node, render_cpio
-from android_suite.virtual.image import compile_guest, measure_guest, read_initrd, read_overlay, read_tree
+from android_suite.virtual.image import compile_guest, hide_applets, measure_guest, read_initrd, read_overlay, read_tree
 from android_suite.virtual.kernels import KernelImage
 
 
@@ -113,3 +113,23 @@ def test_scripts_and_programs_are_executable(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("init")
     nodes = read_tree(tmp_path)
     assert [oct(nodes[name].mode) for name in ("init", "data", "link")] == ["0o100755", "0o100644", "0o120777"]
+
+
+def test_applets_are_hidden_in_the_table_of_names_alone() -> None:
+    names = sorted(["sh", "printf", "ps", "pwd", "svc", "svok", *(f"a{number}" for number in range(100))])
+
+    def program(table: list[str]) -> bytes:
+        return b"\x7fELF usage: ps\0svc\0\xff" + "".join(f"{name}\0" for name in table).encode() + b"\xffps\0"
+
+    hidden = hide_applets(program(names), ["svc", "ps", "am"])
+    kept = [name for name in names if name not in ("svc", "ps")]
+    table = hidden.split(b"\xff")[1].decode().split("\0")[:-1]
+    assert table == sorted(table)  # it is searched so
+    assert set(kept) < set(table)
+    assert not {"svc", "ps"} & set(table)
+    assert [len(name) for name in table] == [len(name) for name in names]
+    assert hidden == program(table)
+    with pytest.raises(MachineError, match="no table of applets"):
+        hide_applets(b"\x7fELF" + b"sh\0" * 3, ["ps"])
+    with pytest.raises(MachineError, match="ps cannot be hidden"):
+        hide_applets(program(sorted([*names, "pt"])), ["ps"])

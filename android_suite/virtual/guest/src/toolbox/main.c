@@ -1,4 +1,5 @@
-/* Dispatch by the name the program is run under; `toolbox install` makes the links, at boot. */
+/* Dispatch by the name the program is run under; `toolbox install` makes the links, at boot. image.py reads the table
+   of names, too: busybox's shell runs its own applet of a name before it looks at PATH, so it may know none of these. */
 #include "../include/ui.h"
 #include "toolbox.h"
 
@@ -32,7 +33,6 @@ int main(int argc, char **argv) {
         argc--;
         argv++;
     }
-    if (strcmp(name, "sh") == 0) return sh_main(argc, argv); /* no link of its own: only adbd starts it so */
     for (size_t i = 0; i < COMMANDS; i++)
         if (strcmp(name, commands[i].name) == 0) return commands[i].run(argc, argv);
     fprintf(stderr, "toolbox: unknown command '%s'\n", name);

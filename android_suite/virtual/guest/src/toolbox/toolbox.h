@@ -13,7 +13,7 @@
 
 typedef int command(int argc, char **argv);
 command am_main, cmd_main, dumpsys_main, getconf_main, getprop_main, ime_main, input_main, install_main, log_main, logcat_main, monkey_main,
-    pidof_main, pm_main, ps_main, reboot_main, screencap_main, setprop_main, sh_main, settings_main, svc_main, toybox_main, uiautomator_main, wm_main;
+    pidof_main, pm_main, ps_main, reboot_main, screencap_main, setprop_main, settings_main, svc_main, toybox_main, uiautomator_main, wm_main;
 bool dump_windows(int argc, char **argv); /* windows.c; false: it has no such part */
 bool dump_power_services(int argc, char **argv); /* power.c; false: it has no such service */
 int power_command(int argc, char **argv);        /* power.c: `cmd`'s services; -1: it has no such service */

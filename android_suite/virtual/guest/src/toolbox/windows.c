@@ -1,8 +1,5 @@
-/* What asks for windows, or sends something to them: parts of dumpsys, input; monkey, ime, screencap; and toybox and ps as Android has them. */
+/* What asks for windows, or sends something to them: parts of dumpsys, input; monkey, ime, screencap; and toybox. */
 #include "uia.h"
-
-#include <ctype.h>
-#include <dirent.h>
 
 static struct tree screen; /* a command looks once */
 
@@ -113,54 +110,5 @@ int toybox_main(int argc, char **argv) {
     snprintf(path, sizeof path, "/system/bin/%s", argv[1]);
     execv(path, argv + 1);
     fprintf(stderr, "toybox: Unknown command %s (see \"toybox --help\")\n", argv[1]);
-    return 127;
-}
-
-/* USER PID PPID VSZ RSS WCHAN ADDR S NAME, the name being the command line's first word, or the thread's in brackets. */
-static void print_process(const char *pid) {
-    char path[300], line[512] = "", name[256] = "", state = '?', *after;
-    int ppid = 0;
-    unsigned long vsize = 0;
-    long rss = 0;
-    snprintf(path, sizeof path, "/proc/%s/stat", pid);
-    FILE *f = fopen(path, "r");
-    if (!f || !fgets(line, sizeof line, f) || !(after = strrchr(line, ')'))) {
-        if (f) fclose(f);
-        return;
-    }
-    fclose(f);
-    sscanf(after + 1, " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %*u %lu %ld", &state, &ppid, &vsize, &rss);
-    snprintf(path, sizeof path, "/proc/%s/cmdline", pid);
-    if ((f = fopen(path, "r"))) {
-        name[fread(name, 1, sizeof name - 1, f)] = 0; /* ends at the first word's terminator */
-        fclose(f);
-    }
-    if (!*name) {
-        *after = 0;
-        snprintf(name, sizeof name, "[%.200s]", strchr(line, '(') ? strchr(line, '(') + 1 : "");
-    }
-    printf("%-14s %5s %5d %10lu %6ld %-17s %8d %c %s\n", "root", pid, ppid, vsize >> 10, rss * (sysconf(_SC_PAGESIZE) >> 10), "0", 0, state, name);
-}
-
-int ps_main(int argc, char **argv) {
-    if (argc > 1 && strcmp(argv[1], "-A") && strcmp(argv[1], "-e") && strcmp(argv[1], "-ef")) {
-        execv("/usr/bin/busybox", argv); /* other options are busybox's */
-        return 127;
-    }
-    printf("%-14s %5s %5s %10s %6s %-17s %8s %c %s\n", "USER", "PID", "PPID", "VSZ", "RSS", "WCHAN", "ADDR", 'S', "NAME");
-    DIR *proc = opendir("/proc");
-    for (struct dirent *entry; proc && (entry = readdir(proc));)
-        if (isdigit((unsigned char)entry->d_name[0])) print_process(entry->d_name);
-    if (proc) closedir(proc);
-    return 0;
-}
-
-/* The shell that adbd starts. Busybox's would take its own ps before any that PATH has, so a command that is ps gets Android's. */
-int sh_main(int argc, char **argv) {
-    char command[256];
-    const char *given = argc == 3 && strcmp(argv[1], "-c") == 0 ? argv[2] : "";
-    if (strncmp(given, "ps", 2) == 0 && (given[2] == ' ' || !given[2]) && snprintf(command, sizeof command, "/system/bin/%s", given) < (int)sizeof command)
-        argv[2] = command;
-    execv("/usr/bin/busybox", argv);
     return 127;
 }

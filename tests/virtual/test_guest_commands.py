@@ -541,7 +541,7 @@ def test_ps_as_toybox_has_it(guest: Guest) -> None:
     status, text = guest.run("ps", "-A")
     assert status == 0
     header, *rows = (line.split(None, 8) for line in text.splitlines())
-    assert header == "USER PID PPID VSZ RSS WCHAN ADDR S NAME".split()
+    assert header == ["USER", "PID", "PPID", "VSZ", "RSS", "WCHAN", "ADDR", "S", "NAME"]
     assert [row[8] for row in rows if row[1] == pid] == [PACKAGE]
     assert guest.run("ps", "-o", "NAME", "-p", pid) == (0, f"NAME\n{PACKAGE}\n")
     assert "HeapTaskDaemon" in guest.run("ps", "-T", "-o", "TID,COMM", "-p", pid)[1]
@@ -552,7 +552,8 @@ def test_ps_as_toybox_has_it(guest: Guest) -> None:
 @pytest.mark.vdev
 def test_no_applet_of_busybox_stands_before_a_command_of_the_guest(device_guest: Guest) -> None:
     """Its shell, Debian's build of it, runs an applet of that name wherever PATH points."""
-    script = 'cd /system/bin; for c in *; do [ $(readlink $c) = toolbox ] && echo $c $(command -v $c) $(env sh -c "command -v $c"); done'
+    twice = 'echo $c $(command -v $c) $(env sh -c "command -v $c")'
+    script = f"cd /system/bin; for c in *; do [ $(readlink $c) = toolbox ] && {twice}; done"
     _, text = device_guest.run("sh", "-c", script)
     found = {line.split()[0]: line.split()[1:] for line in text.splitlines()}
     assert set(found) > {"svc", "ps", "pidof", "reboot", "am"}

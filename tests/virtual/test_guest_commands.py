@@ -553,7 +553,7 @@ def test_ps_as_toybox_has_it(guest: Guest) -> None:
 def test_no_applet_of_busybox_stands_before_a_command_of_the_guest(device_guest: Guest) -> None:
     """Its shell, Debian's build of it, runs an applet of that name wherever PATH points."""
     twice = 'echo $c $(command -v $c) $(env sh -c "command -v $c")'
-    script = f"cd /system/bin; for c in *; do [ $(readlink $c) = toolbox ] && {twice}; done"
+    script = f"cd /system/bin; for c in *; do [ x$(readlink $c) = xtoolbox ] && {twice}; done"
     _, text = device_guest.run("sh", "-c", script)
     found = {line.split()[0]: line.split()[1:] for line in text.splitlines()}
     assert set(found) > {"svc", "ps", "pidof", "reboot", "am"}

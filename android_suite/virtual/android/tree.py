@@ -81,7 +81,7 @@ def find_android(folder: Path, work: Path, *, name: str = "") -> Android:
     for path in data:
         found.files[f"apex/{I18N}/etc/icu/{path.name}"] = path
     if zones := modules[TZDATA]:
-        for path in _walk(zones / "etc"):
+        for path in _walk(zones / "etc") if _is_folder(zones / "etc", zones) else ():
             found.files[f"apex/{TZDATA}/{path.relative_to(zones)}"] = path
     libraries = _close(found, _index_libraries(folder, modules))
     if found.lacks:
@@ -186,8 +186,7 @@ def _list(folder: Path | None, place: str, suffix: str) -> list[Path]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    if folder.is_dir():
-        yield from (each for each in sorted(folder.rglob("*")) if each.is_file() and not each.is_symlink())
+    yield from (each for each in sorted(folder.rglob("*")) if each.is_file() and not each.is_symlink())
 
 
 def _is_folder(path: Path, root: Path | None) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -144,6 +146,73 @@ def test_other_files_are_refused_with_the_next_step(head: bytes, said: str, tmp_
         unpack(file, tmp_path / "out", tmp_path)
 
 
+PLANTED = b"..#planted"  # with the bytes of `../planted` in its place, a name that leads out of its folder
+
+
+def plant(tree: Path, image: Path, form: str) -> bytearray:
+    """An image with a file of that name, two files `zy` and `zz`, the first of them a link out; without checksums."""
+    folder = tree / "system/lib64"
+    (folder / PLANTED.decode()).write_text("planted")
+    (folder / "zy").symlink_to(image.parent / "planted")
+    (folder / "zz").write_text("planted")
+    if form == "ext4":
+        argv = ["/sbin/mke2fs", "-q", "-t", "ext4", "-O", "^metadata_csum", "-d", str(tree), str(image), "64M"]
+        subprocess.run(argv, check=True, capture_output=True)
+        return bytearray(image.read_bytes())
+    content = bytearray(make_image(tree, image, form).read_bytes())
+    content[1024 + 8] &= ~1 & 0xFF  # the superblock has no checksum
+    return content
+
+
+@pytest.mark.parametrize("form", ["ext4", "erofs"])
+def test_names_in_an_image_do_not_lead_out_of_the_folder(form: str, tree: Path, tmp_path: Path) -> None:
+    image = tmp_path / "system.img"
+    content = plant(tree, image, form)
+    assert content.count(PLANTED) == 1
+    image.write_bytes(content.replace(PLANTED, b"../planted"))
+    out = tmp_path / "out/there"
+    out.parent.mkdir()
+    if form == "erofs":
+        with pytest.raises(UsageError, match=r"a name that no Android system has \('\.\./planted'\)"):
+            unpack(image, out, tmp_path)
+    else:
+        unpack(image, out, tmp_path)
+        check(find_android(out, tmp_path))
+    assert not [path for path in tmp_path.rglob("planted") if tree not in path.parents]
+
+
+def test_a_file_with_the_name_of_a_link_is_not_written_through_it(tree: Path, tmp_path: Path) -> None:
+    image = tmp_path / "system.img"
+    content = plant(tree, image, "ext4")
+    second = b"\x02\x01zz"  # the length and the type of a regular file, then its name
+    assert content.count(second) == 1
+    image.write_bytes(content.replace(second, b"\x02\x01zy"))
+    unpack(image, tmp_path / "out", tmp_path)
+    assert not (tmp_path / "planted").exists()
+    assert (tmp_path / "out/system/lib64/zy").read_text() == "planted"
+
+
+@pytest.mark.parametrize("form", ["ext4", "sparse", "erofs"])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
+def test_an_image_that_was_cut_is_refused(form: str, share: float, whole: Path, tmp_path: Path) -> None:
+    image = make_image(whole, tmp_path / "system.img", form)
+    with image.open("r+b") as file:
+        # The data of an ext4 image lie at its start, the rest is free: cut within what is used.
+        file.truncate(int(share * min(image.stat().st_size, 400_000)))
+    with pytest.raises((MachineError, UsageError), match=r"system\.img|libart\.so"):
+        find_unpacked(image, tmp_path / "out")
+
+
+def test_a_module_within_modules_ends(tree: Path, tmp_path: Path) -> None:
+    module = tmp_path / "art.capex"
+    make_module(tree / "apex/com.android.art", module, "ext4", compressed=True)
+    outer = tmp_path / "outer.capex"
+    with zipfile.ZipFile(outer, "w") as archive:
+        archive.write(module, "original_apex")
+    with pytest.raises(UsageError, match="compressed APEX module within another"):
+        unpack(outer, tmp_path / "out", tmp_path)
+
+
 def test_damaged_images_are_refused(whole: Path, tmp_path: Path) -> None:
     for form in ("ext4", "erofs"):
         image = make_image(whole, tmp_path / f"{form.split()[0]}.img", form)
@@ -161,5 +230,5 @@ def find_unpacked(image: Path, out: Path) -> Android:
 def test_a_missing_tool_is_named_with_its_package(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = make_image(whole / "apex" / ART, tmp_path / "a.img", "erofs")
     monkeypatch.setattr(images.shutil, "which", lambda *_, **__: None)
-    with pytest.raises(MachineError, match=r"no fsck\.erofs; run: apt-get install erofs-utils"):
+    with pytest.raises(MachineError, match=r"no dump\.erofs; run: apt-get install erofs-utils"):
         unpack(image, tmp_path / "out", tmp_path)

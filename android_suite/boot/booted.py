@@ -18,7 +18,7 @@ class Booted:
         device: the device.
         release: release of the requested kernel, if one was requested; the recorder refuses any other.
         accel: ``tcg`` or ``kvm`` for a virtual device, else None.
-        configuration: ``lab`` or ``gki``, of a kernel that the suite built.
+        configuration: ``lab``, ``gki`` or ``debug``, of a kernel that the suite built.
         crash_probe: call it after a loss of the device. It returns the crash, or None if the kernel did not crash.
     """
 

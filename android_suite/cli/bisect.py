@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from android_suite.cli.ending import end_as_interrupted
 from android_suite.cli.output import print_json, print_text, say
 from android_suite.cli.settings import read_settings, setting
 from android_suite.errors import EvidenceError, SuiteError, UsageError
@@ -30,7 +31,7 @@ _arch = click.option("--arch", type=click.Choice(ARCHES), default=setting("arch"
 _jobs = click.option("--jobs", type=click.IntRange(1), help="Parallel compilers (default: all CPUs).")
 _config = click.option(
     "--config", "configuration", type=click.Choice(CONFIGURATIONS), default="lab", show_default=True,
-    help="Of the kernels that are built: the smallest, or with the options of Android's GKI.",
+    help="Of the kernels that are built: the smallest, one with the options of Android's GKI, or one that checks itself.",
 )  # fmt: skip
 _workers = click.option("--workers", type=click.IntRange(1), help="Parallel recordings (default: one per core).")
 _output = click.option(
@@ -58,6 +59,7 @@ _output = click.option(
 @_output
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
+@end_as_interrupted()
 def command(
     context: click.Context,
     series: Path | None,
@@ -117,6 +119,7 @@ def command(
 @_workers
 @_output
 @click.pass_context
+@end_as_interrupted()
 def step_command(
     context: click.Context,
     tree: Path,

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from android_suite.cli import survey
+from android_suite.cli.ending import end_as_interrupted
 from android_suite.cli.output import print_json, print_table, say
 from android_suite.cli.settings import read_settings, setting
 from android_suite.virtual import build
@@ -79,13 +80,14 @@ def fetch_command(names: tuple[str, ...], arch: str, as_json: bool) -> None:
 )
 @click.option(
     "--config", "configuration", type=click.Choice(CONFIGURATIONS), default="lab", show_default=True,
-    help="lab: the smallest kernel; gki: with the options of Android's GKI.",
+    help="lab: the smallest kernel; gki: with the options of Android's GKI; debug: with KASAN and lockdep.",
 )  # fmt: skip
 @click.option("--revert", is_flag=True, help="The source has the patch: revert it in the baseline.")
 @click.option("--lock-stat", is_flag=True, help="Build with LOCK_STAT; do not use such a kernel for timing.")
 @click.option("--jobs", type=click.IntRange(1), help="Parallel compilers (default: all CPUs).")
 @_arch
 @_json
+@end_as_interrupted()
 def build_command(
     name: str,
     source: str,

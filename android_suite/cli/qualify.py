@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from android_suite.capture.ways import WAYS
 from android_suite.cli.cluster import Where, open_place, where_options
+from android_suite.cli.ending import end_as_interrupted
 from android_suite.cli.output import console_for_results, print_json, print_text, say
 from android_suite.cli.ready import ready_options, refuse_in_virtual_time
 from android_suite.cli.settings import read_settings
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--config", "configuration", type=click.Choice(CONFIGURATIONS),
-    help="Of the kernels for --patch: lab, the smallest (default), or gki, with the options of Android's GKI.",
+    help="Of the kernels for --patch: lab, the smallest (default), gki, with the options of Android's GKI, or debug.",
 )  # fmt: skip
 @click.option("--revert", is_flag=True, help="The source has the patch: the kernel without it has it reverted.")
 @click.option("--arch", type=click.Choice(ARCHES), help="Architecture of the kernels for --patch (default: arm64).")
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 @where_options
 @ready_options
 @click.option("--json", "as_json", is_flag=True, help="Print the comparisons as JSON.")
+@end_as_interrupted()
 def command(
     plan: Path | None,
     patch: Path | None,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-import signal
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +17,7 @@ from android_suite.boot.attached import attach
 from android_suite.boot.booted import Booted
 from android_suite.boot.virtual import boot_virtual, find_arch, find_perfetto
 from android_suite.capture.ways import WAYS, Asked
+from android_suite.cli.ending import end_as_interrupted
 from android_suite.cli.output import print_json, print_text, say
 from android_suite.cli.ready import ready_options, refuse_in_virtual_time
 from android_suite.cli.settings import choose_arch, read_settings, setting
@@ -222,7 +221,7 @@ def command(
             writer.add_note(MODEL_NOTE)
         work(writer)
 
-    with _end_as_interrupted():
+    with end_as_interrupted():
         run = record_run(
             folder,
             work_with_note,
@@ -250,19 +249,6 @@ def _build_runtime(guest: Guest, android: Path | None, config: Config) -> Path:
     """The overlay with the Android runtime; it comes before the user's, which may replace its files."""
     arch = find_arch(guest.kernel, guest.arch, config=config)
     return build_chosen(arch, android=android, config=config, progress=say).overlay
-
-
-@contextmanager
-def _end_as_interrupted() -> Iterator[None]:
-    """Makes SIGTERM, which CI uses to end a job, clean up like Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _drive(

@@ -13,7 +13,7 @@ class KernelIdentity:
     version: str  # uname -v: build number, preemption, date
     build_id: str | None = None  # GNU build id from /sys/kernel/notes, hexadecimal
     config_sha256: str | None = None  # of the decompressed /proc/config.gz, else of /boot/config-RELEASE
-    configuration: str | None = None  # of a kernel that the suite built: "lab" or "gki"
+    configuration: str | None = None  # of a kernel that the suite built: "lab", "gki" or "debug"
     machine: str = ""  # uname -m
     cmdline: str = ""  # /proc/cmdline
 

@@ -48,7 +48,7 @@ class PairBuild:
         source: a Debian source package such as ``linux-source-7.3``, ``debian`` for the newest, or a folder with a git
             checkout.
         arch: ``arm64`` or ``amd64``.
-        configuration: ``lab`` or ``gki``.
+        configuration: ``lab``, ``gki`` or ``debug``.
         revert: the source already has the patch; the baseline is without it.
         lock_stat: with the kernel's own lock statistics.
         jobs: parallel compilers; None takes all CPUs.

@@ -37,7 +37,7 @@ class GitTree:
         config: gives the cache.
         jobs: parallel compilers; None takes all CPUs.
         progress: called with one line per step.
-        configuration: ``lab`` or ``gki``.
+        configuration: ``lab``, ``gki`` or ``debug``.
     """
 
     tree: Path

@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 
 from android_suite.errors import MachineError, UsageError
 
-Configuration = Literal["lab", "gki"]
+Configuration = Literal["lab", "gki", "debug"]
 CONFIGURATIONS: Final[tuple[Configuration, ...]] = get_args(Configuration)
 _FOLDER = Path(__file__).parent / "configs"
 # Without these a virtual device cannot measure; a release may have removed or renamed any other option.
@@ -22,16 +22,16 @@ def read_options(arch: str, configuration: str = "lab", *, lock_stat: bool = Fal
     Args:
         arch: ``arm64`` or ``amd64``.
         configuration: ``lab``, the smallest kernel that a virtual device can use; ``gki``, the same with the options as
-            Android's GKI sets them.
+            Android's GKI sets them; ``debug``, the same with KASAN, lockdep and the checks of mm.
         lock_stat: with the kernel's own lock statistics.
 
     Raises:
         UsageError: there is no such configuration.
     """
     if configuration not in CONFIGURATIONS:
-        raise UsageError(f"unknown configuration {configuration!r}; use {' or '.join(CONFIGURATIONS)}")
+        raise UsageError(f"unknown configuration {configuration!r}; use one of {', '.join(CONFIGURATIONS)}")
     names = ["lab", f"lab.{arch}"]
-    names += ["gki", f"gki.{arch}"] if configuration == "gki" else []
+    names += {"lab": [], "gki": ["gki", f"gki.{arch}"], "debug": ["debug"]}[configuration]
     names += ["lock_stat"] if lock_stat else []
     return b"".join((_FOLDER / f"{name}.config").read_bytes() for name in names)
 

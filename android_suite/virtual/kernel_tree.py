@@ -69,6 +69,7 @@ class KernelTree:
             "CCACHE_MAXSIZE": _CCACHE_SIZE,
             "CCACHE_BASEDIR": str(self.path),  # a tree that was unpacked again has the same files
             "CCACHE_NOHASHDIR": "1",
+            "CCACHE_DEPEND": "1",  # what is not known is compiled at once, without the preprocessor before it
         }
 
     def configure(self, options: bytes) -> tuple[str, ...]:

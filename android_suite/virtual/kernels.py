@@ -50,7 +50,7 @@ class KernelImage:
         config_sha256: digest of the configuration; None if unknown.
         package: Debian package; None for an image given by path.
         version: version of the package.
-        configuration: of a kernel of a built pair: ``lab`` or ``gki``.
+        configuration: of a kernel of a built pair: ``lab``, ``gki`` or ``debug``.
     """
 
     name: str

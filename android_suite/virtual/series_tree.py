@@ -64,7 +64,7 @@ class SeriesTree:
         config: gives the cache and the Debian mirror.
         jobs: parallel compilers; None takes all CPUs.
         progress: called with one line per step.
-        configuration: ``lab`` or ``gki``.
+        configuration: ``lab``, ``gki`` or ``debug``.
         lock_stat: with the kernel's own lock statistics.
         without: patches that the source has and that position 0 is without; the last of them is reverted first.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,20 @@ def test_a_patch_that_does_not_fit_or_compile(
     assert said in told
     assert "two kernels and 32 boots" in told
     assert not (folder / "reports").exists(), "nothing was measured"
+
+
+def test_a_build_that_sigterm_ends_goes_on_where_it_stopped(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "my.patch").write_bytes(change("a", "0", "1").diff)
+    argv = ["kernels", "build", "mine", "--patch", "my.patch", "--source", "linux"]
+    with monkeypatch.context() as patch:
+        patch.setattr(series_tree.BuildProgress, "count", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        assert run(argv) == 130
+    (tree,) = (folder / "cache/trees").iterdir()
+    (tree / "mark").touch()
+    assert run(argv) == 0, capsys.readouterr().err
+    assert (tree / "mark").exists(), "the tree was not unpacked again"
 
 
 def test_the_schedule_of_a_patch(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

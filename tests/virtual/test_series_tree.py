@@ -134,11 +134,13 @@ def test_a_build_that_was_killed_starts_from_the_source_again(source: Path, tmp_
 
 def test_a_configuration_makes_other_kernels(source: Path, tmp_path: Path) -> None:
     config = Config(cache=tmp_path / "cache")
-    lab, gki = (SeriesTree(str(source), [], "arm64", config, jobs=1, configuration=each) for each in ("lab", "gki"))
-    assert lab.make(0).files["config"].read_text().count("CONFIG_LRU_GEN=y") == 0
-    assert gki.make(0).files["config"].read_text().count("CONFIG_LRU_GEN=y") == 1
-    assert len(list((config.cache / "trees").iterdir())) == 2
-    with pytest.raises(UsageError, match="unknown configuration 'phone'; use lab or gki"):
+    names = ("lab", "gki", "debug")
+    trees = [SeriesTree(str(source), [], "arm64", config, jobs=1, configuration=each) for each in names]
+    made = [tree.make(0).files["config"].read_text() for tree in trees]
+    assert ["CONFIG_LRU_GEN=y" in each for each in made] == [False, True, False]
+    assert ["CONFIG_KASAN=y" in each for each in made] == [False, False, True]
+    assert len(list((config.cache / "trees").iterdir())) == 2, "the last two are kept"
+    with pytest.raises(UsageError, match="unknown configuration 'phone'; use one of lab, gki, debug"):
         SeriesTree(str(source), [], "arm64", config, configuration="phone").build(0)
 
 

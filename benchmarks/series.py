@@ -4,7 +4,8 @@
     python -m benchmarks.series make FOLDER             three orders of the series, on Debian's newest source
     python -m benchmarks.series run FOLDER [--order N] [--moves seed|slow]
                                                         bisects those that are not done yet; run again to continue
-    python -m benchmarks.series table FOLDER            what was found, in how many builds and boots, in what time
+    python -m benchmarks.series table FOLDER [--write docs/series.md]
+                                                        what was found, in how many builds and boots, in what time
 
 It compiles a kernel (many minutes) and boots some dozens of devices, so it is no part of `make test`.
 
@@ -40,7 +41,8 @@ SEED_PATCH = Path(__file__).parent.parent / "scenarios/patches/madvise-per-vma.p
 MOVES = {"seed": "invertedMs", "slow": "gcDurationMs_p50"}  # what the one patch is -> the metric that it moves
 COUNT = 16
 ORDERS = 3
-PLAN = """\
+DURATION_MS = 1500
+PLAN = f"""\
 [plan]
 name = "series"
 mode = "deterministic"
@@ -58,7 +60,22 @@ role = "candidate"
 
 [[scenario]]
 name = "gc_stress"
-parameters = { duration_ms = 1500, profile = "inversion" }
+parameters = {{ duration_ms = {DURATION_MS}, profile = "inversion" }}
+"""
+PAGE = """\
+# A real series, bisected
+
+Written by `python -m benchmarks.series table FOLDER --write docs/series.md`, from what its `make` and `run` made: a
+series of {count} patches on {source}, each order another one, bisected by `android-suite bisect` with real kernels and
+real boots. 15 patches move nothing; two of them do not compile and one does not boot, and each of these three is mended
+by the patch after it. One patch moves the metric: in `seed` the seed patch (it moves `{seed}`), in `slow` a patch that
+holds the lock of `madvise` 20 % longer (it moves `{slow}`). Virtual time, {ms} ms of GC stress a boot.
+
+{table}
+
+{exact} of {rows} were exact. A boot counts once for each seed; the search may take log2({count}) + 3 = {limit} boots a
+seed, and one more for each position that it skips after a boot. A build compiles what lies between two positions and
+links. Wall and CPU time are those of the machine that did it, with `load` at the begin and at the end.
 """
 # Files that every configuration compiles and that few others depend on.
 FILES = (
@@ -265,6 +282,8 @@ def run(folder: Path, moves: str, order: int) -> None:
         },
         "builds": found["builds"],
         "boots": found["boots"],
+        "a_seed": 1 + sum(point["boots"] > 0 for point in found["points"]),  # each position, and one end again
+        "source": truth["source"],
         "wall_s": round(time.monotonic() - began),
         "cpu_s": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime),
         "load": [round(load, 1) for load in loads],
@@ -273,20 +292,37 @@ def run(folder: Path, moves: str, order: int) -> None:
     say(f"{series.name}: patch {found['first']}, {'exact' if told['exact'] else 'WRONG: it is ' + str(truth['place'])}")
 
 
-def table(folder: Path) -> str:
+def table(results: Sequence[Mapping[str, Any]]) -> str:
+    """A row for each series that was bisected."""
     lines = [
-        "| change | order: its position | found | skipped | builds | boots | wall | CPU | load |",
-        "| --- | --: | --: | --- | --: | --: | --: | --: | --: |",
+        "| change | order | it is patch | found | tested | skipped | builds | boots | a seed | wall | CPU | load |",
+        "| --- | --: | --: | --: | --- | --- | --: | --: | --: | --: | --: | --: |",
     ]
-    for file in sorted(folder.glob("*/result.json")):
-        each: Mapping[str, Any] = json.loads(file.read_text())
-        skipped = ", ".join(p for p, (standing, *_) in each["standings"].items() if standing == "skipped") or "none"
+    for each in results:
+        tested = ", ".join(each["standings"])
+        skipped = ", ".join(
+            f"{position} ({reason.partition(':')[0]})"
+            for position, (standing, reason, _) in each["standings"].items()
+            if standing == "skipped"
+        )
         lines.append(
-            f"| {each['moves']} | {each['order']}: {each['place']} | {each['first']} | {skipped} | {each['builds']} | "
-            f"{each['boots']} | {each['wall_s'] / 60:.0f} min | {each['cpu_s'] / 60:.0f} min | "
-            f"{each['load'][0]:.0f} to {each['load'][1]:.0f} |"
+            f"| {each['moves']} | {each['order']} | {each['place']} | {each['first']} | {tested} | {skipped or 'none'} | "
+            f"{each['builds']} | {each['boots']} | {each['a_seed']} | {each['wall_s'] / 60:.0f} min | "
+            f"{each['cpu_s'] / 60:.0f} min | {each['load'][0]:.0f} to {each['load'][1]:.0f} |"
         )
     return "\n".join(lines)
+
+
+def read_results(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(file.read_text()) for file in sorted(folder.glob("*/result.json"))]
+
+
+def render_page(results: Sequence[Mapping[str, Any]], source: str) -> str:
+    """The page of docs/ with the table."""
+    return PAGE.format(
+        count=COUNT, limit=COUNT.bit_length() - 1 + 3, source=source, table=table(results), rows=len(results), ms=DURATION_MS,
+        exact=sum(each["exact"] for each in results), **MOVES,
+    )  # fmt: skip
 
 
 def say(text: str) -> None:
@@ -302,6 +338,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--source", default=NEWEST, help="linux-source-7.3 or newer; by default Debian's newest")
     parser.add_argument("--order", type=int, choices=range(1, ORDERS + 1), help="of these three only this one")
     parser.add_argument("--moves", choices=tuple(MOVES), help="only the series with this change")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="with table: also write the page to FILE")
     given = parser.parse_args(arguments)
     try:
         if given.step == "make":
@@ -312,7 +349,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     if not (given.folder / f"{moves}-{order}" / "result.json").exists():
                         run(given.folder, moves, order)
         else:
-            print(table(given.folder))
+            results = read_results(given.folder)
+            print(table(results))
+            if given.write and results:
+                given.write.write_text(render_page(results, results[0]["source"]))
     except SuiteError as error:
         say(f"benchmarks.series: {error}")
         return error.exit_code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import tarfile
 import zipfile
 from pathlib import Path
@@ -16,6 +17,7 @@ from android_suite.config import Config
 from android_suite.errors import MachineError, UsageError
 from android_suite.virtual.art import build, compilers, fetch
 from android_suite.virtual.art.patch import Patch
+from android_suite.virtual.image import GUEST
 from android_suite.virtual.packages import Packages
 
 LIBRARIES = ("libart.so.0", "libnativebridge.so.0", "ld-linux-aarch64.so.1")
@@ -276,3 +278,13 @@ def test_a_full_disk(steps: list[str], tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(MachineError, match=r"cache disk full: .*; free \d+ MB"):
         build.build_runtime("arm64", config=Config(cache=tmp_path))
+
+
+def test_the_guests_properties_leave_the_bench_its_own_heap() -> None:
+    """ART reads them before its own values, so that one that is always set would be every run's heap."""
+    source = (build.ROOM / "native/app/heap_options.c").read_text()
+    read = set(re.findall(r'"(dalvik\.vm\.heap\w+)"', source))
+    assert len(read) == 6
+    assert not [
+        line for line in (GUEST / "rootfs/system/build.prop").read_text().splitlines() if line.split("=")[0] in read
+    ]

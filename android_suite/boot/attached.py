@@ -136,7 +136,7 @@ def probe_reboot(
         only the connection failed. None also if the device does not come back, because that proves nothing.
     """
     try:
-        device = Device(connect(config, serial, timeout=timeout))
+        device = Device(connect(config, serial, timeout=timeout, expected=True))
         if device.boot_id() == boot_before:
             return None
         reasons = read_reasons(device.read_properties())

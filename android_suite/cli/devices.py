@@ -10,7 +10,7 @@ from android_suite.cli.lab import show_lab
 from android_suite.cli.output import print_json, print_table, say
 from android_suite.cli.settings import read_settings
 from android_suite.cli.vdev import sweep_devices
-from android_suite.device.connect import connect, list_devices
+from android_suite.device.connect import connect, list_devices, name_device
 from android_suite.device.device import Device
 from android_suite.device.identity import read_device_identity, read_kernel_identity
 from android_suite.errors import LabError
@@ -30,9 +30,8 @@ def command(as_json: bool, lab: Path | None) -> int:
     virtual = {record.serial: record for record in sweep_devices().list_devices() if record.serial}
     rows: list[dict[str, object]] = []
     found = list_devices(config)
-    serials = [attached.serial for attached in found]
     for attached in found:
-        name = attached.serial if serials.count(attached.serial) == 1 else attached.address
+        name = name_device(attached, found)
         row: dict[str, object] = {
             "serial": name, "state": attached.state, "model": attached.model,
             "kernel": None, "abi": None, "cpus": None, "virtual": attached.serial in virtual,

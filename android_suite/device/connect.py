@@ -16,6 +16,10 @@ from android_suite.device.transport import Transport
 from android_suite.errors import DeviceLost, LabError, NotReady, UsageError
 
 _POLL_S = 0.25
+_NAMELESS = (
+    "(no serial number)",
+    "????????????",
+)  # what adb prints for a device that has no serial or may not be asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +91,7 @@ def choose_serial(wanted: str | None, devices: tuple[AttachedDevice, ...]) -> st
     """Chooses the device: ``wanted``, else the only attached device.
 
     Returns:
-        A serial; a USB path or ``transport_id:N`` if several devices have the same serial.
+        A serial; a USB path or ``transport_id:N`` if several devices have the same serial, or it has none.
 
     Raises:
         UsageError: several are attached and none was chosen.
@@ -99,10 +103,9 @@ def choose_serial(wanted: str | None, devices: tuple[AttachedDevice, ...]) -> st
             raise UsageError(
                 f"several devices have the serial {wanted}; choose one with --serial {' or '.join(twins)}."
             )
-        return wanted
+        return twins[0] if twins and wanted in _NAMELESS else _name_for_long(wanted, devices)
     usable = [device for device in devices if device.state == "device"]
-    serials = [device.serial for device in devices]
-    names = [each.serial if serials.count(each.serial) == 1 else each.address for each in usable]
+    names = [name_device(each, devices) for each in usable]
     if len(names) == 1:
         return names[0]
     if names:
@@ -111,6 +114,19 @@ def choose_serial(wanted: str | None, devices: tuple[AttachedDevice, ...]) -> st
     raise LabError(
         f"no device is ready ({others or 'adb sees none'}); attach one, or use --kernel for a virtual device."
     )
+
+
+def name_device(device: AttachedDevice, devices: tuple[AttachedDevice, ...]) -> str:
+    """What ``--serial`` takes for it: its serial, or its address if it has none or shares it."""
+    twins = [each for each in devices if each.serial == device.serial]
+    return device.serial if len(twins) == 1 and device.serial not in _NAMELESS else device.address
+
+
+def _name_for_long(wanted: str, devices: tuple[AttachedDevice, ...]) -> str:
+    """A name that outlives a reconnection: a transport id ends with the first reboot or `adb root`."""
+    if not wanted.startswith("transport_id:"):
+        return wanted
+    return next((name_device(each, devices) for each in devices if each.is_named(wanted)), wanted)
 
 
 def open_plain(config: Config, serial: str) -> Transport:
@@ -137,7 +153,7 @@ def open_plain(config: Config, serial: str) -> Transport:
     return AdbTransport(client, serial, features=features, via=via)
 
 
-def connect(config: Config, serial: str | None = None, *, timeout: float = 20.0) -> Transport:
+def connect(config: Config, serial: str | None = None, *, timeout: float = 20.0, expected: bool = False) -> Transport:
     """Opens a transport to a device and checks that it answers. It is root if the device allows that.
 
     Args:
@@ -145,6 +161,7 @@ def connect(config: Config, serial: str | None = None, *, timeout: float = 20.0)
         serial: as adb prints it. ``host:port`` is connected first. ``usb:PATH`` and ``transport_id:N`` distinguish
             devices with the same serial. None takes the configured device, or the only one.
         timeout: seconds to wait for a known device to become ready.
+        expected: the device was there and will be back: it is also waited for while adb does not list it.
 
     Raises:
         UsageError: several devices are attached and none was chosen.
@@ -153,7 +170,7 @@ def connect(config: Config, serial: str | None = None, *, timeout: float = 20.0)
     """
     client = start_server(config)
     chosen = choose_serial(serial or config.serial, list_devices(config))
-    found = _wait_ready(config, client, chosen, timeout)
+    found = _wait_ready(config, client, chosen, timeout, expected=expected)
     # A USB path outlives a reconnection, a transport id does not; adb takes either where it takes a serial.
     target = found.serial if chosen == found.serial else found.usb
     via = f"host:transport:{target}" if target else f"host:transport-id:{found.transport_id}"
@@ -175,7 +192,8 @@ def _reconnect_as_root(
 ) -> Transport:
     """Waits until adbd is back after `adb root`; without root if it did not become root."""
     while True:
-        found = _wait_ready(config, client, chosen, max(1.0, deadline - time.monotonic()))
+        # over USB adb does not list it at all while adbd restarts
+        found = _wait_ready(config, client, chosen, max(1.0, deadline - time.monotonic()), expected=True)
         via = (
             plain.via
             if found.transport_id is None or chosen == found.serial
@@ -191,8 +209,12 @@ def _reconnect_as_root(
         time.sleep(_POLL_S)
 
 
-def _wait_ready(config: Config, client: adbutils.AdbClient, chosen: str, timeout: float) -> AttachedDevice:
+def _wait_ready(
+    config: Config, client: adbutils.AdbClient, chosen: str, timeout: float, *, expected: bool
+) -> AttachedDevice:
     """The device as adb lists it once it is ready; a `host:port` is connected first, and forgotten if that fails.
+
+    What adb does not list is waited for only if it is ``expected`` or can be connected.
 
     Raises:
         NotReady: it does not become ready within ``timeout`` seconds.
@@ -204,7 +226,7 @@ def _wait_ready(config: Config, client: adbutils.AdbClient, chosen: str, timeout
     try:
         while found is None or found.state != "device":
             state = found.state if found else "absent"
-            if time.monotonic() >= deadline or (state == "absent" and not network):
+            if time.monotonic() >= deadline or (state == "absent" and not (network or expected)):
                 raise NotReady(f"{chosen} is {state}; {_remedy(state, network=network)}", state=state)
             if network and state in ("absent", "offline"):
                 if state == "offline":
@@ -222,6 +244,13 @@ def _wait_ready(config: Config, client: adbutils.AdbClient, chosen: str, timeout
 
 def _find(config: Config, chosen: str) -> AttachedDevice | None:
     return next((device for device in list_devices(config) if device.is_named(chosen)), None)
+
+
+def crosses_network(name: str) -> bool:
+    """Whether adb reaches the device over a network: ``host:port``, or a name that mDNS found."""
+    return re.search(r"\._adb(-tls-connect)?\._tcp\b", name) is not None or (
+        ":" in name and not name.startswith("usb:")  # a transport id remains only of a device without a USB path
+    )
 
 
 def _is_network(name: str) -> bool:

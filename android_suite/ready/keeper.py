@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from android_suite.device.connect import crosses_network
 from android_suite.device.device import Device
 from android_suite.errors import DeviceLost, NotReady, SuiteError
 from android_suite.model.readiness import THERMAL_NAMES, ReadyOptions
@@ -84,7 +85,7 @@ class Keeper:
                 f"{self._device.serial}: an interrupted recording left {len(left)} settings changed; putting them back"
             )
         knobs = list_knobs(
-            self._options, network=_is_network(self._device.serial), sdk=self._sdk, files=self._list_files()
+            self._options, network=crosses_network(self._device.serial), sdk=self._sdk, files=self._list_files()
         )
         names = {knob.name for knob in knobs}
         now = self._read([*names, *left])
@@ -158,6 +159,8 @@ class Keeper:
             told.append("the screen was locked")
         elif self._meanwhile.dark:
             told.append("the screen went off and on again")
+        elif self._meanwhile.locked:
+            told.append("the screen was locked and unlocked again")
         if now.packages and self._before.packages and now.packages != self._before.packages:
             told.append("apps were installed, updated or removed")
         changed = {name: value for name, value in settings.items() if value != self._wanted[name] and name != "dexopt"}
@@ -246,7 +249,3 @@ class Keeper:
             del self._wanted[name]
         if refused:
             self._say(f"{self._device.serial} did not accept the settings {', '.join(refused)}; recording without them")
-
-
-def _is_network(serial: str) -> bool:
-    return ":" in serial or "._adb-tls-connect." in serial

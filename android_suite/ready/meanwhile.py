@@ -1,8 +1,9 @@
-"""Heat and a dark screen that came and went during an iteration, from the device's own log of events. No I/O.
+"""Heat, a dark or a locked screen that came and went during an iteration, from the device's own log of events. No I/O.
 
 Nothing is asked while an iteration runs, because an answer of Android's services costs time on the device. Afterwards
 the log of events still knows each change: PowerManager writes ``screen_toggled``, ThermalManagerService
-``thermal_changed`` (AOSP's EventLogTags.logtags of frameworks/base/services/core).
+``thermal_changed``, the window manager ``wm_set_keyguard_shown`` (AOSP's EventLogTags.logtags of
+frameworks/base/services/core).
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ from typing import Final
 
 # The second line of the log is its oldest entry: it tells how far back the log reaches.
 SCRIPT: Final = (
-    "logcat -b events -d -v epoch 2>/dev/null | sed -n -e 1,2p -e '/screen_toggled/p' -e '/thermal_changed/p'; true"
+    "logcat -b events -d -v epoch 2>/dev/null | "
+    "sed -n -e 1,2p -e '/screen_toggled/p' -e '/thermal_changed/p' -e '/wm_set_keyguard_shown/p'; true"
 )
 CLOCK: Final = "date +%s.%N"
 _LINE: Final = re.compile(r"\s*(\d{1,12}\.\d{1,9})\s+\d+\s+\d+ [VDIWEF] (\w+)\s*: (.*)")
 _THERMAL: Final = re.compile(r"\[([^,\]]{0,80}),(\d{1,2}),(-?[\d.]{1,12}),(\d{1,2})(?:,\d{1,2})?\]")
+# Display, whether the keyguard is shown, whether the dim clock is, whether the keyguard goes away; Android 12 and later
+# also say whether an app covers it.
+_KEYGUARD: Final = re.compile(r"\[\d{1,9},([01]),[01],([01])(?:,([01]))?,[^,]*\]")
 _SKIN: Final = 3  # Temperature.TYPE_SKIN: the only kind of sensor that PowerManager's thermal status follows
 _OFF: Final = "0"
 
@@ -38,11 +43,13 @@ class Meanwhile:
     Attributes:
         covered: whether the log reaches back to that time; None if the device keeps no log of events.
         dark: how often the screen went off.
+        locked: how often the keyguard was shown, other than under an app or on its way out.
         heat: every change of a skin sensor.
     """
 
     covered: bool | None = None
     dark: int = 0
+    locked: int = 0
     heat: tuple[Heat, ...] = ()
 
 
@@ -60,12 +67,18 @@ def parse_meanwhile(text: str, since: float) -> Meanwhile:
     return Meanwhile(
         covered=float(lines[0][1]) <= since if lines else None,
         dark=sum(line[2] == "screen_toggled" and line[3].strip() == _OFF for line in later),
+        locked=sum(line[2] == "wm_set_keyguard_shown" and _is_locked(line[3]) for line in later),
         heat=tuple(
             Heat(sensor=found[1], status=int(found[4]), celsius=_celsius(found[3]))
             for found in heat
             if int(found[2]) == _SKIN and int(found[4]) <= 6
         ),
     )
+
+
+def _is_locked(event: str) -> bool:
+    found = _KEYGUARD.fullmatch(event.strip())
+    return found is not None and found[1] == "1" and found[2] == "0" and found[3] != "1"
 
 
 def _celsius(text: str) -> float | None:

@@ -15,7 +15,9 @@ QUESTIONS: Final[Mapping[str, str]] = {
     "thermal": "dumpsys thermalservice",
     "power": "dumpsys power",
     "window": "dumpsys window policy",
-    "packages": "pm list packages --show-versioncode",
+    # An update of the same version has another path, and whatever is installed and removed changes the folder.
+    "packages": "pm list packages -f --show-versioncode",
+    "apps": "stat -c %y /data/app",
 }
 _ABSENT_C: Final = 0.0  # devices without a battery report 0
 
@@ -35,7 +37,7 @@ class Reading:
         awake: the screen is on.
         locked: the keyguard is shown.
         secure: the keyguard asks for a secret.
-        packages: SHA-256 of the installed packages with their versions.
+        packages: SHA-256 of the installed packages with their versions and paths, and of when their folder changed.
     """
 
     booted: bool | None = None
@@ -67,6 +69,8 @@ def parse_reading(text: str) -> Reading:
     tenths = _number(rf"^\s*temperature: ({_NUMBER})", battery)
     powered = re.findall(r"^\s*(?:AC|USB|Wireless|Dock) powered: (true|false)", battery, re.MULTILINE)
     packages = sorted(line for line in parts.get("packages", "").splitlines() if line.startswith("package:"))
+    if packages:
+        packages.append(parts.get("apps", "").strip())
     return Reading(
         booted=None if not parts.get("booted", "").strip() else parts["booted"].strip() == "1",
         battery=_flag(r"^\s*present: (true|false)", battery),

@@ -90,7 +90,7 @@ def record_iteration(
     try:
         outcome = work()
     except SuiteError as error:
-        crash = _find_crash(error, crash_probe)
+        crash = _find_crash(error, crash_probe, say)
         if crash is None:
             out.seal("incomplete", str(error))
             raise
@@ -111,8 +111,9 @@ def record_iteration(
     return record
 
 
-def _find_crash(error: SuiteError, crash_probe: CrashProbe | None) -> CrashRecord | None:
+def _find_crash(error: SuiteError, crash_probe: CrashProbe | None, say: Say) -> CrashRecord | None:
     """The crash that caused the loss of the device, if the tested kernel crashed."""
     if crash_probe is None or not isinstance(error, DeviceLost | AdbTimeout):
         return None
+    say("the device is gone: waiting for it, to see whether its kernel crashed")
     return crash_probe()

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from android_suite.device.connect import AttachedDevice, choose_serial, connect, list_devices, parse_devices
+from android_suite.device.connect import (
+    AttachedDevice,
+    choose_serial,
+    connect,
+    crosses_network,
+    list_devices,
+    parse_devices,
+)
 from android_suite.errors import LabError, NotReady, UsageError
 from tests.settings import CONFIG
 
@@ -51,6 +58,34 @@ def test_none_is_the_labs_fault() -> None:
         choose_serial(None, (attached("C", "unauthorized"),))
     with pytest.raises(LabError, match="adb sees none"):
         choose_serial(None, ())
+
+
+def test_a_transport_id_is_replaced_by_what_outlives_a_reconnection() -> None:
+    lines = """A1 device usb:1-1 transport_id:4
+B2 device usb:1-2 transport_id:5
+B2 device usb:1-3 transport_id:6
+(no serial number) device usb:2-1 transport_id:7
+C3 device transport_id:8
+C3 device transport_id:9
+"""
+    found = parse_devices(lines)
+    names = {number: choose_serial(f"transport_id:{number}", found) for number in range(4, 11)}
+    assert names == {
+        4: "A1", 5: "usb:1-2", 6: "usb:1-3", 7: "usb:2-1", 8: "transport_id:8", 9: "transport_id:9", 10: "transport_id:10",
+    }  # fmt: skip
+    assert choose_serial("(no serial number)", found) == "usb:2-1"  # adb takes no such serial
+    assert choose_serial(None, parse_devices("(no serial number)  device usb:2-1 transport_id:7\n")) == "usb:2-1"
+
+
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [
+        ("0A1B2C3D", False), ("usb:1-3", False), ("emulator-5554", False), ("192.168.1.7:5555", True), ("[::1]:5555", True),
+        ("adb-AB12CD34-xYz9Qw (2)._adb-tls-connect._tcp", True), ("adb-AB12CD34._adb._tcp.", True), ("transport_id:9", True),
+    ],
+)  # fmt: skip
+def test_what_airplane_mode_would_cut(name: str, network: bool) -> None:
+    assert crosses_network(name) == network
 
 
 @pytest.mark.parametrize("listening", [True, False])

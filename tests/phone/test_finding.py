@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from android_suite.boot.attached import probe_reboot
 from android_suite.capture.trace_files import read_tracefs_facts
-from android_suite.device.connect import connect
+from android_suite.device import connect as connecting
+from android_suite.device.connect import connect, list_devices
 from android_suite.device.device import TRACEFS_PLACES, Device
 from android_suite.errors import DeviceLost, NotReady, Unsupported
 from android_suite.workload.our_app import VERSION_CODE
@@ -54,6 +57,41 @@ def test_every_way_to_root(
         assert rows["gfxinfo"]["available"]
         assert done.exit_code == (0 if rooted else 3), done.output
         assert rooted or "is there but needs root" in rows["trace_pipe_raw"]["remedy"]
+
+
+def test_a_phone_on_a_cable_is_waited_for(
+    make_phone: MakePhone, server: AdbServer, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """adb lists it not at all, and connects to it by itself, when its adbd restarts or the whole phone does."""
+    phone = make_phone(root="adb root")
+    config = server.config(cache)
+    (listed,) = list_devices(config)
+    monkeypatch.setattr(connecting, "_is_network", lambda name: False)
+    device = Device(connect(config, f"transport_id:{listed.transport_id}"))
+    assert device.is_root()
+    assert device.serial == phone.address  # which the restart did not change
+    before = device.boot_id()
+    phone.state.properties["ro.boot.bootreason"] = "kernel_panic"
+    phone.boot_seconds = 1.0
+    phone.reboot()
+
+    def work_on() -> None:
+        while True:
+            device.run("true", timeout=10)
+
+    with pytest.raises(DeviceLost):
+        work_on()
+
+    def plug_in() -> None:
+        phone.wait_booted(before)
+        server.connect(phone.address)
+
+    with ThreadPoolExecutor() as pool:
+        back = pool.submit(plug_in)
+        crash = probe_reboot(config, phone.address, boot_before=before, timeout=60)
+        back.result()
+    assert crash is not None
+    assert "kernel_panic" in crash.summary
 
 
 def test_selinux_is_told_from_what_is_missing(

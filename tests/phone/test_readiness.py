@@ -82,6 +82,16 @@ def disturb_packages(phone: ScriptedPhone) -> None:
     phone.state.packages["com.example.app"] = Package("com.example.app", version=2)
 
 
+def disturb_by_an_update_of_the_same_version(phone: ScriptedPhone) -> None:
+    phone.state.packages["com.example.app"].path = "z9y8x7w6v5"
+
+
+def disturb_by_what_comes_and_goes(phone: ScriptedPhone) -> None:
+    folder = phone.jail.inside("/data/app/vmdl1208.tmp")
+    folder.mkdir(parents=True)
+    folder.rmdir()
+
+
 DISTURBANCES: tuple[tuple[Callable[[ScriptedPhone], None], str], ...] = (
     (disturb_heat, "thermal status is severe, its skin has 44.1 °C"),
     (disturb_battery, "battery has 45.5 °C"),
@@ -89,6 +99,8 @@ DISTURBANCES: tuple[tuple[Callable[[ScriptedPhone], None], str], ...] = (
     (disturb_lock, "screen was locked"),
     (disturb_setting, "global/window_animation_scale was changed from 0 to 1.0"),
     (disturb_packages, "installed, updated or removed"),
+    (disturb_by_an_update_of_the_same_version, "installed, updated or removed"),
+    (disturb_by_what_comes_and_goes, "installed, updated or removed"),
 )
 
 
@@ -105,6 +117,11 @@ def test_what_disturbs_an_iteration_is_told(make_phone: MakePhone, server: AdbSe
             assert len(reasons) == 1
             assert told in reasons[0]
         assert phone.state.settings["global"]["window_animation_scale"] == "0"  # it was set again
+        keeper.wait_ready()
+        phone.state.screen.locked = phone.state.screen.secure = True
+        assert keeper.check() == ("the screen was locked",)
+        with pytest.raises(NotReady, match="unlock it by hand"):
+            keeper.wait_ready()
 
 
 def test_what_came_and_went_meanwhile_is_told(make_phone: MakePhone, server: AdbServer, tmp_path: Path) -> None:
@@ -132,6 +149,15 @@ def test_what_came_and_went_meanwhile_is_told(make_phone: MakePhone, server: Adb
         phone.state.switch_screen(False)
         phone.state.switch_screen(True)
         assert keeper.check() == ("the screen went off and on again",)
+        keeper.wait_ready()
+        phone.state.log.add_event("wm_set_keyguard_shown", "[0,0,0,0,0,keyguardGoingAway]")
+        phone.state.log.add_event("wm_set_keyguard_shown", "[0,1,0,0,1,setOccluded]")  # an app stands before it
+        phone.state.log.add_event("wm_set_keyguard_shown", "[0,1,0,1,setKeyguardShown]")  # on its way out, Android 11
+        assert keeper.check() == ()
+        keeper.wait_ready()
+        phone.state.show_keyguard(True)
+        phone.state.show_keyguard(False)
+        assert keeper.check() == ("the screen was locked and unlocked again",)
         # the log of events is a ring
         keeper.wait_ready()
         phone.state.log.lines.clear()

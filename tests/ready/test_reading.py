@@ -58,9 +58,11 @@ def test_a_phone_is_read() -> None:
     assert (read.awake, read.locked, read.secure) == (False, True, False)
     other_order = parse_reading(part("packages", "package:a versionCode:1\npackage:b versionCode:2\n"))
     assert read.packages == other_order.packages
-    assert (
-        read.packages != parse_reading(part("packages", "package:a versionCode:1\npackage:b versionCode:3\n")).packages
-    )
+    for apps in (
+        part("packages", "package:a versionCode:1\npackage:b versionCode:3\n"),
+        part("packages", packages) + part("apps", "2026-01-02 03:04:05.000000001 +0000\n"),
+    ):
+        assert read.packages != parse_reading(apps).packages
 
 
 def test_what_is_not_there_is_unknown() -> None:

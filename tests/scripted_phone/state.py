@@ -28,6 +28,7 @@ class Package:
     launch_ms: tuple[int, int, int] = (480, 190, 60)
     fully_drawn: bool = True
     users: tuple[int, ...] = (0,)
+    path: str = "q1w2e3r4t5"  # another one at each installation
 
 
 @dataclass
@@ -175,6 +176,11 @@ class PhoneState:
         """The skin reaches another status."""
         self.log.add_event("thermal_changed", f"[VIRTUAL-SKIN,3,{celsius},{status},{self.thermal.status}]")
         self.thermal.status, self.thermal.skin = status, celsius
+
+    def show_keyguard(self, shown: bool) -> None:
+        """The keyguard comes or goes, as Android 14 tells it."""
+        self.screen.locked = shown
+        self.log.add_event("wm_set_keyguard_shown", f"[0,{int(shown)},0,0,0,setKeyguardShown]")
 
     def switch_screen(self, on: bool) -> None:
         """The display goes on or off."""

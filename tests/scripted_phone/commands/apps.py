@@ -84,11 +84,12 @@ def pm(call: Call) -> int:
         case "path":
             if name not in packages or ("--user" in call.words and not _has_user(call, packages[name])):
                 return 1
-            call.out(f"package:/data/app/~~q1w2e3r4t5==/{name}-u7i8o9p0==/base.apk")
+            call.out(f"package:{_path(packages[name])}")
         case "list" if call.word(2) == "packages":
-            versions = "--show-versioncode" in call.words
+            versions, files = "--show-versioncode" in call.words, "-f" in call.words
             for each in sorted(packages):
-                call.out(f"package:{each}{f' versionCode:{packages[each].version}' if versions else ''}")
+                path = f"{_path(packages[each])}=" if files else ""
+                call.out(f"package:{path}{each}{f' versionCode:{packages[each].version}' if versions else ''}")
         case "list" if call.word(2) == "users":
             call.out("Users:")
             for number, who in call.phone.state.users.items():
@@ -108,6 +109,10 @@ def pm(call: Call) -> int:
             call.err(f"Unknown command: {verb}")
             return 255
     return 0
+
+
+def _path(package: Package) -> str:
+    return f"/data/app/~~{package.path}==/{package.name}-u7i8o9p0==/base.apk"
 
 
 def _is_user(call: Call) -> bool:

@@ -52,18 +52,18 @@ class Fastboot:
             except subprocess.TimeoutExpired:
                 return False
         try:
-            listed = _run_program(["devices"], _QUICK_S).stdout
+            listed = _run_program(["devices", "-l"], _QUICK_S).stdout
         except subprocess.TimeoutExpired:
             return False
-        for line in listed.splitlines():
-            serial, _, state = line.partition("\t")
-            if "no permissions" in line:
-                raise LabError(
-                    "fastboot may not open a USB device; install udev rules (Debian: android-sdk-platform-tools-common), "
-                    "join the group plugdev, log in again and plug the phone in again."
-                )
-            if serial.strip() == self.serial and "fastboot" in state:
-                return True
+        # "SERIAL   fastboot usb:1-2", or "????????????   no permissions; see [...] usb:1-2"
+        lines = [line.split() for line in listed.splitlines()]
+        if any("fastboot" in words[1:2] and self.serial in (words[0], *words[2:]) for words in lines):
+            return True
+        if any("no permissions" in " ".join(words) for words in lines):
+            raise LabError(
+                "fastboot may not open a USB device; install udev rules (Debian: android-sdk-platform-tools-common), "
+                "join the group plugdev, log in again and plug the phone in again."
+            )
         return False
 
     def wait(self, timeout: float, *, mode: Mode = "bootloader") -> None:

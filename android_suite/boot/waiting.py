@@ -18,6 +18,7 @@ BOOT_TIMEOUT_S = 420.0  # a first boot after flashing optimizes apps
 _POLL_S = 0.5
 _ANSWER_S = 5.0  # for a listed device to answer; adb lists one before adbd is ready
 _STUCK_S = 45.0  # a state that only a person can end: a device passes through it in seconds
+_STUCK = frozenset({"unauthorized", "offline", "no permissions", "recovery", "sideload", "rescue"})
 _LOOP_BOOTS = 3  # boots seen before one was completed
 _REBOOT_TIMEOUT_S = 20.0
 
@@ -62,6 +63,7 @@ def wait_booted(
     before: str | None,
     timeout: float = BOOT_TIMEOUT_S,
     give_up: Callable[[], str | None] = lambda: None,
+    emulated: bool = False,
 ) -> Device:
     """Waits for another boot than ``before`` to complete; the device is root again if it can be.
 
@@ -70,7 +72,8 @@ def wait_booted(
         serial: serial of the device.
         before: boot id of the boot that has to end; None if none ran.
         timeout: seconds for the whole boot.
-        give_up: called while the device is not in adb; returns why it will not come, if that is known.
+        give_up: called while the device is not in adb or offline; returns why it will not come, if that is known.
+        emulated: an emulator, whose adb port is open from its start: it is offline until its adbd runs.
 
     Raises:
         NotReady: it did not boot; the message says where it got stuck.
@@ -78,7 +81,7 @@ def wait_booted(
     begun = time.monotonic()
     watch = _Watch(since=begun)
     while (now := time.monotonic()) - begun < timeout:
-        device = _look(config, serial, before, watch, now)
+        device = _look(config, serial, before, watch, now, stuck=_STUCK - {"offline"} if emulated else _STUCK)
         if device is not None:
             return device
         if len(watch.boots) >= _LOOP_BOOTS:
@@ -86,13 +89,15 @@ def wait_booted(
                 f"{serial} restarts again and again ({len(watch.boots)} boots before one was completed): a boot loop; "
                 "boot another kernel, and read its console (pstore) for the reason."
             )
-        if watch.state == "absent" and (why := give_up()):
+        if watch.state in ("absent", "offline") and (why := give_up()):
             raise NotReady(f"{serial} {why}")
         time.sleep(_POLL_S)
     raise NotReady(_explain_timeout(serial, watch, before, timeout))
 
 
-def _look(config: Config, serial: str, before: str | None, watch: _Watch, now: float) -> Device | None:
+def _look(
+    config: Config, serial: str, before: str | None, watch: _Watch, now: float, *, stuck: frozenset[str]
+) -> Device | None:
     """The device if its boot is complete.
 
     Raises:
@@ -112,10 +117,7 @@ def _look(config: Config, serial: str, before: str | None, watch: _Watch, now: f
     except LabError as error:
         state = (error.state if isinstance(error, NotReady) else "") or "absent"
         lasted = watch.note(state, now, str(error))
-        if (
-            state in ("unauthorized", "offline", "no permissions", "recovery", "sideload", "rescue")
-            and lasted > _STUCK_S
-        ):
+        if state in stuck and lasted > _STUCK_S:
             raise NotReady(f"after its reboot {error}") from error
         return None
     if properties.get("sys.boot_completed") == "1":

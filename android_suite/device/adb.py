@@ -108,9 +108,9 @@ class AdbTransport:
         """The answer of adbd to a service such as ``root:``, after which adbd may restart."""
         out = bytearray()
         with self._guard(service, timeout), self._open(service, timeout) as raw:
-            raw.settimeout(timeout)
+            deadline = time.monotonic() + timeout
             with suppress(ConnectionError):
-                while data := raw.recv(4096):
+                while data := _receive(raw, 4096, deadline):
                     out += data
         return out.decode(errors="replace").strip()
 
@@ -125,7 +125,7 @@ class AdbTransport:
             stream.write(stdin)
             stream.close_stdin()
             try:
-                while data := stream.read(timeout=max(0.001, deadline - time.monotonic())):
+                while data := stream.read(timeout=deadline - time.monotonic()):
                     out += data
             except AdbTimeout as error:
                 raise _timeout(line, timeout, self._serial) from error
@@ -143,10 +143,7 @@ class AdbTransport:
             self._guard(line, timeout),
             self._open("exec:" + f"({line}\n) 2>&1; s=$?; echo; echo {mark}$s", timeout) as raw,
         ):
-            while True:
-                raw.settimeout(max(0.001, deadline - time.monotonic()))
-                if not (data := raw.recv(_CHUNK_BYTES)):
-                    break
+            while data := _receive(raw, _CHUNK_BYTES, deadline):
                 out += data
         body, found, status = bytes(out).rpartition(_STATUS_MARK)
         if not found or not status.strip().isdigit():
@@ -169,29 +166,32 @@ class AdbTransport:
 
     def push(self, data: bytes, path: str, *, mode: int = 0o644, timeout: float = DEFAULT_TIMEOUT_S) -> None:
         """See the protocol."""
+        deadline = time.monotonic() + timeout
         with self._guard(f"push {path}", timeout), self._open("sync:", timeout) as raw:
             target = f"{path},{stat.S_IFREG | mode}".encode()
             raw.sendall(b"SEND" + struct.pack("<I", len(target)) + target)
             for at in range(0, len(data), 1 << 16):  # the protocol's largest piece
                 piece = data[at : at + (1 << 16)]
+                raw.settimeout(_left(deadline))
                 raw.sendall(b"DATA" + struct.pack("<I", len(piece)) + piece)
             raw.sendall(b"DONE" + struct.pack("<I", int(time.time())))
-            kind, size = struct.unpack("<4sI", _read_exactly(raw, 8))
+            kind, size = struct.unpack("<4sI", _read_exactly(raw, 8, deadline))
             if kind != b"OKAY":
-                raise self._refused(f"push {path}", _read_exactly(raw, min(size, 1 << 16)))
+                raise self._refused(f"push {path}", _read_exactly(raw, min(size, 1 << 16), deadline))
 
     def pull(self, path: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> bytes:
         """See the protocol."""
         out = bytearray()
+        deadline = time.monotonic() + timeout
         with self._guard(f"pull {path}", timeout), self._open("sync:", timeout) as raw:
             raw.sendall(b"RECV" + struct.pack("<I", len(path.encode())) + path.encode())
             while True:
-                kind, size = struct.unpack("<4sI", _read_exactly(raw, 8))
+                kind, size = struct.unpack("<4sI", _read_exactly(raw, 8, deadline))
                 if kind == b"DONE":
                     return bytes(out)
                 if kind != b"DATA" or size > 1 << 16:
-                    raise self._refused(f"pull {path}", _read_exactly(raw, min(size, 1 << 16)))
-                out += _read_exactly(raw, size)
+                    raise self._refused(f"pull {path}", _read_exactly(raw, min(size, 1 << 16), deadline))
+                out += _read_exactly(raw, size, deadline)
 
     def _refused(self, what: str, reply: bytes) -> AdbError:
         said = reply.decode(errors="replace").strip()
@@ -284,10 +284,28 @@ def _shorten(command: str) -> str:
     return line if len(line) <= 80 else line[:77] + "..."
 
 
-def _read_exactly(raw: socket.socket, size: int) -> bytes:
+def _left(deadline: float) -> float:
+    """Seconds until then.
+
+    Raises:
+        TimeoutError: it has passed. A device that never stops sending would outlive a timeout of each call.
+    """
+    if (left := deadline - time.monotonic()) <= 0:
+        raise TimeoutError
+    return left
+
+
+def _receive(raw: socket.socket, size: int, deadline: float) -> bytes:
+    raw.settimeout(_left(deadline))
+    return raw.recv(size)
+
+
+def _read_exactly(raw: socket.socket, size: int, deadline: float | None = None) -> bytes:
+    """So many bytes; without a deadline each piece may take the socket's own timeout."""
     out = bytearray()
     while len(out) < size:
-        if not (data := raw.recv(size - len(out))):
+        wanted = size - len(out)
+        if not (data := raw.recv(wanted) if deadline is None else _receive(raw, wanted, deadline)):
             raise EOFError("adb closed the connection")
         out += data
     return bytes(out)
@@ -319,8 +337,7 @@ class AdbStream:
         out = bytearray()
         while not out and self._status is None and not self._closed.is_set():
             try:
-                self._raw.settimeout(max(0.001, deadline - time.monotonic()))
-                data = self._raw.recv(_CHUNK_BYTES)
+                data = _receive(self._raw, _CHUNK_BYTES, deadline)
                 if not data and not self._closed.is_set():
                     raise self._lose(f"`{_shorten(self._line)}` was cut off")
                 packets = self._packets.feed(data)

@@ -204,7 +204,7 @@ def _read_line(stream: Stream) -> str:
     deadline = time.monotonic() + _ANSWER_TIMEOUT_S
     answer = b""
     while b"\n" not in answer:
-        if not (data := stream.read(timeout=max(0.001, deadline - time.monotonic()))):
+        if not (data := stream.read(timeout=deadline - time.monotonic())):
             break
         answer += data
     return answer.decode(errors="replace").strip()
@@ -215,5 +215,5 @@ def _release(stream: Stream) -> None:
     with stream:
         stream.close_stdin()
         deadline = time.monotonic() + _RELEASE_TIMEOUT_S
-        while stream.read(timeout=max(0.001, deadline - time.monotonic())):
+        while stream.read(timeout=deadline - time.monotonic()):
             pass

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import shlex
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -125,7 +126,8 @@ def run_loop(device: Device, loop: Loop, token: str) -> Iterator[Said]:
             yield said
         finally:
             device.run(["touch", stop])
-            while part := stream.read(timeout=_END_TIMEOUT_S + loop.period_ms / 1000):
+            deadline = time.monotonic() + _END_TIMEOUT_S + loop.period_ms / 1000
+            while part := stream.read(timeout=deadline - time.monotonic()):
                 parts.append(part)
             said.text = b"".join(parts).decode(errors="replace").replace("\r\n", "\n")
     device.run(["rm", "-f", stop])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from android_suite.boot import waiting
 from android_suite.boot.avd import boot_avd
 from android_suite.boot.booted import Booted, KernelCrashed
 from android_suite.boot.cuttlefish import boot_cuttlefish
@@ -77,6 +78,7 @@ def test_an_avd_runs_the_kernel_until_the_block_ends(config: Config, image: Path
         ("kvm", Unsupported, "requires hardware acceleration!); let this user open /dev/kvm"),
         ("other", NotReady, f"with another kernel: it runs 6.6.30-android15-8-gstock, not {AFTER}; check the image"),
         ("panic", KernelCrashed, "Kernel panic - not syncing: VFS"),
+        ("offline panic", KernelCrashed, "Kernel panic - not syncing: VFS"),
     ],
 )
 def test_an_avd_that_does_not_boot(
@@ -84,6 +86,13 @@ def test_an_avd_that_does_not_boot(
 ) -> None:
     monkeypatch.setenv(FAULT, fault)
     assert said in fail(boot_avd(config, image, AVD, timeout=60), kind)
+
+
+def test_an_avd_is_offline_until_its_adbd_runs(config: Config, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FAULT, "offline")
+    monkeypatch.setattr(waiting, "_STUCK_S", 0.5)
+    with boot_avd(config, image, AVD, timeout=60) as booted:
+        assert booted.device.run(["uname", "-r"]).text.strip() == AFTER
 
 
 def test_an_avd_that_there_is_not(config: Config, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:

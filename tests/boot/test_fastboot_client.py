@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from android_suite.boot.fastboot_client import Fastboot, explain_failure
@@ -37,6 +39,26 @@ def test_words_of_bootloaders(said: str, kind: type[SuiteError], words: str) -> 
     assert type(error) is kind
     assert str(error).startswith("1A2B: `fastboot boot` failed (")
     assert words in str(error)
+
+
+LISTED = """\
+????????????           no permissions; see [http://developer.android.com/tools/device.html] usb:3-1
+0123456789ABCDEF       fastboot usb:1-1
+0123456789ABCDEF       fastboot usb:1-3
+A1B2                   fastbootd usb:1-4
+"""
+
+
+def test_one_phone_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its serial or, for two of one serial, by its USB path; what another phone lacks is nothing to it."""
+    (tmp_path / "fastboot").write_text(f'#!/bin/sh\n[ "$*" = "devices -l" ] || exit 1\ncat <<E\n{LISTED}E\n')
+    (tmp_path / "fastboot").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert Fastboot("0123456789ABCDEF").is_there()
+    assert Fastboot("usb:1-3").is_there()
+    for absent in ("0123456789ABCDE", "usb:1-2", "A1B3", "usb:3-1"):
+        with pytest.raises(LabError, match="udev rules"):
+            Fastboot(absent).is_there()
 
 
 def test_nobody_listens() -> None:

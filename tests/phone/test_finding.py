@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from pathlib import Path
 
 import pytest
@@ -67,12 +67,25 @@ def test_a_phone_on_a_cable_is_waited_for(
     config = server.config(cache)
     (listed,) = list_devices(config)
     monkeypatch.setattr(connecting, "_is_network", lambda name: False)
+    unplug, plug = phone.unplug, phone.plug
+    timers: list[threading.Timer] = []
+
+    def go() -> None:
+        unplug()
+        server.run("disconnect", phone.address)
+
+    def come() -> None:
+        plug()
+        timers.append(threading.Timer(1, server.connect, (phone.address,)))
+        timers[-1].start()
+
+    monkeypatch.setattr(phone, "unplug", go)
+    monkeypatch.setattr(phone, "plug", come)
     device = Device(connect(config, f"transport_id:{listed.transport_id}"))
     assert device.is_root()
     assert device.serial == phone.address  # which the restart did not change
     before = device.boot_id()
     phone.state.properties["ro.boot.bootreason"] = "kernel_panic"
-    phone.boot_seconds = 1.0
     phone.reboot()
 
     def work_on() -> None:
@@ -81,15 +94,9 @@ def test_a_phone_on_a_cable_is_waited_for(
 
     with pytest.raises(DeviceLost):
         work_on()
-
-    def plug_in() -> None:
-        phone.wait_booted(before)
-        server.connect(phone.address)
-
-    with ThreadPoolExecutor() as pool:
-        back = pool.submit(plug_in)
-        crash = probe_reboot(config, phone.address, boot_before=before, timeout=60)
-        back.result()
+    crash = probe_reboot(config, phone.address, boot_before=before, timeout=60)
+    for timer in timers:
+        timer.join()
     assert crash is not None
     assert "kernel_panic" in crash.summary
 

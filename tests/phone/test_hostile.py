@@ -63,7 +63,8 @@ def pull(device: Device) -> None:
 
 def stream(device: Device) -> None:
     with device.transport.stream("echo prey; sleep 1") as running:
-        while running.read(timeout=DEADLINE_S):
+        deadline = time.monotonic() + DEADLINE_S
+        while running.read(timeout=deadline - time.monotonic()):
             pass
 
 
@@ -73,6 +74,8 @@ CALLS: tuple[tuple[str, Callable[[Device], None]], ...] = (
 FAULTS: tuple[tuple[Fault, type[LabError]], ...] = (
     (Fault("", "hang"), AdbTimeout),
     (Fault("", "garbage"), LabError),
+    (Fault("", "flood"), LabError),  # in time or, where an answer is one word, as nonsense
+    (Fault("", "complain"), LabError),
     (Fault("", "half_close", after_bytes=3), DeviceLost),
     (Fault("", "refuse"), LabError),
     (Fault("", "vanish", after_bytes=3), DeviceLost),

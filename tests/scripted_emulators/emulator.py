@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 
 from tests.scripted_emulators import FAULT
@@ -42,6 +43,13 @@ def main() -> int:
         tell(PANIC)
         signal.pause()
     port = int(asked.port)
+    if fault in ("offline", "offline panic"):  # adb's port is open while the guest has not started its adbd
+        with socket.create_server(("127.0.0.1", port + 1)):
+            tell_adb(port + 1)
+            if fault == "offline panic":
+                tell(PANIC)
+                signal.pause()
+            time.sleep(3)
     with make_guest(Path(asked.kernel), port + 1, fault):
         tell("INFO         | Boot completed in 21456 ms")
         console = socket.create_server(("127.0.0.1", port))

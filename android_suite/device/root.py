@@ -75,6 +75,11 @@ class SuTransport:
         return self._inner.serial
 
     @property
+    def inner(self) -> Transport:
+        """The transport below, whose commands run as adbd's own user."""
+        return self._inner
+
+    @property
     def form(self) -> tuple[str, ...]:
         """The words before the script."""
         return self._form

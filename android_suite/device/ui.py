@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from android_suite.device.adb import AdbTransport
 from android_suite.device.device import Device
+from android_suite.device.root import SuTransport
 from android_suite.errors import DeviceLost, LabError, NotReady
 
 Selector = Mapping[str, str | int | bool]
@@ -141,6 +142,8 @@ def open_ui(device: Device, *, wait_s: float = 20.0) -> Iterator[Ui]:
     import uiautomator2
 
     transport = device.transport
+    if isinstance(transport, SuTransport):  # the client speaks adb itself, and its server needs no root
+        transport = transport.inner
     if not isinstance(transport, AdbTransport):
         raise LabError(f"{device.serial}: its screen can only be driven over adb.")
     with _translated(device.serial, "start uiautomator2"):

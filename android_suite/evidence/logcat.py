@@ -20,8 +20,9 @@ _THREADTIME = re.compile(
     rf"^\s*(?:{_DATE}|{_SECONDS}){_ZONE}\s+(?:(?:u\d+_\w+|[a-z]\w*|\d+)\s+)??(?P<pid>\d{{1,8}})\s+(?P<tid>\d{{1,8}})\s"
     r"(?P<level>[VDIWEFS])\s(?P<tag>.*?)\s*: (?P<message>.*)$"
 )
+# In what people paste, the beginning of a line may be lost: "y.dev(15275): ..." has no level.
 _BRIEF = re.compile(
-    rf"^\s*(?:(?:{_DATE}|{_SECONDS}){_ZONE}\s+)?(?P<level>[VDIWEFS])/(?P<tag>[^(]*?)\s*"
+    rf"^\s*(?:(?:{_DATE}|{_SECONDS}){_ZONE}\s+)?(?:(?P<level>[VDIWEFS])/(?P<tag>[^(]*?)|(?<!\s)(?P<rest_of_tag>[^\s(/]+))\s*"
     r"\(\s*(?P<pid>\d{1,8})\): (?P<message>.*)$"
 )
 _REALTIME_FROM_S = 100_000_000  # 1973: no device has been up that long, no clock is set that far back
@@ -71,7 +72,7 @@ def _line(said: dict[str, str | None]) -> dict[str, object]:
             time_ns = _realtime_ns(said, int(fraction.ljust(9, "0")))
     return {
         "time": time, "time_ns": time_ns, "clock": clock, "pid": int(said["pid"] or -1), "tid": int(said.get("tid") or -1),
-        "tag": said["tag"] or "", "level": said["level"] or "", "message": said["message"] or "",
+        "tag": said["tag"] or said.get("rest_of_tag") or "", "level": said["level"] or "", "message": said["message"] or "",
     }  # fmt: skip
 
 

@@ -113,7 +113,11 @@ AM_STARTS = Table(
 LOGCAT = Table(
     "logcat",
     "One row per line of logcat.",
-    (*_LINE_HEAD, Column("level", "str", "", "V D I W E F"), Column("message", "str", "", "")),
+    (
+        *_LINE_HEAD,
+        Column("level", "str", "", "V D I W E F; empty where the line was cut"),
+        Column("message", "str", "", ""),
+    ),
 )
 GC_LOG = Table(
     "gc_log",

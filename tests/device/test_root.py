@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+from types import SimpleNamespace
 
+import adbutils
+import pytest
+import uiautomator2
+
+from android_suite.device.adb import AdbTransport
+from android_suite.device.device import Device
 from android_suite.device.root import SuTransport, become_root
 from android_suite.device.scripted import Exchange, ScriptedTransport
-from android_suite.errors import AdbError, AdbTimeout, DeviceLost
+from android_suite.device.ui import open_ui
+from android_suite.errors import AdbError, AdbTimeout, DeviceLost, LabError
 
 ROOT, SHELL = b"uid=0(root) gid=0(root) context=u:r:magisk:s0\n", b"uid=2000(shell) gid=2000(shell)\n"
 
@@ -81,3 +88,20 @@ def test_files_go_through_a_place_that_the_shell_may_write() -> None:
     with pytest.raises(AdbError, match="No such file"):
         rooted.pull("/data/adb/none")
     transport.finish()
+
+
+def test_a_screen_is_driven_beside_su(monkeypatch: pytest.MonkeyPatch) -> None:
+    """uiautomator2 speaks adb by itself: whether the suite's own commands go through su is nothing to it."""
+    given: list[adbutils.AdbDevice] = []
+
+    def connect(device: adbutils.AdbDevice) -> SimpleNamespace:
+        given.append(device)
+        return SimpleNamespace(settings={}, stop_uiautomator=lambda wait: None)
+
+    monkeypatch.setattr(uiautomator2, "Device", connect)
+    plain = AdbTransport(adbutils.AdbClient(), "1A2B", features=frozenset())
+    with open_ui(Device(SuTransport(plain, ("su", "-c")))) as ui:
+        assert ui.serial == "1A2B"
+    assert [device.serial for device in given] == ["1A2B"]
+    with pytest.raises(LabError, match="only be driven over adb"), open_ui(Device(ScriptedTransport([]))):
+        pass

@@ -12,12 +12,14 @@ from android_suite.evidence.logcat import (
 
 def test_gc_lines_of_many_devices(shared_data: Path) -> None:
     gcs = parse_gc_lines(parse_logcat((shared_data / "logcat/art_gc_lines_from_public_repos.txt").read_text()))
-    assert len(gcs) == 12
+    assert len(gcs) == 13
     first = gcs.iloc[0]
     assert (first["cause"], first["collector"]) == ("Background", "young concurrent mark compact")
     assert (first["freed_bytes"], first["duration_ns"]) == (225 << 20, 2_679_000_000)
     assert (first["pause_total_ns"], first["pause_max_ns"], first["tid"]) == (47_141_000, 30_539_000, 22992)
     assert set(gcs["clock"]) == {"realtime", ""}
+    cut = gcs.iloc[12]  # "y.dev(15275): NativeAlloc ...": whoever pasted it lost the beginning
+    assert (cut["pid"], cut["tag"], cut["cause"], cut["duration_ns"]) == (15275, "y.dev", "NativeAlloc", 228_427_000)
 
 
 def test_bugreport(shared_data: Path) -> None:

@@ -46,6 +46,7 @@ class AttachedDevice:
         )
 
 
+_MDNS = re.compile(r"\._adb(-tls-connect)?\._tcp\b")
 # A serial may contain blanks: "adb-AB12 (2)._adb-tls-connect._tcp". After it come a state and key:value words.
 _LINE = re.compile(
     r"^(?P<serial>\S.*?)\s+"
@@ -248,14 +249,12 @@ def _find(config: Config, chosen: str) -> AttachedDevice | None:
 
 def crosses_network(name: str) -> bool:
     """Whether adb reaches the device over a network: ``host:port``, or a name that mDNS found."""
-    return re.search(r"\._adb(-tls-connect)?\._tcp\b", name) is not None or (
-        ":" in name and not name.startswith("usb:")  # a transport id remains only of a device without a USB path
-    )
+    return _is_network(name) or name.startswith("transport_id:")  # which remains only of a device without a USB path
 
 
 def _is_network(name: str) -> bool:
-    """Whether adb has to be told to connect to it: ``host:port``, unlike ``usb:1-2`` and ``transport_id:7``."""
-    return ":" in name and not name.startswith(("usb:", "transport_id:"))
+    """Whether adb can be told to connect to it: ``host:port`` or mDNS's name, unlike ``usb:1-2``, ``transport_id:7``."""
+    return _MDNS.search(name) is not None or (":" in name and not name.startswith(("usb:", "transport_id:")))
 
 
 def disconnect(config: Config, serial: str) -> None:

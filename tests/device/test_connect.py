@@ -100,6 +100,13 @@ def test_adb_does_not_go_on_listing_an_address_where_no_device_answers(listening
         assert serial not in [device.serial for device in list_devices(CONFIG)]
 
 
+def test_a_name_of_mdns_is_connected_to_as_an_address_is() -> None:
+    serial = "adb-AB12CD34-xYz9Qw (2)._adb-tls-connect._tcp"
+    with pytest.raises(NotReady, match="is absent; check address and port"):
+        connect(CONFIG, serial, timeout=1)
+    assert serial not in [device.serial for device in list_devices(CONFIG)]
+
+
 def test_the_list_of_a_lab(shared_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ANDROID_SERIAL", raising=False)
     found = parse_devices((shared_root / "cases/device/06-devices-l.txt").read_text())

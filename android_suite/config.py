@@ -108,9 +108,10 @@ class Config:
     cache: Path = field(default_factory=lambda: Path(platformdirs.user_cache_dir("android-suite")))
 
     def adb_environment(self) -> dict[str, str]:
-        """The environment for an ``adb`` process: that of this process, with the chosen server."""
+        """The environment for an ``adb`` process: that of this process, with the chosen server under every name for it."""
         return {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name != "ADB_SERVER_SOCKET"},  # it would count more
+            "ANDROID_ADB_SERVER_ADDRESS": self.adb_server_host,
             "ANDROID_ADB_SERVER_HOST": self.adb_server_host,
             "ANDROID_ADB_SERVER_PORT": str(self.adb_server_port),
         }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from android_suite.config import read_config
+from android_suite.config import Config, read_config
 from android_suite.errors import ConfigError, UsageError
 
 SETTINGS = """\
@@ -49,7 +49,8 @@ def test_adb_is_started_with_the_server_that_was_chosen(tmp_path: Path, monkeypa
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", "1")
     environment = read_config(env={}, folder=tmp_path).adb_environment()
     assert environment == {
-        **os.environ, "ANDROID_ADB_SERVER_HOST": "127.0.0.1", "ANDROID_ADB_SERVER_PORT": "5099"
+        **os.environ, "ANDROID_ADB_SERVER_ADDRESS": "127.0.0.1", "ANDROID_ADB_SERVER_HOST": "127.0.0.1",
+        "ANDROID_ADB_SERVER_PORT": "5099",
     }  # fmt: skip
 
 
@@ -105,6 +106,19 @@ def test_an_unreadable_file_is_a_usage_error(tmp_path: Path) -> None:
 def test_adbs_own_names_for_its_server(tmp_path: Path, env: dict[str, str], host: str, port: int) -> None:
     config = read_config(env=env, folder=tmp_path)
     assert (config.adb_server_host, config.adb_server_port) == (host, port)
+
+
+def test_a_child_process_gets_the_same_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"ANDROID_ADB_SERVER_ADDRESS": "lab8", "ANDROID_ADB_SERVER_HOST": "lab9", "ANDROID_ADB_SERVER_PORT": "5040"}
+    for name, value in {**given, "ADB_SERVER_SOCKET": "tcp:lab7:5098"}.items():
+        monkeypatch.setenv(name, value)
+    for chosen, server in (
+        (read_config(env=given, folder=tmp_path), ("lab9", "5040")),
+        (Config(), ("127.0.0.1", "5037")),
+    ):
+        child = chosen.adb_environment()
+        assert "ADB_SERVER_SOCKET" not in child  # adb itself prefers it
+        assert (child["ANDROID_ADB_SERVER_ADDRESS"], child["ANDROID_ADB_SERVER_PORT"]) == server
 
 
 @pytest.mark.parametrize(

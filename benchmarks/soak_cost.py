@@ -1,9 +1,11 @@
 """What a soak costs the workload, in virtual time, where one instruction is one nanosecond.
 
-    python -m benchmarks.soak_cost KERNEL [--ms 2000] [--profile steady]
+    python -m benchmarks.soak_cost KERNEL [--ms 2000] [--profile steady] [--paced] [--soaks none,triggers,ring]
 
-Boots the kernel twice per seed, isolated from the host: once with a soak's triggers, once without, with the same
-workload. CPU time is what the scheduler counted (/proc/schedstat), so it is a count of instructions.
+Boots the kernel once for each kind of soak, isolated from the host, with the same workload: without any, with the
+triggers alone (`--no-outliers`), with the ring of outliers beside them (as `soak` does by itself), or with a ring of
+other events (`ring=sched:sched_switch+lock:contention_end`). CPU time is what the scheduler counted (/proc/schedstat),
+so it is a count of instructions. ``--paced`` leaves out the thread that allocates as fast as it can.
 """
 
 from __future__ import annotations
@@ -12,17 +14,18 @@ import argparse
 import json
 import os
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from android_suite.boot.virtual import boot_virtual
 from android_suite.config import Config, read_config
 from android_suite.soak.counters import read_soak_facts
-from android_suite.soak.plan import SoakPlan, plan_soak
+from android_suite.soak.plan import SoakFacts, SoakPlan, plan_soak
 
 OUT = "/data/local/tmp/soak_cost.txt"
 
 
-def render_script(plan: SoakPlan | None, *, ms: int, profile: str, seed: int) -> bytes:
+def render_script(plan: SoakPlan | None, *, ms: int, profile: str, seed: int, paced: bool = False) -> bytes:
     """The measured window of a guest: the triggers, then the workload between two looks at the CPU time."""
     lines = ["#!/system/bin/sh"]
     if plan is not None:
@@ -39,7 +42,7 @@ def render_script(plan: SoakPlan | None, *, ms: int, profile: str, seed: int) ->
     token = "soakcost"
     start = (
         f"am start -W -n com.androidsuite.workload/.GcStressActivity --es token {token} --ei duration_ms {ms} "
-        f"--es profile {profile} --el seed {seed} > /dev/null"
+        f"--es profile {profile} --el seed {seed}{' --ei alloc_spin 0' if paced else ''} > /dev/null"
     )
     wait = f"timeout 60 logcat -b all -m 1 -e {token} -s AndroidSuite:I >> {OUT}"
     lines += [look, start, wait, look]
@@ -49,10 +52,10 @@ def render_script(plan: SoakPlan | None, *, ms: int, profile: str, seed: int) ->
 
 
 def measure(
-    config: Config, kernel: str, plan: SoakPlan | None, *, ms: int, profile: str, seed: int
+    config: Config, kernel: str, plan: SoakPlan | None, *, ms: int, profile: str, seed: int, paced: bool = False
 ) -> dict[str, object]:
     """CPU time of one boot, and what the app says it did."""
-    files = {"/etc/android-suite/run/run.sh": render_script(plan, ms=ms, profile=profile, seed=seed)}
+    files = {"/etc/android-suite/run/run.sh": render_script(plan, ms=ms, profile=profile, seed=seed, paced=paced)}
     with boot_virtual(kernel, config=config, cpus=1, run_files=files, deterministic=True, seed=seed) as booted:
         text = booted.device.run(["cat", OUT]).text
     looks = [int(line.split()[7]) for line in text.splitlines() if line.startswith("cpu0")]
@@ -71,17 +74,39 @@ def main() -> None:
     parser.add_argument("--ms", type=int, default=2000)
     parser.add_argument("--profile", default="steady")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--no-ring", action="store_true")
+    parser.add_argument("--paced", action="store_true")
+    parser.add_argument("--soaks", default="none,triggers,ring")
     given = parser.parse_args()
     config = read_config(env=os.environ, folder=Path.cwd())
     with boot_virtual(given.kernel, config=config) as booted:
-        plan = plan_soak(read_soak_facts(booted.device), entries=1024, outliers=not given.no_ring)
-    found = {}
-    for name, each in (("without", None), ("with", plan)):
-        found[name] = measure(config, given.kernel, each, ms=given.ms, profile=given.profile, seed=given.seed)
+        facts = read_soak_facts(booted.device)
+    found: dict[str, dict[str, object]] = {}
+    for name in given.soaks.split(","):
+        plan = choose_plan(name, facts)
+        found[name] = measure(
+            config, given.kernel, plan, ms=given.ms, profile=given.profile, seed=given.seed, paced=given.paced
+        )
         print(name, json.dumps(found[name]), flush=True)
-    share = int(str(found["with"]["cpu_ns"])) / int(str(found["without"]["cpu_ns"])) - 1
-    print(f"{given.kernel} {given.profile} {given.ms} ms seed {given.seed}: {share:+.2%} CPU time")
+    done = "frames" if given.paced else "allocations"
+    for name, each in found.items():
+        if name != "none" and "none" in found:
+            cost = _each(each, done) / _each(found["none"], done) - 1
+            print(
+                f"{given.kernel} {given.profile} {given.ms} ms seed {given.seed} {name}: {cost:+.2%} a unit of {done}"
+            )
+
+
+def choose_plan(name: str, facts: SoakFacts) -> SoakPlan | None:
+    """The plan of a kind of soak, see the module."""
+    if name == "none":
+        return None
+    plan = plan_soak(facts, entries=1024, outliers=name != "triggers")
+    kind, _, events = name.partition("=")
+    return replace(plan, ring_events=tuple(events.split("+"))) if kind == "ring" and events else plan
+
+
+def _each(found: dict[str, object], done: str) -> float:
+    return int(str(found["cpu_ns"])) / int(str(found[done]))
 
 
 if __name__ == "__main__":

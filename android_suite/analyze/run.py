@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -18,13 +19,13 @@ from android_suite.analyze.file import require_process
 from android_suite.analyze.results import IterationAnalysis, RunAnalysis
 from android_suite.analyze.samples import make_samples
 from android_suite.analyze.traces import is_traced, read_iteration_trace
-from android_suite.errors import SuiteError, TraceError
+from android_suite.errors import SchemaError, SuiteError, TraceError
 from android_suite.model.analysis import REMEDY, AnalysisSummary, read_analysis
 from android_suite.model.analyzed import Counters
-from android_suite.model.document import parse_json, read_document, to_plain
+from android_suite.model.document import read_document, to_plain
 from android_suite.model.run import IterationRecord
 from android_suite.store import layout
-from android_suite.store.run import Run, open_run, write_atomic, write_json
+from android_suite.store.run import Run, open_run, read_json, write_atomic, write_json
 from android_suite.tables.samples import SAMPLES
 from android_suite.tables.schema import check_frame
 from android_suite.tables.trace import Trace, TraceSource, fill_missing
@@ -67,10 +68,8 @@ def load_run(path: Path, *, say: Callable[[str], None] = lambda _: None) -> RunA
     iterations = []
     for record in run.manifest.iterations:
         folder = run.derived(record)
-        told, counted = (
-            parse_json((folder / name).read_bytes(), str(folder / name), remedy=REMEDY)
-            for name in (_SUMMARY, _COUNTERS)
-        )
+        with _readable(folder):
+            told, counted = (read_json(folder / name, remedy=REMEDY) for name in (_SUMMARY, _COUNTERS))
         summary = read_analysis(told, str(folder / _SUMMARY))
         counters = read_document(Counters, counted, name=str(folder / _COUNTERS), remedy=REMEDY)
         iterations.append(IterationAnalysis(record=record, summary=summary, counters=counters))
@@ -92,7 +91,18 @@ def is_analyzed(path: Path) -> bool:
 
 
 def _read_samples(run: Run) -> pd.DataFrame:
-    return check_frame(SAMPLES, pd.read_parquet(run.path / layout.DERIVED / _SAMPLES))
+    path = run.path / layout.DERIVED / _SAMPLES
+    with _readable(path):
+        return check_frame(SAMPLES, pd.read_parquet(path))
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Raises SchemaError where a derived file is missing or damaged, whatever its library says."""
+    try:
+        yield
+    except (OSError, ValueError, LookupError, TypeError, NotImplementedError, OverflowError) as error:
+        raise SchemaError(f"{path} cannot be read ({type(error).__name__}: {error}); {REMEDY}.") from error
 
 
 def _is_current(run: Run) -> bool:

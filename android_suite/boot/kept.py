@@ -78,7 +78,7 @@ def read_kept(config: Config, serial: str) -> Kept | None:
         return Kept(**json.loads(path.read_bytes()))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise LabError(
             f"{path} says what {serial} had before and cannot be read ({error}); put the phone's partitions back by hand "
             "from the images beside it, then remove the folder."
@@ -105,7 +105,7 @@ def list_kept(config: Config) -> tuple[Kept, ...]:
     for path in sorted((config.cache / "phones").glob("*/kept.json")):
         try:
             kept = read_kept(config, str(json.loads(path.read_bytes())["serial"]))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
         if kept is not None:
             found.append(kept)

@@ -26,6 +26,7 @@ from typing import Any
 from android_suite import __version__
 from android_suite.campaign.schedule import compare_plans
 from android_suite.errors import LabError, SchemaError, UsageError
+from android_suite.model.document import parse_json
 from android_suite.store.run import now_iso, remove_parts
 
 JOURNAL = "journal.jsonl"
@@ -97,14 +98,12 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     *lines, _cut = path.read_bytes().split(b"\n")
     events = []
     for number, line in enumerate(lines, start=1):
-        try:
-            event = json.loads(line)
-        except (ValueError, RecursionError):
-            event = None
-        if isinstance(event, dict):
-            events.append(event)
-        elif line:
+        if not line:
+            continue
+        event = parse_json(line, f"{path}:{number}", remedy="run qualify with --fresh")
+        if not isinstance(event, dict):
             raise SchemaError(f"{path}:{number}: expected a JSON object; run qualify with --fresh.")
+        events.append(event)
     return events
 
 

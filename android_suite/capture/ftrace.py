@@ -186,7 +186,7 @@ class FtraceCapture:
             if before["boot"] != boot:
                 return found
             files = {str(path): str(text) for path, text in before["files"].items() if text is not None}
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return found
         self._notes.append("an interrupted recording had changed tracefs; its original state will be restored")
         return {**found, **{path: text for path, text in files.items() if path.startswith(self.plan.tracefs)}}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from android_suite.boot.attached import attach
 from android_suite.boot.booted import Booted
+from android_suite.boot.leased import attach_leased
 from android_suite.boot.virtual import boot_virtual
 from android_suite.capture.ftrace import FtraceCapture
 from android_suite.capture.native_program import build_program
@@ -54,7 +54,7 @@ def command(serial: str | None, kernel: str | None, arch: str | None, take_traci
         raise UsageError("--arch is for virtual devices; add --kernel.")
     config = read_settings()
     if kernel is None:
-        boot = attach(config, serial)
+        boot = attach_leased(config, serial, holder="probe", say=say)
     else:
         memory_mb = setting("memory_mb", 1024)()
         boot = boot_virtual(kernel, config=config, arch=choose_arch(arch, kernel), cpus=1, memory_mb=memory_mb)

@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
-from android_suite.boot.attached import attach
 from android_suite.boot.booted import Booted
+from android_suite.boot.leased import attach_leased
 from android_suite.boot.virtual import boot_virtual, find_arch, find_perfetto
 from android_suite.capture.ways import WAYS, Asked
 from android_suite.cli.ending import end_as_interrupted
@@ -199,7 +199,11 @@ def command(
                 **asdict(guest),
             )
     else:
-        boot = attach(config, serial) if kernel is None else boot_virtual(config=config, **asdict(guest))
+        boot = (
+            attach_leased(config, serial, holder=f"record {folder}", say=say)
+            if kernel is None
+            else boot_virtual(config=config, **asdict(guest))
+        )
         options = RecordOptions(
             cache=config.cache,
             iterations=iterations,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from android_suite.model.analysis import read_analysis
 from android_suite.model.analyzed import AnalyzedRun
 from android_suite.model.comparison import SCHEMA, Comparison
 from android_suite.model.identity import LabelledKernel
+from android_suite.store.run import read_json
 
 if TYPE_CHECKING:
     from android_suite.report.model import ReportModel
@@ -81,14 +81,10 @@ def read_model(path: Path, title: str | None) -> ReportModel:
         )
     file = path / "summary.json" if path.is_dir() else path
     try:
-        data = json.loads(file.read_bytes())
+        data = read_json(file, remedy="give a run directory, or JSON of analyze or compare")
     except OSError as error:
         raise UsageError(
             f"{file} cannot be read ({error.strerror}); give a run directory or a summary.json."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise SchemaError(
-            f"{file} is not JSON ({error}); give a run directory, or JSON of analyze or compare."
         ) from error
     if isinstance(data, dict) and data.get("schema") == SCHEMA:
         comparison = Comparison.from_json(data, str(file))

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import click
 
-from android_suite.boot.attached import attach
 from android_suite.boot.booted import Booted
+from android_suite.boot.leased import attach_unleased
 from android_suite.boot.virtual import boot_virtual
 from android_suite.cli.output import print_json, print_text, say
 from android_suite.cli.settings import choose_arch, read_settings, setting
@@ -178,7 +178,7 @@ def _open(
     config: Config, serial: str | None, kernel: str | None, arch: str | None, runtime: str | None
 ) -> Iterator[Booted]:
     if kernel is None:
-        with attach(config, serial) as booted:
+        with attach_unleased(config, serial) as booted:
             yield booted
         return
     chosen = choose_arch(arch, kernel)

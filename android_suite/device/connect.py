@@ -154,6 +154,20 @@ def open_plain(config: Config, serial: str) -> Transport:
     return AdbTransport(client, serial, features=features, via=via)
 
 
+def choose_ready(config: Config, serial: str | None = None, *, timeout: float = 20.0) -> str:
+    """The name of the device that :func:`connect` would open, once adb may talk to it; nothing is done to the device.
+
+    Raises:
+        UsageError: several devices are attached and none was chosen.
+        NotReady: see :func:`connect`.
+        LabError: see :func:`connect`.
+    """
+    client = start_server(config)
+    chosen = choose_serial(serial or config.serial, list_devices(config))
+    _wait_ready(config, client, chosen, timeout, expected=False)
+    return chosen
+
+
 def connect(config: Config, serial: str | None = None, *, timeout: float = 20.0, expected: bool = False) -> Transport:
     """Opens a transport to a device and checks that it answers. It is root if the device allows that.
 

@@ -157,7 +157,7 @@ def lease_device(
         sleep: waits.
 
     Raises:
-        LabError: another campaign, which is named, holds the device.
+        LabError: somebody else, who is named, holds the device.
     """
     lease = Lease(serial, uuid.uuid4().hex[:12], open_transport, re.sub(r"[^0-9A-Za-z_./ -]", "_", holder)[:200], ttl_s)
     with _lock_on_host(cache, serial, lease):
@@ -205,7 +205,7 @@ def _take(
             if not found.is_gone:
                 say(f"{lease.serial}: leased by {found}; looking whether that is still alive")
         elif found.count != watched.count:
-            raise LabError(f"{lease.serial} is in use by another campaign ({found}); wait for its end, or use another.")
+            raise LabError(f"{lease.serial} is in use ({found}); wait for its end, or use another.")
         if found.is_gone or clock() - since > lease.ttl_s:
             had = f'[ "$(readlink {LEASE})" = {shlex.quote(_render(found))} ]'
             transport.run(f"if {had}; then rm -f {LEASE}; fi", timeout=_CALL_S)
@@ -240,9 +240,7 @@ def _lock_on_host(cache: Path, serial: str, lease: Lease) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             held = _parse(file.read())
-            raise LabError(
-                f"{serial} is in use by another campaign ({held or 'unknown'}); wait for its end, or use another."
-            ) from None
+            raise LabError(f"{serial} is in use ({held or 'unknown'}); wait for its end, or use another.") from None
         file.truncate(0)
         file.write(lease.target())
         file.flush()

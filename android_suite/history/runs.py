@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ import pandas as pd
 
 from android_suite.analyze import is_analyzed, load_samples
 from android_suite.compare.boots import select_traced
-from android_suite.errors import SuiteError, UsageError
+from android_suite.errors import SchemaError, SuiteError, UsageError
+from android_suite.model.document import parse_json
 from android_suite.model.history import Refused
 from android_suite.model.run import Manifest
 from android_suite.store import layout
@@ -110,8 +110,8 @@ def _read_plan(journal: Path) -> dict[str, Any] | None:
     """The described plan at the head of a campaign's journal; None if there is none."""
     try:
         with journal.open("rb") as file:
-            event = json.loads(file.readline(_JOURNAL_LINE))
-    except (OSError, ValueError, RecursionError):
+            event = parse_json(file.readline(_JOURNAL_LINE), str(journal), remedy="its plan is not shown")
+    except (OSError, SchemaError):
         return None
     plan = event.get("plan") if isinstance(event, dict) else None
     return plan if isinstance(plan, dict) else None

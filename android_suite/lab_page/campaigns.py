@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from android_suite.errors import SchemaError
+from android_suite.model.document import parse_json
 from android_suite.model.lab_page import Campaign, CampaignStatus, Failure
 
 JOURNAL = "journal.jsonl"
@@ -126,8 +128,8 @@ def _read_events(journal: Path) -> tuple[list[dict[str, Any]], str]:
     events, bad = [], 0
     for line in lines:
         try:
-            event = json.loads(line)
-        except (ValueError, RecursionError):
+            event = parse_json(line, "a line of the journal", remedy="it is left out")
+        except SchemaError:
             event = None
         if isinstance(event, dict):
             events.append(event)

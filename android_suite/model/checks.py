@@ -44,7 +44,7 @@ def parse_checks(text: str) -> tuple[tuple[CheckResult, ...], bool]:
     for line in text.splitlines():
         try:
             told = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if not isinstance(told, dict):
             continue
@@ -55,7 +55,7 @@ def parse_checks(text: str) -> tuple[tuple[CheckResult, ...], bool]:
                     check=str(told.get("check", "")),
                     cpus=told["cpus"],
                     result=told["result"],
-                    tried=int(told.get("tried", 0)),
+                    tried=told["tried"] if type(told.get("tried")) is int else 0,
                     reason=str(told.get("reason", "")),
                 )
             )

@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from android_suite.errors import SchemaError
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 T = TypeVar("T")
+
+MOST_DEPTH: Final = 64  # levels; a report has about ten
+MOST_BYTES: Final = 256 << 20
+_TOO_DEEP = "it is nested too deeply"
 
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 _KEYS: dict[type[Any], tuple[tuple[str, str], ...]] = {}  # per dataclass: attribute and key of every field
@@ -47,13 +51,34 @@ def parse_json(text: str | bytes, name: str, *, remedy: str) -> Any:
     """Parses JSON that may have been damaged, or written to do harm.
 
     Raises:
-        SchemaError: it is no JSON, or nested deeper than anything that the suite writes.
+        SchemaError: it is no JSON, or larger or nested deeper than anything that the suite writes.
     """
+    if len(text) > MOST_BYTES:
+        raise SchemaError(f"{name} is larger than {MOST_BYTES >> 20} MB; {remedy}.")
     try:
-        return json.loads(text)
+        found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        reason = _TOO_DEEP if isinstance(error, RecursionError) else str(error)
         raise SchemaError(f"{name} is not JSON ({reason}); {remedy}.") from error
+    if _is_deep(found):
+        raise SchemaError(f"{name}: {_TOO_DEEP}; {remedy}.")
+    return found
+
+
+def _is_deep(value: object) -> bool:
+    """Whether ``value`` is nested deeper than `MOST_DEPTH`: code that walks through it by recursion would fail."""
+    level = [value]
+    for _ in range(MOST_DEPTH + 1):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def read_document(form: type[T], data: object, *, name: str, remedy: str) -> T:

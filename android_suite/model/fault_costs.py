@@ -55,7 +55,7 @@ def parse_fault_costs(text: str) -> tuple[tuple[FaultCost, ...], bool]:
     for line in text.splitlines():
         try:
             told = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if not isinstance(told, dict):
             continue

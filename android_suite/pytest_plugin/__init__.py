@@ -82,12 +82,12 @@ def _booted(
 
 
 def _boot(config: Any, serial: str | None, kernel: str | None, capture: str) -> AbstractContextManager[Any]:
-    from android_suite.boot.attached import attach
+    from android_suite.boot.leased import attach_unleased
     from android_suite.boot.virtual import boot_virtual, find_perfetto
     from android_suite.errors import UsageError
 
     if kernel is None:
-        return attach(config, serial)
+        return attach_unleased(config, serial)
     if serial is not None:
         raise UsageError("--serial names an attached device and --kernel boots a virtual one; give one of the two.")
     overlays = (find_perfetto(kernel, config.arch, config=config),) if capture in ("perfetto", "both") else ()

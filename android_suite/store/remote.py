@@ -25,7 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
 from android_suite.errors import LabError, SchemaError, SuiteError, UsageError
-from android_suite.model.document import read_document, to_plain
+from android_suite.model.document import parse_json, read_document, to_plain
 from android_suite.store import layout
 
 MOST_FILES: Final = 20_000
@@ -156,10 +156,7 @@ class RemoteStore:
             text = file.read(_MOST_INDEX_BYTES + 1)
         if len(text) > _MOST_INDEX_BYTES:
             raise SchemaError(f"{self.url}: {name} is larger than {_MOST_INDEX_BYTES >> 20} MB; remove it.")
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise SchemaError(f"{self.url}: {name} is not JSON ({type(error).__name__}); remove it.") from error
+        data = parse_json(text, f"{self.url}: {name}", remedy="remove it")
         found = read_document(StoredRun, data, name=name, remedy="remove it and record the job again")
         if reason := _find_fault(found, job):
             raise SchemaError(f"{self.url}: {name}: {reason}; remove it and record the job again.")

@@ -19,7 +19,7 @@ from typing import Any
 
 from android_suite import __version__
 from android_suite.errors import LabError, SchemaError, UsageError
-from android_suite.model.document import parse_json, read_document, to_plain
+from android_suite.model.document import MOST_BYTES, parse_json, read_document, to_plain
 from android_suite.model.identity import CrashRecord, DeviceIdentity, KernelIdentity
 from android_suite.model.run import IterationRecord, Manifest, Mode, Status
 from android_suite.store import layout
@@ -65,6 +65,17 @@ def write_json(path: Path, value: object) -> None:
     text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
     # A file name that is not UTF-8 contains lone surrogates; JSON can hold them as \udcXX.
     write_atomic(path, text.encode(errors="backslashreplace") + b"\n")
+
+
+def read_json(path: Path, *, remedy: str) -> Any:
+    """Reads JSON that may have been damaged, or written to do harm; of a huge file no more than shows that.
+
+    Raises:
+        SchemaError: it is no JSON, or larger or nested deeper than anything that the suite writes.
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        return parse_json(file.read(MOST_BYTES + 1), str(path), remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +275,7 @@ def open_run(path: Path) -> Run:
     file = path / layout.MANIFEST
     if not file.is_file():
         raise UsageError(f"{path} is not a run directory (no {layout.MANIFEST}); give one that `record` made.")
-    data = parse_json(file.read_bytes(), str(file), remedy="record the run again")
+    data = read_json(file, remedy="record the run again")
     manifest = read_document(Manifest, data, name=str(file), remedy="name a run directory of this version")
     folders = [layout.RAW, layout.DERIVED]
     for iteration in manifest.iterations:

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from android_suite.errors import LabError, SchemaError, UsageError
-from android_suite.model.document import read_document, to_plain
+from android_suite.model.document import parse_json, read_document, to_plain
 from android_suite.model.soak import Checkpoint, SoakManifest
-from android_suite.store.run import write_atomic, write_json
+from android_suite.store.run import read_json, write_atomic, write_json
 
 MANIFEST = "soak.json"
 CHECKPOINTS = "checkpoints.jsonl"
@@ -35,10 +35,10 @@ def read_soak_manifest(folder: Path) -> SoakManifest:
         SchemaError: the manifest is damaged or of another version.
     """
     try:
-        data = json.loads((folder / MANIFEST).read_bytes())
+        data = read_json(folder / MANIFEST, remedy=_REMEDY)
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"{folder} is no folder of a soak (it has no {MANIFEST}); {_REMEDY}.") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
         raise SchemaError(f"{folder / MANIFEST} cannot be read ({error}); {_REMEDY}.") from error
     return read_document(SoakManifest, data, name=str(folder / MANIFEST), remedy=_REMEDY)
 
@@ -58,11 +58,8 @@ def read_checkpoints(folder: Path) -> Iterator[Checkpoint]:
         for number, line in enumerate(lines, 1):
             if not line.endswith(b"\n"):
                 return
-            try:
-                data = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise SchemaError(f"{path}:{number} is damaged ({error}); restore the file from a copy.") from error
-            yield read_document(Checkpoint, data, name=f"{path}:{number}", remedy="restore the file from a copy")
+            name, remedy = f"{path}:{number}", "restore the file from a copy"
+            yield read_document(Checkpoint, parse_json(line, name, remedy=remedy), name=name, remedy=remedy)
 
 
 class SoakWriter:

@@ -223,7 +223,7 @@ def _refuse_uffd(result: str) -> Outcome | None:
     """The outcome where the app could not arm its heap, None where it did or where there is no result to tell."""
     try:
         told = json.loads(result)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if isinstance(told, dict) and isinstance(told.get("uffd"), dict):
         return None

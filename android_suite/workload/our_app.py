@@ -101,7 +101,7 @@ def judge_result(text: str) -> Outcome:
     """The outcome from the app's report, a JSON object."""
     try:
         complete = json.loads(text).get("complete") is True
-    except ValueError:
+    except (ValueError, RecursionError):
         return Outcome(incomplete="the app's result line is not JSON")
     return Outcome(incomplete="" if complete else "the app reports that it was interrupted")
 

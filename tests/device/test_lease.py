@@ -91,7 +91,7 @@ def test_it_is_held_and_given_back(tmp_path: Path, device: Shell, shell: str) ->
 def test_a_second_campaign_of_this_host_is_refused(tmp_path: Path, device: Shell) -> None:
     with (
         leased(device, tmp_path / "cache"),
-        pytest.raises(LabError, match=rf"in use by another campaign \(qualify x_ 1, process {os.getpid()} on "),
+        pytest.raises(LabError, match=rf"in use \(qualify x_ 1, process {os.getpid()} on "),
         leased(device, tmp_path / "cache"),
     ):
         pass
@@ -102,7 +102,7 @@ def test_another_host_that_renews_is_refused(tmp_path: Path, device: Shell) -> N
     clock = Time()
     clock.then = lambda: plant(device, count=len(clock.slept) // 3)
     with (
-        pytest.raises(LabError, match=r"in use by another campaign \(qualify y, process 1 on other\)"),
+        pytest.raises(LabError, match=r"in use \(qualify y, process 1 on other\)"),
         leased(device, tmp_path / "cache", clock=lambda: clock.now, sleep=clock.sleep),
     ):
         pass
@@ -134,7 +134,7 @@ def test_a_killed_holder_frees_it(tmp_path: Path, device: Shell) -> None:
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stdout.readline() == b"held\n"
-        with pytest.raises(LabError, match="in use by another campaign"), leased(device, tmp_path / "cache"):
+        with pytest.raises(LabError, match="is in use"), leased(device, tmp_path / "cache"):
             pass
         process.send_signal(signal.SIGKILL)
     with leased(device, tmp_path / "cache") as lease:

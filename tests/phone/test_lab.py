@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from android_suite.device.connect import open_plain
 from android_suite.device.lease import lease_device
 from tests.phone.conftest import MakePhone, Suite
 from tests.scripted_phone.server import AdbServer
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
@@ -86,3 +90,45 @@ def test_a_wrong_file_names_line_key_and_what_is_expected(lab_file: Path, suite:
     done = suite("lab", "status", "--lab", str(lab_file))
     assert done.exit_code == 2
     assert said in done.output
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from android_suite.config import Config
+from android_suite.device.connect import open_plain
+from android_suite.device.lease import lease_device
+config = Config(adb_server_port=int(sys.argv[1]), serial=None, cache=Path(sys.argv[3]))
+with lease_device(lambda: open_plain(config, sys.argv[2]), sys.argv[2], config.cache, holder="qualify night.toml"):
+    print("held", flush=True)
+    time.sleep(300)
+"""
+
+
+@pytest.mark.parametrize("where", ["this host", "another cache"])
+def test_what_a_campaign_of_another_process_leases_is_not_touched(
+    make_phone: MakePhone, server: AdbServer, cache: Path, suite: Suite, tmp_path: Path, where: str
+) -> None:
+    phone = make_phone(root="restart")
+    theirs = str(cache if where == "this host" else tmp_path / "cache")
+    argv = [sys.executable, "-c", HOLD, str(server.port), phone.address, theirs]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=ROOT) as campaign:
+        try:
+            assert campaign.stdout is not None
+            assert campaign.stdout.readline() == "held\n"
+            boot, begun = phone.state.boot_id, len(phone.services)
+            for verb in (
+                ("record", "command", "--run", "true", "--serial", phone.address),
+                ("probe", "--serial", phone.address),
+                ("soak", "--minutes", "1", "--out", "soak", "--serial", phone.address),
+            ):
+                done = suite(*verb)
+                assert done.exit_code == 4, done.output
+                assert f"{phone.address} is in use (qualify night.toml, process {campaign.pid} on " in done.output
+            assert phone.state.boot_id == boot
+            touched = [each for each in phone.services[begun:] if "android-suite-lease" not in each]
+            assert not [each for each in touched if each.startswith(("shell", "root", "sync"))]
+        finally:
+            campaign.kill()
+    done = suite("record", "command", "--run", "true", "--no-trace", "--serial", phone.address, "-o", "run")
+    assert done.exit_code == 0, done.output  # the campaign was killed, and with it its lease

@@ -131,7 +131,7 @@ def test_damage_inside_the_file_is_refused_with_its_line(tmp_path: Path) -> None
     writer.close()
     path = tmp_path / "s" / "checkpoints.jsonl"
     path.write_bytes(b"{nonsense}\n" + path.read_bytes())
-    with pytest.raises(SchemaError, match=r"jsonl:1 is damaged"):
+    with pytest.raises(SchemaError, match=r"jsonl:1 is not JSON"):
         read_soak(tmp_path / "s")
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import pickle
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from android_suite.cli.main import run
+from tests.made_stores import MadeBoot, write_run
 from tests.store.test_remote import make_run
 
 
@@ -38,6 +41,14 @@ def nest(name: str) -> Callable[[Path], None]:
     return lambda path: (path / name).write_text("[" * 200_000)  # type: ignore[func-returns-value, return-value]
 
 
+def nested(levels: int) -> list[Any]:
+    """Few enough levels for the JSON parser, too many for code that walks through it by recursion."""
+    found: list[Any] = []
+    for _ in range(levels):
+        found = [found]
+    return found
+
+
 HOSTILE = {
     "a directory outside": change_manifest(lambda d: d["iterations"][0].__setitem__("directory", "../../outside")),
     "an absolute directory": change_manifest(lambda d: d["iterations"][0].__setitem__("directory", "/etc")),
@@ -48,6 +59,7 @@ HOSTILE = {
     "derived is a link": link("derived"),
     "the evidence is a link": link("raw"),
     "an iteration is a link": link("derived/000-gc_stress"),
+    "parameters that are nested": change_manifest(lambda d: d["iterations"][0]["parameters"].update(x=nested(300))),
     "a trace of nonsense": lambda p: None,
 }
 
@@ -61,3 +73,59 @@ def test_it_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], what:
     assert run(["analyze", str(path)]) == 5
     assert "android-suite: " in capsys.readouterr().err
     assert sorted(each for each in tmp_path.rglob("*") if path not in each.parents) == before
+
+
+@pytest.fixture(scope="module")
+def analyzed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was analyzed: without a trace, so that it has few numbers and is quick."""
+    path = write_run(tmp_path_factory.mktemp("made") / "run", MadeBoot(kernel="6.16.12", values={"invertedMs": [1.0]}))
+    shutil.rmtree(path / "derived")
+    assert run(["analyze", str(path)]) == 0
+    return path
+
+
+def places(value: object, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Every place in a JSON document; of a list the first element."""
+    if at:
+        yield at
+    if isinstance(value, dict):
+        for key in value:
+            yield from places(value[key], (*at, key))
+    elif isinstance(value, list) and value:
+        yield from places(value[0], (*at, 0))
+
+
+@pytest.mark.parametrize("what", ["a huge count", "depth", "script", "a lone surrogate", "an empty list"])
+def test_no_value_in_a_stored_file_makes_a_traceback(analyzed: Path, tmp_path: Path, what: str) -> None:
+    values = {"a huge count": 2**70, "depth": nested(300), "script": "<script>x</script>", "an empty list": []}
+    value = values.get(what, "\ud800")
+    page = tmp_path / "page.html"
+    for name in ("manifest.json", "derived/made_by.json", "derived/000-x/analysis.json", "derived/000-x/counters.json"):
+        data = json.loads((analyzed / name).read_text())
+        for at in places(data):
+            path = tmp_path / "run"
+            shutil.copytree(analyzed, path)
+            changed = json.loads(json.dumps(data))
+            inner = changed
+            for key in at[:-1]:
+                inner = inner[key]
+            inner[at[-1]] = value
+            (path / name).write_text(json.dumps(changed))
+            code = run(["report", str(path), "--html", str(page)])
+            assert code in (0, 5) if what != "depth" else code == 5 or name.endswith("made_by.json"), (name, at, code)
+            if code == 0:
+                assert "<script>x" not in page.read_text(), (name, at)
+            shutil.rmtree(path)
+
+
+@pytest.mark.parametrize("name", ["derived/samples.parquet", "derived/000-x/analysis.json"])
+def test_a_result_that_is_missing_or_no_result_is_refused(
+    analyzed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    path = shutil.copytree(analyzed, tmp_path / "run")
+    for content in (None, b"", b"PAR1nonsensePAR1", pickle.dumps(len)):
+        (path / name).unlink(missing_ok=True)
+        if content is not None:
+            (path / name).write_bytes(content)
+        assert run(["report", str(path)]) == 5
+        assert Path(name).name in capsys.readouterr().err

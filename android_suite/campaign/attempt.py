@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from android_suite.campaign.journal import CampaignFolder, attempt_name, finish_job
 from android_suite.campaign.schedule import Job
+from android_suite.store.remote import open_store
 
 if TYPE_CHECKING:
     from distributed import Future
+
+    from android_suite.campaign.pool import PoolDevice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +43,7 @@ class Attempt:
     since: float
     recording: bool
     attempt: int
+    device: PoolDevice | None = None
     worker: str | None = None  # None: no worker has begun it yet
     execution: str = ""  # its token on that worker
     recorded: bool = False  # in the journal
@@ -49,3 +58,35 @@ def default_workers(mode: str) -> int:
 def default_out(plan: Path) -> Path:
     """The default folder of a plan's campaign: ``reports/NAME``."""
     return Path("reports") / plan.stem
+
+
+def fetch_job(folder: CampaignFolder, store: str, name: str, token: str) -> None:
+    """Brings the run of a job from a run store to the folder of the campaign, if it is not there.
+
+    Args:
+        folder: of the campaign.
+        store: URL of the run store.
+        name: of the job.
+        token: of the attempt that asks.
+
+    Raises:
+        SuiteError: as `RemoteStore.fetch`.
+    """
+    if folder.finished(name):
+        return
+    target = folder.partial / attempt_name(name, f"{token}-fetched")
+    open_store(store).fetch(name, target)
+    finish_job(target, folder.jobs / name)
+
+
+@contextmanager
+def end_as_interrupted() -> Iterator[None]:
+    """Makes SIGTERM, with which CI ends a job, shut down as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

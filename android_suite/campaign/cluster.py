@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import queue
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 CORE: Final = "core"
+SHARE: Final = 0.5  # of a worker's device: one job may record there while the one before is analyzed
 CONNECT_S: Final = 30.0
 _POLL_S = 5.0
 _LOOPBACK = "127.0.0.1:0"
@@ -119,13 +120,15 @@ class Cluster:
 
 
 @contextmanager
-def open_local_cluster(slots: int, resource: str = CORE) -> Iterator[Cluster]:
-    """A cluster in this process, with ``slots`` of one resource."""
+def open_local_cluster(slots: int, serials: Sequence[str] = ()) -> Iterator[Cluster]:
+    """A cluster in this process, for ``slots`` jobs at once that need a core, or one on each of these devices."""
     from distributed import Client, Scheduler, SpecCluster, Worker
 
     _quiet()
     here = {"protocol": "inproc://", "dashboard": False, "dashboard_address": _LOOPBACK}
-    worker = {**here, "nthreads": slots, "resources": {resource: slots}, "memory_limit": 0}
+    resources = {device_resource(serial): 1 for serial in serials} or {CORE: slots}
+    threads = round(slots / SHARE) if serials else slots
+    worker = {**here, "nthreads": threads, "resources": resources, "memory_limit": 0}
     spec = {"cls": Worker, "options": worker}
     with (
         SpecCluster(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from android_suite import __version__
@@ -15,6 +15,7 @@ from android_suite.model.campaign import CampaignSummary
 from android_suite.model.comparison import Comparison, GateResult, MadvisePaths
 from android_suite.model.identity import LabelledKernel
 from android_suite.model.plan import Plan, describe_app
+from android_suite.model.run import Manifest
 from android_suite.model.verdict import GateOutcome
 from android_suite.report.files import render_files
 from android_suite.report.model import ReportModel
@@ -99,7 +100,18 @@ def render_plan(
                 *plan.warnings,
                 *([note] if (note := describe_app(plan)) else []),
                 *(note for manifest in manifests for note in manifest.notes),
+                *_describe_devices(manifests),
             ],
             suite_version=__version__,
         )
     )
+
+
+def _describe_devices(manifests: Sequence[Manifest]) -> Iterator[str]:
+    """A note where the campaign ran on several phones."""
+    serials = sorted({m.device.serial for m in manifests if m.device is not None and not m.device.virtual})
+    if len(serials) > 1:
+        yield (
+            f"Recorded on {len(serials)} devices ({', '.join(serials)}). Each block of kernels ran on one of them, so boots "
+            "are compared within a device."
+        )

@@ -63,18 +63,22 @@ class CampaignFolder:
         """True if the job is done and sealed."""
         return (self.jobs / name).is_dir()
 
-    def set_aside(self, attempt: str) -> Path | None:
-        """Moves the folder of an attempt from ``partial`` to ``failed``; None if there is none."""
+    def set_aside(self, attempt: str) -> str | None:
+        """Moves the folder of an attempt from ``partial`` to ``failed``; its place in the campaign, None if there is none."""
         source = self.partial / attempt
-        name = job_of(attempt)
-        if not source.exists():
-            return None
+        return self._keep(source, job_of(attempt)) if source.exists() else None
+
+    def withdraw(self, name: str) -> str:
+        """Moves a finished job to ``failed``: it is kept, and counts no more."""
+        return self._keep(self.jobs / name, name)
+
+    def _keep(self, source: Path, name: str) -> str:
         number = 1
         while (target := self.failed / f"{name}.{number}").exists():
             number += 1
         self.failed.mkdir(exist_ok=True)
         source.rename(target)
-        return target
+        return str(target.relative_to(self.path))
 
 
 def attempt_name(job: str, token: str) -> str:
@@ -168,8 +172,7 @@ def open_campaign(path: Path, description: Mapping[str, Any], *, fresh: bool = F
         else:
             folder.append("plan", plan=dict(description), suite=__version__)
         for left in sorted(folder.partial.iterdir()):
-            aside = folder.set_aside(left.name)
-            folder.append("set_aside", job=job_of(left.name), kept=str(aside.relative_to(path)) if aside else None)
+            folder.append("set_aside", job=job_of(left.name), kept=folder.set_aside(left.name))
         yield folder
 
 

@@ -20,6 +20,7 @@ from android_suite.boot.proof import read_expected
 from android_suite.boot.virtual import boot_virtual
 from android_suite.campaign import evaluate
 from android_suite.campaign.plan_file import PlanFile, add_overlay
+from android_suite.campaign.pool import PoolDevice
 from android_suite.campaign.qualify import Collaborators
 from android_suite.campaign.schedule import IMAGE, Job
 from android_suite.config import Config
@@ -142,14 +143,27 @@ class LabRecorder:
         )
 
 
-def make_collaborators(config: Config, *, serial: str | None = None, take_tracing: bool = False) -> Collaborators:
-    """The real collaborators. ``serial`` and ``take_tracing`` are of the attached device."""
+def make_collaborators(config: Config, *, take_tracing: bool = False) -> Collaborators:
+    """The real collaborators; `make_pool_device` has the recorders of attached devices."""
     return Collaborators(
-        recorder=LabRecorder(config=config, serial=serial, take_tracing=take_tracing),
+        recorder=LabRecorder(config=config, take_tracing=take_tracing),
         analyzer=evaluate.analyze_job,
         comparer=evaluate.compare_plan,
         renderer=evaluate.render_plan,
     )
+
+
+def make_pool_device(
+    config: Config,
+    serial: str,
+    *,
+    take_tracing: bool,
+    check: Callable[[], None],
+    quarantine: Callable[[str], None] | None,
+) -> PoolDevice:
+    """An attached device of a campaign. ``config`` reaches its adb server; of the functions see `PoolDevice`."""
+    recorder = LabRecorder(config=config, serial=serial, take_tracing=take_tracing)
+    return PoolDevice(serial=serial, recorder=recorder, check=check, quarantine=quarantine)
 
 
 def find_phone(plan: Plan, config: Config, serial: str | None) -> str | None:

@@ -22,9 +22,10 @@ from typing import Any, Protocol
 
 from android_suite import __version__
 from android_suite.campaign.attempt import Progress, default_workers
-from android_suite.campaign.cluster import CORE, Cluster, device_resource
+from android_suite.campaign.cluster import CORE, Cluster
 from android_suite.campaign.journal import JOURNAL, CampaignFolder, check_same_plan, open_campaign, read_journal
 from android_suite.campaign.plan_file import PlanFile, add_overlay
+from android_suite.campaign.pool import PoolDevice
 from android_suite.campaign.runner import Runner
 from android_suite.campaign.schedule import (
     IMAGE,
@@ -126,7 +127,7 @@ def choose_workers(plan: Plan, asked: int | None, cluster: Cluster | None = None
     """
     if asked is not None and asked > 1 and plan.baseline.kind != "virtual":
         raise UsageError(
-            f"this plan boots one device, which runs one job at a time; --workers {asked} is for virtual devices."
+            f"a phone runs one job at a time; --workers {asked} is for virtual devices, --devices for phones of a lab."
         )
     if asked is None and cluster is not None and plan.baseline.kind == "virtual":
         return max(1, cluster.slots(CORE))
@@ -164,9 +165,7 @@ def qualify(
     preview: Callable[[Preview], None] | None = None,
     cluster: Cluster | None = None,
     store: str | None = None,
-    device: str | None = None,
-    check: Callable[[], None] = lambda: None,
-    quarantine: Callable[[str], None] | None = None,
+    devices: Sequence[PoolDevice] = (),
 ) -> Outcome:
     """Runs a plan, or continues where an earlier call stopped, and writes the results.
 
@@ -184,9 +183,7 @@ def qualify(
             kernel, the last one excepted. If the evidence so far cannot be compared, only the end tells.
         cluster: where jobs run; None: a local Dask cluster.
         store: URL of a run store, for workers that do not see ``out``.
-        device: serial of the attached device that all jobs need; None: each needs a core.
-        check: called before each job; raises LabError if the device was lost to another campaign.
-        quarantine: called with the reason if the device failed again and again.
+        devices: the attached devices, if the plan needs such: each block runs on one of them.
 
     Raises:
         UsageError: the folder is in use or has another plan.
@@ -201,7 +198,7 @@ def qualify(
     workers = choose_workers(file.plan, workers, cluster)
     with open_campaign(out, describe_plan(file.plan, file.digests), fresh=fresh) as folder:
         left = [job for job in jobs if not folder.finished(job.name)]
-        estimate(file, left, durations_s, workers=workers)
+        estimate(file, left, durations_s, workers=len(devices) or workers)
         write_atomic(out / "plan.toml", file.source.text.encode())
         runner = Runner(
             folder=folder,
@@ -212,11 +209,8 @@ def qualify(
             budget_s=file.plan.budget_s,
             progress=progress,
             cluster=cluster,
-            resource=CORE if device is None else device_resource(device),
-            device=device,
+            devices=devices,
             store=store,
-            check=check,
-            quarantine=quarantine,
         )
         if retry_after_s is not None:
             runner.policy = replace(runner.policy, pauses_s=retry_after_s)

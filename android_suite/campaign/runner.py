@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import queue
 import random
-import signal
-import threading
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import nullcontext
@@ -20,15 +17,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from android_suite import __version__
-from android_suite.campaign.attempt import Attempt, Progress
-from android_suite.campaign.cluster import CORE, Cluster, open_local_cluster
-from android_suite.campaign.faults import Breaker, Policy, blame
-from android_suite.campaign.journal import CampaignFolder, attempt_name, finish_job
+from android_suite.campaign.attempt import Attempt, Progress, end_as_interrupted, fetch_job
+from android_suite.campaign.cluster import CORE, SHARE, Cluster, device_resource, open_local_cluster
+from android_suite.campaign.faults import Policy, blame
+from android_suite.campaign.journal import CampaignFolder, attempt_name
+from android_suite.campaign.pool import Pool, PoolDevice
 from android_suite.campaign.schedule import Job, estimate_cost
 from android_suite.campaign.supervisor import GOODBYE_S, JobCall, JobEnd, supervise
 from android_suite.campaign.worker import Analyzer, Recorder, rebuild_error
 from android_suite.errors import EvidenceError, LabError, SuiteError
-from android_suite.store.remote import open_store
 
 
 @dataclass(slots=True)
@@ -45,11 +42,8 @@ class Runner:
         progress: called after every event.
         finished: called after every job that ended well.
         cluster: where jobs run; None: a local cluster of ``workers`` slots.
-        resource: what a job needs of its worker.
-        device: serial of the attached device, for the journal.
+        devices: the attached devices that the jobs run on, instead of ``recorder``; none: each job needs a core.
         store: URL of a run store, for workers that do not see the folder.
-        check: called before each job; raises LabError if the device was lost to another campaign.
-        quarantine: called with the reason if the device failed again and again.
         policy: how often what is tried again.
         clock: monotonic clock in seconds.
     """
@@ -63,21 +57,19 @@ class Runner:
     progress: Callable[[Progress], None] = lambda _: None
     finished: Callable[[Job], None] = lambda _: None
     cluster: Cluster | None = None
-    resource: str = CORE
-    device: str | None = None
+    devices: Sequence[PoolDevice] = ()
     store: str | None = None
-    check: Callable[[], None] = lambda: None
-    quarantine: Callable[[str], None] | None = None
     policy: Policy = field(default_factory=Policy)
     clock: Callable[[], float] = time.monotonic
     _at: Cluster = field(init=False)
-    _breaker: Breaker = field(init=False)
+    _pool: Pool | None = None
     _topic: str = field(init=False)
     _messages: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
     _running: dict[str, Attempt] = field(default_factory=dict)  # by token
     _attempts: dict[str, int] = field(default_factory=dict)
-    _waiting: deque[Job] = field(default_factory=deque)
+    _waiting: list[Job] = field(default_factory=list)
     _not_before: dict[str, float] = field(default_factory=dict)
+    _jobs: Sequence[Job] = ()
     _cut_off: bool = False  # the scheduler went away
     _last_slot: float = 0.0  # when there was a worker for a job
     _done: int = 0
@@ -93,7 +85,10 @@ class Runner:
             KeyboardInterrupt: interrupted; running jobs were told to shut down and their folders will be set aside.
         """
         self._begun = self._last_slot = self.clock()
-        self._breaker = Breaker(self.policy.failures_to_quarantine)
+        if self.devices:
+            limit = self.policy.failures_to_quarantine
+            self._pool = Pool(self.devices, self.folder, failures_to_quarantine=limit, tell=self._tell)
+            self._pool.begin(jobs)
         analyzed = {
             event["job"]
             for event in self.folder.events()
@@ -103,24 +98,21 @@ class Runner:
         self._waiting.extend(
             job for job in jobs if not (self.folder.finished(job.name) and (self.store or job.name in analyzed))
         )
+        self._jobs = jobs
         self._total, self._done = len(jobs), len(jobs) - len(self._waiting)
         if self._done:
             self._tell(f"{self._done} of {self._total} jobs are already finished")
         if not self._waiting:
             return
-        # CI ends a job with SIGTERM; it must shut down as after Ctrl-C.
-        main = threading.current_thread() is threading.main_thread()
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
-        try:
-            with nullcontext(self.cluster) if self.cluster else open_local_cluster(self.workers, self.resource) as at:
-                self._at = at
-                self._topic = f"android-suite-{uuid.uuid4().hex}"
-                self._at.listen(self._topic, self._messages)
-                self.folder.append("cluster", scheduler=at.address, slots=self.workers)
-                self._run()
-        finally:
-            if main:
-                signal.signal(signal.SIGTERM, before)
+        serials = self._pool.serials if self._pool else ()
+        slots = len(serials) or self.workers
+        here = nullcontext(self.cluster) if self.cluster else open_local_cluster(slots, serials)
+        with end_as_interrupted(), here as at:
+            self._at = at
+            self._topic = f"android-suite-{uuid.uuid4().hex}"
+            self._at.listen(self._topic, self._messages)
+            self.folder.append("cluster", scheduler=at.address, slots=slots)
+            self._run()
 
     def _run(self) -> None:
         doubt: SuiteError | None = None
@@ -131,7 +123,7 @@ class Runner:
                     if isinstance(error, EvidenceError):
                         doubt = doubt or error  # the other jobs are not affected
                     elif error is not None:
-                        self._retry_or_raise(entry.job, error)
+                        self._retry_or_raise(entry, error)
                 self._watch()
         except SuiteError:
             self._finish_running()
@@ -156,47 +148,60 @@ class Runner:
             self._at.reconnect(timeout=self.policy.no_scheduler_s)
             self._at.listen(self._topic, self._messages)
             self._cut_off = False
-        for _ in range(len(self._waiting)):
-            if len(self._running) >= self.workers or self._spent():
+        if self._pool is not None:
+            again = self._pool.move(self._jobs, {entry.job.block for entry in self._running.values()})
+            self._waiting += again
+            self._done -= len(again)
+        waiting, self._waiting = self._waiting, []
+        for number, job in enumerate(waiting):
+            if not self._has_slot() or self._spent():
+                self._waiting += waiting[number:]
                 return
-            job = self._waiting.popleft()
-            if self._not_before.get(job.name, 0.0) > self.clock():
+            if self._not_before.get(job.name, 0.0) > self.clock() or not self._start(job):
                 self._waiting.append(job)
-                continue
-            self.check()
-            self._start(job)
 
-    def _start(self, job: Job) -> None:
+    def _has_slot(self) -> bool:
+        return len(self._running) < self.workers if self._pool is None else self._pool.free
+
+    def _start(self, job: Job) -> bool:
+        """Submits a job; False if its device is not free."""
+        recording = not self.folder.finished(job.name)
+        device = None
+        if self._pool is not None:
+            device = self._pool.choose(job) if recording else self._pool.any_for(job)
+            if device is None:
+                return False
         attempt = self._attempts[job.name] = self._attempts.get(job.name, 0) + 1
         token = uuid.uuid4().hex[:12]
         call = JobCall(
             token=token,
             topic=self._topic,
             job=job,
-            recorder=self.recorder,
+            recorder=self.recorder if device is None else device.recorder,
             analyzer=self.analyzer,
             store=self.store or str(self.folder.path.absolute()),
         )
-        recording = not self.folder.finished(job.name)
-        future = self._at.submit(supervise, call, key=f"{job.name}@{token}", needs={self.resource: 1})
-        self._running[token] = Attempt(job, token, future, self.clock(), recording, attempt)
+        needs = {CORE: 1.0} if device is None else {device_resource(device.serial): SHARE}
+        if self._pool is not None and device is not None and recording:
+            self._pool.hold(device, job, token)
+        future = self._at.submit(supervise, call, key=f"{job.name}@{token}", needs=needs)
+        self._running[token] = Attempt(job, token, future, self.clock(), recording, attempt, device)
         future.add_done_callback(lambda _: self._messages.put({"token": token, "kind": "over"}))
+        return True
 
-    def _retry_or_raise(self, job: Job, error: SuiteError) -> None:
+    def _retry_or_raise(self, entry: Attempt, error: SuiteError) -> None:
         """Retries a job. No other place retries anything."""
-        attempt = self._attempts[job.name]
-        if self.device is not None and (reason := self._breaker.fail(error)) is not None:
-            self.folder.append("quarantined", device=self.device, text=reason)
-            if self.quarantine is not None:
-                self.quarantine(reason)
-            error.add_note(f"{self.device} got no more jobs: {reason}")
-            raise error
+        job, attempt = entry.job, self._attempts[entry.job.name]
         pause = self.policy.pause_s(error, attempt, random.random())
-        if pause is None:
-            if isinstance(error, LabError):
-                error.add_note(f"after {attempt} attempts; their evidence is in {self.folder.failed}")
+        if pause is None and isinstance(error, LabError):
+            error.add_note(f"after {attempt} attempts; their evidence is in {self.folder.failed}")
+        if self._pool is not None and entry.device is not None:
+            if self._pool.gives_up(job, entry.device, error, last=pause is None):
+                self._attempts[job.name] = 0
+                pause = 0.0
+        elif pause is None:
             raise error
-        self._not_before[job.name] = self.clock() + pause
+        self._not_before[job.name] = self.clock() + (pause or 0.0)
         self._waiting.append(job)
 
     def _finish_running(self) -> None:
@@ -248,7 +253,7 @@ class Runner:
         entry.worker, entry.execution, entry.since = worker, execution, self.clock()
         self.folder.append(
             "start", job=entry.job.name, attempt=entry.attempt, record=entry.recording, worker=worker,
-            device=self.device,
+            device=entry.device.serial if entry.device else None,
         )  # fmt: skip
         self._note_progress()
         self._tell(f"started {entry.job.name}")
@@ -262,6 +267,7 @@ class Runner:
         if not entry.recorded:
             entry.recorded = True
             self.folder.append("recorded", job=entry.job.name, seconds=seconds)
+        self._give_back(entry, recorded=True)
 
     def _note_analyzed(self, entry: Attempt) -> None:
         if not entry.analyzed:
@@ -281,11 +287,13 @@ class Runner:
             error = raised
         except Exception as raised:  # Dask's: its worker died at every attempt, or could not load the job
             error = LabError(f"job {name} ended on its worker without a result ({type(raised).__name__}: {raised}).")
+        self._give_back(entry, recorded=self.folder.finished(name))
         if error is None:
             self._done += 1
             if entry.recording:
                 self.durations_s.setdefault(entry.job.kind, []).append(round(self.clock() - entry.since, 1))
-            self._breaker.succeed()
+            if self._pool is not None and entry.device is not None:
+                self._pool.succeed(entry.device)
             self._note_progress()
             self._tell(f"finished {name}")
             self.finished(entry.job)
@@ -298,8 +306,7 @@ class Runner:
         return error
 
     def _set_aside(self, entry: Attempt) -> str | None:
-        aside = self.folder.set_aside(attempt_name(entry.job.name, entry.execution))
-        return str(aside.relative_to(self.folder.path)) if aside else None
+        return self.folder.set_aside(attempt_name(entry.job.name, entry.execution))
 
     def _settle(self, entry: Attempt, end: JobEnd) -> SuiteError | None:
         """Writes to the journal what its events did not, and fetches the run from the store."""
@@ -307,7 +314,7 @@ class Runner:
         if entry.worker is None:
             self._note_start(entry, end.worker, end.token)
         if self.store and (end.recorded_s is not None or end.duplicate):
-            self._fetch(name, entry.token)
+            fetch_job(self.folder, self.store, name, entry.token)
         if end.recorded_s is not None:
             self._note_recorded(entry, end.recorded_s)
         if end.duplicate:
@@ -320,14 +327,6 @@ class Runner:
             self._note_analyzed(entry)
         return None
 
-    def _fetch(self, name: str, token: str) -> None:
-        assert self.store is not None
-        if self.folder.finished(name):
-            return
-        target = self.folder.partial / attempt_name(name, f"{token}-fetched")
-        open_store(self.store).fetch(name, target)
-        finish_job(target, self.folder.jobs / name)
-
     def _watch(self) -> None:
         """Takes out workers that fell silent, and ends the campaign where there are none for too long."""
         if self._at.address is None:
@@ -339,14 +338,21 @@ class Runner:
         elif self.clock() - self._last_slot > self.policy.no_worker_s:
             for entry in list(self._running.values()):
                 self._drop(entry)
+            needs = ", ".join(map(device_resource, self._pool.serials)) if self._pool else CORE
             raise LabError(
-                f"no worker with {self.resource} took a job for {self.policy.no_worker_s:.0f} s; start one with "
+                f"no worker with {needs} took a job for {self.policy.no_worker_s:.0f} s; start one with "
                 f"`android-suite lab worker {self._at.address}`, then run qualify again."
             )
 
     def _drop(self, entry: Attempt) -> None:
         entry.future.cancel()
         del self._running[entry.token]
+        self._give_back(entry, recorded=False)
+
+    def _give_back(self, entry: Attempt, *, recorded: bool) -> None:
+        """Its device is free for the next recording, while this one is analyzed."""
+        if self._pool is not None:
+            self._pool.give_back(entry.job, entry.token, recorded=recorded)
 
     def _interrupt(self) -> None:
         running = sorted(entry.job.name for entry in self._running.values())
@@ -375,7 +381,7 @@ class Runner:
 
     def _remaining_s(self) -> float:
         left = [*(entry.job for entry in self._running.values()), *self._waiting]
-        cost = estimate_cost(left, self.durations_s, workers=self.workers)
+        cost = estimate_cost(left, self.durations_s, workers=len(self._pool) if self._pool else self.workers)
         spent = max((self.clock() - entry.since for entry in self._running.values()), default=0.0)
         return max(0.0, cost.wall_s - spent)
 

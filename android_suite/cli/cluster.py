@@ -29,18 +29,26 @@ class Where:
     store: str | None
     lab: Path | None
     label: str | None
+    devices: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phone:
+    """A leased device: its name, the settings that reach it, and what `PoolDevice` says of the two functions."""
+
+    serial: str
+    config: Config
+    check: Callable[[], None]
+    quarantine: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where the jobs run. ``quarantine`` puts the device aside; ``check`` raises if it was lost to another campaign."""
+    """Where the jobs run; ``phones``: the attached devices of the plan."""
 
-    config: Config
-    serial: str | None
     cluster: Cluster | None
     store: str | None
-    check: Callable[[], None] = lambda: None
-    quarantine: Callable[[str], None] | None = None
+    phones: tuple[Phone, ...] = ()
 
 
 scheduler_option = click.option(
@@ -49,9 +57,11 @@ scheduler_option = click.option(
 
 
 def where_options(function: F) -> F:
-    """Adds ``--scheduler``, ``--store``, ``--lab`` and ``--label``, given to the function as `Where`."""
+    """Adds ``--scheduler``, ``--store``, ``--lab``, ``--label`` and ``--devices``, given to the function as `Where`."""
 
-    def command(*, scheduler: str | None, store: str | None, lab: Path | None, label: str | None, **rest: Any) -> Any:
+    def command(
+        *, scheduler: str | None, store: str | None, lab: Path | None, label: str | None, devices: int, **rest: Any
+    ) -> Any:
         if scheduler is not None:
             from android_suite.campaign.cluster import check_address
 
@@ -60,11 +70,21 @@ def where_options(function: F) -> F:
             raise UsageError("--store is for workers of a scheduler; give --scheduler, or leave it out.")
         if label is not None and lab is None:
             raise UsageError("--label chooses a device of a lab; give --lab, or leave it out.")
-        return function(where=Where(scheduler=scheduler, store=store, lab=lab, label=label), **rest)
+        if devices > 1 and lab is None:
+            raise UsageError("--devices takes several devices of a lab; give --lab, or leave it out.")
+        where = Where(scheduler=scheduler, store=store, lab=lab, label=label, devices=devices)
+        return function(where=where, **rest)
 
     command.__doc__, command.__name__ = function.__doc__, function.__name__
     command.__dict__.update(function.__dict__)
     for option in (
+        click.option(
+            "--devices",
+            type=click.IntRange(1, 1000),
+            default=1,
+            show_default=True,
+            help="Run on up to so many devices of the lab at once; each block of kernels on one of them.",
+        ),
         click.option("--label", help="Only devices of the lab with this label."),
         click.option("--lab", type=click.Path(path_type=Path), help="The lab's file: take a free device that fits."),
         click.option("--store", metavar="URL", help="Run store (fsspec) for workers that do not see the folder."),
@@ -76,7 +96,7 @@ def where_options(function: F) -> F:
 
 @contextlib.contextmanager
 def open_place(file: PlanFile, where: Where, config: Config, serial: str | None, *, holder: str) -> Iterator[Place]:
-    """Connects to the scheduler, chooses the device of the plan and leases it.
+    """Connects to the scheduler, chooses the devices of the plan and leases them.
 
     Raises:
         LabError: no scheduler answers, or no device is free.
@@ -93,21 +113,21 @@ def open_place(file: PlanFile, where: Where, config: Config, serial: str | None,
                     f"note: {where.scheduler} has no TLS: whoever reaches it runs commands on its workers, docs/cluster.md"
                 )
         attached = file.plan.baseline.kind in ("attached", "fastboot")
+        phones: tuple[Phone, ...] = ()
         if where.lab is not None:
             if not attached or serial:
                 raise UsageError("--lab chooses the device of a plan with attached kernels, instead of --serial.")
-            yield stack.enter_context(_of_lab(file, where, config, cluster, holder))
-            return
-        serial = find_phone(file.plan, config, serial)
-        check: Callable[[], None] = lambda: None  # noqa: E731
-        if attached and serial is not None:
+            phones = _lease_of_lab(file, where, config, holder, stack)
+        elif attached and (serial := find_phone(file.plan, config, serial)) is not None:
             check = stack.enter_context(_leased(config, serial, holder))
-        yield Place(config=config, serial=serial, cluster=cluster, store=where.store, check=check)
+            phones = (Phone(serial=serial, config=config, check=check),)
+        yield Place(cluster=cluster, store=where.store, phones=phones)
 
 
-@contextlib.contextmanager
-def _of_lab(file: PlanFile, where: Where, config: Config, cluster: Cluster | None, holder: str) -> Iterator[Place]:
-    """The first free device that fits; the next one if another campaign takes it in between."""
+def _lease_of_lab(
+    file: PlanFile, where: Where, config: Config, holder: str, stack: contextlib.ExitStack
+) -> tuple[Phone, ...]:
+    """The first free devices that fit; the next one for each that another campaign takes in between."""
     from android_suite.lab.inventory import read_inventory
     from android_suite.lab.quarantine import put_aside
     from android_suite.lab.status import choose_device
@@ -115,27 +135,29 @@ def _of_lab(file: PlanFile, where: Where, config: Config, cluster: Cluster | Non
     assert where.lab is not None
     inventory = read_inventory(where.lab)
     kernels = tuple(kernel.kernel for kernel in file.plan.kernels)
+    found: list[Phone] = []
     busy: LabError | None = None
     for device, status in choose_device(inventory, config, label=where.label, kernels=kernels):
-        with contextlib.ExitStack() as stack:
-            try:
-                check = stack.enter_context(_leased(device.config, device.serial, holder))
-            except LabError as error:
-                busy = busy or error
-                continue
-            say(f"device {status.serial} of {status.server}")
+        if len(found) == where.devices or (found and status.standing == "busy"):
+            break
+        try:
+            check = stack.enter_context(_leased(device.config, device.serial, holder))
+        except LabError as error:
+            busy = busy or error
+            continue
+        say(f"device {status.serial} of {status.server}")
 
-            def aside(reason: str, serial: str = device.serial) -> None:
-                put_aside(inventory.state, serial, reason)
-                say(f"{serial} is in quarantine: {reason}; `android-suite lab release {serial}` ends it")
+        def aside(reason: str, serial: str = device.serial) -> None:
+            put_aside(inventory.state, serial, reason)
+            say(f"{serial} is in quarantine: {reason}; `android-suite lab release {serial}` ends it")
 
-            yield Place(
-                config=device.config, serial=device.serial, cluster=cluster, store=where.store, check=check,
-                quarantine=aside,
-            )  # fmt: skip
-            return
-    assert busy is not None
-    raise busy
+        found.append(Phone(serial=device.serial, config=device.config, check=check, quarantine=aside))
+    if not found:
+        assert busy is not None
+        raise busy
+    if len(found) < where.devices:
+        say(f"{len(found)} of {where.devices} devices are free and fit")
+    return tuple(found)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,6 +104,7 @@ def command(
         check_kernels,
         check_parameters,
         make_collaborators,
+        make_pool_device,
         prepare_lab,
         restored_at_end,
     )
@@ -174,15 +176,26 @@ def command(
 
     with (
         open_place(file, where, config, serial, holder=f"qualify {out}") as place,
-        restored_at_end(file.plan, place.config, place.serial, say=say),
+        ExitStack() as stack,
     ):
-        collaborators = make_collaborators(place.config, serial=place.serial, take_tracing=take_tracing)
+        for phone in place.phones:
+            stack.enter_context(restored_at_end(file.plan, phone.config, phone.serial, say=say))
+        devices = [
+            make_pool_device(
+                phone.config,
+                phone.serial,
+                take_tracing=take_tracing,
+                check=phone.check,
+                quarantine=phone.quarantine,
+            )
+            for phone in place.phones
+        ]
         try:
             with _Bar() as bar:
                 outcome = qualify(
                     file,
                     out,
-                    collaborators,
+                    make_collaborators(config, take_tracing=take_tracing),
                     aa=aa,
                     fresh=fresh,
                     workers=workers,
@@ -191,9 +204,7 @@ def command(
                     preview=show if preview and not as_json else None,
                     cluster=place.cluster,
                     store=place.store,
-                    device=place.serial if file.plan.baseline.kind in ("attached", "fastboot") else None,
-                    check=place.check,
-                    quarantine=place.quarantine,
+                    devices=devices,
                 )
         finally:
             _keep_durations(measured, durations)

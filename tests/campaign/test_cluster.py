@@ -15,6 +15,7 @@ from android_suite.campaign.cluster import is_open, open_cluster
 from android_suite.campaign.faults import Breaker, Policy
 from android_suite.campaign.journal import read_journal
 from android_suite.campaign.plan_file import PlanFile
+from android_suite.campaign.pool import PoolDevice
 from android_suite.campaign.qualify import Collaborators, qualify
 from android_suite.errors import DeviceLost, LabError, NotReady, Unsupported, UsageError
 from android_suite.store.run import open_run
@@ -127,7 +128,7 @@ def test_without_a_worker_it_ends_and_says_what_to_do(tmp_path: Path, lab: Colla
     ):
         Runner(
             folder=folder, recorder=lab.recorder, analyzer=lab.analyzer, workers=1, durations_s={}, cluster=cluster,
-            resource="device:A1", policy=Policy(no_worker_s=1.0),
+            devices=[PoolDevice(serial="A1", recorder=lab.recorder)], policy=Policy(no_worker_s=1.0),
         ).run(jobs)  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from pathlib import Path
 
 import click
@@ -13,7 +15,7 @@ _file = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command("history")
-@click.argument("store", type=click.Path(path_type=Path))
+@click.argument("store")
 @click.option(
     "--metric", "metrics", multiple=True, help="A metric, or `all`; the headline metrics by default. Repeatable."
 )
@@ -50,7 +52,7 @@ _file = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of these random orders.")
 def command(
-    store: Path,
+    store: str,
     metrics: tuple[str, ...],
     scenarios: tuple[str, ...],
     order: str,
@@ -65,17 +67,26 @@ def command(
 ) -> int:
     """Show metrics over kernels, builds and dates, with their change points.
 
-    STORE is a folder with runs and campaigns: what `record -o` and `qualify -o` made, any number of them. Runs under
-    different conditions are never joined. Exit code 5: some runs could not be read; the rest is shown.
+    STORE is a folder with runs and campaigns: what `record -o` and `qualify -o` made, any number of them; or the URL of
+    a run store, as for `qualify --store`, of which the results are read and no evidence. Runs under different
+    conditions are never joined. Exit code 5: some runs could not be read; the rest is shown.
     """
     from android_suite.history.examine import Search, trace_history
     from android_suite.history.kcidb import render_kcidb
-    from android_suite.history.runs import read_stored_runs
+    from android_suite.history.runs import fetch_results, read_stored_runs
     from android_suite.report.history import render_history_html
     from android_suite.report.history_text import print_history
+    from android_suite.store.remote import is_url
     from android_suite.store.run import write_atomic, write_json
 
-    runs, refused = read_stored_runs(store, say=say)
+    with contextlib.ExitStack() as stack:
+        if is_url(store):
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="android-suite-history-")))
+            unread = fetch_results(store, folder, say=say)
+            runs, refused = read_stored_runs(folder, say=say, analyze=False)
+            refused = [*unread, *refused]
+        else:
+            runs, refused = read_stored_runs(Path(store), say=say)
     for each in refused:
         say(f"{each.run} is left out: {each.reason}")
     if kcidb is not None:
@@ -84,7 +95,7 @@ def command(
     found = trace_history(
         runs,
         refused,
-        store=str(store),
+        store=store,
         order="date" if order == "date" else "kernel",
         metrics=_choose_metrics(metrics, {str(name) for run in runs for name in run.samples["metric"].unique()}),
         scenarios=_choose_scenarios(scenarios, {i.scenario for run in runs for i in run.manifest.iterations}),

@@ -17,6 +17,7 @@ from android_suite.model.document import parse_json
 from android_suite.model.history import Refused
 from android_suite.model.run import Manifest
 from android_suite.store import layout
+from android_suite.store.remote import open_store
 
 JOURNAL = "journal.jsonl"  # of a campaign
 _UNFINISHED = frozenset({"partial", "failed"})  # its folders that hold no result
@@ -104,6 +105,39 @@ def read_stored_runs(
     if not runs and not refused:
         raise UsageError(f"{store} has no run directory; give a folder that `record -o` or `qualify -o` made.")
     return runs, refused
+
+
+def fetch_results(url: str, folder: Path, *, say: Callable[[str], None]) -> list[Refused]:
+    """Brings manifest and results of every run of a run store behind a URL; the evidence stays there.
+
+    Args:
+        url: as fsspec takes it.
+        folder: an empty folder, where each run gets a folder of its own.
+        say: called with progress.
+
+    Returns:
+        Runs that are not what a store has, and why.
+
+    Raises:
+        UsageError: fsspec has no such protocol, or the store has no run.
+        LabError: the store cannot be read.
+    """
+    store = open_store(url)
+    names = store.names()
+    if not names:
+        raise UsageError(f"{url} has no run; give the URL that `qualify --store` was given.")
+    refused = []
+    for number, name in enumerate(names, 1):
+        say(f"reading {name} ({number} of {len(names)})")
+        try:
+            store.fetch(name, folder / name, wanted=_is_result)
+        except SchemaError as error:
+            refused.append(Refused(run=name, reason=str(error)))
+    return refused
+
+
+def _is_result(path: str) -> bool:
+    return path == layout.MANIFEST or path.startswith(f"{layout.DERIVED}/")
 
 
 def _read_plan(journal: Path) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
@@ -123,8 +123,13 @@ class RemoteStore:
             with contextlib.suppress(SuiteError):
                 self._upload(folder, tuple(_describe(folder)), f"{self._root}/failed/{attempt}")
 
-    def fetch(self, job: str, target: Path) -> None:
+    def fetch(self, job: str, target: Path, *, wanted: Callable[[str], bool] = lambda _: True) -> None:
         """Reads the run of a job into ``target``, which must not exist.
+
+        Args:
+            job: its name.
+            target: a folder to be made.
+            wanted: whether a file of the run, by its path there, is to be read.
 
         Raises:
             SchemaError: its index or a file is not what a store has; nothing outside ``target`` was written.
@@ -133,7 +138,7 @@ class RemoteStore:
         found = self._read_index(job)
         target.mkdir(parents=True)
         try:
-            for file in found.files:
+            for file in filter(lambda each: wanted(each.path), found.files):
                 self._fetch_file(f"{self._root}/runs/{job}@{found.token}/{file.path}", file, target / file.path)
         except BaseException:
             shutil.rmtree(target, ignore_errors=True)

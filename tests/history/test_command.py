@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from android_suite.cli.main import run
+from android_suite.store.remote import open_store
 from tests.made_stores import MadeBoot, renamed, series_of, write_run
 
 KERNELS = ["6.14.1", "6.15.1", "6.16.1", "6.17.1"]
@@ -83,3 +84,27 @@ def test_bad_input(
     assert ask(store, *argv) == 2
     assert words in capsys.readouterr().err
     assert not (store.parent / "k.json").exists()
+
+
+def test_a_run_store_behind_a_url(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"memory://{tmp_path}/store"
+    remote = open_store(url)
+    for number, kernel in enumerate(("6.16.12", "6.17.13")):
+        values = {"invertedMs": [100.0 - 90 * number] * 3}
+        made = write_run(tmp_path / kernel, MadeBoot(kernel=kernel, values=values, boot=f"b{number}"))
+        (made / "raw").mkdir()
+        (made / "raw" / "evidence").write_text("stays there")
+        assert remote.publish(kernel, "aa", made)
+    assert ask(url, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["store"] == url
+    (series,) = found["series"]
+    assert [(point["kernel"]["release"], point["level"]) for point in series["points"]] == [
+        ("6.16.12", 100.0),
+        ("6.17.13", 10.0),
+    ]
+    with remote._fs.open(f"{remote._root}/runs/6.16.12@aa/derived/samples.parquet", "wb") as file:
+        file.write(b"something else")
+    assert ask(url, "--json") == 5
+    assert "6.16.12 is left out" in capsys.readouterr().err
+    assert ask(f"memory://{tmp_path}/nothing") == 2

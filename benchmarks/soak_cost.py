@@ -25,19 +25,26 @@ from android_suite.soak.plan import SoakFacts, SoakPlan, plan_soak
 OUT = "/data/local/tmp/soak_cost.txt"
 
 
+def render_install(plan: SoakPlan | None) -> list[str]:
+    """Lines of a shell script that install a soak in the guest itself, as `soak` does over adb."""
+    lines: list[str] = []
+    if plan is None:
+        return lines
+    for name, line in plan.definitions:
+        lines.append(f"echo {shlex.quote(line)} >> {plan.tracefs}/{name} || echo refused >> {OUT}")
+    lines += [f"mkdir {plan.folder}", f"echo mono > {plan.folder}/trace_clock"]
+    for each in plan.triggers:
+        target = f"{plan.folder}/events/{each.folder}/trigger"
+        lines.append(f"echo {shlex.quote(each.spec)} >> {target} || echo refused {each.spec!r} >> {OUT}")
+    if plan.ring_events:
+        lines += [f"mkdir {plan.ring}", f"echo 1024 > {plan.ring}/buffer_size_kb"]
+        lines += [f"echo 1 > {plan.ring}/events/{event.replace(':', '/')}/enable" for event in plan.ring_events]
+    return lines
+
+
 def render_script(plan: SoakPlan | None, *, ms: int, profile: str, seed: int, paced: bool = False) -> bytes:
     """The measured window of a guest: the triggers, then the workload between two looks at the CPU time."""
-    lines = ["#!/system/bin/sh"]
-    if plan is not None:
-        for name, line in plan.definitions:
-            lines.append(f"echo {shlex.quote(line)} >> {plan.tracefs}/{name} || echo refused >> {OUT}")
-        lines += [f"mkdir {plan.folder}", f"echo mono > {plan.folder}/trace_clock"]
-        for each in plan.triggers:
-            target = f"{plan.folder}/events/{each.folder}/trigger"
-            lines.append(f"echo {shlex.quote(each.spec)} >> {target} || echo refused {each.spec!r} >> {OUT}")
-        if plan.ring_events:
-            lines += [f"mkdir {plan.ring}", f"echo 1024 > {plan.ring}/buffer_size_kb"]
-            lines += [f"echo 1 > {plan.ring}/events/{event.replace(':', '/')}/enable" for event in plan.ring_events]
+    lines = ["#!/system/bin/sh", *render_install(plan)]
     look = f"grep ^cpu0 /proc/schedstat >> {OUT}"
     token = "soakcost"
     start = (

@@ -8,6 +8,7 @@ import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import PurePath
 from statistics import median
 from typing import Any
@@ -37,9 +38,12 @@ class JobScenario:
     first: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
-    """One boot: ``kernel`` is a name or a path, ``kernel_sha256`` is given for a path."""
+    """One boot: ``kernel`` is a name or a path, ``kernel_sha256`` is given for a path.
+
+    It has no slots: names are asked for all the time, and are computed once.
+    """
 
     block: int
     label: str
@@ -62,7 +66,7 @@ class Job:
         """How the kernel is booted."""
         return boot_kind(self.kernel, self.boot.boot)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of everything that determines the job's result. Files count by content, not by path."""
         content = asdict(self) | {"kernel": PurePath(self.kernel).name, "overlay": ()}
@@ -72,7 +76,7 @@ class Job:
             content["boot"] = told
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Folder name: readable and unique to the content."""
         what = f"-{self.scenarios[0].name}" if len(self.scenarios) == 1 else ""
@@ -80,7 +84,7 @@ class Job:
             what += "-untraced"
         return f"{self.block:03d}-{self.label}-seed{self.seed}{what}-{self.digest[:10]}"
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """Jobs of one kind take about the same time."""
         parts = [f"{self.mode} {self.arch}", *(digest[:8] for digest in self.overlay_sha256)]

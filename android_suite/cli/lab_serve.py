@@ -57,7 +57,10 @@ def serve(
             f"the page needs {error.name}, which is not installed; run `python -m pip install 'android-suite[lab]'`."
         ) from None
     if not store.is_dir():
-        raise UsageError(f"{store} is not a folder; name the folder of your campaigns with --store.")
+        raise UsageError(
+            f"{store} is not a folder; name the folder of your campaigns with --store. A run store behind a URL has no "
+            "journals to follow; `android-suite history URL` reads its results."
+        )
     if not is_loopback(host) and token_file is None:
         raise UsageError(
             f"{host} can be reached from other hosts, so readers need a token; add --token-file FILE (it is made if absent)."

@@ -36,10 +36,10 @@ def list_command(arch: str, as_json: bool) -> None:
     """List Debian's kernels and the pairs built on this host."""
     config = read_settings()
     rows = [
-        {"name": k.name, "release": k.release, "from": k.package, "cached": k.cached}
+        {"name": k.name, "release": k.release, "from": k.package, "cached": k.cached, "serial": k.serial}
         for k in list_kernels(arch, config=config)
     ] + [
-        {"name": side.name, "release": side.release, "from": pair.source, "cached": True}
+        {"name": side.name, "release": side.release, "from": pair.source, "cached": True, "serial": side.serial}
         for pair in build.list_pairs(cache=Cache(config.cache))
         for side in (pair.baseline, pair.candidate)
         if side.arch == arch
@@ -48,9 +48,14 @@ def list_command(arch: str, as_json: bool) -> None:
         print_json({"schema": "android-suite/kernels", "version": 1, "arch": arch, "kernels": rows})
     else:
         print_table(
-            ["name", "release", "from", "cached"],
-            [[*map(str, list(r.values())[:3]), "yes" if r["cached"] else ""] for r in rows],
+            ["name", "release", "from", "cached", "adb through"],
+            [
+                [*map(str, list(r.values())[:3]), "yes" if r["cached"] else "", "serial port" if r["serial"] else ""]
+                for r in rows
+            ],
         )
+        if any(r["serial"] for r in rows):
+            say("serial port: Debian has dropped the modules and the configuration of this kernel; see docs/kernels.md")
 
 
 @command.command("fetch")

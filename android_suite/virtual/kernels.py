@@ -51,6 +51,7 @@ class KernelImage:
         package: Debian package; None for an image given by path.
         version: version of the package.
         configuration: of a kernel of a built pair: ``lab``, ``gki`` or ``debug``.
+        serial: it has no driver for the network card, so adb reaches the device through a virtual serial port.
     """
 
     name: str
@@ -65,22 +66,24 @@ class KernelImage:
     package: str | None = None
     version: str | None = None
     configuration: str | None = None
+    serial: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelChoice:
-    """A kernel that can be fetched by name."""
+    """A kernel that can be fetched by name; ``serial`` as in :class:`KernelImage`."""
 
     name: str
     release: str
     package: str
     cached: bool
+    serial: bool = False
 
 
 def list_kernels(arch: str = "arm64", *, config: Config, suites: Sequence[str] = KERNEL_SUITES) -> list[KernelChoice]:
     """Debian's kernels for an architecture that can be fetched and booted, oldest first; offline, those in the cache.
 
-    Leaves out kernels whose packages Debian has dropped in part (6.19 to 7.1 lack their modules).
+    Of some kernels (6.19 to 7.1) Debian has kept the image and dropped modules and configuration. They are ``serial``.
 
     Raises:
         UsageError: the suite does not boot that architecture.
@@ -90,12 +93,15 @@ def list_kernels(arch: str = "arm64", *, config: Config, suites: Sequence[str] =
     cache = Cache(config.cache)
     have = {key for key in cache.list_entries("kernels") if key.endswith(f"-{arch}")}
     try:
-        whole = _list_whole(config, arch, suites)
+        serial = _list_index(config, arch, suites)
     except MachineError:
         if not have:
             raise
-        whole = frozenset()
-    found = [match for name in whole | have if (match := _PACKAGE.fullmatch(name))]
+        serial = {}
+    for name in have:  # what was kept while the modules were there has them
+        if serial.get(name, True) and (entry := cache.read_entry("kernels", name)) is not None:
+            serial[name] = _is_serial(entry)
+    found = [match for name in serial.keys() | have if (match := _PACKAGE.fullmatch(name))]
     found.sort(
         key=lambda match: ([int(part) for part in match["version"].split(".")], re.findall(r"\d+", match["stem"]))
     )
@@ -106,23 +112,29 @@ def list_kernels(arch: str = "arm64", *, config: Config, suites: Sequence[str] =
             release=match["release"],
             package=match[0],
             cached=match[0] in have,
+            serial=serial.get(match[0], False),
         )
         for match in found
     ]
 
 
-def _list_whole(config: Config, arch: str, suites: Sequence[str]) -> frozenset[str]:
-    """The image packages whose parts are all in the index."""
+def _list_index(config: Config, arch: str, suites: Sequence[str]) -> dict[str, bool]:
+    """The image packages whose image is in the index, and whether their modules or their configuration are missing."""
     packages = Packages(config, arch, suites=suites)
     try:
         every = set(packages.list_names("linux-"))
     except MachineError:
         if tuple(suites) == SUITES:
             raise
-        return _list_whole(config, arch, SUITES)  # a mirror may lack a suite
+        return _list_index(config, arch, SUITES)  # a mirror may lack a suite
     named = [name for name in sorted(every) if _PACKAGE.fullmatch(name) and name.endswith(f"-{arch}")]
     depends = packages.list_depends(named)
-    return frozenset(name for name in named if every.issuperset(_parts(depends.get(name, frozenset()))))
+    parts = {name: _parts(depends.get(name, frozenset())) for name in named}
+    return {
+        name: not every.issuperset(parts[name])
+        for name in named
+        if all(part in every for part in parts[name] if part.startswith("linux-binary-"))
+    }
 
 
 def _parts(depends: Iterable[str]) -> list[str]:
@@ -195,10 +207,11 @@ def fetch_kernel(name: str, arch: str | None = None, *, config: Config) -> Kerne
         sha256=entry.digests["vmlinuz"],
         modules=tuple(entry.files[f"{module}.ko"] for module in order),
         module_names=tuple(order),
-        config=entry.files["config"],
-        config_sha256=entry.digests["config"],
+        config=entry.files.get("config"),
+        config_sha256=entry.digests.get("config"),
         package=package,
         version=entry.meta["version"],
+        serial=_is_serial(entry),
     )
 
 
@@ -231,6 +244,7 @@ def read_kernel(path: Path, arch: str | None = None) -> KernelImage:
         path=path.absolute(),
         sha256=hashlib.sha256(image).hexdigest(),
         config_sha256=hashlib.sha256(config).hexdigest() if config else None,
+        serial=config is not None and _has_port_only(config),
     )
 
 
@@ -292,11 +306,23 @@ def _find_release(config: Config, name: str, arch: str) -> tuple[str, Sequence[s
 def _read_whole(cache: Cache, package: str) -> Entry | None:
     """The kernel in the cache; None if it is not there, or lacks a driver because an older suite stored it."""
     entry = cache.read_entry("kernels", package)
-    if entry is None or "config" not in entry.files:  # another version of the suite kept something else there
+    if entry is None or _is_serial(entry):
+        return entry
+    if "config" not in entry.files:  # another version of the suite kept something else there
         return None
     if find_missing(entry.files["config"].read_bytes(), entry.meta["modules"]):
         return None
     return entry
+
+
+def _is_serial(entry: Entry) -> bool:
+    return bool(entry.meta.get("serial"))
+
+
+def _has_port_only(config: bytes) -> bool:
+    """Whether a kernel without modules has a driver for the serial port and none for the network card."""
+    built = set(config.decode(errors="replace").splitlines())
+    return "CONFIG_VIRTIO_NET=y" not in built and {"CONFIG_VIRTIO_PCI=y", "CONFIG_VIRTIO_CONSOLE=y"} <= built
 
 
 def find_missing(config: bytes, modules: Collection[str]) -> list[str]:
@@ -307,7 +333,8 @@ def find_missing(config: bytes, modules: Collection[str]) -> list[str]:
 
 def _fetch(packages: Packages, package: str) -> Entry:
     version = packages.read_version(package)
-    specs = [package, *_parts(packages.list_depends([package])[package])]
+    parts = _parts(packages.list_depends([package])[package])
+    there = set(packages.list_names("linux-")).intersection(parts)
     image: dict[str, bytes] = {}
     modules: dict[str, bytes] = {}
 
@@ -320,20 +347,20 @@ def _fetch(packages: Packages, package: str) -> Entry:
                 else:
                     image[kept.partition("-")[0]] = content
 
-    packages.fetch([f"{name}={version}" for name in specs], take)
-    if "vmlinuz" not in image or "config" not in image:
+    packages.fetch([f"{name}={version}" for name in (package, *sorted(there))], take)
+    serial = len(there) < len(parts)
+    if "vmlinuz" not in image or ("config" not in image and not serial):
         raise MachineError(f"package {package} has no kernel image; choose another kernel from kernels list")
-    order = sort_modules(modules)
-    if missing := find_missing(image["config"], order):
+    order = [] if serial else sort_modules(modules)
+    if not serial and (missing := find_missing(image["config"], order)):
         raise MachineError(
             f"package {package} has no module {' and '.join(missing)} for the network card; "
             "choose another kernel from kernels list"
         )
     files = {**image, **{f"{name}.ko": modules[name] for name in order}}
     release = package.removeprefix("linux-image-")
-    return packages.cache.write_entry(
-        "kernels", package, files, {"release": release, "version": version, "arch": packages.arch, "modules": order}
-    )
+    meta = {"release": release, "version": version, "arch": packages.arch, "modules": order, "serial": serial}
+    return packages.cache.write_entry("kernels", package, files, meta)
 
 
 def _is_wanted(name: str) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import shutil
 import socket
 import subprocess
@@ -24,7 +25,7 @@ from typing import Self
 
 from android_suite.config import Config
 from android_suite.errors import LabError, MachineError, NotReady, UsageError
-from android_suite.virtual import adb_link
+from android_suite.virtual import adb_link, serial_port
 from android_suite.virtual.cache import Cache
 from android_suite.virtual.console import NO_CARD, READY, WINDOW_CLOSED, GuestCrash, parse_crash, parse_farewell
 from android_suite.virtual.image import build_base, read_initrd
@@ -148,7 +149,8 @@ class VirtualDevice:
             self.accel = "tcg"
         self.accel = self.accel or choose_accel(self.kernel, cache=self._cache, version=version)
         base = build_base(self.kernel.arch, config=self._config)
-        initrd = read_initrd(base, self.kernel, overlays=self.overlays, run_files=self.run_files)
+        more = serial_port.build_files(self.kernel.arch, cache=self._cache) if self.kernel.serial else {}
+        initrd = read_initrd(base, self.kernel, overlays=self.overlays, run_files={**self.run_files, **more})
         self._record = self._registry.create(
             detached=self.detached,
             arch=self.kernel.arch,
@@ -164,14 +166,15 @@ class VirtualDevice:
             self._spawn()
             if self.deterministic:
                 self._wait_console(WINDOW_CLOSED, window_timeout_s)
-                self._plug_network()
+                self._plug_link()
             else:
                 self._learn_port()
             self._wait_console(READY, boot_timeout_s)
             if NO_CARD in self.read_console():
+                what, option = ("serial port", "CONSOLE") if self.kernel.serial else ("network card", "NET")
                 raise NotReady(
-                    f"kernel {self.kernel.name} found no network card, so adb cannot reach it; "
-                    "build it with CONFIG_VIRTIO_PCI=y and CONFIG_VIRTIO_NET=y"
+                    f"kernel {self.kernel.name} found no {what}, so adb cannot reach it; "
+                    f"build it with CONFIG_VIRTIO_PCI=y and CONFIG_VIRTIO_{option}=y"
                 )
             adb_link.wait_boot_completed(self._config, self.serial, timeout_s=boot_timeout_s, check=self._check_alive)
             self.boot_duration_ms = round((time.monotonic() - began) * 1000)
@@ -276,16 +279,21 @@ class VirtualDevice:
     def _learn_port(self) -> None:
         try:
             with Qmp(self.record.folder / "qmp") as qmp:
-                self._set_port(qmp.read_forwarded_port())
+                self._set_port(qmp.read_serial_port() if self.kernel.serial else qmp.read_forwarded_port())
         except MachineError:
-            if self._exited.wait(1) and "host forwarding" in self._read_fault():
+            if self._exited.wait(1) and re.search("host forwarding|Address already in use", self._read_fault()):
                 raise _port_in_use(self._port) from None
             self._check_alive()
             raise
 
-    def _plug_network(self) -> None:
+    def _plug_link(self) -> None:
+        port = self._port or 0
         with Qmp(self.record.folder / "qmp") as qmp:
-            qmp.execute("netdev_add", type="user", id="net0", hostfwd=[{"str": render_forward(self._port or 0)}])
+            if self.kernel.serial:
+                serial_port.plug(qmp, port, bus="slot0")
+                self._set_port(qmp.read_serial_port())
+                return
+            qmp.execute("netdev_add", type="user", id="net0", hostfwd=[{"str": render_forward(port)}])
             qmp.execute("device_add", driver="virtio-net-pci", netdev="net0", bus="slot0", id="nic0", romfile="")
             self._set_port(qmp.read_forwarded_port())
 

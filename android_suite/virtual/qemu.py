@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from android_suite.errors import MachineError
+from android_suite.virtual import serial_port
 from android_suite.virtual.cache import Cache
 from android_suite.virtual.kernels import KernelImage
 
@@ -105,7 +106,7 @@ def render_argv(
         cpus: virtual CPUs; in deterministic mode they run in turns.
         memory_mb: guest memory.
         port: host port for adbd; 0 lets QEMU take a free one.
-        deterministic: virtual time counts instructions; the network card is added later, by QMP.
+        deterministic: virtual time counts instructions; the network card (or the serial card) is added later, by QMP.
         seed: seed of all randomness that QEMU provides to the guest, in deterministic mode.
         kernel_args: additional kernel arguments.
     """
@@ -123,6 +124,8 @@ def render_argv(
         # The guest's clock and randomness depend only on the seed and the instruction count.
         argv += ["-icount", "shift=0,sleep=off", "-seed", str(seed), "-rtc", "base=2026-01-01T00:00:00,clock=vm"]
         argv += ["-device", "pcie-root-port,id=slot0,chassis=1,power_controller_present=off"]
+    elif kernel.serial:
+        argv += serial_port.render_options(port)
     else:
         argv += ["-netdev", f"user,id=net0,hostfwd={render_forward(port)}"]
         argv += ["-device", "virtio-net-pci,netdev=net0,romfile="]

@@ -79,6 +79,14 @@ class Qmp:
             raise MachineError("QEMU forwards no port into the virtual device; start the device again")
         return int(found[1])
 
+    def read_serial_port(self) -> int:
+        """The host port on which QEMU takes connections for the character device ``adb``."""
+        names = {each["label"]: each["filename"] for each in self.execute("query-chardev")}
+        found = re.search(r"127\.0\.0\.1:(\d+)", names.get("adb", ""))
+        if not found:
+            raise MachineError("QEMU has no port for adb into the virtual device; start the device again")
+        return int(found[1])
+
     def close(self) -> None:
         """Closes the connection; QEMU keeps running."""
         self._socket.close()

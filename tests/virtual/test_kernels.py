@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import random
+import tarfile
 import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from android_suite.cli import main as cli
 from android_suite.config import Config
+from android_suite.device.connect import connect
 from android_suite.errors import MachineError, UsageError
-from android_suite.virtual import adb_link, packages
+from android_suite.virtual import adb_link, kernels, packages
 from android_suite.virtual.cache import Cache
 from android_suite.virtual.kernels import fetch_kernel, find_missing, list_kernels, read_kernel, sort_modules
 from android_suite.virtual.machine import VirtualDevice
@@ -72,6 +77,7 @@ INDEX = {  # package: what it depends on
         f"linux-{part}-6.19.14+deb13-cloud-arm64" for part in ("base", "binary", "modules")
     ],
     "linux-binary-6.19.14+deb13-cloud-arm64": [],
+    "linux-image-7.2-cloud-arm64": [f"linux-{part}-7.2-cloud-arm64" for part in ("base", "binary", "modules")],
     "linux-image-7.3-cloud-arm64": [f"linux-{part}-7.3-cloud-arm64" for part in ("base", "binary", "modules")],
     **{f"linux-{part}-7.3-cloud-arm64": [] for part in ("base", "binary", "modules")},
     "linux-image-cloud-arm64": ["linux-image-7.3-cloud-arm64"],
@@ -106,15 +112,45 @@ def index(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_only_kernels_that_can_be_fetched_whole_are_listed(tmp_path: Path, index: None) -> None:
-    found = [(choice.name, choice.release) for choice in list_kernels("arm64", config=Config(cache=tmp_path))]
+def test_the_kernels_that_have_an_image_are_listed(tmp_path: Path, index: None) -> None:
+    found = [(each.name, each.release, each.serial) for each in list_kernels("arm64", config=Config(cache=tmp_path))]
     assert found == [
-        ("6.1.0-47", "6.1.0-47-cloud-arm64"),
-        ("6.1.0-50", "6.1.0-50-cloud-arm64"),
-        ("6.12.90", "6.12.90+deb12.1-cloud-arm64"),
-        ("6.18.15", "6.18.15+deb13-cloud-arm64"),  # its image package holds all, whatever it depends on
-        ("7.3", "7.3-cloud-arm64"),  # of 6.19.14 the modules are gone
+        ("6.1.0-47", "6.1.0-47-cloud-arm64", False),
+        ("6.1.0-50", "6.1.0-50-cloud-arm64", False),
+        ("6.12.90", "6.12.90+deb12.1-cloud-arm64", False),
+        ("6.18.15", "6.18.15+deb13-cloud-arm64", False),  # its image package holds all, whatever it depends on
+        ("6.19.14", "6.19.14+deb13-cloud-arm64", True),  # its modules and its configuration are gone
+        ("7.3", "7.3-cloud-arm64", False),  # of 7.2 the image is gone
     ]
+
+
+def test_a_kernel_without_modules_is_fetched_and_kept(
+    tmp_path: Path, index: None, no_network: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def fetch(self: packages.Packages, specs: Sequence[str], use: Callable[[Sequence[Path]], None]) -> None:
+        asked.extend(specs)
+        use([tmp_path / "binary.deb"])
+
+    def read(deb: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+        member = tarfile.TarInfo("boot/vmlinuz-6.19.14+deb13-cloud-arm64")
+        assert wanted(member.name)
+        yield member, b"image"
+
+    monkeypatch.setattr(packages.Packages, "read_version", lambda self, name: "6.19.14-1")
+    monkeypatch.setattr(packages.Packages, "fetch", fetch)
+    monkeypatch.setattr(kernels, "read_members", read)
+    config = Config(cache=tmp_path / "cache", debian_mirror=NOWHERE)
+    kernel = fetch_kernel("6.19.14", config=config)
+    assert asked == [
+        "linux-image-6.19.14+deb13-cloud-arm64=6.19.14-1", "linux-binary-6.19.14+deb13-cloud-arm64=6.19.14-1"
+    ]  # fmt: skip
+    assert (kernel.serial, kernel.config, kernel.config_sha256, kernel.modules) == (True, None, None, ())
+    assert kernel.path.read_bytes() == b"image"
+    monkeypatch.undo()  # and with it the network: what is kept needs none
+    assert fetch_kernel("6.19.14", config=config) == kernel
+    assert [(each.name, each.serial) for each in list_kernels("arm64", config=config)] == [("6.19.14", True)]
 
 
 @pytest.mark.parametrize(
@@ -208,6 +244,35 @@ def test_the_ends_of_the_list_boot(place: int) -> None:
     with VirtualDevice(config=CONFIG, kernel=fetch_kernel(listed.name, "arm64", config=CONFIG)) as device:
         device.start()
         assert adb_link.run_shell(CONFIG, device.serial, "uname -r").strip() == listed.release
+
+
+@pytest.mark.vdev
+def test_a_kernel_without_modules_is_reached_through_a_serial_port() -> None:
+    """The port outlives connections: files arrive whole, and adbd may end."""
+    listed = [each for each in list_kernels("arm64", config=CONFIG) if each.serial]
+    if not listed:
+        pytest.skip("Debian has the modules of all its kernels")
+    kernel = fetch_kernel(listed[-1].name, "arm64", config=CONFIG)
+    with VirtualDevice(config=CONFIG, kernel=kernel, cpus=1) as started:
+        started.start()
+        serial = started.serial
+
+        def shell(command: str) -> str:
+            return adb_link.run_shell(CONFIG, serial, command).strip()
+
+        assert shell("uname -r; ls /sys/class/net") == f"{listed[-1].release}\nlo"
+        blob = random.Random(1).randbytes(3_000_000)
+        transport = connect(CONFIG, serial)
+        with ThreadPoolExecutor(3) as pool:
+            pushed = [pool.submit(transport.push, blob, f"/data/{name}") for name in "abc"]
+            assert [future.result() for future in pushed] == [None] * 3
+        assert [transport.pull(f"/data/{name}") == blob for name in "abc"] == [True] * 3
+        adb_link.disconnect(CONFIG, serial)
+        adb_link.wait_boot_completed(CONFIG, serial, timeout_s=60, check=lambda: None)
+        assert shell("echo again") == "again"
+        shell("kill -9 $(pidof adbd)")
+        adb_link.wait_boot_completed(CONFIG, serial, timeout_s=60, check=lambda: None)
+        assert shell("echo and again") == "and again"
 
 
 def test_unknown_kernel_names_the_known(stored: Config, no_network: None) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,17 @@ def test_deterministic_device_has_no_card_and_no_host_clock() -> None:
     assert "hostfwd" not in line
     assert "nokaslr norandmaps" in line
     assert line != render(deterministic=True, seed=8)
+
+
+def test_a_kernel_without_a_driver_for_the_card_has_a_serial_port() -> None:
+    kernel = replace(KERNEL, serial=True)
+    line = render(kernel=kernel, port=5)
+    assert "socket,id=adb,host=127.0.0.1,port=5,server=on,wait=off" in line
+    assert "name=android-suite.adb" in line
+    assert "virtio-net" not in line
+    assert render(kernel=kernel, deterministic=True) == render(
+        deterministic=True
+    )  # it is plugged in later, as the card is
 
 
 def test_no_qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

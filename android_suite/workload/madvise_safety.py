@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from android_suite.device.device import WORK_FOLDER
 from android_suite.device.native_program import build_native
 from android_suite.errors import LabError, UsageError
 from android_suite.model.checks import name_failed, parse_checks
@@ -24,6 +25,21 @@ RACES: Final = (
     "borders", "faults", "mprotect", "mremap", "munmap", "fork", "thp", "collapse", "userfaultfd", "userfaultfd_events",
     "process_madvise",
 )  # fmt: skip
+# Where huge pages are switched off (Debian guests boot so), the races with them could try nothing. Root allows them
+# to who asks for them, and forbids them again after the races. The mark on the device outlives a recording that was
+# killed: the next one then puts it back.
+HUGE: Final = "/sys/kernel/mm/transparent_hugepage/enabled"
+_MARK: Final = f"{WORK_FOLDER}/huge-pages-were-off"
+_ALLOW_HUGE: Final = f"""\
+if grep -q '\\[never\\]' {HUGE} 2> /dev/null && mkdir -p {WORK_FOLDER} && : > {_MARK}; then
+    (echo madvise > {HUGE}) 2> /dev/null || rm -f {_MARK}
+fi
+"""
+_FORBID_HUGE: Final = f"""\
+if [ -e {_MARK} ]; then
+    echo never > {HUGE} && rm -f {_MARK}
+fi
+"""
 _GUEST_FILE: Final = f"/etc/android-suite/run/{NAME}"
 # What the kernel may need for one step of a race, many times over; the program ends by itself.
 _ROUNDS_PER_S = 2.0
@@ -69,7 +85,8 @@ class MadviseSafety:
         return None
 
     def prepare(self, context: Context) -> None:
-        """See the protocol."""
+        """Allows huge pages if they are off and this is root."""
+        context.device.run(_ALLOW_HUGE)
 
     def run_once(self, context: Context) -> Outcome:
         """Runs the program as the shell's user or as root, whichever the device allows; it says what that leaves out."""
@@ -87,7 +104,8 @@ class MadviseSafety:
         return outcome
 
     def cleanup(self, context: Context) -> None:
-        """See the protocol."""
+        """Forbids huge pages again."""
+        context.device.run(_FORBID_HUGE)
 
     @property
     def guest_defaults(self) -> Parameters:
@@ -100,14 +118,13 @@ class MadviseSafety:
 
     def guest_prepare(self, parameters: Parameters) -> str:
         """See the protocol."""
-        return ""
+        return _ALLOW_HUGE
 
     def guest_script(self, parameters: Parameters, *, seed: int, token: str) -> str:
         """See the protocol."""
         command = shlex.join(["timeout", f"{_limit_s(parameters):.0f}", *_arguments(_GUEST_FILE, parameters, seed)])
-        return (
-            f"{command} > $out/{CHECKS_FILE} 2> $out/safety_stderr.txt < /dev/null\necho $? > $out/safety_status.txt\n"
-        )
+        run = f"{command} > $out/{CHECKS_FILE} 2> $out/safety_stderr.txt < /dev/null"
+        return f"{run}\necho $? > $out/safety_status.txt\n{_FORBID_HUGE}"
 
     def read_guest(self, left: Left, parameters: Parameters, token: str) -> tuple[Mapping[str, str], Outcome]:
         """See the protocol."""

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from android_suite.device.device import WORK_FOLDER
 from android_suite.device.native_program import build_native
 from android_suite.errors import LabError, UsageError
 from android_suite.model.checks import parse_checks
-from android_suite.workload.madvise_safety import CHECKS_FILE, NAME, RACES, SOURCE, judge_output
+from android_suite.workload.madvise_safety import CHECKS_FILE, HUGE, NAME, RACES, SOURCE, judge_output
 from android_suite.workload.registry import find_workload
 from android_suite.workload.workload import complete_parameters
 
@@ -100,3 +101,34 @@ def test_a_lone_guest_has_the_program_and_leaves_its_results(tmp_path: Path) -> 
     evidence, outcome = workload.read_guest({CHECKS_FILE: b'{"end": true}'}, parameters, "t")
     assert evidence == {CHECKS_FILE: '{"end": true}'}
     assert "stopped after 0 results" in outcome.incomplete
+
+
+def test_huge_pages_that_are_off_are_allowed_for_the_races_and_forbidden_again(tmp_path: Path) -> None:
+    """Both halves of a lone guest's script, on files that stand for the kernel's and the device's."""
+    workload = find_workload(NAME)
+    parameters = complete_parameters(workload, {})
+    before = workload.guest_prepare(parameters)
+    after = workload.guest_script(parameters, seed=1, token="t").partition("safety_status.txt\n")[2]
+    switch, work = tmp_path / "enabled", tmp_path / "work"
+
+    def sh(script: str) -> None:
+        there = script.replace(HUGE, str(switch)).replace(WORK_FOLDER, str(work))
+        assert str(switch) in there
+        subprocess.run(["sh", "-c", there], check=True, timeout=30)
+
+    for off, then, last in (("always madvise [never]", "madvise", "never"), *2 * [("always [madvise] never",) * 3]):
+        switch.write_text(off)
+        sh(before)
+        assert switch.read_text().strip() == then
+        sh(after)
+        assert switch.read_text().strip() == last
+        assert not list(work.iterdir())
+    switch.write_text("[never]")
+    sh(before)  # and was killed
+    sh(before)
+    sh(after)
+    assert switch.read_text() == "never\n"
+    switch.unlink()  # a kernel without them
+    switch.mkdir()
+    sh(before)
+    sh(after)

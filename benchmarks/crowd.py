@@ -29,7 +29,6 @@ from android_suite.device.connect import open_plain
 from android_suite.device.lease import lease_device
 from tests.campaign.crowd_recorder import CrowdRecorder
 from tests.campaign.scripted import ScriptedAnalyzer
-from tests.campaign.scripted_compare import compare_scripted, render_scripted
 from tests.scripted_phone.crowd import Crowd
 from tests.scripted_phone.server import own_server
 
@@ -76,6 +75,11 @@ def serving(count: int) -> Iterator[subprocess.Popen[str]]:
 
 def measure(count: int, blocks: int, seconds: float, folder: Path) -> dict[str, object]:
     """One campaign; see the module."""
+    from tests.campaign.scripted_compare import (  # not in the jobs: pandas takes a second
+        compare_scripted,
+        render_scripted,
+    )
+
     (folder / "plan.toml").write_text(PLAN.format(seeds=list(range(1, blocks + 1))))
     plan = read_plan(folder / "plan.toml", scenarios=("gc_stress",))
     faults = folder / "faults"

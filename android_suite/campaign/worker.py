@@ -11,8 +11,10 @@ import os
 import signal
 import socket
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,6 +27,7 @@ from android_suite.store.remote import is_url, open_store
 from android_suite.store.run import clear_derived, open_run
 
 _PR_SET_PDEATHSIG = 1
+_MOST_WAIT_S = 1800.0
 
 
 class Recorder(Protocol):
@@ -79,7 +82,8 @@ def run_job(
             return  # who was first also analyzes it
         report(Report(kind="recorded"))
     clear_derived(open_run(final))
-    analyzer(final)
+    with turn_to_analyze():
+        analyzer(final)
     report(Report(kind="analyzed"))
 
 
@@ -106,7 +110,8 @@ def run_remote_job(
             raise
         doubt: SuiteError | None = None
         try:
-            analyzer(path)
+            with turn_to_analyze():
+                analyzer(path)
         except EvidenceError as error:
             clear_derived(open_run(path))
             doubt = error
@@ -115,6 +120,40 @@ def run_remote_job(
         if doubt is not None:
             raise doubt
         report(Report(kind="analyzed"))
+
+
+@contextmanager
+def turn_to_analyze(
+    turns: int | None = None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[None]:
+    """Waits until fewer analyses than ``turns`` run on this host: devices record meanwhile, memory and cores are few.
+
+    A turn is the name of an abstract socket, so it ends with its process and leaves no file. After half an hour the
+    block runs anyway: then something else is wrong, or the names are taken by somebody who does not analyze.
+
+    Args:
+        turns: default: the cores that this process may use.
+        clock: monotonic, in seconds.
+        sleep: waits.
+    """
+    begun = clock()
+    count = turns or len(os.sched_getaffinity(0))
+    while True:
+        for number in range(count):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as turn:
+                try:
+                    turn.bind(f"\0android-suite-analysis-{os.getuid()}-{number}")
+                except OSError:
+                    continue
+                yield
+                return
+        if clock() - begun > _MOST_WAIT_S:
+            yield
+            return
+        sleep(0.2)
 
 
 def _record(job: Job, path: Path, recorder: Recorder, report: Callable[[Report], None]) -> None:

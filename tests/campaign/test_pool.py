@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from android_suite.campaign.plan_file import PlanFile
 from android_suite.campaign.pool import Pool, PoolDevice
 from android_suite.campaign.qualify import Collaborators, qualify
 from android_suite.campaign.schedule import Job, plan_jobs
+from android_suite.campaign.worker import turn_to_analyze
 from android_suite.errors import DeviceLost, LabError, NotReady
 from android_suite.model.verdict import Verdict
 from tests.campaign.crowd_recorder import CrowdRecorder
@@ -134,6 +136,23 @@ def test_a_lost_lease_leaves_the_device_out(folder: CampaignFolder, make_plan: M
     pool.begin(jobs)
     with pytest.raises(LabError, match="the lease was lost"):
         pool.choose(jobs[0])
+
+
+def test_no_more_analyses_at_once_than_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: os.getpid())  # names that no campaign of this host has
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += 600
+
+    with turn_to_analyze(2), turn_to_analyze(2):
+        with turn_to_analyze(2, clock=lambda: now[0], sleep=sleep):
+            assert now[0] > 1800  # both are taken; in the end it runs anyway
+        now[0] = 0.0
+        with turn_to_analyze(3, clock=lambda: now[0], sleep=sleep):
+            assert now[0] == 0.0
+    with turn_to_analyze(1, clock=lambda: now[0], sleep=sleep):
+        assert now[0] == 0.0  # given back
 
 
 @pytest.fixture(scope="module")

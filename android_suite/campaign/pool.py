@@ -80,7 +80,8 @@ class Pool:
 
     def begin(self, jobs: Iterable[Job]) -> None:
         """Takes up a campaign, new or begun: an open block goes on where it began, or is done as a whole again."""
-        where = {str(e["job"]): e.get("device") for e in self._folder.events() if e["event"] == "start" and e["record"]}
+        starts = [e for e in self._folder.events() if e.get("event") == "start" and e.get("record")]
+        where = {str(e.get("job")): e.get("device") for e in starts}
         blocks: dict[int, list[Job]] = {}
         for job in jobs:
             blocks.setdefault(job.block, []).append(job)

@@ -47,7 +47,7 @@ class JournalEvent:
         seconds: ``recorded``: seconds from the start of the job to its sealed recording.
         error: ``failed``: name of the exception.
         fault: ``failed``: whose fault it was.
-        text: ``failed``, ``lost``, ``quarantined``: what happened, one sentence.
+        text: ``failed``, ``lost``, ``quarantined``, ``set_aside`` of a finished job: what happened, one sentence.
         kept: ``failed``, ``set_aside``, ``duplicate``: the evidence, relative to the folder of the campaign.
         done: ``progress``: jobs that are recorded and analyzed.
         total: ``progress``: jobs of the plan.

@@ -33,6 +33,8 @@ LEASE: Final = "/data/local/tmp/android-suite-lease"
 TTL_S: Final = 60.0
 _CALL_S = 10.0
 
+_HELD: Final[set[str]] = set()  # tokens that this process holds; one that is not here was left on a lost device
+
 # TOKEN:COUNT:HOST:PID:START:HOLDER; a link is made, and renamed over another, in one step.
 _FORM = re.compile(
     r"(?P<token>[0-9a-f]{12}):(?P<count>\d{1,12}):(?P<host>[^:\n]{1,120}):(?P<pid>\d{1,10}):(?P<start>\d{1,20}):"
@@ -56,8 +58,11 @@ class Holder:
 
     @property
     def is_gone(self) -> bool:
-        """Whether it was a process of this host that has ended."""
-        return self.host == _host() and _start_of(self.pid) != self.start
+        """Whether it was a process of this host that has ended, or this one, which holds it no more."""
+        if self.host != _host():
+            return False
+        mine = self.pid == os.getpid() and self.token not in _HELD
+        return mine or _start_of(self.pid) != self.start
 
 
 def read_lease(transport: Transport) -> Holder | None:
@@ -160,7 +165,7 @@ def lease_device(
         LabError: somebody else, who is named, holds the device.
     """
     lease = Lease(serial, uuid.uuid4().hex[:12], open_transport, re.sub(r"[^0-9A-Za-z_./ -]", "_", holder)[:200], ttl_s)
-    with _lock_on_host(cache, serial, lease):
+    with _lock_on_host(cache, serial, lease), _held(lease):
         try:
             _take(lease, open_transport(), say, clock, sleep)
         except LabError as error:
@@ -174,6 +179,15 @@ def lease_device(
         finally:
             lease.give_back()
             keeper.join(2 * _CALL_S)
+
+
+@contextmanager
+def _held(lease: Lease) -> Iterator[None]:
+    _HELD.add(lease.token)
+    try:
+        yield
+    finally:
+        _HELD.discard(lease.token)
 
 
 def _take(

@@ -169,3 +169,14 @@ def test_a_link_that_makes_no_sense_is_told(tmp_path: Path, device: Shell) -> No
     (device.folder / "android-suite-lease").symlink_to("nonsense")
     with pytest.raises(LabError, match="cannot lease the device with"), leased(device, tmp_path / "cache"):
         pass
+
+
+def test_what_this_process_left_on_a_lost_device_is_taken_at_once(tmp_path: Path, device: Shell) -> None:
+    clock = Time()
+    with leased(device, tmp_path / "cache"):
+        device.absent = True
+    device.absent = False
+    assert read_lease(device) is not None
+    with leased(device, tmp_path / "cache", clock=lambda: clock.now, sleep=clock.sleep) as lease:
+        lease.check()
+        assert clock.now <= 1.0

@@ -41,7 +41,7 @@ SEED_PATCH = Path(__file__).parent.parent / "scenarios/patches/madvise-per-vma.p
 MOVES = {"seed": "invertedMs", "slow": "gcDurationMs_p50"}  # what the one patch is -> the metric that it moves
 COUNT = 16
 ORDERS = 3
-DURATION_MS = 1000
+DURATION_MS = 800
 PLAN = f"""\
 [plan]
 name = "series"

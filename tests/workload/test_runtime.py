@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from android_suite.cli.main import run
-from android_suite.errors import UsageError
+from android_suite.errors import LabError, UsageError
 from android_suite.workload.gc_stress import render_stress_extras
-from android_suite.workload.registry import find_workload
+from android_suite.workload.registry import find_workload, scenario_names
 from android_suite.workload.runtime import HEAPS, check_runtime
 from android_suite.workload.workload import Parameters, complete_parameters
 
@@ -101,3 +102,40 @@ def test_record_says_so_before_anything_boots(
 ) -> None:
     assert run(["record", "gc_stress", "--kernel", "6.17.13", *words]) == 2
     assert sentence in capfd.readouterr().err
+
+
+class _ReachedError(LabError):
+    """Everything was checked, and the runtime would be built now."""
+
+
+# What ends before anything is built or booted: scenario -> a part of its sentence.
+ON_ART = {"uffd_heap": "arms the model's heap with userfaultfd"}
+IN_VIRTUAL_TIME = {"ui_scroll": "is driven from the host, which no deterministic run lets in"}
+
+
+@pytest.mark.parametrize("deterministic", [False, True], ids=["real time", "virtual time"])
+@pytest.mark.parametrize("name", scenario_names())
+def test_every_scenario_is_for_art_or_refused_before_anything_is_built(
+    name: str,
+    deterministic: bool,
+    project_root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def reach(*_: object) -> Path:
+        raise _ReachedError("reached")
+
+    monkeypatch.setattr("android_suite.cli.record._build_runtime", reach)
+    words = ["record", name, "--kernel", "6.17.13", "--runtime", "art", "-o", str(tmp_path / "run")]
+    words += ["--deterministic"] if deterministic else []
+    words += ["--run", "true"] if name == "command" else []
+    status, said = run(words), capfd.readouterr().err
+    refused = ON_ART.get(name) or (IN_VIRTUAL_TIME.get(name) if deterministic else None)
+    assert (status, (refused or "reached") in said) == (2 if refused else 4, True), said
+    assert not (tmp_path / "run").exists()
+    # The page for users says the same.
+    page = (project_root / "docs/scenarios.md").read_text().partition("## On a real runtime, and in virtual time")[2]
+    [row] = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert ("refused" in cells[1], "refused" in cells[2]) == (name in ON_ART, name in IN_VIRTUAL_TIME)

@@ -21,6 +21,7 @@ import difflib
 import json
 import os
 import random
+import re
 import resource
 import subprocess
 import sys
@@ -28,9 +29,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from subprocess import PIPE
+from typing import Any, Self
 
 from android_suite.bisection.search import Found, Standing, find_first
+from android_suite.cli.ending import end_as_interrupted
 from android_suite.config import read_config
 from android_suite.errors import SuiteError, UsageError
 from android_suite.virtual.build import NEWEST, find_source
@@ -42,6 +45,7 @@ MOVES = {"seed": "invertedMs", "slow": "gcDurationMs_p50"}  # what the one patch
 COUNT = 16
 ORDERS = 3
 DURATION_MS = 800
+BUILD = re.compile(r"building the kernel .*\)$")  # the first line of a build
 PLAN = f"""\
 [plan]
 name = "series"
@@ -75,7 +79,7 @@ holds the lock of `madvise` 20 % longer (it moves `{slow}`). Virtual time, {ms} 
 
 {exact} of {rows} were exact. A boot counts once for each seed; the search may take log2({count}) + 3 = {limit} boots a
 seed, and one more for each position that it skips after a boot. A build compiles what lies between two positions and
-links. Wall and CPU time are those of the machine that did it, with `load` at the begin and at the end.
+links. Wall and CPU time are those of a machine with two virtual cores that other work shared, with its `load`.
 """
 # Files that every configuration compiles and that few others depend on.
 FILES = (
@@ -252,23 +256,25 @@ def make(folder: Path, source: str) -> None:
 
 
 def run(folder: Path, moves: str, order: int) -> None:
-    """Bisects one series and keeps what it found and what it cost."""
+    """Bisects one series and keeps what it found and what it cost, with what earlier calls cost that were ended."""
     series = folder / f"{moves}-{order}"
     truth = json.loads((series / "truth.json").read_text())
-    out = folder / "reports" / series.name
-    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    loads = [os.getloadavg()[0]]
     argv = [
         sys.executable, "-m", "android_suite.cli.main", "bisect", "--series", str(series), "--metric", MOVES[moves],
         "--source", truth["source"].partition("=")[0], "--without", str(SEED_PATCH), "--plan", str(folder / "plan.toml"),
-        "-o", str(out), "--json",
+        "-o", str(folder / "reports" / series.name), "--json",
     ]  # fmt: skip
-    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    loads.append(os.getloadavg()[0])
-    if done.returncode:
-        raise UsageError(f"bisect ended with {done.returncode}; its message is above; run it again to continue")
-    found = json.loads(done.stdout)
+    spent = Spent(series / "spent.json")
+    with end_as_interrupted(), spent, subprocess.Popen(argv, stdout=PIPE, stderr=PIPE, text=True) as bisect:
+        assert bisect.stdout is not None
+        assert bisect.stderr is not None
+        for line in bisect.stderr:
+            spent.builds += bool(BUILD.match(line))
+            say(line.rstrip())
+        found_text = bisect.stdout.read()
+    if bisect.returncode:
+        raise UsageError(f"bisect ended with {bisect.returncode}; its message is above; run it again to continue")
+    found = json.loads(found_text)
     told = {
         "moves": moves,
         "order": order,
@@ -280,16 +286,43 @@ def run(folder: Path, moves: str, order: int) -> None:
             for p in found["points"]
             if p["standing"] != "untested"
         },
-        "builds": found["builds"],
+        "builds": spent.builds,
         "boots": found["boots"],
         "a_seed": 1 + sum(point["boots"] > 0 for point in found["points"]),  # each position, and one end again
         "source": truth["source"],
-        "wall_s": round(time.monotonic() - began),
-        "cpu_s": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime),
-        "load": [round(load, 1) for load in loads],
+        "wall_s": round(spent.wall_s),
+        "cpu_s": round(spent.cpu_s),
+        "load": spent.loads,
     }
     (series / "result.json").write_text(json.dumps(told, indent=1) + "\n")
     say(f"{series.name}: patch {found['first']}, {'exact' if told['exact'] else 'WRONG: it is ' + str(truth['place'])}")
+
+
+class Spent:
+    """What all calls for one series cost together; kept in ``file``, however a call ends. ``loads``: smallest, largest."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.builds, self.wall_s, self.cpu_s = 0, 0.0, 0.0
+        self.loads: list[float] = []
+        if file.exists():
+            self.builds, self.wall_s, self.cpu_s, self.loads = json.loads(file.read_text())
+
+    def __enter__(self) -> Self:
+        self._began, self._before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        self._look()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.wall_s += time.monotonic() - self._began
+        self.cpu_s += after.ru_utime + after.ru_stime - self._before.ru_utime - self._before.ru_stime
+        self._look()
+        self._file.write_text(json.dumps([self.builds, self.wall_s, self.cpu_s, self.loads]))
+
+    def _look(self) -> None:
+        seen = [*self.loads, round(os.getloadavg()[0], 1)]
+        self.loads = [min(seen), max(seen)]
 
 
 def table(results: Sequence[Mapping[str, Any]]) -> str:

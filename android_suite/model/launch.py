@@ -148,6 +148,8 @@ def judge_launch(
     # Before Android 10 the time may be missing if an activity was only resumed.
     if got == "unknown" or (got and started.total_ms is None):
         return LaunchVerdict(outcome="wrong_state", reason="am start reported no time: nothing was drawn")
+    if started.total_ms == 0:  # of an activity that was on the screen already
+        return LaunchVerdict(outcome="wrong_state", reason="am start reported 0 ms: the activity was shown already")
     return LaunchVerdict(outcome="ok")
 
 

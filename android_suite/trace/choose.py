@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from android_suite.errors import UsageError
+from android_suite.errors import TraceError, UsageError
 from android_suite.trace.core.archive import Member, is_archive
 from android_suite.trace.core.encoding import decode_utf16, find_utf16
-from android_suite.trace.core.foreign import KNOWN, name_binary, name_document
+from android_suite.trace.core.foreign import KNOWN, name_binary, name_document, name_text
 from android_suite.trace.core.unpack import is_packed, peek_stream
 from android_suite.trace.dat.reader import MAGIC as TRACE_DAT_MAGIC
 from android_suite.trace.perfetto.wire import looks_like_perfetto
@@ -19,6 +19,7 @@ _HEAD_BYTES = 1 << 16
 _LAYERS = 3
 _NO_TRACE, _QUOTES_EVENTS, _TRACE = range(3)
 _FIRST_LINES = 40
+_NAMED = 20  # files of an archive without a trace that are named by their content
 _EVENT = re.compile(
     rb"-\d{1,7} +(\( *[\d-]+\) *)?"
     rb"(\[\d{1,4}\] +\S{0,9} *\d{1,10}\.\d{1,9}|\d{1,4}[A-Za-z.#]\S{2,8} +-?\d{1,16}(us.?|\.\d{1,9})): "
@@ -44,18 +45,33 @@ def choose_trace(members: Sequence[Member], file: Path | str, *, packed: bool = 
     """
     if len(members) == 1:
         return members[0]
-    weights = [_weigh(member) for member in members]
+    weights, faults = [], []
+    for member in members:
+        try:
+            weights.append(_weigh(member))
+        except TraceError as error:  # another file of the archive may be whole
+            weights.append(_NO_TRACE)
+            faults.append(error)
     best = max(weights)
     found = [member for member, weight in zip(members, weights, strict=True) if weight == best]
     if best == _NO_TRACE:
+        if faults:
+            raise faults[0]
         if (kind := _name_package([member.name for member in members])) is not None:
             raise UsageError(f"{file} is {kind}; give {KNOWN}.")
-        largest = max(members, key=lambda member: member.size).shown
+        largest = max(members, key=lambda member: member.size)
         if any(_BUG_REPORT.search(member.name) for member in members):
             raise UsageError(
                 f"{file} is a bug report without a trace; have System Tracing or `perfetto` record while it is taken."
             )
-        raise UsageError(f"{file} holds {len(members)} files and no trace (the largest is {largest}); give {KNOWN}.")
+        for member in sorted(members, key=lambda member: -member.size)[:_NAMED]:
+            head = b"" if member.size == 0 else member.read(_HEAD_BYTES)
+            if named := name_binary(head) or name_document(head) or name_text(head):
+                what, step = named
+                raise UsageError(f"{file} holds {len(members)} files and no trace; {member.shown} is {what}; {step}.")
+        raise UsageError(
+            f"{file} holds {len(members)} files and no trace (the largest is {largest.shown}); give {KNOWN}."
+        )
     if len(found) > 1:
         listed = ", ".join(member.shown for member in found[:4]) + (", ..." if len(found) > 4 else "")
         one = f"'{file}!{found[0].name}'" if packed else str(Path(file) / found[0].name)

@@ -16,14 +16,15 @@ from android_suite.tables.trace import Trace
 from android_suite.trace.choose import choose_trace, find_member
 from android_suite.trace.core.archive import Member, is_archive, list_members
 from android_suite.trace.core.encoding import UTF8_BOM, decode_utf16, find_utf16
-from android_suite.trace.core.foreign import KNOWN, name_binary, name_document
-from android_suite.trace.core.unpack import is_packed, unpack_stream
+from android_suite.trace.core.foreign import KNOWN, is_document, name_binary, name_document
+from android_suite.trace.core.unpack import CUT, is_packed, unpack_stream
 from android_suite.trace.dat.reader import MAGIC as TRACE_DAT_MAGIC
 from android_suite.trace.dat.reader import read_trace_dat
 from android_suite.trace.perfetto.wire import looks_like_perfetto
 from android_suite.trace.ring.capture_folder import read_raw_capture
 
 _HEAD_BYTES = 4096
+_DOCUMENT_BYTES = 1 << 20  # of a JSON document
 _LAYERS = 3  # a gzip in a zip occurs; more layers are an attack
 _MOST_FILES = 2000  # files of a folder that are examined
 
@@ -48,6 +49,8 @@ def open_trace(path: Path | str) -> Trace:
         size = place.stat().st_size
         with place.open("rb") as stream:
             head = stream.read(_HEAD_BYTES)
+            if is_document(head.removeprefix(UTF8_BOM)):  # what kind may be told by a key far behind
+                head += stream.read(_DOCUMENT_BYTES)
     except OSError as error:
         raise UsageError(f"{place} cannot be read ({error.strerror}); give {KNOWN}.") from error
     if not place.is_file():
@@ -129,26 +132,36 @@ def _open_folder(folder: Path) -> Trace:
 
 def _open_packed(data: bytes, name: Path, wanted: str | None = None) -> Trace:
     notes: list[str] = []
-    cut = False
+    told: list[str] = []  # the notes about damage
+    cut = ends_early = False
     for _ in range(_LAYERS):
         if is_packed(data[:_HEAD_BYTES]):
             unpacked = unpack_stream(data, name)
             data = unpacked.data
             if unpacked.fault:
+                ends_early = unpacked.fault == CUT and not cut
                 cut = True
-                notes.append(
-                    f"the packed file is damaged ({unpacked.fault}): the trace ends where the damage begins, and "
-                    "counts from it are lower bounds"
-                )
+                told.append(_damage_note(f"the packed file is damaged ({unpacked.fault})"))
+                notes.append(told[-1])
         elif is_archive(data[:_HEAD_BYTES]):
             members = list_members(data, name)
             member = choose_trace(members, name, packed=True) if wanted is None else find_member(members, wanted, name)
             wanted = None
-            data = member.read(None)
+            good = member.read_good()
+            data = good.data
             notes.append(f"read {member.shown} of the archive")
+            if good.fault and not cut:
+                notes.append(_damage_note(f"the archive is damaged ({good.fault})"))
+            elif not good.fault and ends_early and cut:
+                notes[:] = [note for note in notes if note not in told]
+                notes.append(f"the archive ends too early, but {member.shown} in it is whole")
+            cut = bool(good.fault) or (cut and not ends_early)
+            ends_early = False
     if wanted is not None:
         raise _no_archive(name)
     head = data[:_HEAD_BYTES]
+    if is_document(head.removeprefix(UTF8_BOM)):
+        head = data[:_DOCUMENT_BYTES]
     if is_packed(head) or is_archive(head):
         raise TraceError(name, 0, f"at most {_LAYERS} layers of packing", hint="Unpack the trace yourself.")
     if not data:
@@ -161,6 +174,10 @@ def _open_packed(data: bytes, name: Path, wanted: str | None = None) -> Trace:
     if cut and not find_utf16(head):
         data = data[: data.rfind(b"\n") + 1] or data  # a partial line may mean something else
     return _with_notes(_read_text(data, name=str(name)), notes, cut=cut)
+
+
+def _damage_note(what: str) -> str:
+    return f"{what}: the trace ends where the damage begins, and counts from it are lower bounds"
 
 
 def _with_notes(trace: Trace, notes: Sequence[str], *, cut: bool = False) -> Trace:

@@ -78,6 +78,19 @@ def test_the_cases(shared_root: Path) -> None:
             "am start reported a timeout after 67 ms",
         ),
         ("cold", answer("UNKNOWN (0)", ms=None), "wrong_state", "asked cold, got UNKNOWN (0)"),
+        # before Android 10 and since: an activity that was on the screen already
+        (
+            "hot",
+            answer("HOT", warning=FRONT, ms=0),
+            "wrong_state",
+            "am start reported 0 ms: the activity was shown already",
+        ),
+        (
+            "hot",
+            answer(None, warning=FRONT, ms=0),
+            "wrong_state",
+            "am start reported 0 ms: the activity was shown already",
+        ),
         ("cold", answer("COLD", drew="com.ex.app/.Other"), "ok", ""),  # a trampoline, an alias
         ("cold", answer("COLD", drew="com.ex.app/org.lib.Main"), "ok", ""),
         (

@@ -20,7 +20,7 @@ from android_suite.errors import TraceError
 
 GZIP_MAGIC, ZSTD_MAGIC, XZ_MAGIC, BZIP2_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0", b"BZh"
 _STREAM_FAULTS = (zlib.error, lzma.LZMAError, zstandard.ZstdError, EOFError, OSError, ValueError)
-_CUT = "it ends too early"
+CUT = "it ends too early"
 _XZ_MEMORY_BYTES = 1 << 30  # xz -9 needs 65 MiB
 _CHUNK_BYTES = 1 << 20
 _SMALLEST_BOUND_BYTES, _LARGEST_BOUND_BYTES, _RATIO = 256 << 20, 8 << 30, 100
@@ -104,10 +104,13 @@ def unpack_stream(data: bytes | memoryview, file: Path | str) -> Unpacked:
                 out.write(piece)
                 check_bound(out.tell(), limit, file)
         except EOFError:
-            fault = _CUT
+            fault = CUT
             break
         except _STREAM_FAULTS as error:
-            fault = f"{str(error) or type(error).__name__}: the data shortly before it may be wrong"
+            what, where = str(error) or type(error).__name__, "the data shortly before it may be wrong"
+            if "data check" in what or "CRC" in what:  # found at the end, the damage may be anywhere
+                where = "any of the data may be wrong"
+            fault = f"{what}: {where}"
             continue
         return Unpacked(data=out.getvalue())
     if not out.tell():
@@ -142,7 +145,7 @@ def _pieces(data: bytes | memoryview, step: int) -> Iterator[bytes]:
             at += len(fed)
             piece = inflate.decompress(fed, step)
             if not piece and not fed and inflate.needs_input and not inflate.eof:
-                raise EOFError(_CUT)
+                raise EOFError(CUT)
             yield piece
         at -= len(inflate.unused_data)
 

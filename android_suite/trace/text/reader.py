@@ -50,6 +50,9 @@ _FLAGS_IN_HEADER = re.compile(rb"TASK-PID.{0,40}CPU#\s+(\|{3,8})\s+TIMESTAMP")
 _SECONDS = re.compile(rb"\] +[A-Za-z.#]\S{2,7} +([0-9]{1,10})\.[0-9]{1,9}: ")
 _FUNCTION_GRAPH = re.compile(rb"^# tracer: function_graph|^ *\d{1,4}\) .*\|  ", re.MULTILINE)
 _VERBOSE_LATENCY = re.compile(rb"^ *\S.* \[[0-9a-f]{8,16}\] -?\d+(\.\d{3}ms)? \(\+\d", re.MULTILINE)
+_SUBSYSTEMS = frozenset(
+    {"sched", "raw_syscalls", "syscalls", "lock", "mmap_lock", "exceptions", "irq", "power", "block"}
+)
 _FIELD = re.compile(r"([A-Za-z_]\w{0,63})=(.{0,999}?)(?=,? [A-Za-z_]\w{0,63}=|$)")
 
 
@@ -122,6 +125,8 @@ def _chunks(buf: np.ndarray) -> Iterator[tuple[int, int]]:
 def _check_found(builder: TextTables, buf: np.ndarray, name: str) -> None:
     counts = builder.state.counts
     if builder.events:
+        if builder.counts.keys() <= _SUBSYSTEMS and (found := _name_foreign(buf)) is not None:
+            raise UsageError(f"{name} is {found[0]}; {found[1]}.")  # ":-1    -1 [000] 1.0: sched:sched_switch:" of perf
         return
     if counts[BAD_TIME]:
         hint = "Its trace_clock counts no nanoseconds; record with trace_clock set to boot or mono."
@@ -136,13 +141,32 @@ def _check_found(builder: TextTables, buf: np.ndarray, name: str) -> None:
     if b"(ftrace buffer empty)" in buf[: 64 << 20].tobytes():
         hint = "Set kernel.ftrace_dump_on_oops and record events (events/sched/enable) before the crash."
         raise TraceError(name, 0, "events of ftrace, the log says that its buffer was empty", hint=hint)
-    if not head.lstrip().startswith(b"# tracer:") and (found := name_text(head)) is not None:
+    if (found := _name_foreign(buf)) is not None:
         raise UsageError(f"{name} is {found[0]}; {found[1]}.")
+    if counts[UNPARSED] and (line := _first_line(head)):
+        hint = f"Its {int(counts[UNPARSED])} lines are not understood, such as '{line}'; give {KNOWN}."
+        raise TraceError(
+            name, 0, "lines of ftrace text such as 'sh-175 [001] d..2. 5.067: sched_switch: ...'", hint=hint
+        )
     if b"# tracer:" in head or counts[HEADERS]:
         hint = "Switch events on (events/sched/enable, events/mmap_lock/enable) and record while something happens."
         raise TraceError(name, 0, "an event, the trace is empty", hint=hint)
     hint = f"Give {KNOWN}."
     raise TraceError(name, 0, "a line of ftrace text such as 'sh-175 [001] d..2. 5.067: sched_switch: ...'", hint=hint)
+
+
+def _name_foreign(buf: np.ndarray) -> tuple[str, str] | None:
+    head = buf[:_HEAD_BYTES].tobytes()
+    return None if head.lstrip().startswith(b"# tracer:") else name_text(head)
+
+
+def _first_line(head: bytes) -> str:
+    """The first line after the header of ftrace, made safe for a message; empty if the text does not begin with one."""
+    if not head.lstrip().startswith(b"# tracer:"):
+        return ""
+    lines = (line.strip() for line in head.decode("utf-8", "replace").splitlines())
+    found = next((line for line in lines if line and not line.startswith("#")), "")
+    return "".join(c if c.isprintable() else "?" for c in found[:80])
 
 
 def _finish(builder: TextTables, form: str, name: str, process_dump: bytes, path: Path | None) -> Trace:

@@ -9,7 +9,15 @@ import numpy as np
 
 from android_suite.tables.events import MAX_TID, TASK_STATES
 from android_suite.trace.catalogue import text_key
-from android_suite.trace.core.byte_readers import find, find_key, find_past_comm, pattern, read_int, skip_spaces
+from android_suite.trace.core.byte_readers import (
+    find,
+    find_key,
+    find_past_comm,
+    pattern,
+    read_hex,
+    read_int,
+    skip_spaces,
+)
 from android_suite.trace.core.compiled import compiled
 from android_suite.trace.text.fields import int_after
 
@@ -19,7 +27,7 @@ _STATE_OF_BYTE = np.full(256, _UNKNOWN_STATE, np.int8)
 for _index, _letter in enumerate(TASK_STATES):
     if len(_letter) == 1:
         _STATE_OF_BYTE[ord(_letter)] = _index
-_S, _D, _T, _TRACED = (TASK_STATES.index(letter) for letter in "SDTt")
+_S, _D, _T, _TRACED, _IDLE = (TASK_STATES.index(letter) for letter in "SDTtI")
 
 _PREV_COMM, _PREV_PRIO, _PREV_STATE, _NEXT_COMM, _NEXT_PRIO = (
     pattern(text_key("sched:sched_switch", column))
@@ -39,17 +47,23 @@ _TRACER_SWITCH, _TRACER_WAKE = pattern(" ==> ["), pattern(" + [")
 def _task_state(buf: np.ndarray, at: int, end: int) -> int:
     """Index into TASK_STATES of ``S``, ``R+``, ``D|K`` or of a number as ``trace-cmd report -R`` prints it.
 
-    The numbers of R, S, D, T and t are the same in all kernels. A single bit of 1024 or more means preemption in the old
-    kernels that print it. 16 to 512 mean different states in different kernels and stay unknown.
+    The numbers of R, S, D, T and t are the same in all kernels. 256 and, in old kernels, a single bit of 1024 or more mean
+    preemption; 128 means idle. (In old kernels these two are states that no thread is switched out in.) The other numbers
+    mean different states in different kernels and stay unknown. Kernels of 32 bits print hexadecimal.
     """
     if at >= end:
         return _UNKNOWN_STATE
     if 48 <= buf[at] <= 57:
         value, _ = read_int(buf, at, end)
+        if buf[at] == 48 and at + 1 < end and buf[at + 1] == 120:  # 0x
+            bits, _ = read_hex(buf, at, end)
+            value = np.int64(bits)
         if value == 0:
             return 0
-        if value in (1024, 2048, 4096):
+        if value in (256, 1024, 2048, 4096):
             return _PREEMPTED
+        if value == 128:
+            return _IDLE
         if value & 1:
             return _S
         if value & 2:

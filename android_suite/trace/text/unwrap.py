@@ -18,6 +18,7 @@ _ATRACE = re.compile(rb"TRACE:\r?\n(?=[\x08-\x78][\x01\x5e\x9c\xda])")
 _ESCAPED_LINE = re.compile(rb"\\n\\")
 _NOT_SPACE, _CPU_COLUMN = re.compile(rb"\S"), re.compile(rb" \[\d{3}\] ")
 _HEAD_BYTES = 4096
+_RECORD_AGAIN = "Record again with categories such as sched, and check that tracing was permitted."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,8 @@ def unwrap_text(data: bytes | memoryview, file: Path | str) -> TextParts:
     elif head.startswith(UTF8_BOM):
         data = memoryview(data)[len(UTF8_BOM) :]
     head = bytes(data[:_HEAD_BYTES])
+    if b"\r" in head and b"\n" not in head and len(data) > 1:  # lines end as on an old Macintosh
+        data = bytes(data).replace(b"\r", b"\n")
     if is_html(head):
         return _unwrap_html(memoryview(data), file)
     if (packed := _ATRACE.search(head)) is not None:
@@ -76,6 +79,10 @@ def _unwrap_html(page: memoryview, file: Path | str) -> TextParts:
         traces = [memoryview(_unescape(bytes(b))) if _ESCAPED_LINE.search(b) else b for b in with_events[-1:]]
     if not traces:
         hint = "Only systrace html holds one; give the trace file itself."
+        if sections and all(_NOT_SPACE.search(s) is None for s in sections):
+            raise TraceError(file, None, "events in the html, its trace-data section is empty", hint=_RECORD_AGAIN)
+        if any((first := _NOT_SPACE.search(s)) is not None and first[0] in (b"{", b"[") for s in sections):
+            hint = "It holds a JSON trace (Chrome's trace event format); give the trace it was made from."
         raise TraceError(file, None, "a trace-data section in the html", hint=hint)
     text = traces[0] if len(traces) == 1 else b"\n".join(traces)  # nearly always one, which is not copied
     return TextParts(format="systrace_html", text=text, process_dump=b"\n".join(dumps))

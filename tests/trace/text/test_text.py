@@ -75,7 +75,7 @@ def test_a_comm_that_looks_like_a_field() -> None:
 @pytest.mark.parametrize(
     ("word", "letter"),
     [("R", "R"), ("R+", "R+"), ("D|K", "D"), ("x", "x"), ("I", "I"), ("0", "R"), ("1", "S"), ("2", "D"), ("1024", "R+"),
-     ("256", "?"), ("?", "?")],
+     ("256", "R+"), ("0x100", "R+"), ("0x1", "S"), ("0x82", "D"), ("0x0", "R"), ("128", "I"), ("16", "?"), ("?", "?")],
 )  # fmt: skip
 def test_states(word: str, letter: str) -> None:
     trace = read("x-1 [000] 1.000000: " + SWITCH.replace("prev_state=S", f"prev_state={word}"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from android_suite.analysis.doubts import (
     NO_MARKERS,
@@ -25,6 +26,7 @@ from android_suite.analysis.pipeline import Analysis
 from android_suite.model.analysis import MetricValue
 from android_suite.model.launch import FAILED, STATES
 from android_suite.model.metrics import find_metric
+from android_suite.model.operation import UNTRACED
 from android_suite.tables.blame import LINKS
 from android_suite.tables.derived import (
     EXACT,
@@ -136,9 +138,22 @@ def _inversions(analysis: Analysis) -> Iterator[_Value]:
         "invertedMs_mmapLock": int(length[~on_vma].sum()) / 1e6,
     }
     for name, value in values.items():
-        yield _Value(name, None if missing else value, doubts, missing)
+        if name == "invertedMs_gcMadvise":
+            untold = missing or say_missing(analysis, "syscall")
+            yield _Value(name, None if untold else value, doubts + _doubt_madvise(analysis, table[gc]), untold)
+        else:
+            yield _Value(name, None if missing else value, doubts, missing)
     unseen = missing and not on_vma.any()
     yield _Value("invertedMs_vmaLock", None if unseen else int(length[on_vma].sum()) / 1e6, doubts, missing)
+
+
+def _doubt_madvise(analysis: Analysis, behind_gc: pd.DataFrame) -> Reasons:
+    """Why inversions behind HeapTaskDaemon may be due to its madvise without being counted as such."""
+    doubtful = behind_gc["operation"] == "unknown"
+    if not len(analysis["madvise"]):  # perhaps other calls were recorded alone
+        doubtful |= behind_gc["operation"] == UNTRACED
+    many = int(doubtful.sum())
+    return (f"what HeapTaskDaemon was doing in {many} inversions is not known",) if many else ()
 
 
 def _blame(analysis: Analysis) -> Iterator[_Value]:
@@ -274,12 +289,13 @@ def _gc(analysis: Analysis) -> Iterator[_Value]:
     whole = cycles[cycles["quality"] == EXACT]
     cut = ("a collection is cut by the edge of the trace",) if len(whole) < len(cycles) else ()
     edge = doubt_blind(analysis) + cut
-    length = (whole["end_ns"] - whole["start_ns"]).to_numpy() / 1e6
+    length = (cycles["end_ns"] - cycles["start_ns"]).to_numpy()  # of a cut one, as far as it was seen
+    median = _least_median(length, hidden=_most_in_gaps(analysis, length)) if len(whole) else None
     # Collections are known from their slices: if the app's markers were not recorded, their number is unknown, not zero.
     unseen = say_absent(analysis) or (() if len(analysis["slices"]) else (NO_MARKERS,))
-    none = unseen or ("no complete garbage collection was recorded",)
+    none = unseen or (edge if len(whole) else ()) or ("no complete garbage collection was recorded",)
     yield _Value("gcCount", None if unseen else len(cycles), edge, unseen)
-    yield _Value("gcDurationMs_p50", float(np.median(length)) if len(whole) else None, (), none)
+    yield _Value("gcDurationMs_p50", median, edge, none)
     unlocked = say_missing(analysis, "mmap_lock") or (() if len(cycles) else none)
     yield _Value("gcMmapLockWaitMs", None if unlocked else float(cycles["lock_wait_ns"].sum()) / 1e6, edge, unlocked)
     calls = analysis["madvise"]
@@ -287,12 +303,25 @@ def _gc(analysis: Analysis) -> Iterator[_Value]:
     path = np.bincount(calls["path"], minlength=len(PATHS))
     judged = int(path[0] + path[1])
     unknown = (f"the path of {path[2]} calls is not known",) if path[2] else ()
+    # Calls of unknown path, and those that the gaps may hide, count as calls that did not take mmap_lock.
+    every = len(calls) + _most_in_gaps(analysis, (calls["end_ns"] - calls["start_ns"]).to_numpy())
     yield _Value(
         "madviseMmapLockPct_gc",
-        100.0 * float(path[1]) / judged if judged else None,
-        unknown,
+        100.0 * float(path[1]) / every if judged else None,
+        unknown + doubt_blind(analysis),
         _no_madvise(analysis, len(calls)),
     )
+
+
+def _most_in_gaps(analysis: Analysis, lengths_ns: NDArray[np.int64]) -> int:
+    """The most further ones of a thread that fit into the gaps of the trace, at the shortest length that was seen."""
+    return analysis.blind_ns // max(int(lengths_ns.min(initial=analysis.blind_ns + 1)), 1)
+
+
+def _least_median(lengths_ns: NDArray[np.int64], *, hidden: int) -> float | None:
+    """The median in ms, with so many hidden ones below all others; None if it falls on one of those."""
+    rank = (len(lengths_ns) + hidden - 1) / 2 - hidden
+    return float(np.percentile(lengths_ns, 100.0 * rank / max(len(lengths_ns) - 1, 1))) / 1e6 if rank >= 0 else None
 
 
 def _no_madvise(analysis: Analysis, calls: int) -> Reasons:

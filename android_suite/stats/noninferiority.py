@@ -14,6 +14,8 @@ from android_suite.stats.resampling import measure_effect_interval, measure_leve
 
 Standing = Literal["held", "worse", "open"]
 
+_BOUNDED = "some samples are only lower bounds"  # more boots would decide nothing
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
@@ -88,9 +90,9 @@ def _measure_bound(question: Question, level: float, seed: int) -> Bound:
     standing: Standing = "open"
     reason = question.obstacle
     if not reason and worst <= question.margin:
-        standing, reason = ("open", "some samples are only lower bounds") if hides_worse else ("held", "")
+        standing, reason = ("open", _BOUNDED) if hides_worse else ("held", "")
     elif not reason and best > question.margin:
-        standing, reason = ("open", "some samples are only lower bounds") if hides_better else ("worse", "")
+        standing, reason = ("open", _BOUNDED) if hides_better else ("worse", "")
     elif not reason:
         reason = "it is not shown whether it got worse by more than the margin"
     return Bound(
@@ -99,7 +101,7 @@ def _measure_bound(question: Question, level: float, seed: int) -> Bound:
         worst=told if np.isfinite(told) else None,
         standing=standing,
         reason=reason,
-        boots_to_decide=needed if standing == "open" else None,
+        boots_to_decide=needed if standing == "open" and reason != _BOUNDED else None,
     )
 
 

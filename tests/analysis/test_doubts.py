@@ -54,3 +54,87 @@ def test_a_thread_that_is_not_there_is_named() -> None:
     assert metrics(TRACES["busy"])["mmapLockWaitMs_render"].reason == "no RenderThread is in the trace"
     untold = TraceBuilder().thread(900, -1, "who").hold(2, 9, GC).trace()
     assert "record-tgid" in (metrics(untold)["mmapLockWaitMs_render"].reason or "")
+
+
+def value(trace: Trace, name: str) -> tuple[float | None, str]:
+    found = metrics(trace)[name]
+    return found.value, found.quality
+
+
+def collections(*lengths_ms: int, cut_ms: int = 0) -> TraceBuilder:
+    """HeapTaskDaemon collects for so long each time; the trace ends in the last, ``cut_ms`` after it began."""
+    b, at = TraceBuilder().switch(0, 0, "R", GC), 1
+    for length in lengths_ms:
+        b.mark(at * MS, GC, "B|100|Explicit concurrent copying GC").mark((at + length) * MS, GC, "E|100")
+        at += length + 1
+    if cut_ms:
+        b.mark(at * MS, GC, "B|100|Explicit concurrent copying GC").switch((at + cut_ms) * MS, GC, "S", 0)
+    return b
+
+
+def test_a_median_of_collections_is_never_above_the_true_one() -> None:
+    assert value(collections(10, 20, 30).trace(), "gcDurationMs_p50") == (20.0, "exact")
+    # The one that is cut lasted 4 ms or more: if it was the shortest, the median is 15.
+    assert value(collections(10, 20, 30, cut_ms=4).trace(), "gcDurationMs_p50") == (15.0, "lower_bound")
+    # 25 ms without events may hide two more collections of 10 ms.
+    assert value(collections(10, 20, 30).lose(0, 70 * MS, 95 * MS).trace(), "gcDurationMs_p50") == (10.0, "lower_bound")
+    hidden = metrics(collections(10, 20, 30).lose(0, 70 * MS, 120 * MS).trace())["gcDurationMs_p50"]
+    assert (hidden.value, hidden.quality) == (None, "unknown")
+    assert hidden.reason == "events are missing in 50.000 ms of the trace; record with a larger buffer"
+    # A gap that is too short for any of them changes no number.
+    assert value(collections(10, 20, 30).lose(0, 70 * MS, 71 * MS).trace(), "gcDurationMs_p50") == (20.0, "lower_bound")
+
+
+def calls_of_gc(*, locked: int, per_vma: int, lost: bool = False) -> TraceBuilder:
+    """Calls of 2 ms each; with ``lost``, one more whose middle is lost."""
+    b, at = TraceBuilder().switch(0, 0, "R", GC).hold(1, 2, APP), 1
+    for nth in range(locked + per_vma):
+        b.enter(at * MS, GC, "madvise", 0, 4096, 4)
+        if nth < locked:
+            b.hold(at * MS + 10, at * MS + 20, GC)
+        b.leave((at + 2) * MS, GC, "madvise")
+        at += 3
+    if lost:
+        b.enter(at * MS, GC, "madvise", 0, 4096, 4).lose(0, at * MS + 10, at * MS + 20)
+        b.leave((at + 2) * MS, GC, "madvise")
+    return b
+
+
+def test_a_share_of_calls_is_never_above_the_true_one() -> None:
+    assert value(calls_of_gc(locked=1, per_vma=3).trace(), "madviseMmapLockPct_gc") == (25.0, "exact")
+    # One call of unknown path may have taken the VMA's lock.
+    assert value(calls_of_gc(locked=1, per_vma=3, lost=True).trace(), "madviseMmapLockPct_gc") == (20.0, "lower_bound")
+    # 8 ms without events may hide four more such calls.
+    gap = calls_of_gc(locked=1, per_vma=3).lose(0, 50 * MS, 58 * MS).trace()
+    assert value(gap, "madviseMmapLockPct_gc") == (12.5, "lower_bound")
+
+
+def inverted_behind_gc(calls: str) -> TraceBuilder:
+    """HeapTaskDaemon holds the lock for 12 ms and the stronger main thread waits for it; ``calls`` are recorded."""
+    b = TraceBuilder().switch(0, 0, "R", APP, prio=(120, 110)).switch(1, 0, "R", GC, prio=(120, 124), cpu=1)
+    if calls == "all":
+        b.enter(1 * MS, GC, "madvise", 0, 4096, 4, cpu=1)
+    elif calls == "munmap alone":
+        b.enter(1 * MS, APP, "munmap", 0, 4096).leave(2 * MS, APP, "munmap")
+    b.hold(2 * MS, 14 * MS, GC)
+    b.lock(4 * MS, APP, "start", write=True).switch(4 * MS + 1, APP, "D", 0, prio=(110, 120))
+    b.wake(14 * MS + 1, APP, prio=110).switch(14 * MS + 2, 0, "R", APP, prio=(120, 110))
+    b.lock(14 * MS + 3, APP, "acquired", write=True).lock(15 * MS, APP, "released", write=True)
+    if calls == "all":
+        b.leave(16 * MS, GC, "madvise", cpu=1)
+    return b
+
+
+@pytest.mark.parametrize(
+    ("calls", "found", "words"),
+    [
+        ("all", (10.0, "exact"), ""),
+        ("none", (None, "unknown"), "enable events/raw_syscalls"),
+        ("munmap alone", (0.0, "lower_bound"), "what HeapTaskDaemon was doing in 1 inversions is not known"),
+    ],
+)
+def test_what_a_lock_was_held_for_needs_the_calls(calls: str, found: tuple[float | None, str], words: str) -> None:
+    trace = inverted_behind_gc(calls).trace()
+    assert value(trace, "invertedMs") == (10.0, "exact")
+    assert value(trace, "invertedMs_gcMadvise") == found
+    assert words in (metrics(trace)["invertedMs_gcMadvise"].reason or "")

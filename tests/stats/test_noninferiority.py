@@ -83,6 +83,7 @@ def test_what_proves_nothing_is_open_with_its_reason() -> None:
     assert "unknown on the candidate" in missing.reason
     bounded = dataclasses.replace(question(10, 5), candidate_bounded=True)
     assert standings(bounded) == ["open"]
+    assert judge_noninferiority([bounded], confidence=0.95, seed=0)[0].boots_to_decide is None  # more are bounds, too
     assert standings(dataclasses.replace(question(10, 15), candidate_bounded=True)) == ["worse"]
     assert standings(dataclasses.replace(question(10, 15), baseline_bounded=True)) == ["open"]
     assert standings(dataclasses.replace(question(10, 5), baseline_bounded=True)) == ["held"]

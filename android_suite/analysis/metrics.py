@@ -40,6 +40,10 @@ from android_suite.tables.derived import (
 
 READER = "proc_reader"  # the comm of the monitor in the scenario of that name
 _NO_FRAMES = "frames were not recorded; record framestats, FrameTimeline or the app's markers (atrace category view)"
+_NO_MAIN = (
+    "the main thread is not known, because the processes of threads were inferred from markers; "
+    "set the trace option record-tgid"
+)
 _OVERRAN = ("gfxinfo's ring of frames overran between two polls",)
 _WHOSE = ("some frames may be its or another process's, which had the same id",)
 _NO_CALLS = "system calls were not recorded; enable events/raw_syscalls, or syscalls:sys_enter_madvise and its exit"
@@ -219,7 +223,18 @@ def sees_frames(analysis: Analysis) -> bool:
     """Whether frames could have been found, from their own source or from the app's markers."""
     if len(frames_of_app(analysis)) or ("frames" in analysis.recorded and not len(analysis["frames"])):
         return True
-    return bool(analysis["slices"]["tid"].isin(app_tids(analysis)).any())
+    return bool(analysis["slices"]["tid"].isin(app_tids(analysis)).any()) and not _has_unknown_main(analysis)
+
+
+def _has_unknown_main(analysis: Analysis) -> bool:
+    """Whether the app's main thread may be among the traced ones without being known as such.
+
+    Markers alone tell the process of a thread. In a pid namespace they tell the number that it has there, which is not
+    that of any traced thread.
+    """
+    threads = analysis["thread_roles"]
+    mine = threads[threads["tid"].isin(app_tids(analysis))]
+    return bool(mine["inferred"].any()) and not (mine["role"] == ROLES.index("ui")).any()
 
 
 def _gaps_of_app(analysis: Analysis) -> pd.DataFrame:
@@ -264,7 +279,7 @@ def _frames(analysis: Analysis) -> Iterator[_Value]:
     inexact = (SLICED,) * bool((table["quality"] == LOWER_BOUND).any())
     inexact += ("the end or the deadline of some frames is not known",) * (judged < len(table))
     beyond = most_hidden(analysis, table) + stray
-    source = () if sees_frames(analysis) else (_NO_FRAMES,)
+    source = () if sees_frames(analysis) else (_NO_MAIN if _has_unknown_main(analysis) else _NO_FRAMES,)
     missing = source or (("it drew no frame",) if not len(table) else ("no frame has a known deadline",))
     yield _Value("frameCount", None if source else len(table), hidden, missing)
     jank = 100.0 * float(known["janky"].sum()) / (len(table) + beyond) if judged else None
@@ -350,7 +365,8 @@ def _launches(analysis: Analysis) -> Iterator[_Value]:
     failed = table["outcome"].isin(FAILED)
     judged = failed | (table["outcome"] == "ok")
     share = 100.0 * float(failed.sum()) / float(judged.sum()) if judged.any() else None
-    yield _Value("launchFailedPct", share, (), ("no requested launch could be judged",))
+    if (table["source"] == "am").any():  # the slices of a trace show only launches that drew
+        yield _Value("launchFailedPct", share, (), ("no requested launch could be judged",))
     for name, column in (("timeToInitialDisplayMs", "initial_display_ms"), ("timeToFullDisplayMs", "full_display_ms")):
         for state in STATES:
             whole = table.loc[(table["outcome"] == "ok") & (table["got"] == state)]

@@ -254,3 +254,17 @@ def test_percentiles_and_what_is_not_known(seen: bool) -> None:
         # A marker that is no slice tells nothing of frames.
         assert (frames["count"], frames["janky"], frames["overrun_ms"]["p50"]) == (None, None, None)
     assert all(v is None or np.isfinite(v) for v in frames["overrun_ms"].values())
+
+
+def test_frames_of_a_main_thread_that_is_not_known_are_not_zero() -> None:
+    """Text without processes, from a container: the markers tell the process's number in its pid namespace."""
+    b = TraceBuilder()
+    b.rows["threads"] = []
+    b.thread(1000, -1, "com.app")
+    for nth in range(5):
+        b.mark((1 + 16 * nth) * MS, 1000, "B|7|Choreographer#doFrame").mark((5 + 16 * nth) * MS, 1000, "E|7")
+    summary = summarize_analysis(analyze_trace(b.trace()))
+    assert summary["frames"]["count"] is None
+    (count,) = (m for m in summary["metrics"] if m["name"] == "frameCount")
+    assert (count["value"], count["quality"]) == (None, "unknown")
+    assert "record-tgid" in count["reason"]

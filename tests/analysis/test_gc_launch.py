@@ -111,6 +111,7 @@ def test_launches_of_a_trace_alone() -> None:
     assert [row["timeToInitialDisplayMs"] for row in summary["launches"]] == [10.0, 10.0]
     assert [row["timeToFullDisplayMs"] for row in summary["launches"]] == [None, 19.0]
     assert {row["quality"] for row in summary["launches"]} == {"lower_bound"}
+    assert "launchFailedPct" not in {m["name"] for m in summary["metrics"]}  # one that never drew is not to be seen
 
 
 @pytest.mark.parametrize("android", [10, 13])

@@ -23,6 +23,7 @@ _THREADS = {
     "gc": "HeapTaskDaemon",
 }
 NO_MARKERS = "no markers of the app were recorded; record them with atrace (categories gfx, view, dalvik)"
+NO_ART_MARKERS = "no markers of ART were recorded; record atrace category dalvik"
 SLICED = (
     "frames are known only from the app's slices, which understate how late they were; "
     "record framestats or SurfaceFlinger's FrameTimeline"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -9,6 +11,7 @@ from android_suite.analysis.causes import Waits, trusted_set
 from android_suite.analysis.sched import states_in
 from android_suite.tables.derived import EXACT, GC_CYCLES, LOWER_BOUND, RUNNABLE, RUNNING
 from android_suite.tables.schema import make_frame
+from android_suite.tables.trace import TraceSource
 
 # "Background young concurrent copying GC"; other slices speak of GC too ("Lock contention on GC barrier lock").
 _CYCLE = (
@@ -16,6 +19,19 @@ _CYCLE = (
     r"((?:young |sticky |partial )?(?:concurrent (?:copying|mark compact|mark sweep)|mark sweep|mark compact|semispace))"
     r" GC$"
 )
+# What ART writes with its category dalvik, beside collections.
+_ART = re.compile(
+    r"(?:Long )?monitor contention|Lock contention on |JIT |Compiling|VerifyClass|OpenDex|OpenOat|Suspend|GC[: ]|"
+    r"(?:Heap|Native) ?Trim|Reclaim|ProcessReferences|MarkStack|L[\w/$]+;$"
+)
+_OWN_CAPTURE = "ftrace_raw"  # of this suite, which switches the category on
+
+
+def sees_collections(source: TraceSource, slices: pd.DataFrame) -> bool:
+    """Whether ART's markers were recorded, so that no collection in them means that there was none."""
+    if not len(slices) or source.format == _OWN_CAPTURE:
+        return bool(len(slices))
+    return any(name.endswith(" GC") or _ART.match(name) for name in slices["name"].unique())
 
 
 def measure_gc_cycles(slices: pd.DataFrame, threads: pd.DataFrame, waits: Waits, madvise: pd.DataFrame) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from android_suite.analysis.doubts import (
+    NO_ART_MARKERS,
     NO_MARKERS,
     SLICED,
     Reasons,
@@ -22,6 +23,7 @@ from android_suite.analysis.doubts import (
     say_missing,
     say_unexplained,
 )
+from android_suite.analysis.gc import sees_collections
 from android_suite.analysis.pipeline import Analysis
 from android_suite.model.analysis import MetricValue
 from android_suite.model.launch import FAILED, STATES
@@ -306,8 +308,9 @@ def _gc(analysis: Analysis) -> Iterator[_Value]:
     edge = doubt_blind(analysis) + cut
     length = (cycles["end_ns"] - cycles["start_ns"]).to_numpy()  # of a cut one, as far as it was seen
     median = _least_median(length, hidden=_most_in_gaps(analysis, length)) if len(whole) else None
-    # Collections are known from their slices: if the app's markers were not recorded, their number is unknown, not zero.
-    unseen = say_absent(analysis) or (() if len(analysis["slices"]) else (NO_MARKERS,))
+    # Collections are known from their slices: if ART's markers were not recorded, their number is unknown, not zero.
+    told = bool(len(cycles)) or sees_collections(analysis.source, analysis["slices"])
+    unseen = say_absent(analysis) or (() if told else (NO_ART_MARKERS if len(analysis["slices"]) else NO_MARKERS,))
     none = unseen or (edge if len(whole) else ()) or ("no complete garbage collection was recorded",)
     yield _Value("gcCount", None if unseen else len(cycles), edge, unseen)
     yield _Value("gcDurationMs_p50", median, edge, none)

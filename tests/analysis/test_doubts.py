@@ -138,3 +138,11 @@ def test_what_a_lock_was_held_for_needs_the_calls(calls: str, found: tuple[float
     assert value(trace, "invertedMs") == (10.0, "exact")
     assert value(trace, "invertedMs_gcMadvise") == found
     assert words in (metrics(trace)["invertedMs_gcMadvise"].reason or "")
+
+
+def test_no_collection_is_no_zero_without_the_markers_of_art() -> None:
+    drawn = TraceBuilder().mark(1, APP, "B|100|Choreographer#doFrame").mark(9, APP, "E|100")
+    found = metrics(drawn.trace())["gcCount"]
+    assert (found.value, found.reason) == (None, "no markers of ART were recorded; record atrace category dalvik")
+    drawn.mark(10, APP, "B|100|Lock contention on thread list lock (owner tid: 5)").mark(11, APP, "E|100")
+    assert value(drawn.trace(), "gcCount") == (0, "exact")

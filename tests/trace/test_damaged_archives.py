@@ -47,7 +47,7 @@ class _OnlyForward(io.RawIOBase):
 
 def zipped(*, streamed: bool = False, method: int = zipfile.ZIP_DEFLATED) -> bytes:
     out = _OnlyForward() if streamed else io.BytesIO()
-    with zipfile.ZipFile(out, "w", method) as archive:  # type: ignore[arg-type]
+    with zipfile.ZipFile(out, "w", method) as archive:
         for name, content in (("notes", b"a note"), ("deep/trace", TEXT), ("noise", NOISE)):
             archive.writestr(name, content)
     return bytes(out.data) if isinstance(out, _OnlyForward) else out.getvalue()

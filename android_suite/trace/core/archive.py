@@ -194,16 +194,14 @@ def _tar_members(data: bytes, limit: int, file: Path | str) -> list[Member]:
 
         return Member(name=info.name, size=info.size, read=read, rescue=rescue)
 
-    members: list[Member] = []
+    infos: list[tarfile.TarInfo] = []
     try:
-        while len(members) <= _MOST_MEMBERS and (info := archive.next()) is not None:
-            if info.isfile():
-                members.append(member(info))
+        while len(infos) <= _MOST_MEMBERS and (info := archive.next()) is not None:
+            infos.append(info)
     except tarfile.TarError:
-        if not archive.members:  # else it is truncated
+        if not infos:  # else it is truncated
             raise
-        members = [member(info) for info in archive.members if info.isfile()]
-    return members
+    return [member(info) for info in infos if info.isfile()]
 
 
 def _read(opened: Callable[[], IO[bytes] | None], most: int | None, limit: int, file: Path | str) -> bytes:

@@ -174,7 +174,7 @@ class _Phone:
         kept = read_kept(self.config, self.serial)
         if device is None:
             self._leave_fastbootd()
-            current = self.client.read_variable("current-slot") or ""
+            current = self.client.read_slot()
             kept = kept or write_kept(self.config, Kept(serial=self.serial, slot=current, banner=None))
             names = _name_partitions(keys, _choose_slot(keys, kept.slot))
             if missing := [name for name in names if name not in kept.partitions]:
@@ -204,7 +204,7 @@ class _Phone:
 
     def write(self, kept: Kept, keys: BootKeys) -> str:
         """Flashes what ``keys`` name and puts back every other partition; returns the slot that will boot."""
-        if self.client.read_variable("unlocked") == "no":
+        if self.client.read_variable("unlocked") in ("no", "false"):
             raise Unsupported(
                 f"{self.serial}: its bootloader is locked; unlock it (`fastboot flashing unlock`, which erases the phone), or "
                 "use another phone."
@@ -236,7 +236,7 @@ class _Phone:
         return kept
 
     def _activate(self, kept: Kept, slot: str) -> None:
-        current = self.client.read_variable("current-slot") or ""
+        current = self.client.read_slot()
         unbootable = self.client.read_variable(f"slot-unbootable:{slot}") == "yes"
         if slot and (slot != current or unbootable):
             write_kept(self.config, replace(kept, slot_changed=True))

@@ -92,6 +92,10 @@ class Fastboot:
         found = re.search(rf"^(?:\(bootloader\) )?{re.escape(name)}: ?(.*)$", said, re.MULTILINE)
         return found[1].strip() if found else None
 
+    def read_slot(self) -> str:
+        """The slot that boots, ``a`` or ``b``; empty without slots. Some bootloaders say ``_a``."""
+        return (self.read_variable("current-slot") or "").removeprefix("_")
+
     def flash(self, partition: str, image: Path) -> None:
         """Writes an image to a partition, named with its slot."""
         self._call(["flash", partition, str(image.absolute())], _FLASH_S, what=f"flash {partition}")

@@ -61,6 +61,14 @@ def test_one_phone_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             Fastboot(absent).is_there()
 
 
+@pytest.mark.parametrize(("said", "slot"), [("a", "a"), ("_b", "b"), ("", "")])
+def test_slots_as_bootloaders_name_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, slot: str) -> None:
+    (tmp_path / "fastboot").write_text(f"#!/bin/sh\necho 'current-slot: {said}' >&2\necho 'Finished.' >&2\n")
+    (tmp_path / "fastboot").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert Fastboot("A1").read_slot() == slot
+
+
 def test_nobody_listens() -> None:
     assert not Fastboot("tcp:127.0.0.1:1").is_there()
     assert not Fastboot("tcp:127.0.0.1").is_there()

@@ -10,7 +10,7 @@ from android_suite.cli.lab import show_lab
 from android_suite.cli.output import print_json, print_table, say
 from android_suite.cli.settings import read_settings
 from android_suite.cli.vdev import sweep_devices
-from android_suite.device.connect import connect, list_devices, name_device
+from android_suite.device.connect import connect, crosses_network, list_devices, name_device, remedy
 from android_suite.device.device import Device
 from android_suite.device.identity import read_device_identity, read_kernel_identity
 from android_suite.errors import LabError
@@ -47,6 +47,9 @@ def command(as_json: bool, lab: Path | None) -> int:
             except LabError as error:
                 row["state"] = "not answering"
                 say(f"{name}: {error}")
+        else:
+            state = " ".join(filter(None, (attached.state, attached.detail)))
+            say(f"{name} is {state}; {remedy(attached.state, network=crosses_network(attached.serial))}")
         rows.append(row)
     if as_json:
         print_json({"schema": "android-suite/devices", "version": 1, "devices": rows})

@@ -112,6 +112,9 @@ def choose_serial(wanted: str | None, devices: tuple[AttachedDevice, ...]) -> st
     if names:
         raise UsageError(f"several devices are attached ({', '.join(names)}); choose one with --serial.")
     others = ", ".join(f"{device.serial} is {device.state}" for device in devices)
+    if len(devices) == 1:  # then that one is meant
+        step = remedy(devices[0].state, network=crosses_network(devices[0].serial))
+        raise LabError(f"no device is ready ({others}); {step}")
     raise LabError(
         f"no device is ready ({others or 'adb sees none'}); attach one, or use --kernel for a virtual device."
     )
@@ -242,7 +245,7 @@ def _wait_ready(
         while found is None or found.state != "device":
             state = found.state if found else "absent"
             if time.monotonic() >= deadline or (state == "absent" and not (network or expected)):
-                raise NotReady(f"{chosen} is {state}; {_remedy(state, network=network)}", state=state)
+                raise NotReady(f"{chosen} is {state}; {remedy(state, network=network)}", state=state)
             if network and state in ("absent", "offline"):
                 if state == "offline":
                     disconnect(config, chosen)
@@ -279,7 +282,8 @@ def disconnect(config: Config, serial: str) -> None:
         query_server(start_server(config), f"host:disconnect:{serial}")
 
 
-def _remedy(state: str, *, network: bool) -> str:
+def remedy(state: str, *, network: bool) -> str:
+    """What to do about a device in a state that is not ``device``, as the end of a sentence."""
     match state:
         case "unauthorized":
             return "accept this machine's key on the device's screen."

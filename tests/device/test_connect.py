@@ -54,8 +54,12 @@ def test_several_are_a_choice_to_be_made() -> None:
 
 
 def test_none_is_the_labs_fault() -> None:
-    with pytest.raises(LabError, match="C is unauthorized"):
+    with pytest.raises(LabError, match=r"C is unauthorized\); accept this machine's key"):
         choose_serial(None, (attached("C", "unauthorized"),))
+    with pytest.raises(LabError, match=r"C is no permissions\); let this user open USB devices: install udev rules"):
+        choose_serial(None, (attached("C", "no permissions"),))
+    with pytest.raises(LabError, match=r"C is recovery, D is offline\); attach one"):
+        choose_serial(None, (attached("C", "recovery"), attached("D", "offline")))
     with pytest.raises(LabError, match="adb sees none"):
         choose_serial(None, ())
 

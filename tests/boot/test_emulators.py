@@ -61,7 +61,7 @@ def is_free(port: int) -> bool:
 
 
 def test_an_avd_runs_the_kernel_until_the_block_ends(config: Config, image: Path) -> None:
-    with boot_avd(config, image, AVD, timeout=60) as booted:
+    with boot_avd(config, image, AVD, timeout=300) as booted:
         port = int(booted.device.serial.removeprefix("emulator-"))
         assert booted.device.run(["uname", "-r"]).text.strip() == AFTER == booted.release
         assert not is_free(port)
@@ -85,18 +85,18 @@ def test_an_avd_that_does_not_boot(
     fault: str, kind: type[SuiteError], said: str, config: Config, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(FAULT, fault)
-    assert said in fail(boot_avd(config, image, AVD, timeout=60), kind)
+    assert said in fail(boot_avd(config, image, AVD, timeout=300), kind)
 
 
 def test_an_avd_is_offline_until_its_adbd_runs(config: Config, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(FAULT, "offline")
     monkeypatch.setattr(waiting, "_STUCK_S", 0.5)
-    with boot_avd(config, image, AVD, timeout=60) as booted:
+    with boot_avd(config, image, AVD, timeout=300) as booted:
         assert booted.device.run(["uname", "-r"]).text.strip() == AFTER
 
 
 def test_an_avd_that_there_is_not(config: Config, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = fail(boot_avd(config, image, replace(AVD, avd="$(touch x)"), timeout=60), UsageError)
+    said = fail(boot_avd(config, image, replace(AVD, avd="$(touch x)"), timeout=300), UsageError)
     assert "Unknown AVD name [$(touch x)], use -list-avds to see valid list.); correct `avd` in the plan" in said
     monkeypatch.setenv("PATH", "/nowhere")
     assert "set ANDROID_HOME to the SDK" in fail(boot_avd(replace(config, android_sdk=None), image, AVD), LabError)
@@ -104,7 +104,7 @@ def test_an_avd_that_there_is_not(config: Config, image: Path, monkeypatch: pyte
 
 def cuttlefish(config: Config, image: Path, tmp_path: Path) -> AbstractContextManager[Booted]:
     keys = BootKeys(boot="cuttlefish", host_package=str(tmp_path / "cvd"), ramdisk=str(image))
-    return boot_cuttlefish(config, image, keys, timeout=60)
+    return boot_cuttlefish(config, image, keys, timeout=300)
 
 
 def test_cuttlefish_runs_the_kernel_until_the_block_ends(config: Config, image: Path, tmp_path: Path) -> None:

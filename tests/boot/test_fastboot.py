@@ -26,7 +26,7 @@ from tests.scripted_fastboot.flashable import (
 )
 from tests.scripted_phone.server import AdbServer, own_server
 
-PATIENCE = Patience(boot_s=40, bootloader_s=20, leave_s=3)
+PATIENCE = Patience(boot_s=300, bootloader_s=120, leave_s=10)  # what should come comes sooner, on a busy machine, too
 MEMORY = BootKeys(boot="fastboot")
 
 

@@ -90,11 +90,11 @@ def test_a_phone_on_a_cable_is_waited_for(
 
     def work_on() -> None:
         while True:
-            device.run("true", timeout=10)
+            device.run("true", timeout=60)
 
     with pytest.raises(DeviceLost):
         work_on()
-    crash = probe_reboot(config, phone.address, boot_before=before, timeout=60)
+    crash = probe_reboot(config, phone.address, boot_before=before, timeout=180)
     for timer in timers:
         timer.join()
     assert crash is not None
@@ -120,7 +120,7 @@ def test_a_lost_connection_and_a_dead_server(make_phone: MakePhone, server: AdbS
     device = Device(connect(config, phone.address))
     phone.unplug()
     with pytest.raises(DeviceLost):
-        device.run("true", timeout=10)
+        device.run("true", timeout=60)
     with pytest.raises(NotReady, match="check address and port"):
         connect(config, phone.address, timeout=1)
     phone.plug()
@@ -128,7 +128,7 @@ def test_a_lost_connection_and_a_dead_server(make_phone: MakePhone, server: AdbS
     assert device.is_root()
     server.kill()
     with pytest.raises(DeviceLost):
-        device.run("true", timeout=10)
+        device.run("true", timeout=60)
     assert Device(connect(config, phone.address)).is_root()  # a new server, which did not know the phone
 
 

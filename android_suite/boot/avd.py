@@ -90,7 +90,7 @@ def boot_avd(
 
         try:
             say(f"{serial}: the AVD {keys.avd} boots {image.name}")
-            device = wait_booted(config, serial, before=None, timeout=timeout, give_up=give_up, emulated=True)
+            device = wait_booted(config, serial, before=None, timeout=timeout, give_up=give_up)
             check_running(device, expected)
             yield Booted(device=device, release=expected.release, accel=None, crash_probe=crashed)
         finally:

@@ -63,7 +63,6 @@ def wait_booted(
     before: str | None,
     timeout: float = BOOT_TIMEOUT_S,
     give_up: Callable[[], str | None] = lambda: None,
-    emulated: bool = False,
 ) -> Device:
     """Waits for another boot than ``before`` to complete; the device is root again if it can be.
 
@@ -73,15 +72,16 @@ def wait_booted(
         before: boot id of the boot that has to end; None if none ran.
         timeout: seconds for the whole boot.
         give_up: called while the device is not in adb or offline; returns why it will not come, if that is known.
-        emulated: an emulator, whose adb port is open from its start: it is offline until its adbd runs.
 
     Raises:
         NotReady: it did not boot; the message says where it got stuck.
     """
     begun = time.monotonic()
     watch = _Watch(since=begun)
+    # The port of an emulator is open from its start: adb calls it offline until its adbd runs.
+    stuck = _STUCK - {"offline"} if serial.startswith("emulator-") else _STUCK
     while (now := time.monotonic()) - begun < timeout:
-        device = _look(config, serial, before, watch, now, stuck=_STUCK - {"offline"} if emulated else _STUCK)
+        device = _look(config, serial, before, watch, now, stuck=stuck)
         if device is not None:
             return device
         if len(watch.boots) >= _LOOP_BOOTS:

@@ -28,9 +28,9 @@ from android_suite.ready.keeper import Keeper, hold_ready
 from android_suite.record.run import CrashProbe, Say, record_iteration, silent
 from android_suite.record.watch import Watch
 from android_suite.store.run import IterationWriter, RunWriter
-from android_suite.workload.our_app import PACKAGE, install_app
+from android_suite.workload.our_app import BACKGROUND_PACKAGE, PACKAGE, install_app
 from android_suite.workload.registry import plan_scenarios
-from android_suite.workload.workload import USER, Context, Outcome, Parameters, Workload
+from android_suite.workload.workload import BACKGROUND, USER, Context, Outcome, Parameters, Workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,9 +133,14 @@ def _record(
     for workload, parameters in planned:
         if facts:  # report missing kernel features before anything is recorded
             choose_events(find_needs(workload.needs(parameters)), facts.available, facts.machine)
-    users = [int(given.get(USER, -1)) for workload, given in planned if workload.package(given) == PACKAGE]
-    if users:
-        install_app(device, say, users=users)
+    for package in (PACKAGE, BACKGROUND_PACKAGE):  # before any iteration, which an installation would disturb
+        users = [
+            int(given.get(USER, -1))
+            for workload, given in planned
+            if package in (workload.package(given), given.get(BACKGROUND))
+        ]
+        if users:
+            install_app(device, say, package=package, users=users)
     site = Site(device=device, tracefs=facts, refresh_rate_hz=identity.refresh_rate_hz)
     boot = device.boot_id()
     done: list[IterationRecord] = []

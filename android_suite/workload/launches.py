@@ -21,7 +21,7 @@ from android_suite.errors import LabError, UsageError
 from android_suite.workload.app_launch import AppLaunch
 from android_suite.workload.gc_stress import ACTIVITY
 from android_suite.workload.loops import Loop, Said, run_loop
-from android_suite.workload.our_app import BACKGROUND_PACKAGE, PACKAGE, install_app
+from android_suite.workload.our_app import BACKGROUND_PACKAGE, PACKAGE
 from android_suite.workload.workload import Context, Left, Outcome, Parameters, find_user
 
 _ACTIVITY: Final = f"{PACKAGE}{ACTIVITY}"  # the second app has the first one's classes
@@ -154,8 +154,6 @@ def _render_extras(parameters: Parameters) -> list[str]:
 def _start_background(context: Context) -> None:
     device, package = context.device, str(context.parameters["background_package"])
     user = find_user(context.parameters)
-    if _is_ours(context.parameters):
-        install_app(device, context.say, package=package, users=[user])
     require_package(device, package, next_step="install it or choose another with `background_package`.", user=user)
     force_stop(device, package)
     component = _render_background(context.parameters)

@@ -22,6 +22,7 @@ ALL_NEEDS: Final = ("SCHED", "MMAP_LOCK", "MADVISE", "CONTENTION", "BLOCKED_REAS
 
 
 USER: Final = "user"  # the parameter that chooses a user or a work profile; -1 is the current one
+BACKGROUND: Final = "background_package"  # the parameter that names an app behind the measured one
 LOCKS: Final = "locks"  # the parameter that chooses which locks are recorded, one of LOCK_CHOICES
 LOCK_CHOICES: Final = ("mm", "all")
 PROBE_VMA_LOCK: Final = "probe_vma_lock"  # the parameter that adds a kprobe on __vma_start_write

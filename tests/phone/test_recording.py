@@ -9,6 +9,7 @@ import pytest
 
 from android_suite.model.run import Manifest
 from android_suite.store.run import open_run
+from android_suite.workload.our_app import VERSION_CODE
 from tests.phone.conftest import Done, MakePhone, Suite
 from tests.phone.test_readiness import snapshot
 from tests.scripted_phone import Fault, ScriptedPhone
@@ -89,6 +90,19 @@ def test_a_hot_iteration_is_marked_and_repeated(make_phone: MakePhone, suite: Su
     assert found == [("discarded", True, 1), ("complete", False, 1), ("complete", False, 2)]
     assert "thermal status is severe" in read_manifest(tmp_path).iterations[0].reason
     assert "waiting for the device to cool: its thermal status is severe" in done.output
+
+
+def test_our_apps_are_installed_before_the_first_iteration(make_phone: MakePhone, suite: Suite, tmp_path: Path) -> None:
+    """An installation during an iteration would disturb it."""
+    phone = make_phone(root="adbd")
+    assert phone.state.packages["com.androidsuite.workload"].version < VERSION_CODE
+    quickly = ("--set", "launches=1", "--set", "states=cold", "--set", "settle_ms=0", "--no-trace")
+    done = suite("record", "launch_background_gc", "--serial", phone.address, "-o", "run", *quickly, "--repeats", "0")
+    assert done.exit_code == 0, done.output
+    for package in ("com.androidsuite.workload", "com.androidsuite.background"):
+        assert done.output.count(f"installing {package}, version {VERSION_CODE}") == 1
+        assert phone.state.packages[package].version == VERSION_CODE
+    assert [i.status for i in read_manifest(tmp_path).iterations] == ["complete"]
 
 
 def test_a_phone_that_stays_hot_ends_it(make_phone: MakePhone, suite: Suite, tmp_path: Path) -> None:

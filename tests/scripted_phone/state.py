@@ -8,6 +8,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Literal
 
+OUR_ACTIVITIES = (".LaunchActivity", ".GcStressActivity", "com.androidsuite.workload.GcStressActivity")
 RELEASE = "5.10.157-android13-4-00003-gdd1ff4e3a8f6-ab9942145"
 
 
@@ -168,9 +169,7 @@ class PhoneState:
         self.settings = {space: {**defaults[space], **self.settings.get(space, {})} for space in defaults}
         if not self.packages:
             self.packages = {name: Package(name) for name in ("com.android.settings", "com.example.app")}
-            self.packages["com.androidsuite.workload"] = Package(
-                "com.androidsuite.workload", activities=(".LaunchActivity", ".GcStressActivity")
-            )
+            self.packages["com.androidsuite.workload"] = Package("com.androidsuite.workload", activities=OUR_ACTIVITIES)
 
     def heat(self, status: int, celsius: float) -> None:
         """The skin reaches another status."""

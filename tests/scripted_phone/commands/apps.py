@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
 
+from android_suite.workload.our_app import VERSION_CODE
 from tests.scripted_phone.call import Call, Command, command
-from tests.scripted_phone.state import Package
+from tests.scripted_phone.state import OUR_ACTIVITIES, Package
 
 _STATES = ("COLD", "WARM", "HOT")
 _CLEAR_TASK = 0x8000
@@ -103,6 +105,10 @@ def pm(call: Call) -> int:
         case "install-existing":
             call.err(f"java.lang.IllegalArgumentException: no such user or package: {call.words[1:]}")
             return 1
+        case "install" if (apk := name.rpartition("/")[2]).startswith("com.androidsuite."):
+            ours = packages.setdefault(apk.removesuffix(".apk"), Package("", activities=OUR_ACTIVITIES))
+            ours.name, ours.version, ours.path = apk.removesuffix(".apk"), VERSION_CODE, uuid.uuid4().hex[:12]
+            call.out("Success")
         case "install" | "uninstall" | "clear" | "grant" | "compile":
             call.out("Success")
         case verb:

@@ -27,6 +27,7 @@ from typing import Any
 
 from android_suite.config import Config
 from android_suite.device.device import Device
+from android_suite.device.numbers import read_count
 from android_suite.errors import AdbTimeout, LabError, Unsupported
 from android_suite.store.run import write_json
 
@@ -167,11 +168,11 @@ def _copy_partition(device: Device, name: str, target: Path) -> str:
 
 def _check_space(folder: Path, device: Device, path: str) -> None:
     """Refuses before the copy begins, so that a full disk is found with the phone as it was."""
-    said = device.transport.run(["blockdev", "--getsize64", path]).text.strip()
+    size = read_count(device.transport.run(["blockdev", "--getsize64", path]).text)
     free = shutil.disk_usage(folder).free
-    if said.isdigit() and int(said) > free:
+    if size is not None and size > free:
         raise LabError(
-            f"{path} of {device.serial} has {int(said) >> 20} MiB and {folder} has {free >> 20} MiB free; free space or set "
+            f"{path} of {device.serial} has {size >> 20} MiB and {folder} has {free >> 20} MiB free; free space or set "
             "ANDROID_SUITE_CACHE."
         )
 

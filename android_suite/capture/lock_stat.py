@@ -51,7 +51,7 @@ class LockStatCapture:
         files = self._device.read_files([LOCK_STAT, LOCK_STAT_SWITCH])
         if files[LOCK_STAT] is None:
             raise Unsupported("this kernel has no /proc/lock_stat; use one with CONFIG_LOCK_STAT.")
-        self._switch = (files[LOCK_STAT_SWITCH] or b"").decode().strip() or None
+        self._switch = (files[LOCK_STAT_SWITCH] or b"").decode(errors="replace").strip() or None
 
     def start(self) -> None:
         """Clears the counts and enables counting."""

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
 from android_suite.device.device import TRACEFS_PLACES, Device
+from android_suite.device.numbers import read_count
 from android_suite.device.transport import Completed
 from android_suite.errors import LabError, Unsupported
 
@@ -130,8 +131,8 @@ class Session:
         done = self._device.transport.run(
             [COMMAND, wait, "-c", "-", "-o", self.path], stdin=config, timeout=_START_TIMEOUT_S
         )
-        numbers = [word for word in done.text.split() if word.isdigit()]
-        self.pid = int(numbers[-1]) if numbers else 0
+        numbers = [number for word in done.text.split() if (number := read_count(word)) is not None]
+        self.pid = numbers[-1] if numbers else 0
         return done
 
     def _wait_started(self, before: Service) -> bool:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from android_suite.capture.trace_plan import TracePlan
 from android_suite.device.device import TRACEFS_PLACES, Device
-from android_suite.errors import Unsupported
+from android_suite.device.numbers import read_count
+from android_suite.errors import AdbError, Unsupported
 from android_suite.store.run import IterationWriter
 
-_LOST = re.compile(r"^(overrun|commit overrun|dropped events):\s*(\d+)", re.MULTILINE)
+_LOST = re.compile(r"^(overrun|commit overrun|dropped events):\s*(\d{1,18})", re.MULTILINE)
 _SIDE_FILES = ("saved_cmdlines", "saved_tgids")
 
 
@@ -53,9 +54,11 @@ def read_tracefs_facts(device: Device) -> TracefsFacts:
         )
     files = device.read_files([f"{place}/buffer_subbuf_size_kb", f"{place}/events/header_page"])
     uname = device.run("uname -m; uname -r").text.splitlines()
+    if len(uname) != 2:
+        raise AdbError(f"{device.serial} does not report its kernel; check `uname -a`.", serial=device.serial)
     return TracefsFacts(
         tracefs=place,
-        available=frozenset((listed[f"{place}/available_events"] or b"").decode().split()),
+        available=frozenset((listed[f"{place}/available_events"] or b"").decode(errors="replace").split()),
         machine=uname[0],
         release=uname[1],
         page_bytes=_read_page_bytes(files[f"{place}/buffer_subbuf_size_kb"], files[f"{place}/events/header_page"]),
@@ -64,9 +67,9 @@ def read_tracefs_facts(device: Device) -> TracefsFacts:
 
 def _read_page_bytes(subbuf_kb: bytes | None, header_page: bytes | None) -> int:
     """Size of a sub-buffer: from its file, else from the layout of the header (offset and size of ``data``)."""
-    if subbuf_kb and subbuf_kb.strip().isdigit():
-        return int(subbuf_kb) * 1024
-    found = re.search(rb"char data;\s*offset:(\d+);\s*size:(\d+);", header_page or b"")
+    if kib := read_count(subbuf_kb or b""):
+        return kib * 1024
+    found = re.search(rb"char data;\s*offset:(\d{1,9});\s*size:(\d{1,9});", header_page or b"")
     return int(found.group(1)) + int(found.group(2)) if found else 4096
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from android_suite.capture.needs import MARKERS, PROBES, EventChoice, Need
 from android_suite.device.files import Write
+from android_suite.device.numbers import read_count
 
 _CHOSEN = re.compile(r"\[([^\]]+)\]")
 # Saved and restored. Order matters: clock and tracer before the buffer size, events last.
@@ -205,8 +206,8 @@ def parse_state(name: str, text: str) -> str | None:
     if name == "buffer_size_kb":
         # "7 (expanded: 1408)" is a buffer that was never used. That state cannot be restored, so write 1408, which its
         # next user would have got. "X" means that the CPUs differ, which one number cannot restore.
-        expanded = re.search(r"expanded: (\d+)", text)
-        return expanded.group(1) if expanded else (text if text.isdigit() else None)
+        expanded = re.search(r"expanded: ([0-9]{1,18})", text)
+        return expanded.group(1) if expanded else (text if read_count(text) is not None else None)
     if name in ("set_event_pid", "set_event_notrace_pid"):
         return " ".join(text.split())
     return text or None

@@ -19,6 +19,7 @@ import adbutils
 
 from android_suite.config import Config
 from android_suite.device import shell_protocol as v2
+from android_suite.device.numbers import read_count
 from android_suite.device.transport import DEFAULT_TIMEOUT_S, Command, Completed, render_command
 from android_suite.errors import AdbError, AdbTimeout, DeviceLost, LabError
 
@@ -146,9 +147,10 @@ class AdbTransport:
             while data := _receive(raw, _CHUNK_BYTES, deadline):
                 out += data
         body, found, status = bytes(out).rpartition(_STATUS_MARK)
-        if not found or not status.strip().isdigit():
+        number = read_count(status) if found else None
+        if number is None:
             raise self._lose(f"`{_shorten(line)}` was cut off")
-        return Completed(command=line, stdout=body, stderr=b"", status=int(status))
+        return Completed(command=line, stdout=body, stderr=b"", status=number)
 
     def stream(self, command: Command) -> AdbStream:
         """See the protocol.

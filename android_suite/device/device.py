@@ -19,6 +19,7 @@ from android_suite.device.files import (
     render_read_script,
     render_write_script,
 )
+from android_suite.device.numbers import read_count
 from android_suite.device.parse_identity import parse_properties
 from android_suite.device.transport import DEFAULT_TIMEOUT_S, Command, Completed, Transport, check_status
 from android_suite.errors import AdbError
@@ -160,7 +161,7 @@ class Device:
     def pidof(self, process: str) -> tuple[int, ...]:
         """Process ids for a process name; empty if none runs."""
         completed = self.transport.run(["pidof", process])
-        return tuple(int(word) for word in completed.text.split() if word.isdigit())
+        return tuple(pid for word in completed.text.split() if (pid := read_count(word)) is not None)
 
     def snapshot_threads(self) -> str:
         """One line per thread: ``tgid tid comm``."""

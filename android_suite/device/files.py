@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from android_suite.device.numbers import read_count
+
 _MARK = "=android-suite-end-of-file= "
 
 
@@ -126,9 +128,9 @@ def parse_write_output(writes: Sequence[Write], output: str) -> Mapping[int, str
     refused: dict[int, str] = {}
     said: list[str] = []
     for line in output.splitlines():
-        number = line.removeprefix(_MARK)
-        if number != line and number.isdigit() and int(number) < len(writes):
-            refused[int(number)] = " ".join(said) or "no reason given"
+        number = read_count(line.removeprefix(_MARK)) if line.startswith(_MARK) else None
+        if number is not None and number < len(writes):
+            refused[number] = " ".join(said) or "no reason given"
             said = []
         elif line.strip():
             said.append(line.strip())

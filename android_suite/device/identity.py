@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from android_suite.device.device import Device
+from android_suite.device.numbers import read_count
 from android_suite.device.parse_identity import (
     measure_config_sha256,
     parse_build_id,
@@ -47,18 +48,18 @@ def read_device_identity(device: Device, *, accel: str | None = None) -> DeviceI
     """The properties that must be equal for two runs to be comparable."""
     properties = device.read_properties()
     files = device.read_files(["/proc/meminfo", "/sys/devices/system/cpu/present"])
-    page_size = device.transport.run(["getconf", "PAGESIZE"]).text.strip()
+    page_size = read_count(device.transport.run(["getconf", "PAGESIZE"]).text)
     sdk = properties.get("ro.build.version.sdk", "")
     return DeviceIdentity(
         serial=properties.get("ro.serialno") or device.serial,
         model=properties.get("ro.product.model", "unknown"),
         abi=properties.get("ro.product.cpu.abi", "unknown"),
         fingerprint=properties.get("ro.build.fingerprint", "unknown"),
-        sdk=int(sdk) if sdk.isdigit() else None,
+        sdk=read_count(sdk),
         virtual=any(properties.get(name) == "1" for name in _VIRTUAL_PROPERTIES),
         cpus=parse_cpu_list(_text(files["/sys/devices/system/cpu/present"])),
         memory_kb=parse_memory_kb(_text(files["/proc/meminfo"])),
-        page_size=int(page_size) if page_size.isdigit() else _read_page_size(device),
+        page_size=_read_page_size(device) if page_size is None else page_size,
         refresh_rate_hz=parse_refresh_rate(device.transport.run(["dumpsys", "display"]).text),
         accel=accel,
     )
@@ -67,8 +68,8 @@ def read_device_identity(device: Device, *, accel: str | None = None) -> DeviceI
 def _read_page_size(device: Device) -> int:
     """KernelPageSize of a mapping, for devices without getconf; 4096 if smaps cannot be read either."""
     for line in _text(device.read_file("/proc/self/smaps"))[:4000].splitlines():
-        if line.startswith("KernelPageSize:"):
-            return int(line.split()[1]) * 1024
+        if line.startswith("KernelPageSize:") and (kib := read_count(line.partition(":")[2].removesuffix("kB"))):
+            return kib * 1024
     return 4096
 
 

@@ -10,7 +10,7 @@ from android_suite.device.device import WORK_FOLDER, Device
 from android_suite.errors import LabError
 
 _INSTALL_TIMEOUT_S = 180.0  # the device verifies and compiles the app
-_VERSION = re.compile(r"^\s*versionCode=(\d+)", re.MULTILINE)
+_VERSION = re.compile(r"^\s*versionCode=(\d{1,18})", re.MULTILINE)
 _FAILURE = re.compile(r"Failure \[(?P<code>\w+)(?::\s*(?P<why>[^\]]*))?\]")
 _NEXT_STEPS: Final = {
     "INSTALL_FAILED_UPDATE_INCOMPATIBLE": "the one that is there has another signature; remove it with "

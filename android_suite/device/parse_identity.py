@@ -9,6 +9,8 @@ import struct
 import zlib
 from collections.abc import Mapping
 
+from android_suite.device.numbers import read_count
+
 _PROPERTY = re.compile(r"^\[([^\]]+)\]: \[(.*?)\]$", re.MULTILINE | re.DOTALL)
 _DEVICE = "DisplayDeviceInfo{"
 _RATE = r"(\d+(?:\.\d+)?)"
@@ -79,7 +81,7 @@ def _sane_rate(word: str) -> float | None:
 
 def parse_memory_kb(meminfo: str) -> int:
     """``MemTotal`` of ``/proc/meminfo``; 0 if absent."""
-    found = re.search(r"^MemTotal:\s+(\d+) kB", meminfo, re.MULTILINE)
+    found = re.search(r"^MemTotal:\s+(\d{1,15}) kB", meminfo, re.MULTILINE)
     return int(found.group(1)) if found else 0
 
 
@@ -88,7 +90,8 @@ def parse_cpu_list(text: str) -> int:
     count = 0
     for part in text.strip().split(","):
         first, dash, last = part.partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        low, high = read_count(first), read_count(last if dash else first)
+        if low is None or high is None or high < low:
             return 0
-        count += int(last) - int(first) + 1 if dash else 1
+        count += high - low + 1
     return count

@@ -13,6 +13,7 @@ from typing import Final
 
 from android_suite.device.device import BOOT_ID, TRACEFS_PLACES, WORK_FOLDER, Device
 from android_suite.device.files import Write
+from android_suite.device.numbers import read_count
 from android_suite.errors import LabError
 from android_suite.soak.hist_text import TableText, parse_hist
 from android_suite.soak.plan import GROUP, INSTANCE, RING, SoakFacts, SoakPlan, Trigger
@@ -233,8 +234,8 @@ def read_counters(device: Device, plan: SoakPlan) -> Reading:
 
 def _read_system(vmstat: str, meminfo: str) -> dict[str, int]:
     told = dict(line.split() for line in vmstat.splitlines() if len(line.split()) == 2)
-    found = {name: int(told[name]) for name in _SYSTEM if told.get(name, "").isdigit()}
-    if slab := re.search(r"^SUnreclaim:\s+(\d+)", meminfo, re.MULTILINE):
+    found = {name: number for name in _SYSTEM if (number := read_count(told.get(name, ""))) is not None}
+    if slab := re.search(r"^SUnreclaim:\s+(\d{1,15})", meminfo, re.MULTILINE):
         found["kernel_slab_kb"] = int(slab[1])
     return found
 
@@ -247,8 +248,9 @@ def read_ring(device: Device, plan: SoakPlan) -> bytes:
     return text
 
 
-_STAT = re.compile(r"^/proc/(\d+)/stat:\d+ \((.*)\) (.*)$")
-_TGID = re.compile(r"^/proc/(\d+)/status:Tgid:\s+(\d+)")
+# After the name come the state and 18 numbers, then the start.
+_STAT = re.compile(r"^/proc/(\d{1,9})/stat:\d+ \((.*)\) \S+(?: -?\d+){18} (\d{1,18})\b.*$")
+_TGID = re.compile(r"^/proc/(\d{1,9})/status:Tgid:\s+(\d{1,9})\b")
 
 
 def read_threads(device: Device, tids: list[int]) -> dict[int, tuple[int, int, str]]:
@@ -259,7 +261,7 @@ def read_threads(device: Device, tids: list[int]) -> dict[int, tuple[int, int, s
         stats = " ".join(f"/proc/{tid}/stat" for tid in part)
         statuses = " ".join(f"/proc/{tid}/status" for tid in part)
         text = device.run(f'grep -H "" {stats} 2>/dev/null; grep -H -E "^Tgid:" {statuses} 2>/dev/null; true').text
-        starts = {int(m[1]): (int(m[3].split()[19]), m[2]) for line in text.splitlines() if (m := _STAT.match(line))}
+        starts = {int(m[1]): (int(m[3]), m[2]) for line in text.splitlines() if (m := _STAT.match(line))}
         for line in text.splitlines():
             if (told := _TGID.match(line)) and (tid := int(told[1])) in starts:
                 start, comm = starts[tid]
@@ -274,6 +276,11 @@ def read_process_names(device: Device, tgids: list[int]) -> dict[int, str]:
         part = " ".join(map(str, tgids[at : at + 200]))
         script = f"for p in {part}; do echo \"=$p $(tr '\\000' ' ' < /proc/$p/cmdline)\"; done 2>/dev/null; true"
         for line in device.run(script).text.splitlines():
-            if line.startswith("=") and (words := line[1:].split()) and words[0].isdigit() and len(words) > 1:
-                found[int(words[0])] = words[1].rpartition("/")[2] if words[1].startswith("/") else words[1]
+            if (
+                line.startswith("=")
+                and (words := line[1:].split())
+                and len(words) > 1
+                and (tgid := read_count(words[0])) is not None
+            ):
+                found[tgid] = words[1].rpartition("/")[2] if words[1].startswith("/") else words[1]
     return found

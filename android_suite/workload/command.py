@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from android_suite.device.numbers import read_count
 from android_suite.errors import UsageError
 from android_suite.workload.workload import (
     LOCKS,
@@ -101,7 +102,7 @@ class Command:
     def read_guest(self, left: Left, parameters: Parameters, token: str) -> tuple[Mapping[str, str], Outcome]:
         """See the protocol."""
         text = decode_left(left, "command_status.txt").strip()
-        status = int(text) if text.isdigit() else None
+        status = read_count(text)
         complaint = decode_left(left, "command_stderr.txt")
         evidence = {
             "command_stdout.txt": decode_left(left, "command_stdout.txt"),

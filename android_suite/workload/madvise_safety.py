@@ -14,6 +14,7 @@ from typing import Final
 
 from android_suite.device.device import WORK_FOLDER
 from android_suite.device.native_program import build_native
+from android_suite.device.numbers import read_count
 from android_suite.errors import LabError, UsageError
 from android_suite.model.checks import name_failed, parse_checks
 from android_suite.workload.workload import Context, Left, Outcome, Parameters, decode_left
@@ -131,7 +132,7 @@ class MadviseSafety:
         text = decode_left(left, CHECKS_FILE)
         status = decode_left(left, "safety_status.txt").strip()
         complaint = decode_left(left, "safety_stderr.txt").strip()
-        return {CHECKS_FILE: text}, judge_output(text, int(status) if status.isdigit() else None, complaint)
+        return {CHECKS_FILE: text}, judge_output(text, read_count(status), complaint)
 
 
 def judge_output(text: str, status: int | None, complaint: str) -> Outcome:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from android_suite.device.native_program import build_native
+from android_suite.device.numbers import read_count
 from android_suite.errors import LabError, UsageError
 from android_suite.model.fault_costs import KINDS, parse_fault_costs
 from android_suite.workload.workload import Context, Left, Outcome, Parameters, decode_left
@@ -97,7 +98,7 @@ class PageFaults:
         text = decode_left(left, FAULTS_FILE)
         status = decode_left(left, "faults_status.txt").strip()
         complaint = decode_left(left, "faults_stderr.txt").strip()
-        return {FAULTS_FILE: text}, judge_output(text, int(status) if status.isdigit() else None, complaint)
+        return {FAULTS_FILE: text}, judge_output(text, read_count(status), complaint)
 
 
 def judge_output(text: str, status: int | None, complaint: str) -> Outcome:

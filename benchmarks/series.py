@@ -44,7 +44,7 @@ SEED_PATCH = Path(__file__).parent.parent / "scenarios/patches/madvise-per-vma.p
 MOVES = {"seed": "invertedMs", "slow": "gcDurationMs_p50"}  # what the one patch is -> the metric that it moves
 COUNT = 16
 ORDERS = 3
-DURATION_MS = 800
+DURATION_MS = 1500
 BUILD = re.compile(r"building the kernel .*\)$")  # the first line of a build
 PLAN = f"""\
 [plan]

@@ -23,22 +23,18 @@ WHOLE, OPEN = 0, 2
 
 @compiled
 def _match(
-    tidx: I64, ts: I64, is_begin: Bools, gap_from: I64, n_tids: int, deepest: int, end_ns: int
+    tidx: I64, ts: I64, is_begin: Bools, epoch: I64, until: I64, n_tids: int, deepest: int
 ) -> tuple[I64, Array, Array]:
     n = tidx.shape[0]
     stack, depth = np.empty((n_tids, deepest), np.int64), np.zeros(n_tids, np.int64)
-    touched = np.zeros(n_tids, np.int64)  # gap that the thread's stack was built after
+    touched = np.zeros(n_tids, np.int64)  # epoch that the thread's stack was built in
     end, cut, level = np.full(n, -1, np.int64), np.zeros(n, np.int8), np.zeros(n, np.int32)
-    gap = 0
     for i in range(n):
         t = tidx[i]
-        while gap < gap_from.shape[0] and ts[i] > gap_from[gap]:
-            gap += 1
-        if touched[t] != gap:
-            since = gap_from[touched[t]]
+        if touched[t] != epoch[i]:
             for d in range(min(depth[t], deepest)):
-                end[stack[t, d]], cut[stack[t, d]] = since, 2
-            depth[t], touched[t] = 0, gap
+                end[stack[t, d]], cut[stack[t, d]] = until[stack[t, d]], 2
+            depth[t], touched[t] = 0, epoch[i]
         if is_begin[i]:
             level[i] = depth[t]
             if depth[t] < deepest:
@@ -49,9 +45,8 @@ def _match(
             if depth[t] < deepest:
                 end[stack[t, depth[t]]] = ts[i]
     for t in range(n_tids):
-        until = gap_from[touched[t]] if touched[t] < gap_from.shape[0] else end_ns
         for d in range(min(depth[t], deepest)):
-            end[stack[t, d]], cut[stack[t, d]] = until, 2
+            end[stack[t, d]], cut[stack[t, d]] = until[stack[t, d]], 2
     return end, cut, level
 
 
@@ -59,7 +54,8 @@ def measure_slices(trace: Trace, losses: Losses) -> tuple[pd.DataFrame, pd.DataF
     """Makes slices and counters from the markers.
 
     An end without a begin, which every trace has at its start, says nothing and is left out. A begin without an end is
-    cut at the trace's end, or at the next loss of events.
+    cut at the trace's end, or at the next loss of events. No slice goes from before a loss into it, or out of it, because
+    its own end may be lost: what began during a loss and did not end in it has no length.
 
     Returns:
         Frames of SLICES (by start) and COUNTERS.
@@ -68,7 +64,8 @@ def measure_slices(trace: Trace, losses: Losses) -> tuple[pd.DataFrame, pd.DataF
     if not len(marker):
         return make_frame(SLICES), make_frame(COUNTERS)
     base = _split(marker)
-    slices = pd.concat([_nested(base, losses, trace.source.end_ns), _asynchronous(base, trace.source.end_ns)])
+    _add_epochs(base, losses, trace.source.end_ns)
+    slices = pd.concat([_nested(base), _asynchronous(base)])
     slices = slices.sort_values("start_ns", kind="stable")
     return make_frame(SLICES, {c: slices[c] for c in SLICES.dtypes}), _counters(base)
 
@@ -91,19 +88,27 @@ def _split(marker: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def _nested(base: pd.DataFrame, losses: Losses, end_ns: int) -> pd.DataFrame:
+def _add_epochs(base: pd.DataFrame, losses: Losses, end_ns: int) -> None:
+    """Adds the epoch of each row, odd in a window of lost events, and until when what begins there is known to last."""
+    ts, windows = base["ts_ns"].to_numpy(), losses.any_cpu
+    # The ends of a window were seen: what lies on them is before it or after it.
+    epoch = np.searchsorted(windows.from_ns, ts, "left") + np.searchsorted(windows.to_ns, ts, "right")
+    until = np.append(windows.from_ns, end_ns)[epoch // 2]
+    base["epoch"], base["until_ns"] = epoch, np.where(epoch % 2 == 0, until, ts)
+
+
+def _nested(base: pd.DataFrame) -> pd.DataFrame:
     rows = base[base["kind"].isin((_BEGIN, _END))]
     tidx, tids = pd.factorize(rows["tid"].to_numpy())
     begin = (rows["kind"] == _BEGIN).to_numpy()
-    windows = losses.any_cpu
     ends, cut, depth = _match(
         frozen(tidx),
         frozen(rows["ts_ns"].to_numpy()),
         frozen(begin),
-        frozen(windows.from_ns),
+        frozen(rows["epoch"].to_numpy()),
+        frozen(rows["until_ns"].to_numpy()),
         len(tids),
         _DEEPEST,
-        end_ns,
     )
     kept = begin & (ends >= 0)
     found = rows[kept]
@@ -115,16 +120,20 @@ def _nested(base: pd.DataFrame, losses: Losses, end_ns: int) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def _asynchronous(base: pd.DataFrame, end_ns: int) -> pd.DataFrame:
+def _asynchronous(base: pd.DataFrame) -> pd.DataFrame:
     rows = base[base["kind"].isin((_START, _FINISH))].sort_values(["tgid", "rest"], kind="stable")
+
+    def joined(step: int) -> pd.Series:
+        """Whether the neighbour has the same name and cookie, and no loss begins or ends between the two."""
+        same = [rows[column].shift(step) == rows[column] for column in ("tgid", "rest", "epoch")]
+        return same[0] & same[1] & same[2]
+
     # A begin while the same name and cookie is open belongs to the open slice.
-    after = (rows["tgid"].shift() == rows["tgid"]) & (rows["rest"].shift() == rows["rest"])
-    rows = rows[~(after & (rows["kind"].shift() == _START) & (rows["kind"] == _START))]
-    follows = (rows["tgid"].shift(-1) == rows["tgid"]) & (rows["rest"].shift(-1) == rows["rest"])
-    ends = follows & (rows["kind"].shift(-1) == _FINISH)
+    rows = rows[~(joined(1) & (rows["kind"].shift() == _START) & (rows["kind"] == _START))]
+    ends = joined(-1) & (rows["kind"].shift(-1) == _FINISH)
     begin = rows["kind"] == _START
     cut = np.where(ends, WHOLE, OPEN).astype(np.int8)
-    end = np.where(ends, rows["ts_ns"].shift(-1, fill_value=end_ns), end_ns)
+    end = np.where(ends, rows["ts_ns"].shift(-1, fill_value=0), rows["until_ns"])
     table = pd.DataFrame(
         {
             "tid": rows["tid"], "tgid": rows["tgid"], "start_ns": rows["ts_ns"], "end_ns": end.astype(np.int64),

@@ -43,6 +43,34 @@ def test_a_gap_cuts_what_is_open_and_nothing_crosses_it() -> None:
     assert slices_of(b) == [(APP, "a", 1, 3, 0, 2), (APP, "b", 9, 10, 0, 0)]
 
 
+def test_what_begins_in_a_gap_is_not_ended_by_another_end_after_it() -> None:
+    """`a` ends in the gap, unseen; the end at 8 is that of a slice whose begin is lost."""
+    b = TraceBuilder().mark(2, APP, "B|100|before").mark(4, APP, "B|100|a").lose(1, 3, 6).mark(8, APP, "E|100")
+    b.mark(9, APP, "B|100|b").mark(10, APP, "E|100").mark(4, GC, "B|200|whole").mark(5, GC, "E|200")
+    assert slices_of(b) == [
+        (APP, "before", 2, 3, 0, 2),
+        (APP, "a", 4, 4, 0, 2),
+        (GC, "whole", 4, 5, 0, 0),
+        (APP, "b", 9, 10, 0, 0),
+    ]
+
+
+def test_the_ends_of_a_gap_were_seen() -> None:
+    b = TraceBuilder().mark(1, APP, "B|100|a").mark(3, APP, "E|100").lose(0, 3, 6).mark(6, APP, "B|100|b")
+    b.mark(7, APP, "E|100")
+    assert slices_of(b) == [(APP, "a", 1, 3, 0, 0), (APP, "b", 6, 7, 0, 0)]
+
+
+def test_no_asynchronous_slice_crosses_a_gap() -> None:
+    """The first launch ends in the gap, and the second begins in it: what is left is a begin and an end of two launches."""
+    b = TraceBuilder().mark(1, APP, "S|100|launch|7").lose(0, 3, 6).mark(9, APP, "F|100|launch|7")
+    b.mark(2, APP, "S|100|again|1").mark(7, APP, "S|100|again|1").mark(8, APP, "F|100|again|1")
+    b.mark(4, GC, "S|100|inside|1").mark(8, GC, "F|100|inside|1")
+    assert slices_of(b) == [
+        (APP, "launch", 1, 3, -1, 2), (APP, "again", 2, 3, -1, 2), (GC, "inside", 4, 4, -1, 2), (APP, "again", 7, 8, -1, 0),
+    ]  # fmt: skip
+
+
 def test_asynchronous_slices_go_by_process_name_and_cookie() -> None:
     b = TraceBuilder().mark(1, APP, "F|100|launch|1").mark(2, APP, "S|100|launch|7").mark(3, GC, "S|100|launch|8")
     b.mark(5, GC, "F|100|launch|7").mark(6, GC, "S|200|launch|8")

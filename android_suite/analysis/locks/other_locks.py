@@ -56,7 +56,11 @@ def measure_other_waits(
 
 
 def _from_contention(trace: Trace, locks: MmapLock, losses: Losses) -> pd.DataFrame:
-    con = trace["contention"].assign(inside=locks.contention_wait >= 0)
+    con, inside = trace["contention"], locks.contention_wait >= 0
+    # Most is for mmap_lock, whose waits are known: only locks that something else waits for are looked at.
+    others = np.unique(con["lock_addr"].to_numpy()[~inside])
+    rows = np.flatnonzero(np.isin(con["lock_addr"].to_numpy(), others)) if len(others) else np.empty(0, np.int64)
+    con = con.iloc[rows].assign(inside=inside[rows])
     if not len(con):
         return con
     con = con.sort_values(["tid", "lock_addr", "seq"], kind="stable")

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Checks that stand beside the tests say what they compared, too.
+pytest.register_assert_rewrite("tests.trace.perfetto", "tests.virtual.guest")
+
 PROJECT = Path(__file__).resolve().parent.parent
 
 

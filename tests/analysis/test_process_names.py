@@ -18,7 +18,7 @@ from android_suite.tables.trace import Trace
 from android_suite.trace.perfetto.reader import read_perfetto
 from android_suite.trace.ring.capture_folder import read_raw_capture
 from tests.analysis.build import TraceBuilder
-from tests.analysis.test_lives import Event, as_capture, as_perfetto, as_text, switch
+from tests.analysis.reused_ids import Event, as_capture, as_perfetto, as_text, switch
 
 SHELL, OLD, GC = 300, MAX_TID + 200, 201
 IDLE, SH = (0, "swapper/0"), (SHELL, "sh")

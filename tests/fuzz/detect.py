@@ -18,10 +18,10 @@ from android_suite.trace.ring.reader import decode_ring_buffer
 from android_suite.trace.text.unwrap import unwrap_text
 from tests.fuzz.bombs import KINDS, make_bomb, small_bounds
 from tests.fuzz.checks import check_analysis, check_trace
+from tests.fuzz.dat import Dat6Reader, Dat7Reader
 from tests.fuzz.engine import Case, Reader
 from tests.fuzz.mutate import mutate, mutate_text
 from tests.fuzz.perfetto import mutate_packets
-from tests.fuzz.ring_buffer import Dat6Reader, Dat7Reader
 from tests.fuzz.text import LAYERS, PACKERS, TEXTS, pack
 from tests.trace.samples import make_perfetto
 

@@ -11,11 +11,12 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+from tests.fuzz.dat import Dat6Reader, Dat7Reader
 from tests.fuzz.detect import DetectReader
 from tests.fuzz.engine import Reader, Tally, run_cases
 from tests.fuzz.evidence import EvidenceReader
 from tests.fuzz.perfetto import PerfettoReader
-from tests.fuzz.ring_buffer import Dat6Reader, Dat7Reader, RawReader
+from tests.fuzz.ring_buffer import RawReader
 from tests.fuzz.text import PackedReader, TextReader
 
 READERS: dict[str, type[Reader]] = {

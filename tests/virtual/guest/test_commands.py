@@ -1,165 +1,24 @@
-"""The guest's programs, driven as the device layer drives them: on this host in a namespace, and on a real virtual device."""
+"""The guest's programs, driven as the device layer drives them: on this host in a namespace, and on a real virtual device.
+
+All in one file, which is one boot.
+"""
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
-import shutil
-import subprocess
-import time
-from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
-from typing import Protocol
 
 import pytest
 
 from android_suite.model.launch import judge_launch, parse_am_start, parse_am_starts
-from android_suite.ready.reading import QUESTIONS, Reading, parse_reading
-from android_suite.virtual import adb_link
-from android_suite.virtual.image import GUEST
-from android_suite.virtual.kernels import fetch_kernel
-from android_suite.virtual.machine import VirtualDevice
-from tests.settings import CONFIG
 from tests.stress_sequence import expect_mixed
+from tests.virtual.guest.framestats import check_framestats
+from tests.virtual.guest.guests import PACKAGE, Guest, ask_readiness, start, wait_result
 
-PACKAGE = "com.androidsuite.workload"
 LAUNCH = f"{PACKAGE}/.LaunchActivity"
 STRESS = f"{PACKAGE}/.GcStressActivity"
 BACKGROUND = "com.androidsuite.background"
 CLEAR_TASK = "0x10008000"  # NEW_TASK | CLEAR_TASK
-FRAMESTATS_HEADER = (
-    "Flags,FrameTimelineVsyncId,IntendedVsync,Vsync,InputEventId,HandleInputStart,AnimationStart,PerformTraversalsStart,"
-    "DrawStart,FrameDeadline,FrameInterval,FrameStartTime,SyncQueued,SyncStart,IssueDrawCommandsStart,SwapBuffers,"
-    "FrameCompleted,DequeueBufferDuration,QueueBufferDuration,GpuCompleted,SwapBuffersCompleted,DisplayPresentTime,"
-    "CommandSubmissionCompleted,"
-)
-NAMESPACE = """set -e
-mount -t proc proc $1/proc
-mount -t tmpfs tmpfs $1/data
-mount -t tmpfs tmpfs $1/dev
-mknod $1/dev/null c 1 3
-chmod 666 $1/dev/null
-chroot $1 /system/bin/toolbox install
-echo ready
-exec sleep 100000
-"""
-
-
-class Guest(Protocol):
-    def run(self, *argv: str) -> tuple[int, str]: ...
-
-
-class NamespaceGuest:
-    """The same sources, built for this host, alone with their own /proc, /data and /dev."""
-
-    def __init__(self, root: Path, pid: int) -> None:
-        self._prefix = ["nsenter", "-t", str(pid), "--mount", "--pid", "chroot", str(root)]
-
-    def run(self, *argv: str) -> tuple[int, str]:
-        done = subprocess.run(
-            [*self._prefix, f"/system/bin/{argv[0]}", *argv[1:]],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        return done.returncode, done.stdout
-
-
-class DeviceGuest:
-    """A booted virtual device, over adb."""
-
-    def __init__(self, serial: str) -> None:
-        self._serial = serial
-
-    def run(self, *argv: str) -> tuple[int, str]:
-        text = adb_link.run_shell(CONFIG, self._serial, f"{shlex.join(argv)} 2>&1; echo status=$?")
-        body, _, status = text.replace("\r\n", "\n").rpartition("status=")
-        return int(status), body
-
-
-def build_programs(folder: Path, compiler: str) -> None:
-    folder.mkdir(parents=True)
-    for source in sorted((GUEST / "src").iterdir()):
-        files = sorted(source.glob("*.c")) if source.is_dir() else [source]
-        if files and files[0].suffix == ".c":
-            subprocess.run(
-                [
-                    compiler,
-                    "-O2",
-                    "-static",
-                    "-pthread",
-                    "-Wall",
-                    "-Wextra",
-                    "-Werror",
-                    "-o",
-                    folder / source.stem,
-                    *files,
-                ],
-                check=True,
-            )
-
-
-@pytest.fixture(scope="module")
-def namespace_guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
-    root = tmp_path_factory.mktemp("guest")
-    build_programs(root / "system/bin", "gcc")
-    shutil.copy(GUEST / "rootfs/system/build.prop", root / "system/build.prop")
-    for name in ("proc", "data", "dev", "tmp"):
-        (root / name).mkdir()
-    holder = subprocess.Popen(
-        ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", NAMESPACE, "sh", root],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    assert holder.stdout is not None
-    said = holder.stdout.readline()
-    if said != "ready\n":
-        holder.wait(10)
-        pytest.skip(
-            f"no namespaces of our own here ({said.strip()}); the virtual device's run of these tests covers it"
-        )
-    children = Path(f"/proc/{holder.pid}/task/{holder.pid}/children").read_text().split()
-    yield NamespaceGuest(root, int(children[0]))
-    holder.kill()
-    holder.wait(10)
-    holder.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def device_guest() -> Iterator[Guest]:
-    with VirtualDevice(kernel=fetch_kernel("6.17.13", config=CONFIG), config=CONFIG) as device:
-        device.start()
-        yield DeviceGuest(device.serial)
-
-
-@pytest.fixture(params=["namespace_guest", pytest.param("device_guest", marks=pytest.mark.vdev)])
-def guest(request: pytest.FixtureRequest) -> Guest:
-    found: Guest = request.getfixturevalue(request.param)
-    found.run("am", "force-stop", PACKAGE)
-    found.run("logcat", "-c")
-    return found
-
-
-def start(guest: Guest, component: str, *extras: str, flags: str = "") -> dict[str, str]:
-    """`am start -W`, its output checked line by line."""
-    status, text = guest.run("am", "start", "-W", *(("-f", flags) if flags else ()), "-n", component, *extras)
-    assert status == 0, text
-    lines = text.splitlines()
-    shown = " (has extras)" if extras else ""
-    flag = f"flg={flags} " if flags else ""
-    assert lines[0] == f"Starting: Intent {{ {flag}cmp={component}{shown} }}"
-    assert lines[-1] == "Complete"
-    return dict(line.split(": ", 1) for line in lines[1:-1])
-
-
-def wait_result(guest: Guest, token: str) -> dict[str, object]:
-    for _ in range(300):
-        _, text = guest.run("logcat", "-d", "-v", "raw", "-s", "AndroidSuite")
-        for line in text.splitlines():
-            if line.startswith("result ") and f'"token":"{token}"' in line:
-                result: dict[str, object] = json.loads(line.removeprefix("result "))
-                return result
-        time.sleep(0.1)
-    raise AssertionError(f"no result of {token} in: {text}")
 
 
 def test_launches_as_android_12_and_later_do_them(guest: Guest) -> None:
@@ -418,23 +277,16 @@ def test_unknown_activities_and_options(guest: Guest) -> None:
 def test_what_readiness_asks_is_known(guest: Guest) -> None:
     """Except temperatures and a charge, which nothing here has."""
     guest.run("setprop", "sys.boot_completed", "1")  # init's, in a virtual device
-
-    def read() -> Reading:
-        mark = "=android-suite-ready= "
-        return parse_reading(
-            "".join(f"{mark}{name}\n{guest.run(*asked.split())[1]}" for name, asked in QUESTIONS.items())
-        )
-
-    now = read()
+    now = ask_readiness(guest)
     unknown = {name for name, value in asdict(now).items() if value is None}
     assert unknown == {"battery_pct", "battery_c", "skin_c"}
     assert (now.booted, now.powered, now.thermal_status, now.awake, now.locked) == (True, True, 0, True, False)
     assert (now.secure, now.battery) == (False, False)
     assert guest.run("cmd", "thermalservice", "override-status", "3") == (0, "")
-    assert read().thermal_status == 3
+    assert ask_readiness(guest).thermal_status == 3
     assert guest.run("cmd", "thermalservice", "override-status", "9")[0] == 255
     assert guest.run("cmd", "thermalservice", "reset") == (0, "")
-    assert read() == now
+    assert ask_readiness(guest) == now
     # what readiness does
     assert guest.run("wm", "dismiss-keyguard") == (0, "")
     assert guest.run("dumpsys", "deviceidle", "enabled") == (0, "0\n")
@@ -464,23 +316,7 @@ def test_framestats(guest: Guest) -> None:
     start(guest, STRESS, "--es", "token", "frames", "--ei", "duration_ms", "3500")
     wait_result(guest, "frames")
     _, text = guest.run("dumpsys", "gfxinfo", PACKAGE, "framestats")
-    rendered = int(re.search(r"Total frames rendered: (\d+)", text)[1])  # type: ignore[index]
-    buckets = re.search(r"HISTOGRAM:((?: \d+ms=\d+)+)", text)
-    assert buckets is not None
-    assert sum(int(b.split("=")[1]) for b in buckets[1].split()) == rendered
-    _, block, _ = text.split("---PROFILEDATA---\n")
-    header, *lines = block.splitlines()
-    assert header == FRAMESTATS_HEADER
-    assert len(lines) == min(rendered, 120)
-    rows = [[int(value) for value in line.rstrip(",").split(",")] for line in lines]
-    ids = [row[1] for row in rows]
-    assert ids == sorted(set(ids))
-    for row in rows:
-        flags, _, intended, vsync, _, handle, animation, traversals, draw, deadline, began, interval, *_ = row
-        queued, synced, issued, swapped, completed = row[12:17]
-        assert (flags, interval, deadline - intended) == (0, 16666667, 16666667)
-        assert intended <= vsync <= began <= handle <= animation <= traversals <= draw
-        assert draw <= queued <= synced <= issued <= swapped <= completed
+    check_framestats(text)
     guest.run("dumpsys", "gfxinfo", PACKAGE, "reset")
     assert "Total frames rendered: 0\n" in guest.run("dumpsys", "gfxinfo", PACKAGE)[1]
 
@@ -559,11 +395,3 @@ def test_no_applet_of_busybox_stands_before_a_command_of_the_guest(device_guest:
     assert set(found) > {"svc", "ps", "pidof", "reboot", "am"}
     assert found == {name: [f"/system/bin/{name}"] * 2 for name in found}
     assert device_guest.run("env", "svc", "power") == (255, "Available commands:\n    power stayon\n")
-
-
-@pytest.mark.parametrize("compiler", ["gcc", "aarch64-linux-gnu-gcc"])
-def test_programs_compile_without_a_warning(tmp_path: Path, compiler: str) -> None:
-    if not shutil.which(compiler):
-        pytest.skip(f"no {compiler} here")
-    build_programs(tmp_path / "bin", compiler)
-    assert {path.name for path in (tmp_path / "bin").iterdir()} >= {"app_process", "toolbox"}

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from android_suite.cli.main import run
+from android_suite.virtual.cache import Cache
 from tests.cli.conftest import MakeRun
 
 COMMAND = (sys.executable, "-m", "android_suite.cli.main")
@@ -34,20 +36,23 @@ def test_a_reader_that_leaves_changes_nothing(small_trace: Path) -> None:
 
 def test_nor_does_it_hide_how_a_comparison_ended(make_run: MakeRun) -> None:
     old, new = make_run("old").path, make_run("new").path
-    heard = subprocess.run([*COMMAND, "compare", str(old), str(new)], capture_output=True, text=True, check=False)
-    assert heard.returncode in (0, 1)
-    assert run_unread("compare", str(old), str(new)) == (heard.returncode, "")
+    heard = run(["compare", str(old), str(new)])
+    assert heard in (0, 1)
+    assert run_unread("compare", str(old), str(new)) == (heard, "")
     gate = old.parent / "gates.toml"
     gate.write_text('[[gate]]\nmetric = "invertedMs"\nscenario = "command"\nmargin = "5 %"\n')
     assert run_unread("compare", str(old), str(new), "--gate", str(gate)) == (1, "")
 
 
 @pytest.mark.parametrize("words", ["--help", "--version", "analyze --help", "kernels list", "vdev list", "devices"])
-def test_nobody_reads(words: str) -> None:
+def test_nobody_reads(words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Cache(tmp_path).write_entry("kernels", "linux-image-6.17.13+deb13-cloud-arm64", {}, {})
+    monkeypatch.setenv("ANDROID_SUITE_CACHE", str(tmp_path))
+    monkeypatch.setenv("ANDROID_SUITE_DEBIAN_MIRROR", "file:///nowhere")  # a list of Debian's is not the matter here
     status, said = run_unread(*words.split())
     assert "Traceback" not in said
     assert "Exception ignored" not in said
-    assert status in ((0, 4) if words in ("kernels list", "devices") else (0,))
+    assert status in ((0, 4) if words == "devices" else (0,))
 
 
 @pytest.mark.parametrize(("words", "status"), [("analyze", 2), ("analyze absent", 2), ("analyze -o", 2)])

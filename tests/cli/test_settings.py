@@ -19,7 +19,7 @@ from android_suite.cli.main import run
 from android_suite.errors import UsageError
 from android_suite.virtual.cache import Cache
 
-NOWHERE = "http://127.0.0.1:9/none"
+NOWHERE = "file:///nowhere"  # no mirror, and apt does not wait and try again as it does with one on the network
 VARIABLES = ("ANDROID_SERIAL", "ANDROID_ADB_SERVER_HOST", "ANDROID_ADB_SERVER_PORT", "ANDROID_SUITE_CACHE")
 
 

@@ -33,6 +33,7 @@ from subprocess import PIPE
 from typing import Any, Self
 
 from android_suite.bisection.search import Found, Standing, find_first
+from android_suite.campaign.plan_file import ANY_PAIR
 from android_suite.cli.ending import end_as_interrupted
 from android_suite.config import read_config
 from android_suite.errors import SuiteError, UsageError
@@ -52,16 +53,7 @@ name = "series"
 mode = "deterministic"
 seeds = [1, 2, 3, 4, 5, 6, 7, 8]
 
-[[kernel]]
-label = "first"
-kernel = "first"
-role = "baseline"
-
-[[kernel]]
-label = "last"
-kernel = "last"
-role = "candidate"
-
+{ANY_PAIR}
 [[scenario]]
 name = "gc_stress"
 parameters = {{ duration_ms = {DURATION_MS}, profile = "inversion" }}

@@ -19,10 +19,10 @@ from android_suite.bisection.run import Bisector
 from android_suite.campaign import evaluate
 from android_suite.campaign.attempt import Progress, default_workers
 from android_suite.campaign.journal import open_campaign
-from android_suite.campaign.lab import LabRecorder, check_parameters, digest_guest, try_boot
-from android_suite.campaign.plan_file import PlanFile, add_overlay, read_plan
+from android_suite.campaign.lab import LabRecorder, check_parameters, identify_guest, try_boot
+from android_suite.campaign.plan_file import ANY_PAIR, PlanFile, read_plan
 from android_suite.campaign.runner import Runner
-from android_suite.campaign.schedule import IMAGE, Job, describe_plan
+from android_suite.campaign.schedule import Job, describe_plan
 from android_suite.config import Config
 from android_suite.errors import NotReady, UsageError
 from android_suite.model.bisection import Bisection
@@ -33,32 +33,22 @@ from android_suite.model.plan import Arch, Plan, parse_plan
 from android_suite.model.toml_source import expected_name, parse_toml
 from android_suite.report.bisection import render_bisection
 from android_suite.store.run import Run, write_atomic, write_json
-from android_suite.virtual.runtimes import build_chosen
 from android_suite.workload.registry import scenario_names
 
-STANDARD = """\
+STANDARD = f"""\
 [plan]
 name = "bisect"
 mode = "deterministic"
 seeds = [1, 2, 3, 4, 5, 6, 7, 8]
 
-[[kernel]]
-label = "first"
-kernel = "first"
-role = "baseline"
-
-[[kernel]]
-label = "last"
-kernel = "last"
-role = "candidate"
-
+{ANY_PAIR}
 [[scenario]]
 name = "gc_stress"
-parameters = { duration_ms = 3000, profile = "inversion" }
+parameters = {{ duration_ms = 3000, profile = "inversion" }}
 
 [[scenario]]
 name = "app_launch"
-parameters = { launches = 3 }
+parameters = {{ launches = 3 }}
 """
 
 
@@ -132,10 +122,7 @@ def open_bisection(
         UsageError: the folder is in use or holds something else.
         MachineError: the virtual device or the runtime cannot be built.
     """
-    file = replace(file, digests={**file.digests, IMAGE: digest_guest(file.plan.arch, config)})
-    if file.plan.runtime is not None:
-        runtime = build_chosen(file.plan.arch, android=file.plan.android, config=config, progress=say)
-        file = add_overlay(file, str(runtime.overlay), runtime.sha256)
+    file = identify_guest(file, config, say=say)
 
     def try_kernel(kernel: str) -> str | None:
         try:

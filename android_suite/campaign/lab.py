@@ -240,14 +240,11 @@ def prepare_lab(file: PlanFile, config: Config, *, say: Callable[[str], None] = 
     for named in booted:
         digests[named] = fetch_kernel(named, file.plan.arch, config=config).sha256
     if booted:
-        digests[IMAGE] = digest_guest(file.plan.arch, config)
+        digests[IMAGE] = _digest_guest(file.plan.arch, config)
     for kernel in file.plan.kernels:
         if kernel.kind != "virtual" and kernel.is_path:
             read_expected(Path(kernel.kernel), kernel.release)  # before the phone is touched
-    file = replace(file, digests=digests)
-    if file.plan.runtime is not None:
-        runtime = build_chosen(file.plan.arch, android=file.plan.android, config=config, progress=say)
-        file = add_overlay(file, str(runtime.overlay), runtime.sha256)
+    file = _add_runtime(replace(file, digests=digests), config, say)
     if booted and file.plan.capture in ("perfetto", "both"):
         perfetto = build_perfetto(file.plan.arch, config=config).path
         file = add_overlay(file, str(perfetto), hashlib.sha256(perfetto.read_bytes()).hexdigest())
@@ -259,7 +256,24 @@ def prepare_lab(file: PlanFile, config: Config, *, say: Callable[[str], None] = 
     return file
 
 
-def digest_guest(arch: str, config: Config) -> str:
+def identify_guest(file: PlanFile, config: Config, *, say: Callable[[str], None] = lambda _: None) -> PlanFile:
+    """The plan with the virtual device and its runtime, both built if needed and known by content; its kernels are not.
+
+    Raises:
+        MachineError: the virtual device or the runtime cannot be built.
+    """
+    digests = {**file.digests, IMAGE: _digest_guest(file.plan.arch, config)}
+    return _add_runtime(replace(file, digests=digests), config, say)
+
+
+def _add_runtime(file: PlanFile, config: Config, say: Callable[[str], None]) -> PlanFile:
+    if file.plan.runtime is None:
+        return file
+    runtime = build_chosen(file.plan.arch, android=file.plan.android, config=config, progress=say)
+    return add_overlay(file, str(runtime.overlay), runtime.sha256)
+
+
+def _digest_guest(arch: str, config: Config) -> str:
     """SHA-256 of the virtual device, without kernel and overlays; builds it if needed."""
     parts = sorted(build_base(arch, config=config).digests.items())
     return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -6,11 +6,24 @@ import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from android_suite.errors import UsageError
 from android_suite.model.plan import KernelEntry, Plan, parse_plan
 from android_suite.model.toml_source import KeyPath, TomlSource, parse_toml
+
+# The kernels of a plan whose reader brings its own: every plan has a pair.
+ANY_PAIR: Final = """\
+[[kernel]]
+label = "first"
+kernel = "first"
+role = "baseline"
+
+[[kernel]]
+label = "last"
+kernel = "last"
+role = "candidate"
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from android_suite.campaign.lab import check_parameters
-from android_suite.campaign.plan_file import PlanFile, read_plan
+from android_suite.campaign.plan_file import ANY_PAIR, PlanFile, read_plan
 from android_suite.config import Config
 from android_suite.errors import UsageError
 from android_suite.model.plan import Arch, parse_plan
@@ -18,37 +18,28 @@ from android_suite.model.toml_source import parse_toml
 from android_suite.virtual.kernels import KernelChoice, list_kernels
 from android_suite.workload.registry import scenario_names
 
-STANDARD: Final = """\
+STANDARD: Final = f"""\
 [plan]
 name = "survey"
 mode = "deterministic"
 seeds = [1, 2, 3, 4]
 
-[[kernel]]
-label = "first"
-kernel = "first"
-role = "baseline"
-
-[[kernel]]
-label = "last"
-kernel = "last"
-role = "candidate"
-
+{ANY_PAIR}
 [[scenario]]
 name = "gc_stress"
-parameters = { duration_ms = 1000, profile = "inversion" }
+parameters = {{ duration_ms = 1000, profile = "inversion" }}
 
 [[scenario]]
 name = "vma_stress"
-parameters = { duration_ms = 1000 }
+parameters = {{ duration_ms = 1000 }}
 
 [[scenario]]
 name = "proc_reader"
-parameters = { duration_ms = 1000, profile = "inversion" }
+parameters = {{ duration_ms = 1000, profile = "inversion" }}
 
 [[scenario]]
 name = "app_launch"
-parameters = { launches = 1, states = "cold,warm" }
+parameters = {{ launches = 1, states = "cold,warm" }}
 """
 
 

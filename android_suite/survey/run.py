@@ -12,17 +12,16 @@ from android_suite.analyze import load_run
 from android_suite.campaign import evaluate
 from android_suite.campaign.attempt import Progress, default_workers
 from android_suite.campaign.journal import CampaignFolder, open_campaign
-from android_suite.campaign.lab import LabRecorder, digest_guest, try_boot
-from android_suite.campaign.plan_file import PlanFile, add_overlay
+from android_suite.campaign.lab import LabRecorder, identify_guest, try_boot
+from android_suite.campaign.plan_file import PlanFile
 from android_suite.campaign.runner import Runner
-from android_suite.campaign.schedule import IMAGE, Job, plan_jobs
+from android_suite.campaign.schedule import Job, plan_jobs
 from android_suite.config import Config
 from android_suite.errors import EvidenceError, MachineError, NotReady, Unsupported
 from android_suite.model.plan import KernelEntry, describe_app
 from android_suite.model.survey import Survey, SurveyRow
 from android_suite.survey.rows import find_steps, make_row
 from android_suite.virtual.kernels import fetch_kernel
-from android_suite.virtual.runtimes import build_chosen
 
 # A kernel that fails so has a row that says why; any other failure is of the test setup and stops the survey.
 _OF_THE_KERNEL = (NotReady, Unsupported, EvidenceError)
@@ -144,10 +143,7 @@ def open_survey(
         UsageError: the folder is in use or holds something else.
         MachineError: the virtual device or the runtime cannot be built.
     """
-    file = replace(file, digests={**file.digests, IMAGE: digest_guest(file.plan.arch, config)})
-    if file.plan.runtime is not None:
-        runtime = build_chosen(file.plan.arch, android=file.plan.android, config=config, progress=say)
-        file = add_overlay(file, str(runtime.overlay), runtime.sha256)
+    file = identify_guest(file, config, say=say)
     # Not the plan: a job's name tells its content, so kernels, seeds and scenarios can be added to a survey.
     with open_campaign(out, {"survey": file.plan.arch}, fresh=fresh) as folder:
 

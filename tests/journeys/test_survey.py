@@ -8,31 +8,23 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from android_suite.campaign.plan_file import ANY_PAIR
 from android_suite.cli import main as cli
 from android_suite.model.survey import SurveyRow, read_survey
 from android_suite.store.run import open_run
 from android_suite.tables.derived import THREAD_ROLES
 
 pytestmark = pytest.mark.vdev
-PLAN = """
+PLAN = f"""
 [plan]
 name = "short"
 mode = "deterministic"
 seeds = [1]
 
-[[kernel]]
-label = "first"
-kernel = "first"
-role = "baseline"
-
-[[kernel]]
-label = "last"
-kernel = "last"
-role = "candidate"
-
+{ANY_PAIR}
 [[scenario]]
 name = "proc_reader"
-parameters = { duration_ms = 300, profile = "inversion", reader_files = "maps", reader_period_ms = 10 }
+parameters = {{ duration_ms = 300, profile = "inversion", reader_files = "maps", reader_period_ms = 10 }}
 """
 KERNELS = ("6.16.12", "6.17.13")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,16 +11,15 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.browser import open_browser
 from tests.campaign.conftest import PLAN
 from tests.lab_page.test_app import EVENTS, HOSTILE, journal
 from tests.lab_page.test_serve import serving
-from tests.report.test_report_browser import FLAGS
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
@@ -32,19 +30,8 @@ _PATIENCE_S = 600  # seconds; a guest on a busy host is slow
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("Debian's chromium and chromium-driver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chrome = webdriver.Chrome(options=options, service=Service(driver))
-    try:
+    with open_browser(tmp_path_factory.mktemp("profile")) as chrome:
         yield chrome
-    finally:
-        chrome.quit()
 
 
 def width(browser: webdriver.Chrome, pixels: int) -> None:

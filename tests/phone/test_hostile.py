@@ -101,6 +101,21 @@ def test_a_device_that_misbehaves(make_phone: MakePhone, server: AdbServer, cach
     assert Device(connect(config, phone.address)).run("echo well").text == "well\n"
 
 
+def record(phone: ScriptedPhone) -> tuple[str, ...]:
+    """The words of a short recording."""
+    values = ("package=com.example.app", "launches=1", "activity=.MainActivity", "states=cold", "settle_ms=0")
+    return "record", "app_launch", "--serial", phone.address, *(word for value in values for word in ("--set", value))
+
+
+def expect_as_before(phone: ScriptedPhone, suite: Suite, before: object, tracing: object) -> None:
+    """After all that, the phone records well and has its own settings."""
+    phone.faults.clear()
+    done = suite(*record(phone), "-o", "well")
+    assert done.exit_code == 0, done.output
+    assert snapshot(phone) == before
+    assert phone.tracefs.settings() == tracing
+
+
 SLOW_RECORDINGS = (
     ("a device that hangs", Fault("dumpsys battery", "hang", times=1)),
     ("a stream that stays silent", Fault(r"ftrace_drain\S* /sys", "hang", times=1)),
@@ -117,30 +132,15 @@ RECORDING_DEADLINE_S = 150.0  # of the suite's own timeouts, on a busy machine; 
 def test_a_recording_ends_in_time_whatever_the_device_does(make_phone: MakePhone, suite: Suite) -> None:
     phone = make_phone(root="adbd")
     before, tracing = snapshot(phone), {**phone.tracefs.settings(), "buffer_size_kb": "1408"}
-    words = (
-        "record",
-        "app_launch",
-        "--serial",
-        phone.address,
-        "--set",
-        "package=com.example.app",
-        "--set",
-        "launches=1",
-    )
-    quickly = ("--set", "activity=.MainActivity", "--set", "states=cold", "--set", "settle_ms=0")
     for number, (name, fault) in enumerate(SLOW_RECORDINGS):
         phone.faults[:] = [fault]
         begun = time.monotonic()
-        done = suite(*words, *quickly, "-o", f"run{number}")
+        done = suite(*record(phone), "-o", f"run{number}")
         assert time.monotonic() - begun < RECORDING_DEADLINE_S, name
         assert fault.times == 0, name
         assert done.exit_code in (4, 5), (name, done.output)  # the setup failed, or its evidence is incomplete
         assert "Traceback" not in done.output
-    phone.faults.clear()
-    done = suite(*words, *quickly, "-o", "well")
-    assert done.exit_code == 0, done.output
-    assert snapshot(phone) == before
-    assert phone.tracefs.settings() == tracing
+    expect_as_before(phone, suite, before, tracing)
 
 
 RECORDINGS = (
@@ -156,25 +156,10 @@ RECORDINGS = (
 def test_a_recording_on_a_device_that_misbehaves(make_phone: MakePhone, suite: Suite) -> None:
     phone = make_phone(root="adbd")
     before, tracing = snapshot(phone), {**phone.tracefs.settings(), "buffer_size_kb": "1408"}
-    words = (
-        "record",
-        "app_launch",
-        "--serial",
-        phone.address,
-        "--set",
-        "package=com.example.app",
-        "--set",
-        "launches=1",
-    )
-    quickly = ("--set", "activity=.MainActivity", "--set", "states=cold", "--set", "settle_ms=0")
     for number, (name, fault) in enumerate(RECORDINGS):
         phone.faults[:] = [fault]
-        done = suite(*words, *quickly, "-o", f"run{number}")
+        done = suite(*record(phone), "-o", f"run{number}")
         assert done.exit_code == 4, (name, done.output)
         assert fault.times == 0, name
         assert "Traceback" not in done.output
-    phone.faults.clear()
-    done = suite(*words, *quickly, "-o", "well")
-    assert done.exit_code == 0, done.output
-    assert snapshot(phone) == before
-    assert phone.tracefs.settings() == tracing
+    expect_as_before(phone, suite, before, tracing)

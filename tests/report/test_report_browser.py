@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 from android_suite.compare import compare_runs
@@ -19,15 +17,12 @@ from android_suite.model.gate import Gate
 from android_suite.model.identity import CrashRecord
 from android_suite.report.html import render_html
 from android_suite.report.model import ReportModel
+from tests.browser import open_browser
 from tests.made_analyses import made_analyses
 from tests.made_runs import MOVED, PATCHED, World, made_pair
 
 pytestmark = pytest.mark.browser
 
-FLAGS = (
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 HOSTILE = "com.<script>document.title='owned'</script><img src=x onerror=alert(1)>\x1b[31m\u202emoc" + "A" * 600
 WORSE = {"frameOverrunMs_p95": 2.5, "mmapLockWaitMs_ui": 1.8, "timeToInitialDisplayMs_cold": 1.2}
 WORLDS = {
@@ -49,19 +44,8 @@ WORLDS = {
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("Debian's chromium and chromium-driver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chrome = webdriver.Chrome(options=options, service=Service(driver))
-    try:
+    with open_browser(tmp_path_factory.mktemp("profile")) as chrome:
         yield chrome
-    finally:
-        chrome.quit()
 
 
 @pytest.fixture(scope="module", params=list(WORLDS))

@@ -278,7 +278,7 @@ class Runner:
         del self._running[entry.token]
         name = entry.job.name
         try:
-            end: JobEnd = entry.future.result(timeout=30)
+            end: JobEnd = entry.future.result(timeout=120)  # it is there, but the host may be busy
             error = self._settle(entry, end)
         except CancelledError:
             self._cut_off = self._at.address is not None

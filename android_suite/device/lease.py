@@ -90,6 +90,7 @@ class Lease:
     ttl_s: float
     _count: int = 0
     _taken_by: str = ""
+    _transport: Transport | None = None
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def check(self) -> None:
@@ -100,9 +101,10 @@ class Lease:
                 "was out of reach for too long; run it again."
             )
 
-    def target(self) -> str:
-        """What the link says."""
-        return f"{self.token}:{self._count}:{_host()}:{os.getpid()}:{_start_of(os.getpid())}:{self._holder}"
+    def target(self, count: int | None = None) -> str:
+        """What the link says, now or with another count."""
+        number = self._count if count is None else count
+        return f"{self.token}:{number}:{_host()}:{os.getpid()}:{_start_of(os.getpid())}:{self._holder}"
 
     def keep(self) -> None:
         """Renews it until it is given back: the body of its thread."""
@@ -112,20 +114,21 @@ class Lease:
                 self._renew()
 
     def _renew(self) -> None:
-        transport = self._open()
-        found = read_lease(transport)
+        # One call on a transport that is kept, because a lab renews hundreds of leases.
+        transport, self._transport = self._transport or self._open(), None
+        old, new = self.target(), self.target(self._count + 1)
+        # Without a link (the device lost its data) it is made, which fails if somebody else is first.
+        part = f"{LEASE}.{self.token}"
+        script = (
+            f'had=$(readlink {LEASE}); if [ -z "$had" ]; then ln -s {shlex.quote(new)} {LEASE}; '
+            f'elif [ "$had" = {shlex.quote(old)} ]; then rm -f {part}; '
+            f"ln -s {shlex.quote(new)} {part} && mv -f {part} {LEASE}; fi; readlink {LEASE}"
+        )
+        found = _parse(transport.run(script, timeout=_CALL_S).text)
         if found is not None and found.token != self.token:
             self._taken_by = str(found)
-            return
-        self._count += 1
-        new = shlex.quote(self.target())
-        # Without a link (the device lost its data) it is made, which fails if somebody else is first.
-        make = (
-            f"ln -s {new} {LEASE}.{self.token} && mv -f {LEASE}.{self.token} {LEASE}"
-            if found
-            else f"ln -s {new} {LEASE}"
-        )
-        transport.run(make, timeout=_CALL_S)
+        elif found is not None:
+            self._transport, self._count = transport, found.count
 
     def give_back(self) -> None:
         """Ends it."""

@@ -42,6 +42,11 @@ label = "same"
 kernel = "{kernel}"
 role = "baseline"
 
+[[kernel]]  # which --aa leaves out
+label = "other"
+kernel = "{other}"
+role = "candidate"
+
 [[scenario]]
 name = "gc_stress"
 parameters = {{ duration_ms = 3000 }}
@@ -255,7 +260,9 @@ def run_fault(name: str, kernel: str, folder: Path) -> dict[str, object]:
         if name == "host-full":
             stack.enter_context(small_disk(folder))
         bench = Bench(stack.enter_context(own_server()), folder / "out")
-        (folder / "plan.toml").write_text(PLAN.format(kernel=kernel))
+        (folder / "plan.toml").write_text(
+            PLAN.format(kernel=kernel, other="6.16.12" if kernel != "6.16.12" else "6.17.13")
+        )
         argv = [sys.executable, "-m", "android_suite.cli.main", "qualify", str(folder / "plan.toml"), "--aa"]
         argv += ["-o", str(bench.out)]
         if name == "scheduler-restarted":

@@ -109,9 +109,12 @@ class Config:
 
     def adb_environment(self) -> dict[str, str]:
         """The environment for an ``adb`` process: that of this process, with the chosen server under every name for it."""
+        names = ("ADB_SERVER_SOCKET", "ANDROID_ADB_SERVER_ADDRESS")  # which adb prefers
+        local = self.adb_server_host in ("127.0.0.1", "localhost", "::1")
         return {
-            **{name: value for name, value in os.environ.items() if name != "ADB_SERVER_SOCKET"},  # it would count more
-            "ANDROID_ADB_SERVER_ADDRESS": self.adb_server_host,
+            **{name: value for name, value in os.environ.items() if name not in names},
+            # adb takes every address, also this machine's, for another machine, on which it starts no server
+            **({} if local else {"ANDROID_ADB_SERVER_ADDRESS": self.adb_server_host}),
             "ANDROID_ADB_SERVER_HOST": self.adb_server_host,
             "ANDROID_ADB_SERVER_PORT": str(self.adb_server_port),
         }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from android_suite.config import Config
     from android_suite.model.plan import Arch
 
+_F = TypeVar("_F", bound=Callable[..., object])
 # What git understands: https://git-scm.com/docs/git-bisect#_bisect_run
 _GOOD, _BAD, _SKIP, _ABORT = 0, 1, 125, 128
 
@@ -40,6 +43,26 @@ _output = click.option(
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Search:
+    """What the whole search and one step of it are asked for alike."""
+
+    metric: str
+    plan: Path | None
+    scenario: str | None
+    arch: Arch | None
+    jobs: int | None
+    configuration: str
+    workers: int | None
+    output: Path
+
+
+def _search_options(function: _F) -> _F:
+    for option in (_output, _workers, _config, _jobs, _arch, _scenario, _plan, _metric):
+        function = option(function)
+    return function
+
+
 @click.group("bisect", invoke_without_command=True)
 @click.option("--series", type=click.Path(path_type=Path), help="Quilt folder, folder of *.patch files, or mbox.")
 @click.option("--source", metavar="PKG|DIR", help="What it applies to: linux-source-7.3, or a git tree.")
@@ -49,14 +72,7 @@ _output = click.option(
 )  # fmt: skip
 @click.option("--range", "span", metavar="GOOD..BAD", help="Commits of the git tree --source.")
 @click.option("--kernels", metavar="A..B|A,B,C", help="Debian's releases, the older first.")
-@_metric
-@_plan
-@_scenario
-@_arch
-@_jobs
-@_config
-@_workers
-@_output
+@_search_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 @end_as_interrupted()
@@ -67,15 +83,8 @@ def command(
     without: Path | None,
     span: str | None,
     kernels: str | None,
-    metric: str,
-    plan: Path | None,
-    scenario: str | None,
-    arch: Arch | None,
-    jobs: int | None,
-    configuration: str,
-    workers: int | None,
-    output: Path,
     as_json: bool,
+    **asked: Any,
 ) -> int | None:
     """Find the first change that moved a metric, of a patch series, a range of commits, or Debian's releases.
 
@@ -87,21 +96,22 @@ def command(
     from android_suite.bisection.session import choose_plan, open_bisection, write_bisection
     from android_suite.report.bisection import render_bisection
 
-    config = read_settings()
-    file = choose_plan(metric, plan, scenario, arch)
-    points, identity = _find_points(series, source, without, span, kernels, file, (jobs, configuration), config)
+    config, search = read_settings(), _Search(**asked)
+    file = choose_plan(search.metric, search.plan, search.scenario, search.arch)
+    points, identity = _find_points(series, source, without, span, kernels, file, search, config)
     with open_bisection(
-        points, file, metric, output, config, identity=identity, workers=workers, progress=_tell, say=say
-    ) as bisector:
+        points, file, search.metric, search.output, config, identity=identity, workers=search.workers, progress=_tell,
+        say=say,
+    ) as bisector:  # fmt: skip
         found = bisector.run()
-        write_bisection(found, output)
+        write_bisection(found, search.output)
     if as_json:
         from android_suite.model.document import to_plain
 
         print_json(to_plain(found))
     else:
         print_text(render_bisection(found))
-    say(f"report: {output}/bisection.md")
+    say(f"report: {search.output}/bisection.md")
     if found.repeated is False:
         raise EvidenceError("an end gave another trace when it was recorded again; run it with a fixed QEMU version.")
     return 0
@@ -110,36 +120,17 @@ def command(
 @command.command("step")
 @click.option("--tree", type=click.Path(path_type=Path), default=Path(), help="Git tree (default: this folder).")
 @click.option("--good", metavar="COMMIT", help="Compare with it (default: the good commit of `git bisect`).")
-@_metric
-@_plan
-@_scenario
-@_arch
-@_jobs
-@_config
-@_workers
-@_output
+@_search_options
 @click.pass_context
 @end_as_interrupted()
-def step_command(
-    context: click.Context,
-    tree: Path,
-    good: str | None,
-    metric: str,
-    plan: Path | None,
-    scenario: str | None,
-    arch: Arch | None,
-    jobs: int | None,
-    configuration: str,
-    workers: int | None,
-    output: Path,
-) -> None:
+def step_command(context: click.Context, tree: Path, good: str | None, **asked: Any) -> None:
     """One step for `git bisect run`: judges the commit that is checked out.
 
     Exit code 0: the metric is as in the good commit; 1: it has moved; 125: this commit cannot be tested; from 128 on: the
     search should stop (128 plus the suite's exit code).
     """
     try:
-        status = _step(tree, good, metric, plan, scenario, arch, jobs, configuration, workers, output)
+        status = _step(tree, good, _Search(**asked))
     except SuiteError as error:
         from android_suite.cli.output import say_error
 
@@ -150,16 +141,15 @@ def step_command(
     context.exit(status)
 
 
-def _step(tree: Path, good: str | None, metric: str, plan: Path | None, scenario: str | None, *rest: Any) -> int:
+def _step(tree: Path, good: str | None, search: _Search) -> int:
     from android_suite.bisection.bench import UntestableError
     from android_suite.bisection.points import CommitPoints
     from android_suite.bisection.search import Standing
     from android_suite.bisection.session import choose_plan, open_bisection
     from android_suite.virtual.git_tree import GitTree, ask_git, read_commit
 
-    arch, jobs, configuration, workers, output = rest
     config = read_settings()
-    file = choose_plan(metric, plan, scenario, arch)
+    file = choose_plan(search.metric, search.plan, search.scenario, search.arch)
     head = read_commit(tree)
     marked = good or next(
         iter(ask_git(tree, "for-each-ref", "--format=%(objectname)", "refs/bisect/good-*").split()), ""
@@ -168,19 +158,13 @@ def _step(tree: Path, good: str | None, metric: str, plan: Path | None, scenario
         raise UsageError("there is no good commit to compare with; mark one with `git bisect good`, or give --good.")
     base = ask_git(tree, "rev-parse", "--verify", "--end-of-options", f"{marked}^{{commit}}")
     commits = [(sha, ask_git(tree, "log", "-1", "--format=%s", sha)) for sha in (base, head)]
-    git = GitTree(tree, file.plan.arch, config, jobs=jobs, progress=say, configuration=configuration)
+    git = GitTree(tree, file.plan.arch, config, jobs=search.jobs, progress=say, configuration=search.configuration)
     points = CommitPoints(git, commits)
+    identity = [base, *_besides(search.configuration)]
     with open_bisection(
-        points,
-        file,
-        metric,
-        output,
-        config,
-        identity=[base, *_besides(configuration)],
-        workers=workers,
-        progress=_tell,
+        points, file, search.metric, search.output, config, identity=identity, workers=search.workers, progress=_tell,
         say=say,
-    ) as bisector:
+    ) as bisector:  # fmt: skip
         try:
             standing = bisector.judge(1) if head != base else Standing.BEFORE
         except UntestableError as error:
@@ -197,7 +181,7 @@ def _find_points(
     span: str | None,
     kernels: str | None,
     file: PlanFile,
-    how: tuple[int | None, str],
+    search: _Search,
     config: Config,
 ) -> tuple[Points, list[str]]:
     from android_suite.bisection.points import (
@@ -211,7 +195,7 @@ def _find_points(
     from android_suite.virtual.series import read_series
     from android_suite.virtual.series_tree import SeriesTree
 
-    jobs, configuration = how
+    jobs, configuration = search.jobs, search.configuration
     if without is not None and series is None:
         raise UsageError("--without takes patches out of the source of a --series; give one.")
     if [series, span, kernels].count(None) != 2:

@@ -6,18 +6,16 @@ work folder, on a phone as on a virtual device; docs/safety.md names what it che
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from android_suite.device.device import WORK_FOLDER
-from android_suite.device.native_program import build_native
-from android_suite.device.numbers import read_count
 from android_suite.errors import LabError, UsageError
 from android_suite.model.checks import name_failed, parse_checks
-from android_suite.workload.workload import Context, Left, Outcome, Parameters, decode_left
+from android_suite.workload.own_program import OwnProgram, ProgramScenario
+from android_suite.workload.workload import Context, Left, Outcome, Parameters
 
 SOURCE: Final = Path(__file__).parent / "native" / "madvise_safety"
 NAME: Final = "madvise_safety"
@@ -41,14 +39,14 @@ if [ -e {_MARK} ]; then
     echo never > {HUGE} && rm -f {_MARK}
 fi
 """
-_GUEST_FILE: Final = f"/etc/android-suite/run/{NAME}"
+PROGRAM: Final = OwnProgram(source=SOURCE, name=NAME, output=CHECKS_FILE, short="safety")
 # What the kernel may need for one step of a race, many times over; the program ends by itself.
 _ROUNDS_PER_S = 2.0
 _SLACK_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class MadviseSafety:
+class MadviseSafety(ProgramScenario):
     """``rounds``: steps of each worker in each race. ``cpus``: each race runs on so many CPUs, one number after the other.
 
     ``race``: only this one; empty for all. ``patience_s``: a race in which no thread gets on for so long hangs.
@@ -73,49 +71,25 @@ class MadviseSafety:
         if not 1 <= float(parameters["patience_s"]) <= 3600:
             raise UsageError(f"patience_s is {parameters['patience_s']}; choose 1 to 3600.")
 
-    def needs(self, parameters: Parameters) -> tuple[str, ...]:
-        """No event: tracing slows the very places that race. Only the log, counters and results are recorded."""
-        return ()
-
-    def process(self, parameters: Parameters) -> str:
-        """No app."""
-        return ""
-
-    def package(self, parameters: Parameters) -> str | None:
-        """No frames."""
-        return None
-
     def prepare(self, context: Context) -> None:
         """Allows huge pages if they are off and this is root."""
         context.device.run(_ALLOW_HUGE)
 
     def run_once(self, context: Context) -> Outcome:
         """Runs the program as the shell's user or as root, whichever the device allows; it says what that leaves out."""
-        device = context.device
-        machine = device.run(["uname", "-m"]).text.strip()
-        program = device.push_program(build_native(SOURCE, machine, cache=context.cache), NAME)
-        completed = device.transport.run(
-            _arguments(program, context.parameters, context.seed), timeout=_limit_s(context.parameters)
-        )
-        text = completed.stdout.decode(errors="replace")
-        context.out.write(CHECKS_FILE, text)
-        outcome = judge_output(text, completed.status, completed.complaint)
-        if failed := name_failed(parse_checks(text)[0]):
+        parameters = context.parameters
+        printed = PROGRAM.run(context, _arguments(parameters, context.seed), _limit_s(parameters))
+        if failed := name_failed(parse_checks(printed.text)[0]):
             context.say(failed)
-        return outcome
+        return judge_output(*printed)
 
     def cleanup(self, context: Context) -> None:
         """Forbids huge pages again."""
         context.device.run(_FORBID_HUGE)
 
-    @property
-    def guest_defaults(self) -> Parameters:
-        """See the protocol."""
-        return {}
-
     def guest_files(self, machine: str, cache: Path) -> Mapping[str, bytes]:
         """The program, which a guest that runs alone cannot be sent."""
-        return {_GUEST_FILE: build_native(SOURCE, machine, cache=cache)}
+        return PROGRAM.build_for_guest(machine, cache)
 
     def guest_prepare(self, parameters: Parameters) -> str:
         """See the protocol."""
@@ -123,16 +97,12 @@ class MadviseSafety:
 
     def guest_script(self, parameters: Parameters, *, seed: int, token: str) -> str:
         """See the protocol."""
-        command = shlex.join(["timeout", f"{_limit_s(parameters):.0f}", *_arguments(_GUEST_FILE, parameters, seed)])
-        run = f"{command} > $out/{CHECKS_FILE} 2> $out/safety_stderr.txt < /dev/null"
-        return f"{run}\necho $? > $out/safety_status.txt\n{_FORBID_HUGE}"
+        return PROGRAM.render_run(_arguments(parameters, seed), _limit_s(parameters)) + _FORBID_HUGE
 
     def read_guest(self, left: Left, parameters: Parameters, token: str) -> tuple[Mapping[str, str], Outcome]:
         """See the protocol."""
-        text = decode_left(left, CHECKS_FILE)
-        status = decode_left(left, "safety_status.txt").strip()
-        complaint = decode_left(left, "safety_stderr.txt").strip()
-        return {CHECKS_FILE: text}, judge_output(text, read_count(status), complaint)
+        printed = PROGRAM.read_run(left)
+        return {CHECKS_FILE: printed.text}, judge_output(*printed)
 
 
 def judge_output(text: str, status: int | None, complaint: str) -> Outcome:
@@ -155,10 +125,10 @@ def judge_output(text: str, status: int | None, complaint: str) -> Outcome:
     )
 
 
-def _arguments(program: str, parameters: Parameters, seed: int) -> list[str]:
+def _arguments(parameters: Parameters, seed: int) -> list[str]:
     race = [str(parameters["race"])] if parameters["race"] else []
     patience = f"{float(parameters['patience_s']):g}"
-    return [program, str(seed), str(parameters["rounds"]), str(parameters["cpus"]), patience, *race]
+    return [str(seed), str(parameters["rounds"]), str(parameters["cpus"]), patience, *race]
 
 
 def _limit_s(parameters: Parameters) -> float:

@@ -6,27 +6,25 @@ for each fault would cost more than the fault.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from android_suite.device.native_program import build_native
-from android_suite.device.numbers import read_count
 from android_suite.errors import LabError, UsageError
 from android_suite.model.fault_costs import KINDS, parse_fault_costs
-from android_suite.workload.workload import Context, Left, Outcome, Parameters, decode_left
+from android_suite.workload.own_program import OwnProgram, ProgramScenario
+from android_suite.workload.workload import Context, Left, Outcome, Parameters
 
 SOURCE: Final = Path(__file__).parent / "native" / "page_faults"
 NAME: Final = "page_faults"
 FAULTS_FILE: Final = "faults.jsonl"
-_GUEST_FILE: Final = f"/etc/android-suite/run/{NAME}"
+PROGRAM: Final = OwnProgram(source=SOURCE, name=NAME, output=FAULTS_FILE, short="faults")
 _LIMIT_S: Final = 600
 
 
 @dataclass(frozen=True, slots=True)
-class PageFaults:
+class PageFaults(ProgramScenario):
     """``pages``: touched in one pass; ``rounds``: passes of each kind, of which the median counts.
 
     The seed shifts the number of pages by up to 63, so that boots differ in something, as everything else is the same.
@@ -45,42 +43,19 @@ class PageFaults:
             if not 1 <= int(parameters[name]) <= most:
                 raise UsageError(f"{name} is {parameters[name]}; choose 1 to {most}.")
 
-    def needs(self, parameters: Parameters) -> tuple[str, ...]:
-        """No event."""
-        return ()
-
-    def process(self, parameters: Parameters) -> str:
-        """No app."""
-        return ""
-
-    def package(self, parameters: Parameters) -> str | None:
-        """No frames."""
-        return None
-
     def prepare(self, context: Context) -> None:
         """See the protocol."""
 
     def run_once(self, context: Context) -> Outcome:
         """Pushes the program and runs it."""
-        device = context.device
-        machine = device.run(["uname", "-m"]).text.strip()
-        program = device.push_program(build_native(SOURCE, machine, cache=context.cache), NAME)
-        done = device.transport.run(_arguments(program, context.parameters, context.seed), timeout=_LIMIT_S)
-        text = done.stdout.decode(errors="replace")
-        context.out.write(FAULTS_FILE, text)
-        return judge_output(text, done.status, done.complaint)
+        return judge_output(*PROGRAM.run(context, _arguments(context.parameters, context.seed), _LIMIT_S))
 
     def cleanup(self, context: Context) -> None:
         """See the protocol."""
 
-    @property
-    def guest_defaults(self) -> Parameters:
-        """See the protocol."""
-        return {}
-
     def guest_files(self, machine: str, cache: Path) -> Mapping[str, bytes]:
         """The program, which a guest that runs alone cannot be sent."""
-        return {_GUEST_FILE: build_native(SOURCE, machine, cache=cache)}
+        return PROGRAM.build_for_guest(machine, cache)
 
     def guest_prepare(self, parameters: Parameters) -> str:
         """See the protocol."""
@@ -88,17 +63,12 @@ class PageFaults:
 
     def guest_script(self, parameters: Parameters, *, seed: int, token: str) -> str:
         """See the protocol."""
-        command = shlex.join(["timeout", str(_LIMIT_S), *_arguments(_GUEST_FILE, parameters, seed)])
-        return (
-            f"{command} > $out/{FAULTS_FILE} 2> $out/faults_stderr.txt < /dev/null\necho $? > $out/faults_status.txt\n"
-        )
+        return PROGRAM.render_run(_arguments(parameters, seed), _LIMIT_S)
 
     def read_guest(self, left: Left, parameters: Parameters, token: str) -> tuple[Mapping[str, str], Outcome]:
         """See the protocol."""
-        text = decode_left(left, FAULTS_FILE)
-        status = decode_left(left, "faults_status.txt").strip()
-        complaint = decode_left(left, "faults_stderr.txt").strip()
-        return {FAULTS_FILE: text}, judge_output(text, read_count(status), complaint)
+        printed = PROGRAM.read_run(left)
+        return {FAULTS_FILE: printed.text}, judge_output(*printed)
 
 
 def judge_output(text: str, status: int | None, complaint: str) -> Outcome:
@@ -119,5 +89,5 @@ def judge_output(text: str, status: int | None, complaint: str) -> Outcome:
     return Outcome(incomplete=reason)
 
 
-def _arguments(program: str, parameters: Parameters, seed: int) -> list[str]:
-    return [program, str(int(parameters["pages"]) + seed % 64), str(parameters["rounds"])]
+def _arguments(parameters: Parameters, seed: int) -> list[str]:
+    return [str(int(parameters["pages"]) + seed % 64), str(parameters["rounds"])]

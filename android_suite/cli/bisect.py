@@ -78,6 +78,7 @@ def _search_options(function: _F) -> _F:
 @end_as_interrupted()
 def command(
     context: click.Context,
+    /,
     series: Path | None,
     source: str | None,
     without: Path | None,
@@ -123,7 +124,7 @@ def command(
 @_search_options
 @click.pass_context
 @end_as_interrupted()
-def step_command(context: click.Context, tree: Path, good: str | None, **asked: Any) -> None:
+def step_command(context: click.Context, /, tree: Path, good: str | None, **asked: Any) -> None:
     """One step for `git bisect run`: judges the commit that is checked out.
 
     Exit code 0: the metric is as in the good commit; 1: it has moved; 125: this commit cannot be tested; from 128 on: the

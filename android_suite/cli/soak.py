@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from android_suite.boot.attached import attach
 from android_suite.boot.booted import Booted
 from android_suite.boot.leased import attach_unleased
 from android_suite.boot.virtual import boot_virtual
@@ -157,7 +158,7 @@ def _run(
             raise UsageError(f"{folder} is finished; `android-suite soak report {folder}` shows it.")
         serial = serial or manifest.device.serial
         options = replace(options, entries=manifest.entries, outlier_ms=manifest.outlier_ms)
-    with _open(config, serial, kernel, arch, runtime) as booted:
+    with _open(config, serial, kernel, arch, runtime, again=again) as booted:
         _follow(booted, config, folder, options, work, again=again, seconds=seconds, label=label, interval=interval)
     from android_suite.analyze.soak import read_soak
     from android_suite.report.soak import render_soak_html, render_soak_text
@@ -175,10 +176,11 @@ def _run(
 
 @contextmanager
 def _open(
-    config: Config, serial: str | None, kernel: str | None, arch: str | None, runtime: str | None
+    config: Config, serial: str | None, kernel: str | None, arch: str | None, runtime: str | None, *, again: bool
 ) -> Iterator[Booted]:
     if kernel is None:
-        with attach_unleased(config, serial) as booted:
+        # One that goes on is on the device already: its counters run, whoever leased the device meanwhile.
+        with attach(config, serial) if again else attach_unleased(config, serial) as booted:
             yield booted
         return
     chosen = choose_arch(arch, kernel)

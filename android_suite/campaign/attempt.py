@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,16 +73,3 @@ def fetch_job(folder: CampaignFolder, store: str, name: str, token: str) -> None
     target = folder.partial / attempt_name(name, f"{token}-fetched")
     open_store(store).fetch(name, target)
     finish_job(target, folder.jobs / name)
-
-
-@contextmanager
-def end_as_interrupted() -> Iterator[None]:
-    """Makes SIGTERM, with which CI ends a job, shut down as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

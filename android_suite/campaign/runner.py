@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from android_suite import __version__
-from android_suite.campaign.attempt import Attempt, Progress, end_as_interrupted, fetch_job
+from android_suite.campaign.attempt import Attempt, Progress, fetch_job
 from android_suite.campaign.cluster import CORE, SHARE, Cluster, device_resource, open_local_cluster
+from android_suite.campaign.ending import end_as_interrupted
 from android_suite.campaign.faults import Policy, blame
 from android_suite.campaign.journal import CampaignFolder, attempt_name
 from android_suite.campaign.pool import Pool, PoolDevice

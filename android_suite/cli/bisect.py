@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from android_suite.cli.ending import end_as_interrupted
+from android_suite.campaign.ending import end_as_interrupted
 from android_suite.cli.output import print_json, print_text, say
 from android_suite.cli.settings import read_settings, setting
 from android_suite.errors import EvidenceError, SuiteError, UsageError

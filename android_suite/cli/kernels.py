@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from android_suite.campaign.ending import end_as_interrupted
 from android_suite.cli import survey
-from android_suite.cli.ending import end_as_interrupted
 from android_suite.cli.output import print_json, print_table, say
 from android_suite.cli.settings import read_settings, setting
 from android_suite.virtual import build

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from android_suite.campaign.ending import end_as_interrupted
 from android_suite.capture.ways import WAYS
 from android_suite.cli.cluster import Where, open_place, where_options
-from android_suite.cli.ending import end_as_interrupted
 from android_suite.cli.output import console_for_results, print_json, print_text, say
 from android_suite.cli.ready import ready_options, refuse_in_virtual_time
 from android_suite.cli.settings import read_settings

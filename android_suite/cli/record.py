@@ -16,8 +16,8 @@ import click
 from android_suite.boot.booted import Booted
 from android_suite.boot.leased import attach_leased
 from android_suite.boot.virtual import boot_virtual, find_arch, find_perfetto
+from android_suite.campaign.ending import end_as_interrupted
 from android_suite.capture.ways import WAYS, Asked
-from android_suite.cli.ending import end_as_interrupted
 from android_suite.cli.output import print_json, print_text, say
 from android_suite.cli.ready import ready_options, refuse_in_virtual_time
 from android_suite.cli.settings import choose_arch, read_settings, setting

@@ -1,4 +1,4 @@
-"""How a command ends that something else ends."""
+"""How a command or a campaign ends that something else ends."""
 
 from __future__ import annotations
 

@@ -271,7 +271,7 @@ def run_fault(name: str, kernel: str, folder: Path) -> dict[str, object]:
         over = threading.Event()
         striker = threading.Thread(target=strike, args=(bench, FAULTS[name], over), daemon=True)
         striker.start()
-        codes = []
+        codes: list[int] = []
         while len(codes) < 6:
             log = stack.enter_context((folder.parent / f"{name}.log").open("ab"))
             bench.coordinator = subprocess.Popen(argv, stdout=log, stderr=log, env=bench.server.environment)

@@ -33,26 +33,26 @@ class Left:
         runs: how many.
         frames: drawn.
         late: of them late.
-        late_ms: by cause, milliseconds of the UI thread in late frames.
+        late_ns: by cause, nanoseconds of the UI thread in late frames.
         spared: by cause, late frames that would have been in time without that time of the UI thread.
-        cpu_ms: by thread, milliseconds that it ran while the UI thread waited for a CPU in a late frame.
-        lock_ms: milliseconds of the whole run that the UI thread waited for a lock, by what the holder did.
+        cpu_ns: by thread, nanoseconds that it ran while the UI thread waited for a CPU in a late frame.
+        lock_ns: nanoseconds of the whole run that the UI thread waited for a lock, by what the holder did.
         longest_ms: the longest such wait.
     """
 
     runs: int = 0
     frames: int = 0
     late: int = 0
-    late_ms: Counter[str] = field(default_factory=Counter)
+    late_ns: Counter[str] = field(default_factory=Counter)
     spared: Counter[str] = field(default_factory=Counter)
-    cpu_ms: Counter[str] = field(default_factory=Counter)
-    lock_ms: Counter[str] = field(default_factory=Counter)
+    cpu_ns: Counter[str] = field(default_factory=Counter)
+    lock_ns: Counter[str] = field(default_factory=Counter)
     longest_ms: float = 0.0
 
     def add(self, other: Left) -> None:
         """Takes the other's runs in."""
         self.runs, self.frames, self.late = self.runs + other.runs, self.frames + other.frames, self.late + other.late
-        for name in ("late_ms", "spared", "cpu_ms", "lock_ms"):
+        for name in ("late_ns", "spared", "cpu_ns", "lock_ns"):
             getattr(self, name).update(getattr(other, name))
         self.longest_ms = max(self.longest_ms, other.longest_ms)
 
@@ -72,7 +72,7 @@ def add_run(left: Left, analysis: Analysis, window: tuple[int, int]) -> None:
     left.late += len(late)
     for cause in SPLIT_CAUSES:
         spent = late[f"ui_{cause}_ns"]
-        left.late_ms[cause] += int(spent.sum()) / 1e6
+        left.late_ns[cause] += int(spent.sum())
         left.spared[cause] += int((spent >= late["overrun_ns"]).sum())
     _add_cpu(left, analysis, late, ui)
     waits = analysis["lock_blockers"]
@@ -80,9 +80,9 @@ def add_run(left: Left, analysis: Analysis, window: tuple[int, int]) -> None:
     comms = dict(zip(threads["tid"], threads["comm"], strict=True))
     for row in waits.to_dict("records"):
         lock = "mmap_lock" if row["lock"] == MMAP_LOCK else "the lock of a VMA"
-        ms = (row["end_ns"] - row["start_ns"]) / 1e6
-        left.lock_ms[f"{lock}, behind {row['operation']} of {comms.get(row['holder_tid'], '?')}"] += ms
-        left.longest_ms = max(left.longest_ms, ms)
+        waited_ns = int(row["end_ns"] - row["start_ns"])
+        left.lock_ns[f"{lock}, behind {row['operation']} of {comms.get(row['holder_tid'], '?')}"] += waited_ns
+        left.longest_ms = max(left.longest_ms, waited_ns / 1e6)
 
 
 def _add_cpu(left: Left, analysis: Analysis, late: pd.DataFrame, ui: pd.Series) -> None:
@@ -95,9 +95,9 @@ def _add_cpu(left: Left, analysis: Analysis, late: pd.DataFrame, ui: pd.Series) 
     ran = states[(states["state"] == RUNNING) & ~states["tid"].isin(ui)]
     times = waiting.time_in(ran["start_ns"].to_numpy(), ran["end_ns"].to_numpy())
     names = ran["tid"].map(dict(zip(analysis["thread_roles"]["tid"], analysis["thread_roles"]["comm"], strict=True)))
-    by_name = pd.Series(times.astype(np.float64) / 1e6, index=ran.index).groupby(names).sum()
-    for name, ms in by_name[by_name > 0].items():
-        left.cpu_ms[_kind_of(str(name))] += float(ms)
+    by_name = pd.Series(times, index=ran.index).groupby(names).sum()
+    for name, ns in by_name[by_name > 0].items():
+        left.cpu_ns[_kind_of(str(name))] += int(ns)
 
 
 def _kind_of(comm: str) -> str:
@@ -110,14 +110,14 @@ def describe(left: Left) -> dict[str, float | None]:
     late, runs = max(left.late, 1), max(left.runs, 1)
     found: dict[str, float | None] = {"frames": left.frames, "late frames": left.late}
     for cause in SPLIT_CAUSES:
-        if left.late_ms[cause] > 0:
-            found[f"{IN_LATE}: {CAUSES[cause]}"] = round(left.late_ms[cause] / late, 3)
+        if left.late_ns[cause] > 0:
+            found[f"{IN_LATE}: {CAUSES[cause]}"] = round(left.late_ns[cause] / late / 1e6, 3)
             if cause not in WORK:
                 found[f"{IN_TIME_WITHOUT}: {CAUSES[cause]}"] = left.spared[cause]
-    for thread, ms in left.cpu_ms.most_common(MOST):
-        found[f"{CPU_MEANWHILE}: {thread}"] = round(ms / late, 3)
-    for what, ms in left.lock_ms.most_common(MOST):
-        found[f"ms a run behind others: {what}"] = round(ms / runs, 3)
-    found["ms a run behind others"] = round(sum(left.lock_ms.values()) / runs, 3)
+    for thread, ns in left.cpu_ns.most_common(MOST):
+        found[f"{CPU_MEANWHILE}: {thread}"] = round(ns / late / 1e6, 3)
+    for what, ns in left.lock_ns.most_common(MOST):
+        found[f"ms a run behind others: {what}"] = round(ns / runs / 1e6, 3)
+    found["ms a run behind others"] = round(sum(left.lock_ns.values()) / runs / 1e6, 3)
     found["longest such wait, ms"] = round(left.longest_ms, 3)
     return found

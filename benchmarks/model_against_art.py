@@ -57,8 +57,8 @@ def measure_column(kept: Kept, column: str, runs: Sequence[Path]) -> None:
             groups.setdefault(bench, []).append(numbers)
             if left:
                 late.setdefault(bench, Left()).add(left)
-    for bench, numbers in groups.items():
-        kept.setdefault(bench.name, {}).setdefault(bench.kernel, {})[column] = pool(numbers)
+    for bench, all_numbers in groups.items():
+        kept.setdefault(bench.name, {}).setdefault(bench.kernel, {})[column] = pool(all_numbers)
     for bench, left in late.items():
         kept.setdefault(f"{bench.name}{LATE}", {}).setdefault(bench.kernel, {})[column] = describe(left)
 

@@ -190,8 +190,8 @@ def render(items: Sequence[Item], tree: Path) -> list[str]:
             before = texts.get(item.file) or (tree / item.file).read_text()
             after = change(item, before)
             texts[item.file] = after
-            lines = [text.splitlines(keepends=True) for text in (before, after)]
-            diff = "".join(difflib.unified_diff(*lines, f"a/{item.file}", f"b/{item.file}"))
+            old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+            diff = "".join(difflib.unified_diff(old, new, f"a/{item.file}", f"b/{item.file}"))
         patches.append(f"Subject: {item.title}\n\n{diff}")
     return patches
 

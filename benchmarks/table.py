@@ -67,7 +67,7 @@ def _steps(measured: Sequence[Measured]) -> str:
         "step", "events", "runs", "wall s", "best s", "CPU s", "M events/s", "best", "per CPU s", "peak GB", "target",
         "times trace-cmd", "its target",
     )  # fmt: skip
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for one in measured:
         target = TARGETS.get(one.step)
         rows.append(

@@ -105,7 +105,8 @@ def describe(sources: Mapping[str, str]) -> str:
 
 def main() -> None:
     """Prints the numbers of the revisions given, or of the working tree."""
-    for revision in sys.argv[1:] or [None]:
+    revisions: list[str | None] = [*sys.argv[1:]]
+    for revision in revisions or [None]:
         sys.stdout.write(f"{revision or 'working tree'}\n{describe(read_sources(revision))}\n\n")
 
 

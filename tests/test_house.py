@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 from pathlib import Path
@@ -32,6 +33,13 @@ def test_files_stay_readable(project_root: Path) -> None:
     for file in tracked(project_root):
         if file.suffix == ".py":
             assert len(file.read_text().splitlines()) <= 600, f"{file} wants to be two rooms"
+
+
+def test_every_module_can_be_imported(project_root: Path) -> None:
+    for file in tracked(project_root):
+        name = file.relative_to(project_root)
+        if name.suffix == ".py" and name.parts[0] in ("android_suite", "benchmarks", "scripts"):
+            importlib.import_module(".".join(name.with_suffix("").parts))
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -37,7 +37,7 @@ kernel-tools:    ## Debian packages that build kernels, for `qualify --patch`, `
 # A file's tests stay together, as many share what the first of them made. Two guests at once are enough for any machine.
 test: setup apk-tools ## the whole suite, fast tests first, a journey on a real virtual device included
 	@$(PY) -m pytest -q -n auto --dist loadfile -m "not vdev and not browser and not slow" tests
-	@$(PY) -m pytest -q -n 2 --dist loadfile -m "vdev or browser or slow" tests
+	@$(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "vdev or browser or slow" tests
 
 fast: .venv/.installed ## the tests that need no device and no browser
 	@$(PY) -m pytest -q -n auto --dist loadfile -m "not vdev and not browser and not slow" tests

@@ -12,6 +12,20 @@ pytest.register_assert_rewrite("tests.trace.perfetto", "tests.virtual.guest")
 
 PROJECT = Path(__file__).resolve().parent.parent
 
+# Files of which each takes minutes, longest first. They start first, so that no worker ends alone with one of them.
+LONGEST = (
+    "phone/test_fault_matrix.py",
+    "campaign/test_devices.py",
+    "journeys/test_scenarios.py",
+    "journeys/test_art.py",
+    "fuzz/test_fuzz.py",
+    "campaign/test_cluster.py",
+    "virtual/test_kernels.py",
+    "boot/test_qualify_phone.py",
+    "witness/test_witnesses.py",
+    "witness/test_art.py",
+)
+
 
 @pytest.fixture(scope="session")
 def project_root() -> Path:
@@ -46,6 +60,14 @@ def lab_kernels(shared_root: Path) -> Path:
     if not folder.is_dir():
         pytest.skip("no lab kernels beside the reference data")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def rank(item: pytest.Item) -> int:
+        name = item.path.relative_to(PROJECT / "tests").as_posix() if item.path.is_relative_to(PROJECT / "tests") else ""
+        return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+    items.sort(key=rank)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

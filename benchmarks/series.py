@@ -33,8 +33,8 @@ from subprocess import PIPE
 from typing import Any, Self
 
 from android_suite.bisection.search import Found, Standing, find_first
-from android_suite.campaign.plan_file import ANY_PAIR
 from android_suite.campaign.ending import end_as_interrupted
+from android_suite.campaign.plan_file import ANY_PAIR
 from android_suite.config import read_config
 from android_suite.errors import SuiteError, UsageError
 from android_suite.virtual.build import NEWEST, find_source

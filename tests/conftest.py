@@ -64,8 +64,7 @@ def lab_kernels(shared_root: Path) -> Path:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def rank(item: pytest.Item) -> int:
-        name = item.path.relative_to(PROJECT / "tests").as_posix() if item.path.is_relative_to(PROJECT / "tests") else ""
-        return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+        return next((place for place, name in enumerate(LONGEST) if item.path.match(f"tests/{name}")), len(LONGEST))
 
     items.sort(key=rank)
 

@@ -74,8 +74,9 @@ def list_metrics(analysis: Analysis) -> list[MetricValue]:
         *_checks(analysis),
         *_page_faults(analysis),
     ]
-    if analysis.checks and not analysis.recorded:  # a scenario that only checks records no events and misses no metric
-        found = list(_checks(analysis))
+    own = [*_checks(analysis), *_page_faults(analysis)]
+    if own and not analysis.recorded:  # a scenario whose program measures by itself records no events and misses none
+        found = own
     rows = []
     for each in found:
         metric = find_metric(each.name)

@@ -1,10 +1,11 @@
-"""The checks of what a kernel must not do wrong, on a phone: the program is built, pushed and run as the shell allows."""
+"""What a kernel must not do wrong, and what page faults cost, on a phone: the program is built, pushed and run."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+from android_suite.model.fault_costs import KINDS
 from tests.phone.conftest import MakePhone, Suite
 
 RACE = ("--set", "race=borders", "--set", "rounds=5", "--set", "cpus=1")
@@ -24,3 +25,14 @@ def test_the_checks_are_recorded_and_told(make_phone: MakePhone, suite: Suite, t
     assert metric["name"] == "failedChecksCount"
     assert (metric["value"], metric["quality"]) == (sum(c["result"] == "failed" for c in checks.values()), "exact")
     assert "Checks: " in suite("analyze", "run").stdout
+
+
+def test_the_costs_of_page_faults_alone_are_told(make_phone: MakePhone, suite: Suite) -> None:
+    phone = make_phone()
+    argv = ("--serial", phone.address, "-o", "run", "--set", "pages=64", "--set", "rounds=3")
+    done = suite("record", "page_faults", *argv)
+    assert done.exit_code == 0, done.output
+    analysis = json.loads(suite("analyze", "run", "--json").stdout)["iterations"][0]["analysis"]
+    names = {each["name"] for each in analysis["metrics"]}  # no event was recorded, so no other metric is asked for
+    assert names == {f"pageFaultNs_{kind}" for kind in KINDS}
+    assert all(each["value"] > 0 for each in analysis["metrics"])

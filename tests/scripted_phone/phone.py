@@ -20,6 +20,7 @@ from typing import Any, Self
 from android_suite.capture.native_program import NATIVE
 from android_suite.device.native_program import build_native
 from android_suite.workload.madvise_safety import SOURCE as SAFETY
+from android_suite.workload.page_faults import SOURCE as FAULTS
 from tests.scripted_phone import commands
 from tests.scripted_phone.call import COMMANDS, Call
 from tests.scripted_phone.faults import Fault, misbehave
@@ -282,10 +283,10 @@ class ScriptedPhone:
 
     def translate_program(self, path: str, data: bytes) -> bytes:
         """A pushed arm64 program of the suite is replaced by the same source for this machine's CPU, which has to run it."""
-        found = re.search(r"(ftrace_drain|madvise_safety)-[0-9a-f]+", path)
+        found = re.search(r"(ftrace_drain|madvise_safety|page_faults)-[0-9a-f]+", path)
         if not found or not _AARCH64_ELF.match(data) or os.uname().machine == "aarch64":
             return data
-        source = SAFETY if found[1] == "madvise_safety" else NATIVE / f"{found[1]}.c"
+        source = {"madvise_safety": SAFETY, "page_faults": FAULTS}.get(found[1], NATIVE / f"{found[1]}.c")
         return build_native(source, os.uname().machine, cache=Path(tempfile.gettempdir()) / "android-suite-phone")
 
     def _answer_commands(self, asks: socket.socket) -> None:

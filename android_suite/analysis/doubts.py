@@ -111,8 +111,8 @@ def doubt_vma_waits(analysis: Analysis, role: str | None = None) -> Reasons:
 
 def doubt_mmap_inversions(analysis: Analysis) -> Reasons:
     """Why inversions on the mmap_locks that the app waited for may be missing."""
-    waits, holds = analysis["lock_waits"], analysis["lock_holds"]
-    own = waits[waits["tid"].isin(app_tids(analysis))]
+    waits, holds, tids = analysis["lock_waits"], analysis["lock_holds"], app_tids(analysis)
+    own = waits[waits["tid"].isin(tids)]
     mms = own["mm"].unique()
     on = holds[holds["mm"].isin(mms)]
     beside = waits[waits["mm"].isin(mms)]
@@ -123,6 +123,10 @@ def doubt_mmap_inversions(analysis: Analysis) -> Reasons:
         reasons.append("the start or the end of a hold of mmap_lock is not in the trace")
     if (beside["quality"] != EXACT).any():
         reasons.append("a wait for mmap_lock is cut by the edge of the trace or by lost events")
+    if (holds["tid"].isin(tids) & (holds["how"] == _UNKNOWN_HOW)).any():
+        reasons.append("a wait may have begun before the trace")
+    if unjudged := len(analysis.unjudged.intersection(tids.tolist())):
+        reasons.append(f"whether waits of {unjudged} threads were inverted is not known, because a priority is not")
     if (found["quality"] != EXACT).any():
         reasons.append("the end of an inversion, or a priority in it, is not known")
     return tuple(reasons)

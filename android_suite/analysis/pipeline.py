@@ -8,9 +8,10 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from android_suite.analysis import frames as frame_sources
-from android_suite.analysis.alive import place_processes
+from android_suite.analysis.alive import find_ends, place_processes
 from android_suite.analysis.blame.binder import measure_binder_calls
 from android_suite.analysis.blame.chains import measure_blame
 from android_suite.analysis.blame.edges import collect_edges
@@ -115,6 +116,8 @@ class Analysis:
             the trace recorded at all; frames where SurfaceFlinger or hwui told of them.
         releases: contended waits for mmap_lock for which lock:contended_release names the inferred holder, another one, or
             for which one of both names nobody; None: the event was not recorded.
+        unjudged: threads of which some wait for mmap_lock or a VMA may be inverted or not, because a priority was not
+            known while somebody stood in front.
         tables: by table name, every table of tables.derived but thread_states; frame_gaps and proc_reads.
         timeline: thread_states.
         notes: what a reader of the numbers must know.
@@ -130,6 +133,7 @@ class Analysis:
     tables: Mapping[str, pd.DataFrame]
     timeline: Timeline
     notes: tuple[str, ...]
+    unjudged: frozenset[int] = frozenset()
     checks: tuple[CheckResult, ...] = ()
     fault_costs: tuple[FaultCost, ...] = ()
 
@@ -170,7 +174,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
     evidence = evidence or Evidence()
     trace, lives = split_lives(trace)
     evidence, maps = _join_evidence(trace, lives, evidence)
-    losses, recorded = Losses.of(trace["lost"]), _recorded(trace)
+    losses, recorded, ends = Losses.of(trace["lost"]), _recorded(trace), find_ends(trace, lives)
     if evidence.framestats is not None or len(trace[events.FRAME_TIMELINE.name]):
         recorded |= {"frames"}
     trace = _drop(_drop(trace, "syscall", "cpu", "arg4", "arg5"), "mmap_lock", "cpu")  # unused
@@ -185,8 +189,8 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
         drawing = pick_wakes(trace, evidence.framestats)
         wakes = trace["sched_wake"] if has_futex_calls(trace["syscall"]) else None
         trace = _only(trace, *trace.tables)
-        slices, counters = measure_slices(trace, losses)
-        locks = trust_mmap_lock(scanned.result(), trace["contention"], timeline, losses)
+        slices, counters = measure_slices(trace, losses, ends)
+        locks = trust_mmap_lock(scanned.result(), trace["contention"], timeline, losses, ends)
         trace = replace(
             trace, tables={**trace.tables, "syscall": trace["syscall"][["tid", "call", "nr"]]}
         )  # see locks.calls
@@ -219,7 +223,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
         found, joined = _find_frames(trace, threads, waits, evidence)
         frames = measure_frames(found, threads, waits, inverted.result()[0], joined=joined)
         launches = launched.result()
-    inversions, intruders = inverted.result()
+    inversions, intruders, unjudged = inverted.result()
     blame, links = blaming.result()
     return Analysis(
         source=trace.source,
@@ -229,6 +233,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
         recorded=recorded,
         releases=compare_releases(locks, released) if "contended_release" in recorded else None,
         timeline=timeline,
+        unjudged=frozenset(unjudged.tolist()),
         tables={
             THREAD_ROLES.name: threads, SCHEDULING.name: scheduling.result(),
             UNINTERRUPTIBLE_SLEEPS.name: asleep.result(), WAKEUPS.name: wakeups.result(),
@@ -306,7 +311,7 @@ def _launches(
     slices: pd.DataFrame,
     threads: pd.DataFrame,
     waits: Waits,
-    inverted: Begun[tuple[pd.DataFrame, pd.DataFrame]],
+    inverted: Begun[tuple[pd.DataFrame, pd.DataFrame, NDArray[np.int64]]],
     cycles: Begun[pd.DataFrame],
 ) -> pd.DataFrame:
     told = (slices, threads, waits, inverted.result()[0], cycles.result())

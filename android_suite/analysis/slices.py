@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as compute
 from numpy.typing import NDArray
 
+from android_suite.analysis.alive import end_by
 from android_suite.analysis.jit import I64, Array, Bools, compiled, frozen
 from android_suite.analysis.loss import Losses
 from android_suite.tables.derived import COUNTERS, SLICES
@@ -50,12 +51,17 @@ def _match(
     return end, cut, level
 
 
-def measure_slices(trace: Trace, losses: Losses) -> tuple[pd.DataFrame, pd.DataFrame]:
+def measure_slices(trace: Trace, losses: Losses, ends: pd.Series) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Makes slices and counters from the markers.
 
     An end without a begin, which every trace has at its start, says nothing and is left out. A begin without an end is
-    cut at the trace's end, or at the next loss of events. No slice goes from before a loss into it, or out of it, because
+    cut where its thread or the trace ends, or at the next loss of events. No slice goes from before a loss into it, or out of it, because
     its own end may be lost: what began during a loss and did not end in it has no length.
+
+    Args:
+        trace: its markers.
+        losses: where the trace is blind.
+        ends: when threads ended, of ``alive.find_ends``.
 
     Returns:
         Frames of SLICES (by start) and COUNTERS.
@@ -65,7 +71,7 @@ def measure_slices(trace: Trace, losses: Losses) -> tuple[pd.DataFrame, pd.DataF
         return make_frame(SLICES), make_frame(COUNTERS)
     base = _split(marker)
     _add_epochs(base, losses, trace.source.end_ns)
-    slices = pd.concat([_nested(base), _asynchronous(base)])
+    slices = pd.concat([_nested(base, ends), _asynchronous(base)])
     slices = slices.sort_values("start_ns", kind="stable")
     return make_frame(SLICES, {c: slices[c] for c in SLICES.dtypes}), _counters(base)
 
@@ -97,8 +103,9 @@ def _add_epochs(base: pd.DataFrame, losses: Losses, end_ns: int) -> None:
     base["epoch"], base["until_ns"] = epoch, np.where(epoch % 2 == 0, until, ts)
 
 
-def _nested(base: pd.DataFrame) -> pd.DataFrame:
+def _nested(base: pd.DataFrame, thread_ends: pd.Series) -> pd.DataFrame:
     rows = base[base["kind"].isin((_BEGIN, _END))]
+    until = end_by(thread_ends, rows["tid"].to_numpy(), rows["until_ns"].to_numpy())
     tidx, tids = pd.factorize(rows["tid"].to_numpy())
     begin = (rows["kind"] == _BEGIN).to_numpy()
     ends, cut, depth = _match(
@@ -106,7 +113,7 @@ def _nested(base: pd.DataFrame) -> pd.DataFrame:
         frozen(rows["ts_ns"].to_numpy()),
         frozen(begin),
         frozen(rows["epoch"].to_numpy()),
-        frozen(rows["until_ns"].to_numpy()),
+        frozen(np.maximum(until, rows["ts_ns"].to_numpy())),
         len(tids),
         _DEEPEST,
     )

@@ -146,3 +146,21 @@ def test_no_collection_is_no_zero_without_the_markers_of_art() -> None:
     assert (found.value, found.reason) == (None, "no markers of ART were recorded; record atrace category dalvik")
     drawn.mark(10, APP, "B|100|Lock contention on thread list lock (owner tid: 5)").mark(11, APP, "E|100")
     assert value(drawn.trace(), "gcCount") == (0, "exact")
+
+
+def test_an_unknown_priority_is_no_reason_for_zero_inversion() -> None:
+    # HeapTaskDaemon ran all the while, so no scheduling event tells its priority.
+    silent = TraceBuilder().switch(0, 0, "R", APP, prio=(120, 110)).hold(2 * MS, 14 * MS, GC)
+    silent.lock(4 * MS, APP, "start", write=True).lock(14 * MS + 3, APP, "acquired", write=True)
+    found = metrics(silent.lock(15 * MS, APP, "released", write=True).trace())["invertedMs"]
+    assert (found.value, found.quality) == (0.0, "lower_bound")
+    assert found.reason == "whether waits of 1 threads were inverted is not known, because a priority is not"
+    # Nobody waited: what is not known of priorities changes nothing.
+    assert value(TraceBuilder().switch(0, 0, "R", APP).hold(2, 9, GC).trace(), "invertedMs") == (0.0, "exact")
+
+
+def test_an_inversion_may_have_begun_before_the_trace() -> None:
+    late = TraceBuilder().switch(0, 0, "R", APP).lock(5, APP, "acquired", write=True).lock(9, APP, "released", write=True)
+    found = metrics(late.trace())["invertedMs"]
+    assert (found.value, found.quality) == (0.0, "lower_bound")
+    assert found.reason == "a wait may have begun before the trace"

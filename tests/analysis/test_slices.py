@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from android_suite.analysis.alive import find_ends
+from android_suite.analysis.lives import Lives
 from android_suite.analysis.loss import Losses
 from android_suite.analysis.slices import measure_slices
 from tests.analysis.build import APP, GC, TraceBuilder
@@ -9,7 +11,7 @@ from tests.analysis.build import APP, GC, TraceBuilder
 
 def slices_of(b: TraceBuilder, **more: int) -> list[tuple[object, ...]]:
     trace = b.trace(**more)  # type: ignore[arg-type]
-    table, _ = measure_slices(trace, Losses.of(trace["lost"]))
+    table, _ = measure_slices(trace, Losses.of(trace["lost"]), find_ends(trace, Lives()))
     return [*table[["tid", "name", "start_ns", "end_ns", "depth", "cut"]].itertuples(index=False, name=None)]
 
 
@@ -79,11 +81,20 @@ def test_asynchronous_slices_go_by_process_name_and_cookie() -> None:
     ]  # fmt: skip
 
 
+def test_a_slice_ends_with_its_thread() -> None:
+    b = TraceBuilder().mark(1, APP, "B|100|done").mark(2, APP, "E|100").mark(3, APP, "B|100|cut").mark(4, GC, "B|100|on")
+    b.mark(4, APP, "S|100|of the process|7")
+    assert slices_of(b.switch(9, APP, "X", 0), end=5000) == [
+        (APP, "done", 1, 2, 0, 0), (APP, "cut", 3, 9, 0, 2), (GC, "on", 4, 5000, 0, 2),
+        (APP, "of the process", 4, 5000, -1, 2),
+    ]  # fmt: skip
+
+
 def test_counters_and_other_text() -> None:
     b = TraceBuilder().mark(1, APP, "C|100|Heap size (KB)|2048").mark(2, APP, "C|100|x|-5").mark(3, APP, "C|100|bad|y")
     b.mark(4, APP, "hello").mark(5, APP, "").mark(6, APP, "B").mark(7, APP, "trace_event_clock_sync: parent_ts=1.0")
     trace = b.trace()
-    _, counters = measure_slices(trace, Losses.of(trace["lost"]))
+    _, counters = measure_slices(trace, Losses.of(trace["lost"]), find_ends(trace, Lives()))
     assert counters[["name", "value"]].to_numpy().tolist() == [["Heap size (KB)", 2048], ["x", -5]]
 
 

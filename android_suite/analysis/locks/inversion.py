@@ -23,7 +23,7 @@ from android_suite.tables.trace import Trace
 I64 = NDArray[np.int64]
 
 
-def measure_inversions(trace: Trace, timeline: Timeline, standoffs: Standoffs) -> tuple[pd.DataFrame, pd.DataFrame]:
+def measure_inversions(trace: Trace, timeline: Timeline, standoffs: Standoffs) -> tuple[pd.DataFrame, pd.DataFrame, I64]:
     """Finds every inverted interval and blames it.
 
     Args:
@@ -32,17 +32,19 @@ def measure_inversions(trace: Trace, timeline: Timeline, standoffs: Standoffs) -
         standoffs: waits, holds, and who stood in front of whom, on both locks.
 
     Returns:
-        Frames of INVERSIONS (by wait and time) and INTRUDERS (by inversion, longest first).
+        Frames of INVERSIONS (by wait and time) and INTRUDERS (by inversion, longest first), and the threads of which
+        some wait could not be judged, because a priority was not known while somebody stood in front.
     """
     segments = standoffs.segments
     if not len(segments):
-        return make_frame(INVERSIONS), make_frame(INTRUDERS)
+        return make_frame(INVERSIONS), make_frame(INTRUDERS), np.empty(0, np.int64)
     rows = scan.States(timeline.starts, timeline.start_ns, timeline.end_ns, timeline.state, timeline.cpu, timeline.prio)
     waiter, holder = standoffs.wait_tid[segments[:, 0]], standoffs.hold_tid[segments[:, 1]]
     numbers = timeline.index.number(waiter), timeline.index.number(holder)
     pieces, blind = scan.cut_by_priority(rows, scan.Segments(frozen(segments[:, 2]), frozen(segments[:, 3]), *numbers))
+    unjudged = np.unique(waiter[blind > 0]).astype(np.int64)
     if not len(pieces):
-        return make_frame(INVERSIONS), make_frame(INTRUDERS)
+        return make_frame(INVERSIONS), make_frame(INTRUDERS), unjudged
     order = np.lexsort((pieces[:, scan.START], segments[pieces[:, scan.SEGMENT], 0]))
     pieces = pieces[order]
     on = segments[pieces[:, scan.SEGMENT]]
@@ -50,7 +52,7 @@ def measure_inversions(trace: Trace, timeline: Timeline, standoffs: Standoffs) -
         frozen(pieces), frozen(on[:, 0]), frozen(on[:, 1]), frozen(standoffs.hold_end_ns), frozen(standoffs.hold_tid)
     )
     blind_waits = np.unique(segments[blind > 0, 0])
-    return _assemble(trace, standoffs, pieces, segments[pieces[:, scan.SEGMENT]], blind_waits)
+    return *_assemble(trace, standoffs, pieces, segments[pieces[:, scan.SEGMENT]], blind_waits), unjudged
 
 
 def _assemble(

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from android_suite.analysis.alive import end_by
 from android_suite.analysis.ids import TidIndex, count_lockers, number_mms
 from android_suite.analysis.jit import Array, frozen
 from android_suite.analysis.locks import mmap_rows, mmap_scan
@@ -67,7 +68,9 @@ def scan_mmap_lock(trace: Trace, losses: Losses) -> MmapLock:
     )  # fmt: skip
 
 
-def trust_mmap_lock(found: MmapLock, contention: pd.DataFrame, timeline: Timeline, losses: Losses) -> MmapLock:
+def trust_mmap_lock(
+    found: MmapLock, contention: pd.DataFrame, timeline: Timeline, losses: Losses, ends: pd.Series
+) -> MmapLock:
     """Judges what a gap in the trace may have changed, and adds the holds that began before the trace.
 
     Args:
@@ -75,12 +78,17 @@ def trust_mmap_lock(found: MmapLock, contention: pd.DataFrame, timeline: Timelin
         contention: the trace's table.
         timeline: thread states; a thread that provably ran through a gap of another CPU keeps its intervals.
         losses: where the trace is blind.
+        ends: when threads ended; what one of them did not end itself goes on no longer.
     """
     wait_frame, hold_frame, segments = found.waits, found.holds, found.segments
+    for frame in (found.calls, wait_frame, hold_frame):
+        _end_with_threads(frame, ends)
     if losses:
         for frame in (found.calls, wait_frame, hold_frame):
             _distrust(frame, timeline, losses)
     segments = np.concatenate([segments, list_edge_segments(wait_frame, hold_frame)])
+    for frame, column in (wait_frame, 0), (hold_frame, 1):
+        segments[:, 3] = np.minimum(segments[:, 3], frame["end_ns"].to_numpy()[segments[:, column]])
     good_wait, good_hold = (f["quality"].to_numpy() != UNKNOWN for f in (wait_frame, hold_frame))
     via = segments[:, 4]
     trusted = good_wait[segments[:, 0]] & good_hold[segments[:, 1]] & ((via < 0) | good_wait[via])
@@ -145,6 +153,13 @@ def _born(trace: Trace, index: TidIndex) -> I64:
         at = index.number(frame["target_tid"].to_numpy())
         np.minimum.at(born, at[at >= 0], frame["seq"].to_numpy()[at >= 0])
     return born
+
+
+def _end_with_threads(frame: pd.DataFrame, ends: pd.Series) -> None:
+    """Cuts at the end of its thread what lasts until the trace's end because its own end was not seen."""
+    end = frame["end_ns"].to_numpy()
+    until = np.where(frame["end_seq"] >= 0, end, end_by(ends, frame["tid"].to_numpy(), end))
+    frame["end_ns"] = np.maximum(until, frame["start_ns"].to_numpy())
 
 
 def _distrust(frame: pd.DataFrame, timeline: Timeline, losses: Losses) -> None:

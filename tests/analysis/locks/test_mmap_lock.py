@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from android_suite.analysis.alive import find_ends
+from android_suite.analysis.lives import Lives
 from android_suite.analysis.locks.mmap_lock import MmapLock, scan_mmap_lock, trust_mmap_lock
 from android_suite.analysis.loss import Losses
 from android_suite.analysis.sched import measure_thread_states
@@ -17,7 +19,7 @@ def locks_of(trace: Trace) -> MmapLock:
     line = measure_thread_states(
         trace["sched_switch"], trace["sched_wake"], trace["pi_setprio"], losses, trace.source.end_ns
     )
-    return trust_mmap_lock(scan_mmap_lock(trace, losses), trace["contention"], line, losses)
+    return trust_mmap_lock(scan_mmap_lock(trace, losses), trace["contention"], line, losses, find_ends(trace, Lives()))
 
 
 def rows(frame: pd.DataFrame, *columns: str) -> list[tuple[object, ...]]:
@@ -140,3 +142,17 @@ def test_calls_are_joined_and_cut() -> None:
 def test_an_empty_trace() -> None:
     found = locks_of(TraceBuilder().trace())
     assert (len(found.waits), len(found.holds), len(found.calls), found.lock_offset) == (0, 0, 0, None)
+
+
+def test_a_thread_that_is_dead_waits_and_holds_no_longer() -> None:
+    b = TraceBuilder().lock(10, GC, "start").lock(20, GC, "acquired").lock(30, APP, "start", write=True)
+    b.lock(35, BINDER, "start", write=True).lock(90, BINDER, "acquired", write=True)
+    b.enter(36, APP, "munmap").switch(40, GC, "X", 0).switch(50, APP, "Z", 0).lock(95, BINDER, "released", write=True)
+    found = locks_of(b.trace(end=5000))
+    assert rows(found.waits, "tid", "end_ns", "quality") == [
+        (GC, 20, EXACT), (APP, 50, LOWER_BOUND), (BINDER, 90, EXACT)
+    ]  # fmt: skip
+    assert rows(found.holds, "tid", "end_ns", "quality") == [(GC, 40, LOWER_BOUND), (BINDER, 95, EXACT)]
+    assert rows(found.calls, "tid", "end_ns") == [(APP, 50)]
+    # Nobody stands behind a dead thread.
+    assert found.segments[:, [2, 3]].tolist() == [[30, 40], [35, 40]]

@@ -65,12 +65,14 @@ def say_unexplained(analysis: Analysis, frames: pd.DataFrame) -> Reasons:
 
 
 def doubt_blind(analysis: Analysis) -> Reasons:
-    """Whether events of some CPU are missing for a time, or the file ends early."""
-    if not analysis.blind_ns:
-        return ()
+    """Whether events of some CPU are missing for a time or could not be read, or the file ends early."""
+    reasons: Reasons = (f"the fields of {analysis.unread} events could not be read",) * bool(analysis.unread)
     if analysis.blind_ns == 1 and analysis.source.cut:
-        return ("the file ends before the recording did",)
-    return (f"events are missing in {analysis.blind_ns / 1e6:.3f} ms of the trace; record with a larger buffer",)
+        return (*reasons, "the file ends before the recording did")
+    if not analysis.blind_ns or (reasons and not analysis.source.lost_events):
+        return reasons
+    missing = f"events are missing in {analysis.blind_ns / 1e6:.3f} ms of the trace; record with a larger buffer"
+    return (*reasons, missing)
 
 
 def doubt_waits(analysis: Analysis, role: str) -> Reasons:

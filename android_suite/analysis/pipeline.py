@@ -116,6 +116,7 @@ class Analysis:
             the trace recorded at all; frames where SurfaceFlinger or hwui told of them.
         releases: contended waits for mmap_lock for which lock:contended_release names the inferred holder, another one, or
             for which one of both names nobody; None: the event was not recorded.
+        unread: events that were recorded, but whose fields could not be read.
         unjudged: threads of which some wait for mmap_lock or a VMA may be inverted or not, because a priority was not
             known while somebody stood in front.
         tables: by table name, every table of tables.derived but thread_states; frame_gaps and proc_reads.
@@ -133,6 +134,7 @@ class Analysis:
     tables: Mapping[str, pd.DataFrame]
     timeline: Timeline
     notes: tuple[str, ...]
+    unread: int = 0
     unjudged: frozenset[int] = frozenset()
     checks: tuple[CheckResult, ...] = ()
     fault_costs: tuple[FaultCost, ...] = ()
@@ -174,7 +176,9 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
     evidence = evidence or Evidence()
     trace, lives = split_lives(trace)
     evidence, maps = _join_evidence(trace, lives, evidence)
-    losses, recorded, ends = Losses.of(trace["lost"]), _recorded(trace), find_ends(trace, lives)
+    # An event whose fields could not be read is as good as lost, except for markers, which are read as they are.
+    losses, seen = Losses.of(pd.concat([trace["lost"], trace.unread])), Losses.of(trace["lost"])
+    recorded, ends = _recorded(trace), find_ends(trace, lives)
     if evidence.framestats is not None or len(trace[events.FRAME_TIMELINE.name]):
         recorded |= {"frames"}
     trace = _drop(_drop(trace, "syscall", "cpu", "arg4", "arg5"), "mmap_lock", "cpu")  # unused
@@ -189,7 +193,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
         drawing = pick_wakes(trace, evidence.framestats)
         wakes = trace["sched_wake"] if has_futex_calls(trace["syscall"]) else None
         trace = _only(trace, *trace.tables)
-        slices, counters = measure_slices(trace, losses, ends)
+        slices, counters = measure_slices(trace, seen, ends)
         locks = trust_mmap_lock(scanned.result(), trace["contention"], timeline, losses, ends)
         trace = replace(
             trace, tables={**trace.tables, "syscall": trace["syscall"][["tid", "call", "nr"]]}
@@ -233,6 +237,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
         recorded=recorded,
         releases=compare_releases(locks, released) if "contended_release" in recorded else None,
         timeline=timeline,
+        unread=int(trace.unread["events"].sum()),
         unjudged=frozenset(unjudged.tolist()),
         tables={
             THREAD_ROLES.name: threads, SCHEDULING.name: scheduling.result(),

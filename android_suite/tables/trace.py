@@ -45,6 +45,8 @@ class Trace:
     tables: Mapping[str, pd.DataFrame]
     # Decodes one event of any kind with all its fields: name -> frame with seq, ts_ns, cpu, tid and the fields.
     decode_event: Callable[[str], pd.DataFrame] | None = None
+    # Windows as in LOST, each around an event that was recorded but whose fields could not be read.
+    unread: pd.DataFrame = field(default_factory=lambda: make_frame(events.LOST))
 
     def __getitem__(self, table: str) -> pd.DataFrame:
         return self.tables[table]

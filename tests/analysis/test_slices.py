@@ -82,7 +82,13 @@ def test_asynchronous_slices_go_by_process_name_and_cookie() -> None:
 
 
 def test_a_slice_ends_with_its_thread() -> None:
-    b = TraceBuilder().mark(1, APP, "B|100|done").mark(2, APP, "E|100").mark(3, APP, "B|100|cut").mark(4, GC, "B|100|on")
+    b = (
+        TraceBuilder()
+        .mark(1, APP, "B|100|done")
+        .mark(2, APP, "E|100")
+        .mark(3, APP, "B|100|cut")
+        .mark(4, GC, "B|100|on")
+    )
     b.mark(4, APP, "S|100|of the process|7")
     assert slices_of(b.switch(9, APP, "X", 0), end=5000) == [
         (APP, "done", 1, 2, 0, 0), (APP, "cut", 3, 9, 0, 2), (GC, "on", 4, 5000, 0, 2),

@@ -23,7 +23,9 @@ from android_suite.tables.trace import Trace
 I64 = NDArray[np.int64]
 
 
-def measure_inversions(trace: Trace, timeline: Timeline, standoffs: Standoffs) -> tuple[pd.DataFrame, pd.DataFrame, I64]:
+def measure_inversions(
+    trace: Trace, timeline: Timeline, standoffs: Standoffs
+) -> tuple[pd.DataFrame, pd.DataFrame, I64]:
     """Finds every inverted interval and blames it.
 
     Args:

@@ -155,6 +155,20 @@ def read_hex(buf: np.ndarray, start: int, end: int) -> tuple[Any, int]:
 
 
 @compiled
+def read_number(buf: np.ndarray, start: int, end: int) -> tuple[Any, int]:
+    """A decimal as ``read_int``, or ``0x37 (55)`` as ftrace's option ``fields`` prints numbers; without (55), its 64 bits."""
+    if start + 1 >= end or buf[start] != 48 or buf[start + 1] != 120:
+        return read_int(buf, start, end)
+    bits, at = read_hex(buf, start, end)
+    value = np.int64(bits)
+    if at + 2 < end and buf[at] == 32 and buf[at + 1] == 40:
+        number, stop = read_int(buf, at + 2, end)
+        if stop > at + 2 and stop < end and buf[stop] == 41:
+            return number, stop + 1
+    return value, at
+
+
+@compiled
 def skip_spaces(buf: np.ndarray, start: int, end: int) -> int:
     """Position of the first byte in the span that is no space or tab."""
     at = start

@@ -73,7 +73,7 @@ class Bundles:
     read_ns: Array  # older events of its CPU's buffer had already been read; the smallest int64 if unknown
     clock: str
     notes: tuple[str, ...]
-    malformed: int  # number of malformed events
+    malformed: Array  # number of malformed events
     kind_counts: Array  # events by FtraceEvent field, up to FIRST_DESCRIBED
     described: tuple[Described, ...]  # those that occur, with different names
     pieces: tuple[tuple[int, int], ...]  # first bundle of each piece, and the one after its last
@@ -119,7 +119,7 @@ def index_bundles(packets: Packets, name: str) -> Bundles:
         compact=compact, shift_ns=shift,
         events=events, first_ns=first, last_ns=last,
         read_ns=np.where(read > 0, read + shift, np.iinfo(np.int64).min), clock=clock, notes=notes,
-        malformed=int(malformed.sum()),
+        malformed=malformed,
         kind_counts=kinds, described=_different([described[n] for n in described if n in happen], taken),
         pieces=_cut(events, first, last),
     )  # fmt: skip

@@ -123,7 +123,8 @@ def _counts(bundles: Bundles, generic: Mapping[str, int]) -> dict[str, int]:
 
 
 def _gaps(bundles: Bundles, begin: int, end: int) -> list[tuple[int, int, int, int]]:
-    """Gaps before bundles marked ``lost_events`` (of that CPU) and before dropped packets (of every CPU).
+    """Gaps before bundles marked ``lost_events`` (of that CPU), before dropped packets (of every CPU), and around bundles
+    with malformed events.
 
     Bundles of one drain cover the same time, one CPU after the other. So the events of a dropped packet are later than
     the last event of their CPU before it in the file, and earlier than the first one after it.
@@ -140,6 +141,11 @@ def _gaps(bundles: Bundles, begin: int, end: int) -> list[tuple[int, int, int, i
             after = int(first[same[same >= i]].min(initial=largest))
             from_ns, to_ns = (before if before >= 0 else begin), (after if after < largest else end)
             rows.append((cpu, min(from_ns, to_ns), to_ns, -1))
+    for i in np.flatnonzero(bundles.malformed).tolist():  # events whose times could not be read either
+        same = of_cpu[int(bundles.cpu[i])]
+        before, after = int(last[same[same < i]].max(initial=-1)), int(first[same[same > i]].min(initial=largest))
+        from_ns, to_ns = (before if before >= 0 else begin), (after if after < largest else end)
+        rows.append((int(bundles.cpu[i]), min(from_ns, to_ns), to_ns, int(bundles.malformed[i])))
     return rows
 
 
@@ -173,8 +179,8 @@ def _notes(packets: Packets, bundles: Bundles, about: About, unplaced: int) -> t
     notes = list(bundles.notes)
     if packets.cut:
         notes.append("the file ends inside a packet or in padding: the end of the trace may be missing")
-    if bundles.malformed:
-        notes.append(f"{bundles.malformed} ftrace events were malformed and left out")
+    if malformed := int(bundles.malformed.sum()):
+        notes.append(f"{malformed} ftrace events were malformed and left out")
     if about.buffer_overwritten:
         notes.append("perfetto's own buffer was too small: the trace's beginning or parts of it are missing")
     for field, why in (("unknown_ftrace_events", "are not in this kernel"), ("failed_ftrace_events", "were refused")):

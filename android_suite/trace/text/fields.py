@@ -17,6 +17,7 @@ from android_suite.trace.core.byte_readers import (
     pattern,
     read_hex,
     read_int,
+    read_number,
     skip_spaces,
 )
 from android_suite.trace.core.compiled import compiled
@@ -30,11 +31,11 @@ _SYSCALL_NR, _EQUALS = pattern("__syscall_nr="), pattern("=")
 
 @compiled
 def int_after(buf: np.ndarray, start: int, end: int, key: np.ndarray) -> tuple[int, int]:
-    """The decimal after ``key``, and the position after it (-1: no key or no number)."""
+    """The number after ``key``, and the position after it (-1: no key or no number)."""
     at = find_key(buf, start, end, key)
     if at < 0:
         return 0, -1
-    value, stop = read_int(buf, at, end)
+    value, stop = read_number(buf, at, end)
     return value, stop if stop > at else -1
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from android_suite.tables.events import MAX_TID
 from android_suite.trace.catalogue import Event
-from android_suite.trace.core.byte_readers import find_key, find_past_comm, pattern, read_hex, read_int
+from android_suite.trace.core.byte_readers import find_key, find_past_comm, pattern, read_hex, read_number
 from android_suite.trace.core.compiled import compiled
 from android_suite.trace.core.string_columns import string_column
 
@@ -130,7 +130,7 @@ def _read_value(
     buf: np.ndarray, at: int, end: int, way: int, i: int, k: int, values: np.ndarray, stops: np.ndarray
 ) -> None:
     if way == _DECIMAL:
-        number, stop = read_int(buf, at, end)
+        number, stop = read_number(buf, at, end)
         if stop > at:
             values[i, k], stops[i, k] = number, stop
     elif way == _HEXADECIMAL:
@@ -153,9 +153,12 @@ def _read_value(
 
 @compiled
 def read_flag(buf: np.ndarray, at: int, end: int) -> int:
-    """1 for true, 0 for false at ``at`` (true/false, 1/0, Y/N), else -1."""
+    """1 for true, 0 for false at ``at`` (true/false, 1/0, 0x1, Y/N), else -1."""
     if at >= end:
         return -1
+    if at + 2 < end and buf[at] == 48 and buf[at + 1] == 120:
+        value, _ = read_number(buf, at, end)
+        return int(value != 0)
     c = buf[at]
     if c in (116, 49, 89):
         return 1

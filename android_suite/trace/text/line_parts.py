@@ -182,6 +182,15 @@ def skip_log_prefix(buf: np.ndarray, start: int, end: int) -> int:
 
 
 @compiled
+def skip_difference(buf: np.ndarray, start: int, end: int) -> int:
+    """Position after the time since the line before, as ``trace-cmd report --ts-diff`` prints it: ``(+1234) ``."""
+    if start + 2 >= end or buf[start] != 40 or buf[start + 1] != 43:  # "(+"
+        return start
+    _, at = read_int(buf, start + 2, end)
+    return skip_spaces(buf, at + 1, end) if at > start + 2 and at < end and buf[at] == 41 else start
+
+
+@compiled
 def read_short(buf: np.ndarray, start: int, end: int) -> int:
     """What ``TID:PRIO:STATE ==> [CPU] TID:PRIO:STATE COMM`` tells of: CONTEXT_SWITCH, WAKEUP (with +), FUNCTION if neither."""
     _, at = read_int(buf, start, end)

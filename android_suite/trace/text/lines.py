@@ -26,6 +26,7 @@ from android_suite.trace.text.line_parts import (
     read_short,
     read_task,
     read_time,
+    skip_difference,
     skip_log_prefix,
 )
 
@@ -148,7 +149,7 @@ def _scan(
             else:
                 _read_other(buf, skip_log_prefix(buf, start, end), end, counts, cpu_last, cpu_gap, gaps)
             continue
-        first = skip_spaces(buf, after, end)
+        first = skip_difference(buf, skip_spaces(buf, after, end), end)
         name_end, delim, payload = read_name(buf, first, end)
         kind = read_short(buf, first, end) if name_end < 0 or 48 <= buf[first] <= 57 else FUNCTION
         if kind != FUNCTION:

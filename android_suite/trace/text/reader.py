@@ -46,6 +46,7 @@ from android_suite.trace.text.unwrap import unwrap_text
 
 _CHUNK_BYTES = 8 << 20  # small beside a trace: the tables of one chunk are made while the next is scanned
 _HEAD_BYTES = 1 << 16
+_MOST_UNREAD = 4096  # events whose windows are told apart
 _FLAGS_IN_HEADER = re.compile(rb"TASK-PID.{0,40}CPU#\s+(\|{3,8})\s+TIMESTAMP")
 _SECONDS = re.compile(rb"\] +[A-Za-z.#]\S{2,7} +([0-9]{1,10})\.[0-9]{1,9}: ")
 _FUNCTION_GRAPH = re.compile(rb"^# tracer: function_graph|^ *\d{1,4}\) .*\|  ", re.MULTILINE)
@@ -193,7 +194,8 @@ def _finish(builder: TextTables, form: str, name: str, process_dump: bytes, path
         format=form, path=name, events=builder.events, lost_events=lost_events, clock="unknown", start_ns=start, end_ns=end,
         cpus=cpus, event_counts=dict(sorted(builder.counts.items())), notes=tuple(notes),
     )  # fmt: skip
-    return Trace(source=source, tables=tables, decode_event=_Decoder(path, form, rank, builder).decode)
+    decode = _Decoder(path, form, rank, builder).decode
+    return Trace(source=source, tables=tables, decode_event=decode, unread=_unread(builder))
 
 
 def _notes(builder: TextTables) -> list[str]:
@@ -247,6 +249,19 @@ def _lost(state: ScanState, start: int, end: int) -> tuple[pd.DataFrame, int | N
     return make_frame(
         events.LOST, {n: np.array(c, dtype=d) for (n, d), c in zip(names.items(), columns, strict=True)}
     ), total
+
+
+def _unread(builder: TextTables) -> pd.DataFrame:
+    """A window around each event whose fields could not be read; one for each CPU where they are many."""
+    at = np.concatenate([np.empty((0, 2), np.int64), *builder.unread])
+    count = np.ones(len(at), np.int64)
+    low = high = at
+    if len(at) > _MOST_UNREAD:
+        cpus, of, count = np.unique(at[:, 0], return_inverse=True, return_counts=True)
+        span = pd.Series(at[:, 1]).groupby(of).agg(["min", "max"])
+        low, high = (np.column_stack([cpus, span[name]]) for name in ("min", "max"))
+    columns = {"cpu": low[:, 0], "from_ns": low[:, 1] - 1, "to_ns": high[:, 1] + 1, "events": count}
+    return make_frame(events.LOST, {name: columns[name].astype(dtype) for name, dtype in events.LOST.dtypes.items()})
 
 
 class _Decoder:

@@ -16,6 +16,7 @@ from android_suite.trace.core.byte_readers import (
     pattern,
     read_hex,
     read_int,
+    read_number,
     skip_spaces,
 )
 from android_suite.trace.core.compiled import compiled
@@ -160,7 +161,7 @@ def parse_switch(
             at = find_past_comm(buf, comm, end, _PREV_PID)
             if at < 0:
                 continue
-            one, stop = read_int(buf, at, end)
+            one, stop = read_number(buf, at, end)
             one_end = at - len(_PREV_PID)
             prio, after = int_after(buf, stop, end, _PREV_PRIO)
             if stop == at or after < 0:
@@ -174,7 +175,7 @@ def parse_switch(
             at = find_past_comm(buf, comm2, end, _NEXT_PID)
             if at < 0:
                 continue
-            two, stop = read_int(buf, at, end)
+            two, stop = read_number(buf, at, end)
             two_end = at - len(_NEXT_PID)
             prio2, after = int_after(buf, stop, end, _NEXT_PRIO)
             if stop == at or after < 0:
@@ -222,7 +223,7 @@ def parse_wake(
             at = find_past_comm(buf, comm, end, _PID)
             if at < 0:
                 continue
-            tid, stop = read_int(buf, at, end)
+            tid, stop = read_number(buf, at, end)
             comm_end = at - len(_PID)
             prio, after = int_after(buf, stop, end, _PRIO)
             if stop == at or after < 0:

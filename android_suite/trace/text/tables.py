@@ -71,6 +71,7 @@ class TextTables:
     times: GrowingColumn = field(default_factory=lambda: GrowingColumn(np.int64))
     counts: dict[str, int] = field(default_factory=dict)
     malformed: dict[str, int] = field(default_factory=dict)
+    unread: list[np.ndarray] = field(default_factory=list)  # their CPUs and times, int64 (n, 2)
     events: int = 0
     repeated: int = 0  # lines of the tracer itself that are in no table
 
@@ -144,6 +145,7 @@ class TextTables:
             for number, count in zip(bad, tally, strict=True):
                 name = self.names[number]
                 self.malformed[name] = self.malformed.get(name, 0) + int(count)
+            self.unread.append(np.column_stack([columns[name][~good].astype(np.int64) for name in ("cpu", "ts_ns")]))
             columns = {k: v[good] for k, v in columns.items()}
         self.tables.setdefault(table.name, GrowingTable(table)).extend(columns)
 
@@ -259,7 +261,9 @@ def _expression(event: Event) -> str:
         column = match[1]
         if is_text(event.table, column):
             return f"(?P<{column}>.*)"
-        return f"(?P<{column}>{'[0-9a-f]+' if event.columns[column].change == 'shares_tgid' else '-?[0-9]+'})"
+        if event.columns[column].change == "shares_tgid":
+            return rf"(?P<{column}>[0-9a-f]+)(?: \(-?[0-9]+\))?"
+        return rf"(?:0x[0-9a-f]+ \()?(?P<{column}>-?[0-9]+)\)?"
 
     return re.sub(r"\{(\w+)\}", value, event.text_form)
 

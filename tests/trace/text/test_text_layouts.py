@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from android_suite.errors import TraceError
+from android_suite.tables.events import TASK_STATES
 from android_suite.tables.trace import Trace
 from android_suite.trace.text.reader import read_text
 
@@ -194,3 +195,41 @@ def test_a_thread_id_of_two_processes() -> None:
         "   b-77 (   12) [004] d..2. 2.000001: tracing_mark_write: E|12",
     )
     assert trace["thread_moves"].to_numpy().tolist() == [[77, 2_000_001_000, 77, "a"]]
+
+
+def test_trace_cmd_report_with_differences_of_time() -> None:
+    trace = read(
+        "cpus=2",
+        "      rt-77    [001]     5.000000:          sched_switch: rt:77 [120] S ==> gc:88 [120]",
+        "      gc-88    [001]     5.000490: (+490)   sched_switch: gc:88 [120] D ==> rt:77 [120]",
+        "      rt-77    [001]     7.000000: (+1999510) print: tracing_mark_write: B|77|(+5) x",
+    )
+    assert trace["sched_switch"]["ts_ns"].tolist() == [5_000000000, 5_000490000]
+    assert trace["marker"]["text"].tolist() == ["B|77|(+5) x"]
+
+
+def test_the_option_fields() -> None:
+    """Numbers as ``0x37 (55)``; the kernel prints a persistent buffer of the last boot so, too."""
+    trace = read(
+        "p-5 [000] d..2. 1.000000: sched_switch: prev_comm=p prev_pid=0x5 (5) prev_prio=0xffffffff (-1) prev_state=0x2 (2) "
+        "next_comm=q r next_pid=0x37 (55) next_prio=0x6e (110)",
+        "q r-55 [000] d..2. 1.000001: sched_waking: comm=p pid=0x5 (5) prio=0x78 (120) target_cpu=0x1 (1)",
+        "q r-55 [000] ..... 1.000002: mmap_lock_acquire_returned: mm=0xffff888012340000 (-131391) memcg_path=/ "
+        "write=0x1 (1) success=0x0 (0)",
+        "q r-55 [000] ..... 1.000003: contention_begin: lock_addr=0xffff888012340078 (-131271) flags=0x2 (2)",
+        "q r-55 [000] ..... 1.000004: contention_end: lock_addr=0xffff888012340078 (-131271) ret=0xfffffffc (-4)",
+        "q r-55 [000] ..... 1.000005: sys_exit: id=0xe9 (233) ret=0xffffffffffffffea (-22)",
+        "q r-55 [000] ..... 1.000006: sched_process_exit: comm=q r pid=0x37 (55) prio=0x6e (110)",
+        "q r-55 [000] ..... 1.000007: sys_enter: id=0xe9 (233) args=<INVALID-SIZE>",
+    )
+    switch = trace["sched_switch"].iloc[0]
+    assert switch[["prev_tid", "prev_prio", "next_tid", "next_prio"]].tolist() == [5, -1, 55, 110]
+    assert TASK_STATES[switch["prev_state"]] == "D"
+    assert trace["sched_wake"][["target_tid", "target_prio", "target_cpu"]].values.tolist() == [[5, 120, 1]]
+    lock = trace["mmap_lock"].iloc[0]
+    assert (lock["mm"], lock["write"], lock["success"]) == (0xFFFF_8880_1234_0000, True, False)
+    assert trace["contention"][["flags", "ret"]].values.tolist() == [[2, 0], [0, -4]]
+    assert trace["syscall"][["kind", "nr", "ret"]].values.tolist() == [[1, 233, -22]]
+    assert trace["task"]["target_tid"].tolist() == [55]
+    assert trace.unread[["cpu", "from_ns", "to_ns", "events"]].values.tolist() == [[0, 1_000006999, 1_000007001, 1]]
+    assert "events whose fields could not be read: 1 sys_enter" in trace.source.notes

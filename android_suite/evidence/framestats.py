@@ -15,6 +15,7 @@ RING_FRAMES = 120  # hwui keeps the last 120 frames of a window
 _PROCESS = re.compile(r"^\s*\*\* Graphics info for pid (\d{1,8}) \[(.*)\] \*\*\s*$")
 _WINDOW = re.compile(r"^\s*Window: (.+?)\s*$")
 _ANSWER = re.compile(r"^Applications Graphics Acceleration Info:", re.MULTILINE)
+_UPTIME = re.compile(r"\s*Uptime: (\d{1,12}) ")
 _MARK = "---PROFILEDATA---"
 _SECOND_NS = 1_000_000_000
 _PRESENTED_WITHIN_NS = 10 * _SECOND_NS
@@ -69,26 +70,39 @@ def parse_framestats_polls(text: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Reads several replies, one after the other in ``text``; returns the same as ``merge_framestats``."""
     starts = [match.start() for match in _ANSWER.finditer(text)] or [0]
     bounds = zip(starts, [*starts[1:], len(text)], strict=True)
-    return merge_framestats([parse_framestats(text[start:end]) for start, end in bounds])
+    when = [_UPTIME.match(text, match.end()) for match in _ANSWER.finditer(text)] or [None]
+    return merge_framestats(
+        [parse_framestats(text[start:end]) for start, end in bounds],
+        [-1 if found is None else int(found[1]) * 1_000_000 for found in when],
+    )
 
 
-def merge_framestats(polls: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Joins several readings of the ring, oldest first.
+def merge_framestats(
+    polls: Sequence[pd.DataFrame], read_ns: Sequence[int] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Joins several readings of the ring, oldest first; the ring was cleared before them.
+
+    Args:
+        polls: the readings.
+        read_ns: when each was read (CLOCK_MONOTONIC; -1: not known); None: not known of any.
 
     Returns:
         The frames, each once (FRAMESTATS, by intended vsync), and the gaps (FRAME_GAPS): where a full ring shares no
-        frame with the reading before it, frames between them may be missing.
+        frame with the reading before it, or a window's ring was full when it was first read, frames before may be
+        missing. The gap of a window that is new begins with the reading before, or at 0 if its time is not known.
     """
     gaps: list[dict[str, object]] = []
     last: dict[tuple[Hashable, Hashable], tuple[set[tuple[int, int]], int]] = {}
-    for poll in polls:
+    for number, poll in enumerate(polls):
+        before_ns = max(read_ns[number - 1], 0) if read_ns and number else 0
         for (pid, window), rows in poll.groupby(["pid", "window"], sort=False):
             keys = set(zip(rows["vsync_id"], rows["intended_vsync_ns"], strict=True))
             newest, oldest = int(rows["intended_vsync_ns"].max()), int(rows["intended_vsync_ns"].min())
             before = last.get((pid, window))
             # A ring that is not full has lost nothing yet; hwui clears it only on `reset`.
-            if before is not None and len(rows) >= RING_FRAMES and not keys & before[0]:
-                gaps.append({"pid": pid, "window": window, "from_ns": before[1], "to_ns": oldest})
+            if len(rows) >= RING_FRAMES and (before is None or not keys & before[0]):
+                since = min(before_ns, oldest) if before is None else before[1]
+                gaps.append({"pid": pid, "window": window, "from_ns": since, "to_ns": oldest})
             last[pid, window] = keys, newest
     filled = [poll for poll in polls if len(poll)]
     if not filled:

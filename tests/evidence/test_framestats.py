@@ -54,6 +54,21 @@ def test_polls_are_joined_and_gaps_found() -> None:
     assert gaps[["from_ns", "to_ns"]].values.tolist() == [[159 * 16_000_000, 200 * 16_000_000]]
 
 
+def test_a_ring_that_is_full_when_it_is_first_read_may_have_overrun() -> None:
+    answer = (
+        "Applications Graphics Acceleration Info:\nUptime: {} Realtime: 9\n\n** Graphics info for pid {} [a.b] **\n"
+    )
+    seen, early, late = answer.format(1000, 7), answer.format(1500, 7), answer.format(2000, 8)
+    # The app was started again between two polls, and drew more than the ring holds before the second one.
+    frames, gaps = parse_framestats_polls(seen + block(range(60, 80)) + early + late + block(range(200, 320)))
+    assert len(frames) == 140
+    assert gaps[["pid", "from_ns", "to_ns"]].values.tolist() == [[8, 1_500_000_000, 200 * 16_000_000]]
+    # The first poll of all came too late; nothing tells when the ring was cleared.
+    _, gaps = parse_framestats_polls(late + block(range(200, 320)))
+    assert gaps[["pid", "from_ns", "to_ns"]].values.tolist() == [[8, 0, 200 * 16_000_000]]
+    assert parse_framestats_polls(late + block(range(200, 319)))[1].empty
+
+
 def test_a_text_of_several_answers() -> None:
     answer = "Applications Graphics Acceleration Info:\n** Graphics info for pid 7 [a.b] **\n"
     frames, gaps = parse_framestats_polls(answer + block(range(5)) + answer + block(range(3, 9)))

@@ -188,6 +188,24 @@ def test_in_virtual_time_a_number_that_seeds_share_counts_once() -> None:
         assert find(compare_runs(*sides), COLD, "app_launch").observations == wanted
 
 
+def test_of_boots_that_repeat_a_number_one_counts() -> None:
+    pair = made_pair(World(boots=10, iterations=1, mode="deterministic"))
+
+    def compared(before: list[float], after: list[float]) -> MetricComparison:
+        sides = [with_metric(s, "invertedMs", np.array(v)) for s, v in zip(pair, (before, after), strict=True)]
+        return find(compare_runs(*sides), "invertedMs")
+
+    # Ten boots look like ten witnesses of a rise from 40 to 50 ms; they are four, which differ widely.
+    four = compared([40.0] * 7 + [10.0, 45.0, 80.0], [50.0] * 7 + [40.0, 30.0, 60.0])
+    assert (four.verdict, four.observations) == (Verdict.UNDECIDED, 4)
+    assert (four.baseline.boots, four.candidate.boots) == (4, 4)
+    assert four.effect == pytest.approx((50 + 40 + 30 + 60 - 40 - 10 - 45 - 80) / 4)
+    assert "6 boots repeat the number of another seed, which counts once" in four.reason
+    # A seed without any inversion had its chance of one: zeros on both sides count in full beside other numbers.
+    some = compared([0.0] * 7 + [3.0, 4.0, 5.0], [0.0] * 10)
+    assert (some.observations, some.baseline.boots) == (10, 10)
+
+
 def test_a_scenario_in_which_seeds_change_nothing_decides_nothing() -> None:
     pair = made_pair(World(boots=6, iterations=1, mode="deterministic"))
     sides = []

@@ -79,7 +79,8 @@ def find_ends(trace: Trace, lives: Lives) -> pd.Series:
         for tid, begins in lives.begins.items()
         for life, begin in zip(lives.ids_of(tid)[:-1], begins.tolist(), strict=True)
     }
-    return ends[~alive].combine_first(pd.Series(followed, dtype="int64")).astype("int64")
+    found: pd.Series = ends[~alive].combine_first(pd.Series(followed, dtype="int64")).astype("int64")
+    return found
 
 
 def end_by(ends: pd.Series, tid: Array, end_ns: Array) -> Array:

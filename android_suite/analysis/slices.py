@@ -55,8 +55,8 @@ def measure_slices(trace: Trace, losses: Losses, ends: pd.Series) -> tuple[pd.Da
     """Makes slices and counters from the markers.
 
     An end without a begin, which every trace has at its start, says nothing and is left out. A begin without an end is
-    cut where its thread or the trace ends, or at the next loss of events. No slice goes from before a loss into it, or out of it, because
-    its own end may be lost: what began during a loss and did not end in it has no length.
+    cut where its thread or the trace ends, or at the next loss of events. No slice goes from before a loss into it, or
+    out of it, because its own end may be lost: what began during a loss and did not end in it has no length.
 
     Args:
         trace: its markers.

@@ -65,8 +65,8 @@ def group_boots(rows: pd.DataFrame) -> dict[str, Array]:
     return {str(boot): group["value"].to_numpy(np.float64) for boot, group in ordered.groupby("boot", sort=True)}
 
 
-def count_observations(baseline: Sequence[Array], candidate: Sequence[Array], unit: str, *, virtual: bool) -> int:
-    """How many observations seeded boots are, where equal numbers from different seeds are one.
+def pick_observations(baseline: Sequence[Array], candidate: Sequence[Array], unit: str, *, virtual: bool) -> list[int]:
+    """Which seeded boots are observations of their own, where equal numbers from different seeds are one.
 
     In virtual time a number that two seeds share means that the seeds change nothing it depends on. Counts and shares
     have few values, so there only one number in all boots says so; the same holds for times in real time, while counts
@@ -78,13 +78,17 @@ def count_observations(baseline: Sequence[Array], candidate: Sequence[Array], un
         candidate: those of its partner.
         unit: of the metric.
         virtual: the boots ran in virtual time.
+
+    Returns:
+        Their indices, ascending.
     """
     few_values = unit in ("count", "%")
-    pairs = {(one.tobytes(), other.tobytes()) for one, other in zip(baseline, candidate, strict=True)}
+    every = list(range(len(baseline)))
+    pairs = [(one.tobytes(), other.tobytes()) for one, other in zip(baseline, candidate, strict=True)]
     ends = (0.0, 100.0) if unit == "%" else (0.0,)
-    at_end = all(np.isin(values, ends).all() for values in (*baseline, *candidate))
-    if at_end or (few_values and not virtual):
-        return len(baseline)
+    at_end = [bool(np.isin([*baseline[i], *candidate[i]], ends).all()) for i in every]
+    if all(at_end) or (few_values and not virtual):
+        return every
     if virtual and not few_values:
-        return len(pairs)
-    return 1 if len(pairs) == 1 else len(baseline)
+        return [i for i in every if at_end[i] or pairs.index(pairs[i]) == i]
+    return every if len(set(pairs)) > 1 else every[:1]

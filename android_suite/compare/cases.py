@@ -9,11 +9,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from android_suite.compare.boots import count_observations, group_boots, rank_failed, select_exact, select_trusted
+from android_suite.compare.boots import (
+    group_boots,
+    pick_observations,
+    rank_failed,
+    select_exact,
+    select_trusted,
+)
 from android_suite.compare.pairs import Seeds, pair_boots
 from android_suite.model.comparison import BootValues, Side
 from android_suite.model.metrics import CATALOGUE, Margin, Metric, find_metric
-from android_suite.stats.decision import Question
+from android_suite.stats.decision import MIN_BOOTS, Question
 from android_suite.stats.resampling import Array, measure_level
 
 HEADLINE_WEIGHT = 5.0  # headlines share most of alpha, so that a long catalogue does not cost them their power
@@ -78,11 +84,15 @@ def build_cases(
             chosen = [[boot.mean(keepdims=True) for boot in side] for side in chosen]
         margin = margins.get(name, metric.margin)
         paired = bool(pairs[scenario])
-        observations = None
+        observations, repeats = None, 0
         if all(chosen) and all(seeds[i][scenario].get(boot) for i in (0, 1) for boot in orders[i]):
-            sets = [(chosen[0], chosen[1])] if paired else [(side, side) for side in chosen]
-            counts = [count_observations(*each, metric.unit, virtual=virtual) for each in sets]
-            observations = min(counts) if scenario in varied or not virtual else 1
+            sets = [(chosen[0], chosen[1])] * 2 if paired else [(side, side) for side in chosen]
+            picked = [pick_observations(*each, metric.unit, virtual=virtual) for each in sets]
+            observations = min(map(len, picked)) if scenario in varied or not virtual else 1
+            if observations >= MIN_BOOTS:  # else nothing is decided, and all are shown
+                repeats = max(len(orders[i]) - len(picked[i]) for i in (0, 1))
+                orders = ([orders[0][k] for k in picked[0]], [orders[1][k] for k in picked[1]])
+                chosen = [[chosen[i][k] for k in picked[i]] for i in (0, 1)]
         yield Case(
             scenario,
             metric,
@@ -100,6 +110,7 @@ def build_cases(
                 candidate_failed=any(other.failed[boot].any() for boot in orders[1]),
                 doubt=_doubt(one, other),
                 observations=observations,
+                repeats=repeats,
             ),
             (
                 _side(one, orders[0], chosen[0], seeds[0].get(scenario, {})),

@@ -132,7 +132,9 @@ def _result(asked: _Asked, bound: Bound | None, confidence: float, gates: int) -
     if bound.standing == "held" and bound.interval is not None:
         low, high = bound.interval
         if -question.margin <= low and high <= question.margin:
-            verdict = Verdict.SAME
+            # A true value may lie above its lower bound, so equality is not shown.
+            bounded = question.baseline_bounded or question.candidate_bounded
+            verdict = None if bounded else Verdict.SAME
         elif (high < -question.margin or low > question.margin) and not question.candidate_failed:
             verdict = Verdict.BETTER
     failed = bound.standing == "worse" or (bound.standing == "open" and gate.undecided == "fail")

@@ -40,6 +40,7 @@ class Question:
         doubt: why the numbers of a side are unknown or lower bounds, in the words of the analysis.
         observations: number of distinct observations among the boots, where equal numbers from different seeds count
             once; None: as many as boots.
+        repeats: boots that were left out, because another seed gave their number already.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Question:
     candidate_failed: bool = False
     doubt: str = ""
     observations: int | None = None
+    repeats: int = 0
 
     @property
     def boots(self) -> int:
@@ -179,6 +181,9 @@ def _judge(
         rng=make_generator(seed, question.name),
     )
     verdict, reason = _decide(question, effect, interval, p_adjusted, 1.0 - confidence)
+    if question.repeats:
+        boots = "1 boot repeats" if question.repeats == 1 else f"{question.repeats} boots repeat"
+        reason += f"; {boots} the number of another seed, which counts once"
     leans = question.direction(effect)
     hopeless = leans == "better" and question.candidate_failed
     needed = None

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from android_suite.config import Config
 from android_suite.errors import UsageError
-from android_suite.virtual.git_tree import GitTree, ask_git
+from android_suite.virtual.git_tree import GitTree, ask_git, read_sha, read_title, show_title
 from android_suite.virtual.kernels import list_kernels
 from android_suite.virtual.series import Patch
 from android_suite.virtual.series_tree import SeriesTree
@@ -142,16 +142,24 @@ def read_commits(tree: Path, span: str) -> Sequence[tuple[str, str]]:
     """The commits of ``GOOD..BAD`` with GOOD itself before them, along first parents.
 
     Raises:
-        UsageError: it is no range, or has no commit.
+        UsageError: it is no range, has no commit, or GOOD is not on BAD's line of first parents: then the first step would
+            be more than one change.
     """
     good, dots, bad = span.partition("..")
     if not dots or not good or not bad or bad.startswith(".") or span.startswith("-"):
         raise UsageError(f"{span!r} is no range of commits; give it as GOOD..BAD.")
-    lines = ask_git(tree, "log", "--first-parent", "--reverse", "--format=%H %s", f"{good}..{bad}", "--").splitlines()
+    base, end = (read_sha(tree, name) for name in (good, bad))
+    listed = ["log", "--first-parent", "--reverse", "--format=%H %P%x09%s", f"{base}..{end}", "--"]
+    lines = ask_git(tree, *listed).splitlines()
     if not lines:
         raise UsageError(f"{span} holds no commit; give the older one first.")
-    base = ask_git(tree, "log", "-1", "--format=%H %s", good, "--")
-    return [(line.partition(" ")[0], line.partition(" ")[2]) for line in [base, *lines]]
+    shas, _, _ = lines[0].partition("\t")
+    _, *parents = shas.split()
+    if base not in parents[:1]:
+        instead = f"; the range {parents[0][:12]}..{bad} begins where they part" if parents else ""
+        raise UsageError(f"{bad} does not go back to {good} along first parents{instead}.")
+    commits = [(line.split(maxsplit=1)[0], show_title(line.partition("\t")[2])) for line in lines]
+    return [(base, read_title(tree, base)), *commits]
 
 
 def choose_releases(text: str, arch: str, *, config: Config, say: Callable[[str], None]) -> Sequence[str]:

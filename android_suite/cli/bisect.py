@@ -147,18 +147,15 @@ def _step(tree: Path, good: str | None, search: _Search) -> int:
     from android_suite.bisection.points import CommitPoints
     from android_suite.bisection.search import Standing
     from android_suite.bisection.session import choose_plan, open_bisection
-    from android_suite.virtual.git_tree import GitTree, ask_git, read_commit
+    from android_suite.virtual.git_tree import GitTree, read_commit, read_first_good, read_sha, read_title
 
     config = read_settings()
     file = choose_plan(search.metric, search.plan, search.scenario, search.arch)
     head = read_commit(tree)
-    marked = good or next(
-        iter(ask_git(tree, "for-each-ref", "--format=%(objectname)", "refs/bisect/good-*").split()), ""
-    )
-    if not marked:
+    base = read_sha(tree, good) if good is not None else read_first_good(tree)
+    if base is None:
         raise UsageError("there is no good commit to compare with; mark one with `git bisect good`, or give --good.")
-    base = ask_git(tree, "rev-parse", "--verify", "--end-of-options", f"{marked}^{{commit}}")
-    commits = [(sha, ask_git(tree, "log", "-1", "--format=%s", sha)) for sha in (base, head)]
+    commits = [(sha, read_title(tree, sha)) for sha in (base, head)]
     git = GitTree(tree, file.plan.arch, config, jobs=search.jobs, progress=say, configuration=search.configuration)
     points = CommitPoints(git, commits)
     identity = [base, *_besides(search.configuration)]

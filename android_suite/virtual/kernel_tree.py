@@ -18,7 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from android_suite.errors import BuildError, MachineError, PatchError, UsageError
-from android_suite.virtual.build_messages import describe_refusal, find_error, find_fuzz
+from android_suite.virtual.build_messages import (
+    describe_refusal,
+    find_error,
+    find_fuzz,
+    find_host_fault,
+    lacks_files,
+    leads_out,
+)
 from android_suite.virtual.kernel_config import check_config
 from android_suite.virtual.packages import Packages, read_members
 
@@ -31,13 +38,24 @@ _TARGETS = {
     "arm64": ("aarch64-linux-gnu-", "arm64", "arch/arm64/boot/Image.gz"),
     "amd64": ("", "x86", "arch/x86/boot/bzImage"),
 }
+HAS, HAS_NOT = "it already has this change", "it does not have this change"  # a source and a patch
+OTHER_PATHS = "it is made for"
 _BUILD_TIMEOUT_S = 3600.0
+_MEND_HOST = "free some, or use fewer --jobs, and run the same command again"
 _GOODBYE_S = 20.0  # for an interrupted make to remove what it was writing
 _STEP = re.compile(r"^  [A-Z][A-Z0-9_]* +(?:\[M\] +)?\S")  # "  CC      mm/madvise.o"
 # Debian's ccache has links named as the compilers here. Found first, they are used without another command line, so
 # that make does not take files for changed when ccache is installed or removed.
 _CCACHE_LINKS = Path("/usr/lib/ccache")
 _CCACHE_SIZE = "3G"  # about twenty builds of the larger configuration
+# What makes git take another repository, work tree, index or object store than that of the folder it is run in
+_OF_ANOTHER_TREE = frozenset(
+    {
+        "GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY",
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_PREFIX", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE",
+        "GIT_CONFIG",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +98,11 @@ class KernelTree:
         """
         cross, kernel_arch, _ = _TARGETS[self.arch]
         (self.path / "lab.config").write_bytes(options)
-        run_step([*self._make, "-s", "tinyconfig"], self.path, "configure the kernel", self._env)
+        run_step([*self._make, "-s", "tinyconfig"], self.path, "configure the kernel", self._env, fault=BuildError)
         env = {**self._env, "ARCH": kernel_arch, "CROSS_COMPILE": cross}
         merge = ["scripts/kconfig/merge_config.sh", "-m", ".config", "lab.config"]
-        run_step(merge, self.path, "configure the kernel", env)
-        run_step([*self._make, "-s", "olddefconfig"], self.path, "configure the kernel", self._env)
+        run_step(merge, self.path, "configure the kernel", env, fault=BuildError)
+        run_step([*self._make, "-s", "olddefconfig"], self.path, "configure the kernel", self._env, fault=BuildError)
         return check_config(options.decode(), self.read_config().decode())
 
     def read_config(self) -> bytes:
@@ -100,7 +118,7 @@ class KernelTree:
 
         Raises:
             BuildError: it does not compile; the message has the first error.
-            MachineError: it takes too long.
+            MachineError: it takes too long, or the host has no memory or space left for it.
         """
         image = Path(_TARGETS[self.arch][2])
         _run_make([*self._make, image.name], self.path, f"build {what}", self._env, tell)
@@ -123,21 +141,58 @@ class KernelTree:
         Raises:
             PatchError: it does not fit, with the hunk and the file; the tree is as it was.
         """
-        argv = ["patch", "-p1", "--batch", "--input", str(patch), "--reverse" if reverse else "--forward"]
-        done = subprocess.run(
-            [*argv, "--dry-run"], cwd=self.path, capture_output=True, text=True, errors="replace", check=False,
-            env={**os.environ, "LC_ALL": "C"},
-        )  # fmt: skip
-        if done.returncode:
-            error = PatchError(
-                f"{name or patch.name} cannot be {'reverted in' if reverse else 'applied to'} this source: "
-                f"{describe_refusal(done.stdout + done.stderr)}"
-            )
-            error.add_note((done.stdout + done.stderr).strip()[-2000:])
-            raise error
-        if not check_only:
-            run_step([*argv, "--no-backup-if-mismatch"], self.path, "patch the kernel source")
+        text = self._try_patch(patch, reverse)
+        if text is not None:
+            raise self._refuse(patch, reverse, name, self._explain(patch, reverse, text), text)
+        done = self._run_patch(patch, reverse, ["--dry-run"] if check_only else ["--no-backup-if-mismatch"])
+        if done.returncode:  # only then `patch` looks at links in its way, and at the space of the disk
+            text = done.stdout + done.stderr
+            if fault := find_host_fault(text.splitlines()):
+                raise MachineError(f"could not patch the kernel source: {fault}; {_MEND_HOST}")
+            raise self._refuse(patch, reverse, name, describe_refusal(text), text)
         return find_fuzz(done.stdout)
+
+    def _refuse(self, patch: Path, reverse: bool, name: str | None, reason: str, text: str) -> PatchError:
+        what = "reverted in" if reverse else "applied to"
+        error = PatchError(f"{name or patch.name} cannot be {what} this source: {reason}")
+        error.add_note(text.strip()[-2000:])
+        return error
+
+    def _run_patch(
+        self, patch: Path, reverse: bool, options: Sequence[str], strip: int = 1
+    ) -> subprocess.CompletedProcess[str]:
+        # --force: with --batch it would apply what it was told to revert, where that looks to it as not applied yet.
+        argv = ["patch", f"-p{strip}", "--unified", "--force", "--input", str(patch), *options]
+        return subprocess.run(
+            [*argv, "--reverse"] if reverse else argv, cwd=self.path, capture_output=True, text=True,
+            errors="replace", check=False, stdin=subprocess.DEVNULL, env=build_environment(),
+        )  # fmt: skip
+
+    def _try_patch(self, patch: Path, reverse: bool, strip: int = 1) -> str | None:
+        """What `patch` says if it would refuse; None if it would not."""
+        done = self._run_patch(patch, reverse, ["--dry-run"], strip)
+        return done.stdout + done.stderr if done.returncode else None
+
+    def _explain(self, patch: Path, reverse: bool, text: str) -> str:
+        """Why it does not fit. Whether the source has it already is tried, not guessed from a hunk."""
+        if leads_out(text):
+            return describe_refusal(text)
+        if self._try_patch(patch, not reverse) is None:
+            return HAS_NOT if reverse else HAS
+        for strip in (0, 2, 3) if lacks_files(text) else ():
+            if self._try_patch(patch, reverse, strip) is None:
+                return f"{OTHER_PATHS} `patch -p{strip}`; its paths must begin with one folder, as a/mm/madvise.c"
+        return describe_refusal(text)
+
+
+def build_environment() -> dict[str, str]:
+    """The environment of a build's programs: messages in English, and git works on the tree that it is run in.
+
+    ``git bisect run`` in a linked worktree, and hooks, set GIT_DIR. Git would take that for the trees in the cache, too,
+    and move the HEAD of the user's tree. Nor may looking at a user's tree write its index.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_TREE}
+    return {**kept, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
 
 
 def check_arch(arch: str) -> None:
@@ -192,25 +247,34 @@ def unpack_source(packages: Packages, spec: str, scratch: Path, progress: Callab
     return tree
 
 
-def run_step(argv: Sequence[str], cwd: Path, what: str, env: Mapping[str, str] | None = None) -> str:
-    """Runs a program of the build and returns what it printed.
+def run_step(
+    argv: Sequence[str],
+    cwd: Path,
+    what: str,
+    env: Mapping[str, str] | None = None,
+    *,
+    fault: type[MachineError] = MachineError,
+) -> str:
+    """Runs a program of the build and returns what it printed. ``fault`` says whose fault an error is.
 
     Raises:
-        BuildError: it ended with an error.
-        MachineError: it takes too long.
+        MachineError: it ended with an error (of type ``fault``), or takes too long.
     """
     try:
         done = subprocess.run(
             argv, cwd=cwd, capture_output=True, text=True, check=False, timeout=_BUILD_TIMEOUT_S, errors="replace",
-            env={**os.environ, "LC_ALL": "C", **(env or {})},
+            stdin=subprocess.DEVNULL, env={**build_environment(), **(env or {})},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise MachineError(
             f"could not {what} within {_BUILD_TIMEOUT_S / 60:.0f} minutes; try again on an idle machine"
         ) from None
     if done.returncode:
-        error = BuildError(f"could not {what} ({argv[0]} ended with status {done.returncode}); see its message below")
-        error.add_note((done.stderr or done.stdout).strip()[-3000:])
+        said = (done.stderr or done.stdout).strip()
+        if full := find_host_fault(said.splitlines()):
+            raise MachineError(f"could not {what}: {full}; {_MEND_HOST}")
+        error = fault(f"could not {what} ({argv[0]} ended with status {done.returncode}); see its message below")
+        error.add_note(said[-3000:])
         raise error
     return done.stdout
 
@@ -220,16 +284,17 @@ def _run_make(argv: Sequence[str], cwd: Path, what: str, env: Mapping[str, str],
 
     Raises:
         BuildError: it ended with an error.
-        MachineError: it takes too long.
+        MachineError: it takes too long, or the host has no memory or space left for it.
     """
     # A make whose suite was killed must not go on in a tree that the next call takes apart.
     tied = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
     late = threading.Event()
     last: deque[str] = deque(maxlen=400)
     suspects: list[str] = []
+    host_fault: str | None = None
     with subprocess.Popen(
         [*tied, *argv], cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        errors="replace", env={**os.environ, "LC_ALL": "C", **env}, start_new_session=True,
+        errors="replace", env={**build_environment(), **env}, start_new_session=True,
     ) as make:  # fmt: skip
 
         def stop() -> None:
@@ -248,6 +313,7 @@ def _run_make(argv: Sequence[str], cwd: Path, what: str, env: Mapping[str, str],
                     tell(made)
                     continue
                 last.append(line.rstrip())
+                host_fault = host_fault or find_host_fault([line])
                 if "rror" in line or "undefined" in line or "***" in line or "multiple" in line or "Kconfig" in line:
                     suspects.append(line.rstrip())
             status = make.wait()
@@ -260,6 +326,8 @@ def _run_make(argv: Sequence[str], cwd: Path, what: str, env: Mapping[str, str],
         raise MachineError(
             f"could not {what} within {_BUILD_TIMEOUT_S / 60:.0f} minutes; the same command continues where it stopped"
         )
+    if status and host_fault:
+        raise MachineError(f"could not {what}: {host_fault}; {_MEND_HOST}")
     if status:
         first = find_error(suspects) or next((line for line in reversed(last) if line), f"make ended with {status}")
         error = BuildError(f"could not {what}: {first}")

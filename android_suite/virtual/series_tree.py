@@ -17,11 +17,15 @@ from typing import Protocol
 
 from android_suite.config import Config
 from android_suite.errors import PatchError
+from android_suite.virtual.build_messages import DAMAGED
 from android_suite.virtual.build_progress import BuildProgress
 from android_suite.virtual.cache import Cache, Entry
-from android_suite.virtual.git_tree import read_commit
+from android_suite.virtual.git_tree import check_kernel, read_commit
 from android_suite.virtual.kernel_config import read_options
 from android_suite.virtual.kernel_tree import (
+    HAS,
+    HAS_NOT,
+    OTHER_PATHS,
     KernelTree,
     check_arch,
     check_tools,
@@ -91,12 +95,14 @@ class SeriesTree:
         """What the source is: a package with its version, or a commit.
 
         Raises:
-            UsageError: the folder is no git checkout, or has changes that are not committed.
+            UsageError: the folder is no git checkout of a kernel, or has changes that are not committed.
             MachineError: the package cannot be found.
         """
         if not self._origin:
             if "/" in self.source or Path(self.source).is_dir():
-                self._origin = f"commit {read_commit(Path(self.source))}"
+                commit = read_commit(Path(self.source))
+                check_kernel(Path(self.source), commit)
+                self._origin = f"commit {commit}"
             else:
                 version = Packages(self.config, self.arch).read_version(self.source)
                 self._origin = f"{self.source}={version}"
@@ -273,11 +279,17 @@ class SeriesTree:
         try:
             fuzz = tree.patch(file, reverse=back, name=repr(patch.title), check_only=True)
         except PatchError as refused:
-            there = "already has this change" in str(refused)
-            if back:
-                remedy = "is it in this source at all?" if there else "give the patch as it is in this source"
-            elif there:
+            said = str(refused)
+            if OTHER_PATHS in said:
+                raise
+            if DAMAGED in said:
+                remedy = "save it again as it was sent (mail readers break lines and change tabs)"
+            elif HAS in said:
                 remedy = "to compare this source with and without it, revert it (--revert)"
+            elif HAS_NOT in said:
+                remedy = "choose a --source that has it"
+            elif back:
+                remedy = "give the patch as it is in this source"
             else:
                 remedy = f"rebase it onto {self.origin}, or give the tree that it was made for with --source"
             error = PatchError(f"{refused}; {remedy}")

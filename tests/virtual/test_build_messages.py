@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from android_suite.errors import PatchError
-from android_suite.virtual.build_messages import find_error
+from android_suite.virtual.build_messages import find_error, find_host_fault
 from android_suite.virtual.kernel_tree import KernelTree
 
 BEFORE = "".join(f"line {n}\n" for n in range(1, 41))
@@ -55,15 +55,64 @@ def test_several_hunks_and_a_file_that_is_not_there(tree: KernelTree, tmp_path: 
     text = diff(tmp_path, "mm/a.c", BEFORE, changed) + diff(tmp_path, "mm/none.c", BEFORE, changed)
     said = refusal(tree, text)
     assert (
-        "hunk 1 of mm/a.c (at line 2); hunk 2 of mm/a.c (at line 12); hunk 3 of mm/a.c (at line 22) and 2 more" in said
-    )
+        "hunk 1 of mm/a.c (at line 2); hunk 2 of mm/a.c (at line 12); hunk 3 of mm/a.c (at line 22) and 1 more do not "
+        "fit; this source has no mm/none.c"
+    ) in said
     (tree.path / "mm/a.c").write_text(BEFORE)
-    assert "mm/none.c, which this source does not have" in refusal(tree, text)
+    assert "this source has no mm/none.c" in refusal(tree, text)
 
 
 def test_a_patch_that_the_source_has(tree: KernelTree, tmp_path: Path) -> None:
     text = diff(tmp_path, "mm/a.c", BEFORE.replace("line 9\n", "nine\n"), BEFORE)
-    assert refusal(tree, text).endswith("mm/a.c already has this change")
+    assert refusal(tree, text).endswith("it already has this change")
+    (tree.path / "mm/a.c").write_text(BEFORE.replace("line 9\n", "nine\n"))
+    with pytest.raises(PatchError, match="it does not have this change"):
+        tree.patch(tmp_path / "my.patch", reverse=True)
+
+
+def test_a_patch_of_which_the_source_has_a_part_is_not_taken_for_applied(tree: KernelTree, tmp_path: Path) -> None:
+    changed = BEFORE.replace("line 9\n", "nine\n")
+    text = diff(tmp_path, "mm/a.c", BEFORE, changed) + diff(tmp_path, "mm/b.c", BEFORE, changed)
+    (tree.path / "mm/a.c").write_text(changed)
+    assert refusal(tree, text).endswith("hunk 1 of mm/a.c (at line 6) does not fit")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("--- /dev/null\n+++ b/mm/a.c\n@@ -0,0 +1 @@\n+new\n", "this source has mm/a.c, which the patch creates"),
+        ("--- a/mm/a.c\n+++ /dev/null\n@@ -1 +0,0 @@\n-old\n", "hunk 1 of mm/a.c (at line 1) does not fit"),
+        ("--- a/gone.c\n+++ /dev/null\n@@ -1 +0,0 @@\n-old\n", "it already has this change"),
+        ("--- mm/a.c\n+++ mm/a.c\n@@ -1,2 +1,2 @@\n-line 1\n+one\n line 2\n", "it is made for `patch -p0`"),
+        ("--- a/x/mm/a.c\n+++ b/x/mm/a.c\n@@ -1,2 +1,2 @@\n-line 1\n+one\n line 2\n", "it is made for `patch -p2`"),
+        ("--- a/../../x\n+++ b/../../x\n@@ -0,0 +1 @@\n+new\n", "its path ../../x leads out of the source"),
+    ],
+)
+def test_files_that_come_and_go_and_other_paths(tree: KernelTree, text: str, said: str) -> None:
+    assert said in refusal(tree, text)
+
+
+def test_a_patch_cannot_write_through_a_link_that_it_makes(tree: KernelTree, tmp_path: Path) -> None:
+    (tmp_path / "my.patch").write_text(
+        f"diff --git a/l b/l\nnew file mode 120000\n--- /dev/null\n+++ b/l\n@@ -0,0 +1 @@\n+{tmp_path}\n"
+        "\\ No newline at end of file\ndiff --git a/l/evil b/l/evil\nnew file mode 100644\n--- /dev/null\n+++ b/l/evil\n"
+        "@@ -0,0 +1 @@\n+x\n"
+    )
+    with pytest.raises(PatchError, match="its path l/evil leads out of the source"):
+        tree.patch(tmp_path / "my.patch")
+    assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("mm/madvise.c:9:1: fatal error: error writing to /tmp/x.s: No space left on device", True),
+        ("aarch64-linux-gnu-gcc: fatal error: Killed signal terminated program cc1", True),
+        ("mm/madvise.c:9:1: error: 'x' undeclared", False),
+    ],
+)
+def test_what_the_host_lacks_is_told_from_an_error_of_the_source(line: str, found: bool) -> None:
+    assert (find_host_fault(["  a line", line]) == line) is found
 
 
 def test_a_damaged_patch(tree: KernelTree, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from android_suite.config import Config
-from android_suite.errors import BuildError, PatchError, UsageError
+from android_suite.errors import BuildError, MachineError, PatchError, UsageError
 from android_suite.virtual import series_tree
 from android_suite.virtual.git_tree import GitTree
 from android_suite.virtual.series_tree import SeriesTree
@@ -88,6 +88,30 @@ def test_a_patch_that_does_not_compile_gives_the_error_and_the_next_step_builds(
     assert tree.build(2).read_text() == "a 2\nb 0\n"
 
 
+def test_a_patch_that_the_source_does_not_have_cannot_be_taken_out(source: Path, tmp_path: Path) -> None:
+    tree = SeriesTree(
+        str(source), [], "arm64", Config(cache=tmp_path / "cache"), jobs=1, without=[change("a", "0", "1")]
+    )
+    with pytest.raises(
+        PatchError, match=r"'a: 1' cannot be reverted .*: it does not have this change; choose a --source"
+    ):
+        tree.build(0)
+
+
+def test_a_compiler_that_was_killed_is_not_the_patchs_fault(source: Path, tmp_path: Path) -> None:
+    make = (source / "Makefile").read_text()
+    (source / "Makefile").write_text(
+        make.replace(
+            "%.o: %.c\n", "%.o: %.c\n\t@echo 'gcc: fatal error: Killed signal terminated program cc1'; exit 1\n"
+        )
+    )
+    git(source, "commit", "-qam", "no memory")
+    tree = SeriesTree(str(source), [], "arm64", Config(cache=tmp_path / "cache"), jobs=1)
+    with pytest.raises(MachineError, match=r"Killed signal .*; free some, or use fewer --jobs") as caught:
+        tree.build(0)
+    assert not isinstance(caught.value, BuildError), "a bisection skips what does not compile"
+
+
 def test_changes_that_are_not_committed_are_refused(source: Path, tmp_path: Path) -> None:
     (source / "a.c").write_text("mine\n")
     with pytest.raises(UsageError, match="not committed"):
@@ -142,6 +166,31 @@ def test_a_configuration_makes_other_kernels(source: Path, tmp_path: Path) -> No
     assert len(list((config.cache / "trees").iterdir())) == 2, "the last two are kept"
     with pytest.raises(UsageError, match="unknown configuration 'phone'; use one of lab, gki, debug"):
         SeriesTree(str(source), [], "arm64", config, configuration="phone").build(0)
+
+
+def test_a_folder_in_a_git_tree_and_a_tree_of_something_else(source: Path, tmp_path: Path) -> None:
+    config = Config(cache=tmp_path / "cache")
+    with pytest.raises(UsageError, match="is the folder scripts/ of a git tree"):
+        SeriesTree(str(source / "scripts"), [], "arm64", config).build(0)
+    git(source, "rm", "-rq", "scripts")
+    git(source, "commit", "-qm", "no kernel")
+    with pytest.raises(UsageError, match="is no kernel source: it has no scripts/kconfig/merge_config"):
+        SeriesTree(str(source), [], "arm64", config).build(0)
+
+
+def test_a_hooks_repository_is_not_the_one_that_is_worked_on(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = git(source, "rev-parse", "HEAD").strip()
+    (source / "a.c").write_text("a 1\n")
+    git(source, "commit", "-qam", "second")
+    second = git(source, "rev-parse", "HEAD").strip()
+    monkeypatch.setenv("GIT_DIR", str(source / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(source / ".git/index"))
+    tree = GitTree(source, "arm64", Config(cache=tmp_path / "cache"), jobs=1)
+    assert tree.build(first).read_text() == "a 0\nb 0\n"
+    assert git(source, "rev-parse", "HEAD").strip() == second, "the user's tree is only read"
+    assert git(source, "status", "--porcelain") == ""
 
 
 def test_a_folder_that_is_no_git_tree(tmp_path: Path) -> None:

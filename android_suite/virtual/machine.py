@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
 import shutil
 import socket
@@ -25,14 +26,21 @@ from typing import Self
 
 from android_suite.config import Config
 from android_suite.errors import LabError, MachineError, NotReady, UsageError
-from android_suite.virtual import adb_link, serial_port
+from android_suite.virtual import adb_link, serial_port, still_clock
 from android_suite.virtual.cache import Cache
 from android_suite.virtual.console import NO_CARD, READY, WINDOW_CLOSED, GuestCrash, parse_crash, parse_farewell
 from android_suite.virtual.image import build_base, read_initrd
 from android_suite.virtual.kernels import KernelImage
-from android_suite.virtual.qemu import choose_accel, read_qemu_version, render_argv, render_forward
+from android_suite.virtual.qemu import (
+    EARLY_CONSOLES,
+    choose_accel,
+    read_early_console,
+    read_qemu_version,
+    render_argv,
+    render_forward,
+)
 from android_suite.virtual.qmp import Qmp
-from android_suite.virtual.registry import STOP_TIMEOUT_S, DeviceRecord, Registry, kill, read_start
+from android_suite.virtual.registry import STOP_TIMEOUT_S, DeviceRecord, Registry, is_stopping, kill, read_start
 
 BOOT_TIMEOUT_S = 120.0
 # Deterministic emulation is slow: a scenario of 10 s virtual time takes minutes on a busy machine.
@@ -207,6 +215,9 @@ class VirtualDevice:
         farewell = parse_farewell(self.read_console())
         if farewell and status == 0:
             return ExitReport(kind=farewell, status=status, detail=f"the guest {farewell.replace('_', ' ')}")
+        if status == 0 and "terminating on signal" not in self._read_fault() and not is_stopping(self.record):
+            # QEMU ends so only when the guest resets: a kernel that panics before it has a console does it silently.
+            return ExitReport(kind="restarted", status=status, detail="the guest restarted without a message")
         how = f"was killed by signal {-status}" if status and status < 0 else f"ended with status {status}"
         return ExitReport(kind="killed", status=status, detail=f"QEMU {how} ({self._read_fault() or 'no message'})")
 
@@ -237,18 +248,22 @@ class VirtualDevice:
     ) -> None:
         self.stop()
 
-    def _spawn(self) -> None:
-        argv = render_argv(
+    def _render_argv(self, *, early: bool = False) -> list[str]:
+        return render_argv(
             kernel=self.kernel,
             initrd=self.record.folder / "initrd",
             accel=self.accel,
             cpus=self.cpus,
             memory_mb=self.memory_mb,
-            port=self._port or 0,
+            port=0 if early else self._port or 0,
             deterministic=self.deterministic,
             seed=self.seed,
-            kernel_args=self.kernel_args,
+            kernel_args=[*self.kernel_args, *([EARLY_CONSOLES[self.kernel.arch]] if early else [])],
         )
+
+    def _spawn(self) -> None:
+        argv = self._render_argv()
+        env = still_clock.preload(os.environ, cache=self._cache) if self.deterministic else None
         if not self.detached and (setpriv := shutil.which("setpriv")):
             argv = [setpriv, "--pdeathsig", "KILL", "--", *argv]
         started = threading.Event()
@@ -260,6 +275,7 @@ class VirtualDevice:
                     self._process = subprocess.Popen(
                         argv,
                         cwd=self.record.folder,
+                        env=env,
                         stdin=subprocess.DEVNULL,
                         stdout=log,
                         stderr=log,
@@ -322,6 +338,11 @@ class VirtualDevice:
         report = self.exit_report()
         if report.kind == "running":
             return
+        console = self.read_console()
+        if report.kind == "restarted" and not console.strip():
+            console = read_early_console(self._render_argv(early=True))
+            if crash := parse_crash(console):
+                report = dataclasses.replace(report, crash=crash)
         error: LabError
         if report.crash:
             error = NotReady(
@@ -332,7 +353,7 @@ class VirtualDevice:
             error = NotReady(f"kernel {self.kernel.name}: {report.detail} before it was ready; see its console")
         else:
             error = MachineError(f"{report.detail} before the device was ready; start it again")
-        error.add_note(self.read_console()[-2000:])
+        error.add_note(console[-2000:])
         raise error
 
     def _read_fault(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import platform
 import re
@@ -19,6 +20,8 @@ from android_suite.virtual.kernels import KernelImage
 
 BINARIES = {"arm64": "qemu-system-aarch64", "amd64": "qemu-system-x86_64"}
 CONSOLES = {"arm64": "ttyAMA0", "amd64": "ttyS0"}
+# The kernel argument for a console from the first instructions on; on arm64 the device tree says where it is.
+EARLY_CONSOLES = {"arm64": "earlycon", "amd64": "earlycon=uart8250,io,0x3f8"}
 HOST_ARCH = {"aarch64": "arm64", "x86_64": "amd64"}
 # The deterministic mode was verified with 10.0.2; older versions may not repeat exactly.
 MIN_VERSION = 10
@@ -83,6 +86,29 @@ def probe_kvm(kernel: KernelImage) -> bool:
                 return False
             finally:
                 probe.kill()
+
+
+def read_early_console(argv: Sequence[str]) -> str:
+    """What a kernel prints that resets the machine before its console exists: it is booted once more, and asked to.
+
+    Args:
+        argv: of :func:`render_argv`, with the kernel argument of ``EARLY_CONSOLES``.
+
+    Returns:
+        Its output; empty if it cannot print so early, or does not end this time.
+    """
+    with tempfile.TemporaryDirectory(prefix="android-suite-") as folder:
+        quiet = subprocess.DEVNULL
+        with (
+            subprocess.Popen(argv, cwd=folder, stdin=quiet, stdout=quiet, stderr=quiet) as qemu,
+            contextlib.suppress(subprocess.TimeoutExpired),
+        ):
+            try:
+                qemu.wait(PROBE_TIMEOUT_S)
+                return (Path(folder) / "console.log").read_text("utf-8", "replace")
+            finally:
+                qemu.kill()
+    return ""
 
 
 def render_argv(

@@ -25,6 +25,7 @@ from android_suite.virtual.cache import Cache
 from android_suite.virtual.qmp import Qmp
 
 STOP_TIMEOUT_S = 5.0
+_STOPPING = "stopping"  # a file in the device's folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +178,8 @@ def stop_device(name: str, *, registry: Registry) -> DeviceRecord:
     record = registry.find(name)
     if record.serial:
         adb_link.disconnect(registry.config, record.serial)
+    with contextlib.suppress(OSError):
+        (record.folder / _STOPPING).touch()
     with contextlib.suppress(MachineError), Qmp(record.folder / "qmp", timeout_s=2) as qmp:
         qmp.execute("quit")
     deadline = time.monotonic() + STOP_TIMEOUT_S
@@ -185,6 +188,11 @@ def stop_device(name: str, *, registry: Registry) -> DeviceRecord:
     kill(record)
     registry.remove(record)
     return record
+
+
+def is_stopping(record: DeviceRecord) -> bool:
+    """Whether :func:`stop_device` ends the device or has ended it, in this process or another."""
+    return not record.folder.is_dir() or (record.folder / _STOPPING).exists()
 
 
 def kill(record: DeviceRecord) -> None:

@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +26,8 @@ from pathlib import Path
 
 import psutil
 
+from android_suite.config import read_config
+from android_suite.virtual import Registry
 from tests.campaign.clusters import free_port, start_scheduler
 from tests.scripted_phone.server import AdbServer, own_server
 
@@ -196,19 +197,12 @@ def _find_device(bench: Bench, struck: set[str], moment: str) -> tuple[str, str,
 
 
 def _own_device(bench: Bench) -> tuple[str, int] | None:
-    """Serial and QEMU of the virtual device that runs below the campaign or its workers."""
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            line = process.cmdline()
-            if (
-                line
-                and "qemu-system" in line[0]
-                and (port := re.search(r"hostfwd=tcp:127\.0\.0\.1:(\d+)-", " ".join(line)))
-            ):
-                serial = f"127.0.0.1:{port[1]}"
-                listed = bench.server.run("devices").stdout
-                if f"{serial}\tdevice" in listed:
-                    return serial, process.pid
+    """Serial and QEMU of the virtual device that runs below the campaign or its workers, once adb knows it."""
+    below = {process.pid for process in psutil.Process().children(recursive=True)}
+    listed = bench.server.run("devices").stdout
+    for record in Registry(read_config(env=os.environ, folder=Path.cwd())).list_devices():
+        if record.pid in below and f"{record.serial}\tdevice" in listed:
+            return record.serial, record.pid
     return None
 
 

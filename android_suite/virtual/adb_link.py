@@ -30,10 +30,10 @@ def wait_boot_completed(config: Config, serial: str, *, timeout_s: float, check:
         NotReady: the device did not boot within ``timeout_s``.
         MachineError: adb is not installed.
     """
-    start_server(config)
     deadline = time.monotonic() + timeout_s
     said = ""
     while time.monotonic() < deadline:
+        start_server(config)  # each time, because a server may end meanwhile
         # QEMU accepts a connection before adbd listens. The server would keep that dead connection: reconnect.
         run_request(config, f"host:disconnect:{serial}")
         said = run_request(config, f"host:connect:{serial}")

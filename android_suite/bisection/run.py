@@ -88,7 +88,10 @@ class Bisector:
         return standing
 
     def judge(self, position: int) -> Standing:
-        """The position against position 0; with more seeds while it is undecided and there are more.
+        """The position against position 0 and, if that is undecided, against the end; then with more seeds, if there are more.
+
+        A change of code that has nothing to do with the metric still shifts it a little, in virtual time as well: too
+        much to be shown the same as the start, and far from the end.
 
         Raises:
             UntestableError: it cannot be built, booted or measured; the text says why.
@@ -101,10 +104,28 @@ class Bisector:
                 return Standing.AFTER
             if answer.verdict is Verdict.SAME:
                 return Standing.BEFORE
+            if (standing := self._look_back(position, seeds, ours)) is not None:
+                return standing
             if seeds >= len(self.bench.plan.seeds):
                 self._reasons[position] = f"undecided with {seeds} seeds: {answer.reason}"
                 return Standing.SKIPPED
             seeds = min(seeds + MORE_SEEDS, len(self.bench.plan.seeds))
+
+    def _look_back(self, position: int, seeds: int, ours: Sequence[Run]) -> Standing | None:
+        """Where the position is, seen from the end: before, if the way to it is that from the start."""
+        count = len(self.points.titles) - 1
+        if position == count:
+            return None
+        try:
+            if count not in self._answers:
+                self.judge(count)
+            answer = self.bench.compare(ours, self._record(count, seeds))
+        except UntestableError:
+            return None
+        whole = self._answers[count].verdict
+        if answer.verdict is Verdict.SAME and whole in _MOVED:
+            return Standing.AFTER
+        return Standing.BEFORE if answer.verdict in _MOVED and answer.verdict == whole else None
 
     def _record(self, position: int, seeds: int) -> tuple[Run, ...]:
         try:

@@ -147,15 +147,19 @@ def _step(tree: Path, good: str | None, search: _Search) -> int:
     from android_suite.bisection.points import CommitPoints
     from android_suite.bisection.search import Standing
     from android_suite.bisection.session import choose_plan, open_bisection
-    from android_suite.virtual.git_tree import GitTree, read_commit, read_first_good, read_sha, read_title
+    from android_suite.virtual.git_tree import GitTree, read_commit, read_first_marked, read_sha, read_title
 
     config = read_settings()
     file = choose_plan(search.metric, search.plan, search.scenario, search.arch)
     head = read_commit(tree)
-    base = read_sha(tree, good) if good is not None else read_first_good(tree)
+    base = read_sha(tree, good) if good is not None else read_first_marked(tree, "good")
     if base is None:
         raise UsageError("there is no good commit to compare with; mark one with `git bisect good`, or give --good.")
-    commits = [(sha, read_title(tree, sha)) for sha in (base, head)]
+    bad = read_first_marked(tree, "bad")
+    ends = (
+        [bad] if bad not in (None, base, head) else []
+    )  # of the search: what an undecided commit is compared with, too
+    commits = [(sha, read_title(tree, sha)) for sha in (base, head, *ends)]
     git = GitTree(tree, file.plan.arch, config, jobs=search.jobs, progress=say, configuration=search.configuration)
     points = CommitPoints(git, commits)
     identity = [base, *_besides(search.configuration)]

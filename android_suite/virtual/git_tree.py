@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from android_suite.config import Config
 from android_suite.errors import MachineError, UsageError
@@ -160,18 +161,18 @@ def show_title(title: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in title)
 
 
-def read_first_good(tree: Path) -> str | None:
-    """SHA of the commit that was the first to be marked good in the ``git bisect`` that runs in a tree; None without one.
+def read_first_marked(tree: Path, end: Literal["good", "bad"]) -> str | None:
+    """SHA of the commit that was the first to be marked so in the ``git bisect`` that runs in a tree; None without one.
 
     The search marks further ones as it goes, so only the first is the same in all of its steps. Its words may be others
     (``git bisect start --term-old``).
     """
     try:
-        good = ask_git(tree, "bisect", "terms", "--term-good")
+        word = ask_git(tree, "bisect", "terms", f"--term-{end}")
         log = ask_git(tree, "bisect", "log")
     except UsageError:
         return None  # no bisect runs
-    found = re.search(rf"^# {re.escape(good)}: \[([0-9a-f]{{40,64}})\]", log, re.MULTILINE)
+    found = re.search(rf"^# {re.escape(word)}: \[([0-9a-f]{{40,64}})\]", log, re.MULTILINE)
     return found[1] if found else None
 
 

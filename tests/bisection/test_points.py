@@ -11,7 +11,7 @@ import pytest
 
 from android_suite.bisection.points import read_commits
 from android_suite.errors import UsageError
-from android_suite.virtual.git_tree import read_first_good, read_title
+from android_suite.virtual.git_tree import read_first_marked, read_title
 from tests.virtual.stand_in import git, make_tree
 
 # `bisect step` as git calls it; the kernel's image says which level it has, so nothing boots.
@@ -62,7 +62,7 @@ def test_git_bisect_run_finds_the_commit(tree: Path, tmp_path: Path, linked: boo
         git(tree, "worktree", "add", "-q", "--detach", str(at))
     first = git(at, "rev-parse", "HEAD~9").strip()
     git(at, "bisect", "start", *terms, "HEAD", "HEAD~9")
-    assert read_first_good(at) == first
+    assert read_first_marked(at, "good") == first
     step = tmp_path / "step"
     step.write_text(STEP.format(python=sys.executable, out=str(tmp_path / "out")))
     step.chmod(0o755)
@@ -73,12 +73,12 @@ def test_git_bisect_run_finds_the_commit(tree: Path, tmp_path: Path, linked: boo
     assert done.returncode == 0, done.stdout + done.stderr
     culprit = git(tree, "rev-parse", "master~2" if linked else "HEAD").strip()
     assert f"{culprit} is the first {'slow' if terms else 'bad'} commit" in done.stdout
-    assert read_first_good(at) == first, "the search marked further commits good"
+    assert read_first_marked(at, "good") == first, "the search marked further commits good"
     assert git(at, "rev-parse", "HEAD").strip() == culprit
 
 
 def test_no_bisect_runs(tree: Path) -> None:
-    assert read_first_good(tree) is None
+    assert read_first_marked(tree, "good") is None
 
 
 def test_a_range_along_first_parents(tree: Path) -> None:

@@ -184,13 +184,23 @@ def test_two_changes_of_one_metric_are_told(search: Search) -> None:
 
 
 def test_an_undecided_position_gets_more_seeds_and_then_is_skipped(search: Search) -> None:
-    found = search([100, 101.5, 102.7, 110, 110])
+    found = search([100, 102.7, 105.4])  # as far from the start as from the end
     assert found.direction == "worse"
-    assert found.points[1].standing == "after"
-    assert found.points[1].boots == 6
-    assert found.points[2].standing == "skipped"
-    assert found.points[2].boots == 8
-    assert found.first == 1
+    assert found.points[1].standing == "skipped"
+    assert found.points[1].boots == 8
+    assert (found.outcome, found.suspects) == ("hidden", (1, 2))
+
+
+def test_an_undecided_position_is_where_the_end_tells(search: Search) -> None:
+    found = search([100, 102.7, 97.3, 101.5, 110, 107.3, 110])  # 2.7 from the start or from the end cannot be decided
+    assert (found.outcome, found.first, found.direction) == ("found", 4, "worse")
+    standings = {point.position: (point.standing, point.boots) for point in found.points if point.boots}
+    assert standings[3] == ("before", 4), "the end is so far that no more seeds are needed"
+
+
+def test_an_undecided_position_that_is_as_the_end(search: Search) -> None:
+    found = search([110, 109.5, 108.5, 100, 107.3, 100.5, 100])  # 107.3 is 2.7 from the start, and not as the end
+    assert (found.outcome, found.first, found.direction) == ("found", 3, "better")
 
 
 def test_ends_that_cannot_be_told_apart(search: Search) -> None:

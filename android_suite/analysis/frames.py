@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -15,7 +17,7 @@ from android_suite.model.operation import describe_operation
 from android_suite.tables.derived import EXACT, FRAMES, LOWER_BOUND, RUNNING, SLEEPING, SPLIT_CAUSES, UNKNOWN
 from android_suite.tables.events import FRAME_TIMELINE
 from android_suite.tables.schema import make_frame
-from android_suite.tables.trace import Trace
+from android_suite.tables.trace import Trace, TraceSource
 
 I64 = NDArray[np.int64]
 
@@ -27,8 +29,22 @@ _NOT_JANK = ("", "Unspecified", "None", "Non Animating", "Display not ON", "Buff
 _DO_FRAME = r"Choreographer#doFrame(?:[^-]|$)"
 _DRAW_FRAME = r"DrawFrames?\b"
 _FEW = 8  # frames from which a refresh period can be read
+# What the framework writes with its categories view and gfx, with or without a frame.
+_OF_VIEW = re.compile(
+    r"Choreographer#|Record View#draw|DrawFrame|(?:measure|layout|draw|inflate|traversal|animation|input)$|performTraversals|"
+    r"deliverInputEvent|syncFrameState|prepareTree|dequeueBuffer|queueBuffer|eglSwapBuffers|flush commands|postAndWait|"
+    r"relayoutWindow|setupGridItem|animator:|RV |HWUI|VSYNC"
+)
+_OWN_CAPTURE = "ftrace_raw"  # of this suite, which switches the categories on
 _SLOWEST_NS = 50_000_000  # frames further apart than this do not belong to one animation
 _WAKE_RUN_NS = 500_000  # the most that a ui thread runs between its vsync wake-up and doFrame
+
+
+def sees_views(source: TraceSource, slices: pd.DataFrame) -> bool:
+    """Whether the framework's markers of drawing were recorded, so that no frame in them means that none was drawn."""
+    if not len(slices) or source.format == _OWN_CAPTURE:
+        return bool(len(slices))
+    return any(_OF_VIEW.match(name) for name in slices["name"].unique())
 
 
 def read_timeline_frames(trace: Trace) -> pd.DataFrame:

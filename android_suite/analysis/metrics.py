@@ -23,6 +23,7 @@ from android_suite.analysis.doubts import (
     say_missing,
     say_unexplained,
 )
+from android_suite.analysis.frames import sees_views
 from android_suite.analysis.gc import sees_collections
 from android_suite.analysis.pipeline import Analysis
 from android_suite.model.analysis import MetricValue
@@ -224,9 +225,14 @@ def _count_stray(analysis: Analysis) -> int:
 
 def sees_frames(analysis: Analysis) -> bool:
     """Whether frames could have been found, from their own source or from the app's markers."""
-    if len(frames_of_app(analysis)) or ("frames" in analysis.recorded and not len(analysis["frames"])):
+    if (
+        len(frames_of_app(analysis))
+        or _count_stray(analysis)
+        or ("frames" in analysis.recorded and not len(analysis["frames"]))
+    ):
         return True
-    return bool(analysis["slices"]["tid"].isin(app_tids(analysis)).any()) and not _has_unknown_main(analysis)
+    marked = bool(analysis["slices"]["tid"].isin(app_tids(analysis)).any())
+    return marked and sees_views(analysis.source, analysis["slices"]) and not _has_unknown_main(analysis)
 
 
 def _has_unknown_main(analysis: Analysis) -> bool:

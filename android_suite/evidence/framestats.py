@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
+from android_suite.evidence.gfxinfo import parse_gfxinfo
 from android_suite.evidence.rows import frame_of, whole_number
 from android_suite.tables.evidence import FRAME_GAPS, FRAMESTATS, FRAMESTATS_TIMES
 from android_suite.tables.schema import make_frame
@@ -70,39 +72,54 @@ def parse_framestats_polls(text: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Reads several replies, one after the other in ``text``; returns the same as ``merge_framestats``."""
     starts = [match.start() for match in _ANSWER.finditer(text)] or [0]
     bounds = zip(starts, [*starts[1:], len(text)], strict=True)
-    when = [_UPTIME.match(text, match.end()) for match in _ANSWER.finditer(text)] or [None]
-    return merge_framestats(
-        [parse_framestats(text[start:end]) for start, end in bounds],
-        [-1 if found is None else int(found[1]) * 1_000_000 for found in when],
-    )
+    answers = [text[start:end] for start, end in bounds]
+    return merge_framestats([parse_framestats(each) for each in answers], [_about(each) for each in answers])
 
 
-def merge_framestats(
-    polls: Sequence[pd.DataFrame], read_ns: Sequence[int] | None = None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+@dataclass(frozen=True, slots=True)
+class _Poll:
+    """When a reading was made (CLOCK_MONOTONIC; 0: not known), and how many frames each process had rendered by then."""
+
+    read_ns: int
+    totals: Mapping[int, int]
+
+
+def _about(answer: str) -> _Poll:
+    opening = _ANSWER.search(answer)
+    uptime = _UPTIME.match(answer, opening.end()) if opening else None
+    rows = parse_gfxinfo(answer)
+    totals = dict(zip(rows["pid"].tolist(), rows["frames"].tolist(), strict=True))
+    return _Poll(0 if uptime is None else int(uptime[1]) * 1_000_000, totals)
+
+
+def merge_framestats(polls: Sequence[pd.DataFrame], about: Sequence[_Poll] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Joins several readings of the ring, oldest first; the ring was cleared before them.
 
     Args:
         polls: the readings.
-        read_ns: when each was read (CLOCK_MONOTONIC; -1: not known); None: not known of any.
+        about: what else each says; empty: not known.
 
     Returns:
         The frames, each once (FRAMESTATS, by intended vsync), and the gaps (FRAME_GAPS): where a full ring shares no
-        frame with the reading before it, or a window's ring was full when it was first read, frames before may be
-        missing. The gap of a window that is new begins with the reading before, or at 0 if its time is not known.
+        frame with the reading before it, frames between them may be missing. So may frames of a window whose ring was
+        full when it was first read, unless its process had rendered no more; that gap begins with the reading before, or
+        at 0 if there is none.
     """
     gaps: list[dict[str, object]] = []
     last: dict[tuple[Hashable, Hashable], tuple[set[tuple[int, int]], int]] = {}
     for number, poll in enumerate(polls):
-        before_ns = max(read_ns[number - 1], 0) if read_ns and number else 0
+        before_ns = about[number - 1].read_ns if about and number else 0
+        shown: dict[Hashable, int] = poll["pid"].value_counts().to_dict()
         for (pid, window), rows in poll.groupby(["pid", "window"], sort=False):
             keys = set(zip(rows["vsync_id"], rows["intended_vsync_ns"], strict=True))
             newest, oldest = int(rows["intended_vsync_ns"].max()), int(rows["intended_vsync_ns"].min())
             before = last.get((pid, window))
             # A ring that is not full has lost nothing yet; hwui clears it only on `reset`.
-            if len(rows) >= RING_FRAMES and (before is None or not keys & before[0]):
-                since = min(before_ns, oldest) if before is None else before[1]
-                gaps.append({"pid": pid, "window": window, "from_ns": since, "to_ns": oldest})
+            if len(rows) >= RING_FRAMES and before is None:
+                if not about or about[number].totals.get(int(str(pid)), 1 << 62) > shown[pid]:
+                    gaps.append({"pid": pid, "window": window, "from_ns": min(before_ns, oldest), "to_ns": oldest})
+            elif before is not None and len(rows) >= RING_FRAMES and not keys & before[0]:
+                gaps.append({"pid": pid, "window": window, "from_ns": before[1], "to_ns": oldest})
             last[pid, window] = keys, newest
     filled = [poll for poll in polls if len(poll)]
     if not filled:

@@ -150,6 +150,15 @@ def test_no_collection_is_no_zero_without_the_markers_of_art() -> None:
     assert value(drawn.trace(), "gcCount") == (0, "exact")
 
 
+def test_no_frame_is_no_zero_without_the_markers_of_views() -> None:
+    collected = collections(10).mark(40 * MS, APP, "B|100|a section of the app").mark(41 * MS, APP, "E|100")
+    found = metrics(collected.trace())["frameCount"]
+    assert (found.value, found.quality) == (None, "unknown")
+    assert "atrace category view" in (found.reason or "")
+    collected.mark(50 * MS, APP, "B|100|inflate").mark(51 * MS, APP, "E|100")
+    assert value(collected.trace(), "frameCount") == (0, "exact")
+
+
 def test_an_unknown_priority_is_no_reason_for_zero_inversion() -> None:
     # HeapTaskDaemon ran all the while, so no scheduling event tells its priority.
     silent = TraceBuilder().switch(0, 0, "R", APP, prio=(120, 110)).hold(2 * MS, 14 * MS, GC)

@@ -67,6 +67,10 @@ def test_a_ring_that_is_full_when_it_is_first_read_may_have_overrun() -> None:
     _, gaps = parse_framestats_polls(late + block(range(200, 320)))
     assert gaps[["pid", "from_ns", "to_ns"]].values.tolist() == [[8, 0, 200 * 16_000_000]]
     assert parse_framestats_polls(late + block(range(200, 319)))[1].empty
+    # It drew no more than the ring holds: nothing is missing.
+    for total, found in ((120, 0), (121, 1)):
+        whole = f"{late}\nTotal frames rendered: {total}\n\n{block(range(200, 320))}"
+        assert len(parse_framestats_polls(whole)[1]) == found
 
 
 def test_a_text_of_several_answers() -> None:

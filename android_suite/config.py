@@ -33,7 +33,7 @@ from typing import Any, ClassVar, Literal
 import platformdirs
 
 from android_suite.errors import UsageError
-from android_suite.model.toml_source import STRICT, TomlSource, parse_toml, validate_source
+from android_suite.model.toml_source import STRICT, TomlSource, expand_home, parse_toml, validate_source
 
 FILE = "suite.toml"
 _PORTS = range(1, 65536)
@@ -212,7 +212,7 @@ def _read_port(env: Mapping[str, str]) -> int | None:
 
 def _choose_cache(env: Mapping[str, str], folder: Path, settings: _File, file: Path | None) -> Path:
     if named := env.get("ANDROID_SUITE_CACHE"):
-        return folder / Path(named).expanduser()
+        return folder / expand_home(named)
     if settings.cache.folder and file:
-        return file.parent.absolute() / Path(settings.cache.folder).expanduser()
+        return file.parent.absolute() / expand_home(settings.cache.folder)
     return Path(platformdirs.user_cache_dir("android-suite"))

@@ -7,8 +7,10 @@ worker live in this process, and each job in a process of its own (see `supervis
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import queue
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -172,8 +174,36 @@ def check_address(address: str) -> None:
 def is_open(address: str) -> bool:
     """Whether others could reach the address and no certificate is asked for."""
     kind, _, rest = address.partition("://")
-    host = rest.rpartition(":")[0].strip("[]")
-    return kind != "tls" and not (host in ("localhost", "::1") or host.startswith("127."))
+    return kind != "tls" and not _is_loopback(rest.rpartition(":")[0].strip("[]"))
+
+
+def _is_loopback(host: str) -> bool:
+    """Of a name only localhost is known: 127.0.0.1.example.org may be anywhere."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def await_scheduler(address: str, *, timeout: float = CONNECT_S) -> None:
+    """Returns once something listens at the address of a scheduler.
+
+    Raises:
+        LabError: nothing does for ``timeout`` seconds.
+    """
+    host, _, port = address.partition("://")[2].rpartition(":")
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+        except (OSError, UnicodeError) as error:
+            if time.monotonic() > deadline:
+                raise LabError(
+                    f"no Dask scheduler answers at {address} ({error}); start one with `dask scheduler --host HOST`."
+                ) from None
+            time.sleep(0.5)
+        else:
+            return
 
 
 def _connect(address: str, timeout: float) -> Client:

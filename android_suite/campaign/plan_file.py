@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from android_suite.errors import UsageError
 from android_suite.model.plan import KernelEntry, Plan, parse_plan
-from android_suite.model.toml_source import KeyPath, TomlSource, parse_toml
+from android_suite.model.toml_source import KeyPath, TomlSource, expand_home, parse_toml
 
 # The kernels of a plan whose reader brings its own: every plan has a pair.
 ANY_PAIR: Final = """\
@@ -60,7 +60,7 @@ def read_plan(path: Path, *, scenarios: Collection[str]) -> PlanFile:
     overlay = tuple(_resolve(source, ("plan", "overlay"), name, digests) for name in plan.overlay)
     android = plan.android
     if android is not None:
-        system = source.file.resolve().parent / Path(android).expanduser()
+        system = source.file.resolve().parent / expand_home(android)
         if not system.exists():
             raise source.fault(("plan", "android"), "a system image or a folder", f"{android!r}, which does not exist")
         android = str(system)
@@ -94,12 +94,12 @@ def _resolve_kernel(source: TomlSource, index: int, kernel: KernelEntry, digests
             for partition, image in kernel.flash.items()
         }
     if kernel.host_package is not None:
-        changes["host_package"] = str(source.file.resolve().parent / Path(kernel.host_package).expanduser())
+        changes["host_package"] = str(source.file.resolve().parent / expand_home(kernel.host_package))
     return replace(kernel, **changes)
 
 
 def _resolve(source: TomlSource, key: KeyPath, name: str, digests: dict[str, str]) -> str:
-    file = source.file.resolve().parent / Path(name).expanduser()
+    file = source.file.resolve().parent / expand_home(name)
     if not file.is_file():
         raise source.fault(key, "a file", f"{name!r}, which does not exist")
     with file.open("rb") as data:

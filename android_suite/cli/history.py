@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from android_suite.cli.output import console_for_results, print_json, say
+from android_suite.cli.settings import Number
 from android_suite.errors import UsageError
 
 _file = click.Path(path_type=Path, dir_okay=False)
@@ -40,9 +41,7 @@ _file = click.Path(path_type=Path, dir_okay=False)
 @click.option("--html", type=_file, help="Write one HTML page with charts; it needs no network and no script.")
 @click.option("--kcidb", type=_file, help="Write every measurement of the store in KCIDB's form (I/O schema 5).")
 @click.option("--origin", default="android_suite", show_default=True, help="Name of this CI system in KCIDB.")
-@click.option(
-    "--p-value", type=click.FloatRange(0, 0.05, min_open=True), default=0.001, show_default=True, help="For Otava."
-)
+@click.option("--p-value", type=Number(0, 0.05, min_open=True), default=0.001, show_default=True, help="For Otava.")
 @click.option(
     "--null-series",
     type=click.IntRange(0, 10_000),

@@ -144,13 +144,15 @@ def worker_command(
 
     It is `dask worker` with the resources that `qualify --scheduler` asks for. Start each device's worker once.
     """
-    from android_suite.campaign.cluster import CORE, check_address, device_resource, is_open
+    from android_suite.campaign.cluster import CORE, await_scheduler, check_address, device_resource, is_open
 
     check_address(scheduler)
-    # Who reaches a worker runs anything on it; only a certificate keeps others out.
-    if not insecure and is_open(scheduler if host is None else scheduler.partition("://")[0] + f"://{host}:1"):
+    # Who reaches the scheduler, or the worker, runs anything on it; only a certificate keeps others out.
+    own = scheduler if host is None else f"{scheduler.partition('://')[0]}://{host}:1"
+    if not insecure and (is_open(scheduler) or is_open(own)):
+        opened = scheduler if is_open(scheduler) else own
         raise UsageError(
-            f"{scheduler} is beyond loopback and has no TLS: anybody who reaches a worker runs commands on it. "
+            f"{opened} is beyond loopback and has no TLS: anybody who reaches a worker runs commands on it. "
             "Use tls:// (docs/cluster.md), or --insecure in a closed network."
         )
     count = len(os.sched_getaffinity(0)) if cores is None else cores
@@ -167,6 +169,7 @@ def worker_command(
     if dry_run:
         print_text(shlex.join(argv) + "\n")
         return
+    await_scheduler(scheduler)
     os.execv(sys.executable, argv)
 
 

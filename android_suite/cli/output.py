@@ -39,12 +39,14 @@ def print_text(text: str) -> None:
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Prints a plain table on stdout; on a pipe its width is not limited."""
+    from android_suite.report.phrases import show_foreign
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in header:
         table.add_column(name, overflow="fold")
     for row in rows:
-        # Cells contain text from devices and files, so it must not be read as markup.
-        table.add_row(*(cell.replace("[", r"\[") for cell in row))
+        # Cells contain text from devices and files, so it must not be read as markup, nor write on the terminal.
+        table.add_row(*(show_foreign(cell, longest=1000).replace("[", r"\[") for cell in row))
     console_for_results().print(table)
 
 
@@ -55,9 +57,12 @@ def console_for_results(*, to_stderr: bool = False) -> Console:
 
 
 def say(line: str) -> None:
-    """Prints one message on stderr."""
+    """Prints a message on stderr. Names in it may come from files and devices: what would write on the terminal is named."""
+    from android_suite.report.phrases import show_foreign
+
+    shown = line if line.isprintable() else "\n".join(show_foreign(each, longest=10_000) for each in line.split("\n"))
     with reader_may_leave(sys.stderr):
-        click.echo(line, err=True)
+        click.echo(shown, err=True)
 
 
 def say_error(error: SuiteError) -> None:

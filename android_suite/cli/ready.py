@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from android_suite.cli.settings import Number
 from android_suite.errors import UsageError
 from android_suite.model.readiness import LONGEST_WAIT_S, MOST_REPEATS, PARTS, is_governor, keep_parts
 
@@ -25,7 +26,7 @@ _OPTIONS = (
     ),
     click.option(
         "--cool",
-        type=click.FloatRange(0, LONGEST_WAIT_S),
+        type=Number(0, LONGEST_WAIT_S),
         default=None,
         metavar="SECONDS",
         help="Wait up to this long for a hot device (default: 900).",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -33,3 +34,14 @@ def setting(name: str, otherwise: Any) -> Callable[[], Any]:
 def choose_arch(flag: str | None, kernel: str) -> str | None:
     """The architecture to boot a kernel for; None takes that of the kernel."""
     return flag or (None if tells_arch(kernel) else setting("arch", None)())
+
+
+class Number(click.FloatRange):
+    """A finite number in a range; for click `nan` lies in every range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click's, and refuses what is not finite."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is not a finite number.", param, ctx)
+        return number

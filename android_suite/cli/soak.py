@@ -17,7 +17,7 @@ from android_suite.boot.booted import Booted
 from android_suite.boot.leased import attach_unleased
 from android_suite.boot.virtual import boot_virtual
 from android_suite.cli.output import print_json, print_text, say
-from android_suite.cli.settings import choose_arch, read_settings, setting
+from android_suite.cli.settings import Number, choose_arch, read_settings, setting
 from android_suite.config import Config
 from android_suite.device.connect import connect
 from android_suite.device.device import Device
@@ -38,8 +38,8 @@ _folder = click.Path(path_type=Path, file_okay=False)
 
 
 @click.group("soak", invoke_without_command=True)
-@click.option("--hours", type=click.FloatRange(min=0), default=0.0, help="How long to count.")
-@click.option("--minutes", type=click.FloatRange(min=0), default=0.0, help="Added to --hours.")
+@click.option("--hours", type=Number(min=0), default=0.0, help="How long to count.")
+@click.option("--minutes", type=Number(min=0), default=0.0, help="Added to --hours.")
 @_serial
 @click.option("--kernel", help="Boot a virtual device with this kernel: version, release, path or PAIR:side.")
 @click.option("--arch", type=click.Choice(ARCHES), help="Its architecture (arm64 by default).")
@@ -48,15 +48,11 @@ _folder = click.Path(path_type=Path, file_okay=False)
 @click.option("--out", "-o", "out", type=_folder, help="Folder for the soak.")
 @click.option("--resume", type=_folder, help="Go on with the soak in this folder.")
 @click.option("--label", default="", help="Its name in reports.")
-@click.option(
-    "--interval", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds per checkpoint."
-)
+@click.option("--interval", type=Number(min=1), default=60.0, show_default=True, help="Seconds per checkpoint.")
 @click.option(
     "--entries", type=click.IntRange(64, 65536), default=16384, show_default=True, help="Threads that a table can hold."
 )
-@click.option(
-    "--outlier-ms", type=click.FloatRange(min=0.001), default=50.0, show_default=True, help="Trace longer waits."
-)
+@click.option("--outlier-ms", type=Number(min=0.001), default=50.0, show_default=True, help="Trace longer waits.")
 @click.option("--no-outliers", is_flag=True, help="Keep no ring buffer for the trace of long waits.")
 @_json
 def command(**given: object) -> int | None:

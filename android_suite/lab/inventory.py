@@ -10,7 +10,7 @@ from android_suite.config import Config
 from android_suite.device.connect import AttachedDevice, list_devices
 from android_suite.errors import LabError, UsageError
 from android_suite.model.inventory import DeviceEntry, LabFile, ServerEntry, parse_inventory
-from android_suite.model.toml_source import parse_toml
+from android_suite.model.toml_source import expand_home, parse_toml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +49,11 @@ def read_inventory(path: Path) -> Inventory:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"cannot read the lab's file {path}: {reason}; docs/lab.md shows one.") from error
-    file = parse_inventory(parse_toml(text, path))
-    return Inventory(file=file, state=path.absolute().parent / Path(file.state).expanduser())
+    source = parse_toml(text, path)
+    file = parse_inventory(source)
+    if "\0" in file.state:
+        raise source.fault(("state",), "the path of a folder", repr(file.state))
+    return Inventory(file=file, state=path.absolute().parent / expand_home(file.state))
 
 
 def list_lab(inventory: Inventory, config: Config) -> tuple[list[LabDevice], list[str]]:

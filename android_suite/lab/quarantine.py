@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 from pathlib import Path
@@ -27,7 +28,8 @@ def why_aside(state: Path, serial: str) -> str | None:
     """Why a device is in quarantine and since when; None if it is not."""
     file = _file(state, serial)
     try:
-        with file.open("rb") as data:
+        # The folder is shared: a pipe in it must not hang who looks.
+        with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as data:
             found = json.loads(data.read(_MOST_BYTES))
         return f"{found['reason']} (since {found['since']}, by {found['by']})"
     except FileNotFoundError:

@@ -15,7 +15,7 @@ from typing import Final
 import anyio
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -123,7 +123,9 @@ class _Pages:
         return _absent() if found is None else HTMLResponse(render_campaign(found))
 
     async def state(self, request: Request) -> Response:
-        return JSONResponse((await self.hub.state()).to_json())
+        # In ASCII, since a name of a file may be no Unicode text, which UTF-8 could not say.
+        text = json.dumps((await self.hub.state()).to_json(), allow_nan=False)
+        return Response(text, media_type="application/json")
 
     async def static(self, request: Request) -> Response:
         name = request.path_params["name"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from android_suite.errors import SchemaError
+from android_suite.lab_page.files import Refused, open_member
 from android_suite.model.document import parse_json
 from android_suite.model.lab_page import Campaign, CampaignStatus, Failure
 
@@ -84,12 +84,10 @@ class CampaignReader:
             if not job or "/" in job or job.startswith("."):
                 continue
             manifest = folder / "jobs" / job / "manifest.json"
-            if _has_link(folder, manifest):
-                continue
             state = _state_of(manifest)
             known = self._crashes.get(manifest)
             if known is None or known[0] != state:
-                known = (state, tuple(_list_crashes(manifest, job)))
+                known = (state, tuple(_list_crashes(folder, job)))
                 self._crashes[manifest] = known
             yield from known[1]
 
@@ -151,12 +149,15 @@ def _list_failures(events: list[dict[str, Any]]) -> Iterator[Failure]:
             )
 
 
-def _list_crashes(manifest: Path, job: str) -> Iterator[Failure]:
+def _list_crashes(folder: Path, job: str) -> Iterator[Failure]:
     try:
-        if manifest.stat().st_size > _LARGEST:
+        opened, _ = open_member(folder, f"jobs/{job}/manifest.json")
+        if opened is None:
             return
-        data = json.loads(manifest.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        with opened:
+            text = opened.read(_LARGEST + 1)
+        data = parse_json(text, "a manifest", remedy="it is left out") if len(text) <= _LARGEST else None
+    except (OSError, Refused, SchemaError):
         return
     iterations = data.get("iterations") if isinstance(data, dict) else None
     parts = [data, *(iterations if isinstance(iterations, list) else [])]
@@ -216,10 +217,6 @@ def _list_reports(folder: Path) -> Iterator[str]:
             file = folder / f"{prefix}{name}"
             if file.is_file() and not file.is_symlink():
                 yield f"{prefix}{name}"
-
-
-def _has_link(folder: Path, path: Path) -> bool:
-    return any((folder / part).is_symlink() for part in [path, *path.parents][:3])
 
 
 def _state_of(path: Path) -> object:

@@ -56,13 +56,22 @@ def parse_json(text: str | bytes, name: str, *, remedy: str) -> Any:
     if len(text) > MOST_BYTES:
         raise SchemaError(f"{name} is larger than {MOST_BYTES >> 20} MB; {remedy}.")
     try:
-        found = json.loads(text)
+        found = json.loads(text, parse_constant=_refuse_number, parse_float=_read_number)
     except (ValueError, RecursionError) as error:
         reason = _TOO_DEEP if isinstance(error, RecursionError) else str(error)
         raise SchemaError(f"{name} is not JSON ({reason}); {remedy}.") from error
     if _is_deep(found):
         raise SchemaError(f"{name}: {_TOO_DEEP}; {remedy}.")
     return found
+
+
+def _refuse_number(text: str) -> float:
+    raise ValueError(f"{text[:20]} is no number of JSON")
+
+
+def _read_number(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _refuse_number(text)  # 1e999 would become infinite
 
 
 def _is_deep(value: object) -> bool:

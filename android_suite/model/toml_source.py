@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import os
 import re
 import tomllib
 import types
@@ -113,6 +114,11 @@ class TomlSource:
     def fault(self, path: KeyPath, expected: str, found: object) -> ConfigError:
         """The error to raise for ``path``."""
         return ConfigError(self.file, render_key(path), expected, found, line=self.line(path))
+
+
+def expand_home(name: str) -> Path:
+    """A path in which ``~`` is a home. One that there is not stays as it is written, as in a shell; pathlib would raise."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111
 
 
 def parse_toml(text: str, file: Path) -> TomlSource:

@@ -146,7 +146,7 @@ class Plot:
 
 def choose_ticks(low: float, high: float, most: int = 5) -> list[float]:
     """At most ``most`` round numbers from ``low`` to ``high``."""
-    raw = (high - low) / most
+    raw = high / most - low / most  # the difference of what somebody stored may be beyond the largest number
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10, 20) if factor * power >= raw * 0.999)
     return list(_count_up(math.ceil(low / step - 1e-9) * step, high + step * 1e-9, step))

@@ -162,3 +162,6 @@ def test_what_listens_beyond_loopback_is_told() -> None:
     assert not is_open("tls://10.0.0.1:8786")
     assert not is_open("tcp://127.0.0.1:8786")
     assert not is_open("tcp://localhost:8786")
+    assert not is_open("tcp://[::1]:8786")
+    assert is_open("tcp://127.0.0.1.example.org:8786"), "a name may be anywhere"
+    assert is_open("tcp://127.1.example.org:8786")

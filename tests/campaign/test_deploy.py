@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import socket
 from pathlib import Path
 
 import pytest
 import yaml
 
+from android_suite.campaign.cluster import await_scheduler
 from android_suite.cli.main import run
 
 
@@ -50,11 +52,24 @@ def test_no_host_of_a_registry_is_named(project_root: Path) -> None:
         assert all("/" not in image for image in images), file
 
 
+def test_a_worker_whose_scheduler_is_not_there(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(await_scheduler, "__kwdefaults__", {"timeout": 0.0})
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there
+        assert run(["lab", "worker", f"tcp://127.0.0.1:{taken.getsockname()[1]}"]) == 4
+    assert "no Dask scheduler answers at tcp://127.0.0.1" in capsys.readouterr().err
+
+
 def test_a_worker_without_tls_beyond_loopback_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["lab", "worker", "tcp://10.0.0.1:8786", "--dry-run"]) == 2
     assert "beyond loopback and has no TLS" in capsys.readouterr().err
     assert run(["lab", "worker", "tcp://127.0.0.1:8786", "--host", "0.0.0.0", "--dry-run"]) == 2
-    capsys.readouterr()
+    assert "tcp://0.0.0.0:1 is beyond loopback" in capsys.readouterr().err
+    # The scheduler hands on what anybody sends to it, wherever the worker itself listens.
+    assert run(["lab", "worker", "tcp://10.0.0.1:8786", "--host", "127.0.0.1", "--dry-run"]) == 2
+    assert "tcp://10.0.0.1:8786 is beyond loopback" in capsys.readouterr().err
     assert run(["lab", "worker", "tcp://127.0.0.1:8786", "--cores", "3", "--dry-run"]) == 0
     line = capsys.readouterr().out
     assert "--host 127.0.0.1" in line

@@ -219,3 +219,10 @@ def test_a_hostile_process_name(capsys: pytest.CaptureFixture[str], tmp_path: Pa
         assert status in (2, 4), name
         assert "Traceback" not in said
         assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("number", ["nan", "inf"])
+def test_a_number_that_is_none(capsys: pytest.CaptureFixture[str], tmp_path: Path, number: str) -> None:
+    status, said = ends(["soak", "--hours", number, "--out", str(tmp_path / "s")], capsys)
+    assert status == 2
+    assert f"{number} is not a finite number" in said

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from android_suite.cli.main import run
+from android_suite.cli.output import print_table, say
 from android_suite.virtual.cache import Cache
 from tests.cli.conftest import MakeRun
 
@@ -70,3 +71,11 @@ def test_a_full_disk_behind_stdout(small_trace: Path, words: str) -> None:
     assert done.stderr.splitlines() == [
         "android-suite: the output cannot be written: No space left on device; free some space."
     ]
+
+
+def test_names_from_files_and_devices_cannot_write_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say("commit \x1b[2Jx\nnext \u202eline é")
+    print_table(["serial"], [["A\x1b[31m[bold]"]])
+    told = capsys.readouterr()
+    assert told.err == "commit ⟨U+001B⟩[2Jx\nnext ⟨U+202E⟩line é\n"
+    assert "A⟨U+001B⟩[31m[bold]" in told.out

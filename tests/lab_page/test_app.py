@@ -117,6 +117,18 @@ def test_a_damaged_journal_is_told_and_shown_as_far_as_it_goes(store: Path) -> N
     assert (one.done, one.total) == (0, None)
 
 
+def test_names_that_are_no_unicode_are_shown_and_a_pipe_hangs_nobody(store: Path) -> None:
+    events = EVENTS[0], EVENTS[2], {"event": "failed", "job": "001-b", "text": "\ud800"}
+    (store / "nightly" / "journal.jsonl").write_text(journal(*events))
+    manifest = store / "nightly/jobs/000-a/manifest.json"
+    manifest.unlink()
+    os.mkfifo(manifest)
+    (store / "nightly").rename(os.fsdecode(os.fsencode(str(store)) + b"/night\xff"))
+    (told,) = client(store).get("/api/state").json()["campaigns"]
+    assert (told["folder"], told["failures"][0]["text"]) == ("night\udcff", "\ud800")
+    assert client(store).get(f"/campaign/{told['key']}").status_code == 200
+
+
 @pytest.mark.parametrize(
     "path", ["/", "/campaign/{key}", "/campaign/{key}/file/", "/campaign/{key}/file/failed/001-b.1"]
 )

@@ -21,7 +21,7 @@ from android_suite.model.analysis import AnalysisSummary, read_analysis
 from android_suite.model.analyzed import AnalysisList, IterationSummary, NamedAnalysis, RunSummary
 from android_suite.model.comparison import Comparison, Moved, TailEffect
 from android_suite.model.conditions import Conditions
-from android_suite.model.document import read_document, to_plain
+from android_suite.model.document import parse_json, read_document, to_plain
 from android_suite.model.gate import Gate
 from android_suite.model.identity import LabelledKernel
 from android_suite.model.run import Manifest
@@ -130,6 +130,13 @@ def test_the_plans_of_this_repository_keep_to_the_schema(project_root: Path, pla
     data["plan"]["sedes"] = [1]
     with pytest.raises(jsonschema.ValidationError, match="sedes"):
         check(project_root, "plan.json", data)
+
+
+@pytest.mark.parametrize("text", ["NaN", "-Infinity", "1e999", "-1e999"])
+def test_numbers_that_json_does_not_have_are_refused(text: str) -> None:
+    with pytest.raises(SchemaError, match=r"f\.json is not JSON \(.* is no number of JSON\); do that"):
+        parse_json(f'{{"a": [1.5, {text}]}}', "f.json", remedy="do that")
+    assert parse_json('{"a": [1.5, 2e-400, 7]}', "f.json", remedy="do that") == {"a": [1.5, 0.0, 7]}
 
 
 def test_what_json_cannot_say_is_null() -> None:

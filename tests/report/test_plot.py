@@ -36,6 +36,10 @@ def test_ticks_lie_within(low: float, width: float) -> None:
     assert all(low - step * 1e-3 <= tick <= high + step * 1e-3 for tick in ticks)
 
 
+def test_ticks_of_a_range_beyond_the_largest_number() -> None:
+    assert choose_ticks(-1e308, 1e308) == pytest.approx([-1e308, -5e307, 0.0, 5e307, 1e308])
+
+
 def test_a_value_outside_stays_in_the_picture() -> None:
     plot = Plot(0.0, 10.0)
     assert (plot.x(-5), plot.x(0), plot.x(10), plot.x(50)) == (LEFT, LEFT, WIDTH - RIGHT, WIDTH - RIGHT)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from android_suite.campaign.schedule import Job
 from android_suite.campaign.worker import Analyzer, Recorder, Report, work
+from android_suite.errors import LabError
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -116,6 +117,11 @@ def supervise(call: JobCall) -> JobEnd:
 
 
 def _start(call: JobCall, token: str) -> tuple[BaseProcess, Connection]:
+    if multiprocessing.current_process().daemon:
+        raise LabError(
+            "this Dask worker may not start the processes of jobs, because a nanny watches over it; start it by "
+            "`android-suite lab worker`, or as `dask worker --no-nanny`"
+        )
     context = multiprocessing.get_context("spawn")
     link, far = context.Pipe(duplex=False)
     arguments = (far, os.getpid(), call.store, token, call.job, call.recorder, call.analyzer)

@@ -165,6 +165,7 @@ def worker_command(
     listen = host or ("127.0.0.1" if loopback else None)
     argv = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--nworkers", "1"]
     argv += ["--nthreads", str(len(resources) - bool(count) + count), "--memory-limit", "0", "--no-dashboard"]
+    argv += ["--no-nanny"]  # below a nanny a worker is daemonic, and may not start the processes of jobs
     argv += ["--resources", " ".join(resources), *(["--host", listen] if listen else [])]
     if dry_run:
         print_text(shlex.join(argv) + "\n")

@@ -26,12 +26,19 @@ class RunningCluster:
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def add_worker(self, *, cores: int = 1, devices: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+        local = self.folder / f"worker{len(self.workers)}"
+        if not devices:
+            worker = run(
+                "android_suite.cli.main", "lab", "worker", self.address, "--cores", str(cores), folder=self.folder,
+                DASK_TEMPORARY_DIRECTORY=str(local),
+            )  # fmt: skip
+            self.workers.append(worker)
+            return worker
         resources = " ".join([f"core={cores}"] * bool(cores) + [f"device:{serial}=1" for serial in devices])
         worker = run(
             "distributed.cli.dask_worker", self.address, "--nworkers", "1", "--nthreads", str(cores + len(devices)),
             "--no-nanny", "--no-dashboard", "--memory-limit", "0", "--host", "127.0.0.1", "--resources", resources,
-            "--local-directory", str(self.folder / f"worker{len(self.workers)}"),
-            folder=self.folder,
+            "--local-directory", str(local), folder=self.folder,
         )  # fmt: skip
         self.workers.append(worker)
         return worker
@@ -45,8 +52,8 @@ class RunningCluster:
         self.scheduler = start_scheduler(int(self.address.rpartition(":")[2]), self.folder)
 
 
-def run(module: str, *argv: str, folder: Path) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+def run(module: str, *argv: str, folder: Path, **environ: str) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environ}
     with (folder / f"{module.rpartition('.')[2]}.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", module, *argv], stdout=log, stderr=log, cwd=ROOT, env=environment

@@ -19,7 +19,7 @@ from android_suite.campaign.pool import PoolDevice
 from android_suite.campaign.qualify import Collaborators, qualify
 from android_suite.errors import DeviceLost, LabError, NotReady, Unsupported, UsageError
 from android_suite.store.run import open_run
-from tests.campaign.clusters import running_cluster
+from tests.campaign.clusters import run, running_cluster
 from tests.campaign.scripted import ScriptedAnalyzer, ScriptedRecorder
 from tests.campaign.test_resume import contents
 
@@ -49,6 +49,23 @@ def test_a_scheduler_s_workers_give_what_this_host_gives(
     assert contents(tmp_path / "there") == contents(tmp_path / "here") == contents(tmp_path / "stored")
     assert len({event["worker"] for event in events_of(tmp_path / "there", "start")}) == 2
     assert len(list((tmp_path / "store" / "jobs").iterdir())) == 4
+
+
+def test_a_worker_below_a_nanny_is_named_with_what_to_start_instead(
+    tmp_path: Path, lab: Collaborators, make_plan: MakePlan
+) -> None:
+    with running_cluster(tmp_path / "cluster", workers=0) as running, open_cluster(running.address) as cluster:
+        nanny = run(
+            "distributed.cli.dask_worker", running.address, "--nworkers", "1", "--nthreads", "1", "--no-dashboard",
+            "--memory-limit", "0", "--host", "127.0.0.1", "--resources", "core=1",
+            "--local-directory", str(tmp_path / "nanny"), folder=running.folder,
+        )  # fmt: skip
+        running.workers.append(nanny)
+        wait_for(lambda: cluster.slots("core") == 1)
+        with pytest.raises(LabError, match="start it by `android-suite lab worker`, or as `dask worker --no-nanny`"):
+            qualify(make_plan(), tmp_path / "out", lab, cluster=cluster, retry_after_s=(0.1, 0.1))
+        nanny.terminate()  # a nanny that is killed leaves its worker
+        nanny.wait(60)
 
 
 @pytest.mark.slow

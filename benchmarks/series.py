@@ -65,16 +65,18 @@ PAGE = """\
 # A real series, bisected
 
 Written by `python -m benchmarks.series table FOLDER --write docs/series.md`, from what its `make` and `run` made: a
-series of {count} patches on {source}, each order another one, bisected by `android-suite bisect` with real kernels and
-real boots. 15 patches move nothing; two of them do not compile and one does not boot, and each of these three is mended
-by the patch after it. One patch moves the metric: in `seed` the seed patch (it moves `{seed}`), in `slow` a patch that
-holds the lock of `madvise` 20 % longer (it moves `{slow}`). Virtual time, {ms} ms of GC stress a boot.
+series of {count} patches on {source},
+in three orders, bisected by `android-suite bisect` with real kernels and real boots. 15 patches move nothing; two of
+them do not compile and one does not boot, and each of these three is mended by the patch after it. One patch moves the
+metric: in `seed` the seed patch (it moves `{seed}`), in `slow` a patch that holds the lock of `madvise` 20 %
+longer (it moves `{slow}`). Virtual time, {ms} ms of GC stress a boot.
 
 {table}
 
 {exact} of {rows} were exact. A boot counts once for each seed; the search may take log2({count}) + 3 = {limit} boots a
 seed, and one more for each position that it skips after a boot. A build compiles what lies between two positions and
-links. Wall and CPU time are those of a machine with two virtual cores that other work shared, with its `load`.
+links; one that the other series of the same order had built already is not built again. Wall and CPU time are those of
+a machine with two virtual cores that other work shared, with its `load`.
 """
 # Files that every configuration compiles and that few others depend on.
 FILES = (

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -277,17 +277,28 @@ def open_run(path: Path) -> Run:
         raise UsageError(f"{path} is not a run directory (no {layout.MANIFEST}); give one that `record` made.")
     data = read_json(file, remedy="record the run again")
     manifest = read_document(Manifest, data, name=str(file), remedy="name a run directory of this version")
-    folders = [layout.RAW, layout.DERIVED]
     for iteration in manifest.iterations:
         try:
-            name = layout.check_member(iteration.directory)
+            layout.check_member(iteration.directory)
         except UsageError as error:
             raise SchemaError(f"{file}: {error}") from error
-        folders += [f"{layout.RAW}/{name}", f"{layout.DERIVED}/{name}"]
-    # `analyze` writes there, and a run may come from somebody else.
-    if link := next((folder for folder in folders if (path / folder).is_symlink()), None):
-        raise SchemaError(f"{path / link} is a link; a run directory has none, copy its content there.")
+    # A run may come from somebody else: `analyze` writes there, and what is read there comes into reports.
+    if link := next((link for folder in (layout.RAW, layout.DERIVED) for link in _find_links(path / folder)), None):
+        raise SchemaError(f"{link} is a link; a run directory has none, copy its content there.")
     return Run(path, manifest)
+
+
+def _find_links(path: Path) -> Iterator[Path]:
+    """``path`` itself and everything below it that is a symbolic link; none is followed."""
+    if path.is_symlink():
+        yield path
+        return
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as found:
+        for entry in found:
+            if entry.is_symlink():
+                yield Path(entry.path)
+            elif entry.is_dir():
+                yield from _find_links(Path(entry.path))
 
 
 def digest_trace(folder: Path) -> str | None:

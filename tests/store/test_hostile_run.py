@@ -32,7 +32,7 @@ def link(name: str) -> Callable[[Path], None]:
         target = path / name
         if target.exists():
             target.rename(path.parent / "outside" / "moved")
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(exist_ok=True, parents=True)
         target.symlink_to(path.parent / "outside")
 
     return apply
@@ -60,6 +60,9 @@ HOSTILE = {
     "derived is a link": link("derived"),
     "the evidence is a link": link("raw"),
     "an iteration is a link": link("derived/000-gc_stress"),
+    "a file of the evidence is a link": link("raw/000-gc_stress/launches.json"),
+    "a file below the evidence is a link": link("raw/000-gc_stress/formats/sched/sched_switch"),
+    "the results are a link": link("derived/samples.parquet"),
     "parameters that are nested": change_manifest(lambda d: d["iterations"][0]["parameters"].update(x=nested(300))),
     "a trace of nonsense": lambda p: None,
 }
@@ -72,7 +75,9 @@ def test_it_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], what:
     HOSTILE[what](path)
     before = sorted(each for each in tmp_path.rglob("*") if path not in each.parents)
     assert run(["analyze", str(path)]) == 5
-    assert "android-suite: " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "android-suite: " in said
+    assert ("is a link" in said) == ("is a link" in what or "are a link" in what)
     assert sorted(each for each in tmp_path.rglob("*") if path not in each.parents) == before
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from android_suite.config import Config
 from android_suite.errors import UsageError
 from android_suite.virtual.git_tree import GitTree, ask_git, read_sha, read_title, show_title
-from android_suite.virtual.kernels import list_kernels
+from android_suite.virtual.kernels import check_kernel, list_kernels
 from android_suite.virtual.series import Patch
 from android_suite.virtual.series_tree import SeriesTree
 
@@ -170,6 +170,8 @@ def choose_releases(text: str, arch: str, *, config: Config, say: Callable[[str]
     """
     if ".." not in text:
         names = [name.strip() for name in text.split(",") if name.strip()]
+        for name in names:
+            check_kernel(name, arch, config=config)
     else:
         first, _, last = text.partition("..")
         known = [choice.name for choice in list_kernels(arch, config=config)]

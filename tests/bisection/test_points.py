@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from android_suite.bisection.points import read_commits
+from android_suite.bisection.points import choose_releases, read_commits
+from android_suite.config import Config
 from android_suite.errors import UsageError
 from android_suite.virtual.git_tree import read_first_marked, read_title
 from tests.virtual.stand_in import git, make_tree
@@ -133,3 +134,19 @@ def test_a_title_that_is_no_utf8_and_would_write_on_the_terminal(tree: Path) -> 
     sha = made.stdout.decode().strip()
     assert read_title(tree, sha) == "caf\ufffd ?[31mred"
     assert read_commits(tree, f"HEAD..{sha}")[1] == (sha, "caf\ufffd ?[31mred")
+
+
+def test_every_kernel_of_a_list_is_looked_for_before_one_is_booted(tmp_path: Path) -> None:
+    image = tmp_path / "Image"
+    header = bytearray(64)
+    header[56:60] = b"ARM\x64"
+    image.write_bytes(bytes(header))
+    config = Config(cache=tmp_path / "cache")
+    asked: list[str] = []
+    with pytest.raises(UsageError, match=r"no kernel image at .*/gone"):
+        choose_releases(f"{image},{tmp_path}/gone", "arm64", config=config, say=asked.append)
+    with pytest.raises(UsageError, match="no built kernel pair 'mine'"):
+        choose_releases(f"{image},mine:candidate", "arm64", config=config, say=asked.append)
+    with pytest.raises(UsageError, match="does not name two kernels or more"):
+        choose_releases(f"{image},{image}", "arm64", config=config, say=asked.append)
+    assert not asked

@@ -64,6 +64,7 @@ class _Value:
 
 def list_metrics(analysis: Analysis) -> list[MetricValue]:
     """Every metric that applies to the analysis; one that is not exact has the reason."""
+    own = [*_checks(analysis), *_page_faults(analysis)]
     found = [
         *_locks(analysis),
         *_inversions(analysis),
@@ -72,10 +73,8 @@ def list_metrics(analysis: Analysis) -> list[MetricValue]:
         *_frames(analysis),
         *_gc(analysis),
         *_launches(analysis),
-        *_checks(analysis),
-        *_page_faults(analysis),
+        *own,
     ]
-    own = [*_checks(analysis), *_page_faults(analysis)]
     if own and not analysis.recorded:  # a scenario whose program measures by itself records no events and misses none
         found = own
     rows = []

@@ -73,7 +73,7 @@ class Bundles:
     read_ns: Array  # older events of its CPU's buffer had already been read; the smallest int64 if unknown
     clock: str
     notes: tuple[str, ...]
-    malformed: Array  # number of malformed events
+    malformed: Array  # number of malformed events in each bundle
     kind_counts: Array  # events by FtraceEvent field, up to FIRST_DESCRIBED
     described: tuple[Described, ...]  # those that occur, with different names
     pieces: tuple[tuple[int, int], ...]  # first bundle of each piece, and the one after its last

@@ -23,7 +23,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,15 +74,41 @@ class Cache:
             ) from error
 
     @contextlib.contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """Holds a lock between processes; the kernel releases it when its holder dies."""
+    def lock(self, name: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Holds a lock between processes; the kernel releases it when its holder dies.
+
+        Args:
+            name: of the lock.
+            waiting: called once if another process has it, before this one waits.
+        """
+        with self.try_lock(name) as free:
+            if free:
+                yield
+                return
+        waiting()
+        with self._opened_lock(name) as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    @contextlib.contextmanager
+    def try_lock(self, name: str) -> Iterator[bool]:
+        """As `lock`, without waiting: yields False, and holds nothing, where another process has it."""
+        with self._opened_lock(name) as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+    @contextlib.contextmanager
+    def _opened_lock(self, name: str) -> Iterator[int]:
         with self.writing(1):
             folder = self.root / "locks"
             folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+            yield handle
         finally:
             os.close(handle)
 

@@ -25,6 +25,7 @@ from android_suite.virtual.kernel_tree import (
     build_environment,
     check_arch,
     check_tools,
+    lock_tree,
     read_compiler,
     run_step,
 )
@@ -70,9 +71,9 @@ class GitTree:
         if entry is None:
             check_tools(self.arch)
             check_kernel(self.tree, commit)
-            name = _digest(str(self.tree.resolve()), self.arch)
-            with self.cache.lock(f"tree-{name}"):
-                checkout = self._check_out(self.cache.root / "trees" / f"git-{name}", commit)
+            name = f"git-{_digest(str(self.tree.resolve()), self.arch)}"
+            with lock_tree(self.cache, name, self.progress):
+                checkout = self._check_out(self.cache.root / "trees" / name, commit)
                 jobs = self.jobs or len(os.sched_getaffinity(0))
                 tree = KernelTree(checkout, self.arch, jobs, self.cache.root / "ccache")
                 tree.configure(options)

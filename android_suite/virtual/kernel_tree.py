@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from android_suite.virtual.build_messages import (
     lacks_files,
     leads_out,
 )
+from android_suite.virtual.cache import Cache
 from android_suite.virtual.kernel_config import check_config
 from android_suite.virtual.packages import Packages, read_members
 
@@ -219,6 +221,19 @@ def read_compiler(arch: str) -> bytes:
     """The first line that the compiler for ``arch`` says about itself."""
     cross, _, _ = _TARGETS[arch]
     return subprocess.run([f"{cross}gcc", "--version"], capture_output=True, check=True).stdout.splitlines()[0]
+
+
+def lock_tree(cache: Cache, name: str, say: Callable[[str], None]) -> AbstractContextManager[None]:
+    """The lock of the source tree ``name`` in the cache; says so before it waits for another process."""
+    waiting = "another process builds in this source tree: waiting until it has ended"
+    return cache.lock(f"tree-{name}", lambda: say(waiting))
+
+
+def remove_tree(cache: Cache, folder: Path) -> None:
+    """Removes a source tree from the cache, unless a process builds in it."""
+    with cache.try_lock(f"tree-{folder.name}") as unused:
+        if unused:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def unpack_source(packages: Packages, spec: str, scratch: Path, progress: Callable[[str], None]) -> Path:

@@ -29,7 +29,9 @@ from android_suite.virtual.kernel_tree import (
     KernelTree,
     check_arch,
     check_tools,
+    lock_tree,
     read_compiler,
+    remove_tree,
     run_step,
     unpack_source,
 )
@@ -125,7 +127,7 @@ class SeriesTree:
         entry = self._read(key)
         if entry is None:
             name = _digest(*inputs)
-            with self.cache.lock(f"tree-{name}"):
+            with lock_tree(self.cache, name, self.progress):
                 entry = self._read(key)
                 if entry is None:
                     tree = self._prepare(name)
@@ -144,7 +146,7 @@ class SeriesTree:
         if self._read(_digest(*inputs, *self._wanted(0))) is not None:
             return  # then the next build applies them first
         name = _digest(*inputs)
-        with self.cache.lock(f"tree-{name}"):
+        with lock_tree(self.cache, name, self.progress):
             tree = self._prepare(name)
             self._move(tree, len(self.patches))
             self._move(tree, 0)
@@ -157,7 +159,7 @@ class SeriesTree:
             MachineError: the source cannot be fetched or configured, or a build tool is missing.
         """
         name = _digest(*self._inputs)
-        with self.cache.lock(f"tree-{name}"):
+        with lock_tree(self.cache, name, self.progress):
             tree = self._prepare(name)
             self._move(tree, position)
         return tree.path
@@ -221,7 +223,7 @@ class SeriesTree:
         os.utime(folder)
         others = sorted((each for each in trees.iterdir() if each != folder), key=lambda each: -each.stat().st_mtime)
         for old in others[_KEPT - 1 :]:
-            shutil.rmtree(old, ignore_errors=True)
+            remove_tree(self.cache, old)
         return tree
 
     def _unpack(self, scratch: Path) -> Path:

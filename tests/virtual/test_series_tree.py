@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from android_suite.config import Config
 from android_suite.errors import BuildError, MachineError, PatchError, UsageError
 from android_suite.virtual import series_tree
+from android_suite.virtual.cache import Cache
 from android_suite.virtual.git_tree import GitTree
 from android_suite.virtual.series_tree import SeriesTree
 from tests.virtual.stand_in import change, git, log
@@ -22,6 +24,7 @@ import os, signal, sys
 from pathlib import Path
 from android_suite.config import Config
 from android_suite.virtual import series_tree
+from android_suite.virtual.cache import Cache
 from tests.virtual.stand_in import change
 series_tree.check_tools = lambda arch: None
 class Killed(series_tree.BuildProgress):
@@ -196,3 +199,38 @@ def test_a_hooks_repository_is_not_the_one_that_is_worked_on(
 def test_a_folder_that_is_no_git_tree(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not a git repository"):
         SeriesTree(str(tmp_path), [], "arm64", Config(cache=tmp_path / "cache")).build(0)
+
+
+def test_a_tree_in_which_another_process_builds_is_kept(source: Path, tmp_path: Path) -> None:
+    config = Config(cache=tmp_path / "cache")
+    cache = Cache(config.cache)
+    for name in ("used", "unused", "recent"):
+        (config.cache / "trees" / name).mkdir(parents=True)
+    for age, name in enumerate(("recent", "unused", "used")):
+        os.utime(config.cache / "trees" / name, (1e9 - age, 1e9 - age))
+    with cache.lock("tree-used"):
+        SeriesTree(str(source), [], "arm64", config, jobs=1).build(0)
+    left = {each.name for each in (config.cache / "trees").iterdir()}
+    assert left >= {"used", "recent"}
+    assert "unused" not in left
+    assert len(left) == 3
+
+
+def test_a_build_says_that_it_waits_for_another_one(source: Path, tmp_path: Path) -> None:
+    config = Config(cache=tmp_path / "cache")
+    SeriesTree(str(source), [], "arm64", config, jobs=1).build(0)
+    (tree,) = (config.cache / "trees").iterdir()
+    held = Cache(config.cache).lock(f"tree-{tree.name}")
+    said: list[str] = []
+
+    def listen(line: str) -> None:
+        said.append(line)
+        if "waiting" in line:
+            held.__exit__(None, None, None)  # the other process ends when this one waits
+
+    held.__enter__()
+    series = [change("a", "0", "1")]
+    assert (
+        SeriesTree(str(source), series, "arm64", config, jobs=1, progress=listen).build(1).read_text() == "a 1\nb 0\n"
+    )
+    assert said.count("another process builds in this source tree: waiting until it has ended") == 1

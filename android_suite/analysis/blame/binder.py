@@ -8,10 +8,12 @@ import pandas as pd
 from android_suite.analysis.ids import TidIndex
 from android_suite.analysis.jit import I8, I32, I64, Bools, compiled, frozen
 from android_suite.analysis.loss import Losses
+from android_suite.analysis.sched import Timeline
 from android_suite.tables.blame import BINDER_CALLS
 from android_suite.tables.derived import (
     EXACT,
     LOWER_BOUND,
+    SLEEPING,
     UNKNOWN,
 )
 from android_suite.tables.events import BINDER_KINDS, ONE_WAY
@@ -21,14 +23,15 @@ _SENT = BINDER_KINDS.index("binder_transaction")
 _CLIENT, _START, _END, _SERVER, _RECEIVED, _REPLIED, _FAILED, _EVENT = range(8)  # columns of a call
 
 
-def measure_binder_calls(binder: pd.DataFrame, losses: Losses, end_ns: int) -> pd.DataFrame:
+def measure_binder_calls(binder: pd.DataFrame, timeline: Timeline, losses: Losses, end_ns: int) -> pd.DataFrame:
     """Joins calls, their receipt, the answers and their receipt.
 
-    A call whose answer does not come although its caller goes on to the next one has failed; a call that a loss of events
-    touches is not trusted. Both have quality unknown.
+    A call whose answer does not come although its caller goes on has failed: the process that was called died or is frozen.
+    A call that a loss of events touches is not trusted. Both have quality unknown.
 
     Args:
         binder: frame of BINDER.
+        timeline: of all threads.
         losses: where the trace is blind.
         end_ns: the trace's end.
 
@@ -46,6 +49,8 @@ def measure_binder_calls(binder: pd.DataFrame, losses: Losses, end_ns: int) -> p
         frozen(number.astype(np.int64)), frozen(binder["reply"].to_numpy()), frozen(one_way),
         frozen(losses.any_cpu.to_ns), len(index),
     )  # fmt: skip
+    given = np.flatnonzero(kind != _SENT)
+    _end_abandoned(found, index.number(tid[given]), binder["ts_ns"].to_numpy()[given], timeline, index)
     start, end = found[:, _START], found[:, _END]
     open_end = end < 0
     end = np.where(open_end, end_ns, end)
@@ -61,6 +66,42 @@ def measure_binder_calls(binder: pd.DataFrame, losses: Losses, end_ns: int) -> p
             "received_ns": found[:, _RECEIVED], "replied_ns": found[:, _REPLIED], "quality": quality.astype(np.int8),
         },
     )  # fmt: skip
+
+
+def _end_abandoned(calls: I64, of: I32, when: I64, timeline: Timeline, index: TidIndex) -> None:
+    """Marks calls as failed whose caller woke up, was given nothing by binder, and slept again: it waits for something else.
+
+    Only sleeps in S count, because binder waits in no other way; the call itself may sleep in D before. Sleeps while the
+    caller serves a call that came meanwhile are that call's.
+
+    Args:
+        calls: of _join, changed in place; without an answer are those at the trace's end and those that failed last.
+        of: thread of each receipt, as in ``calls``.
+        when: time of each receipt (ns).
+        timeline: of all threads.
+        index: numbers of the threads in ``calls``.
+    """
+    for row in np.flatnonzero((calls[:, _END] < 0) & (calls[:, _REPLIED] < 0)).tolist():
+        caller, since = calls[row, _CLIENT], calls[row, _START]
+        begin, end = _list_sleeps(timeline, index.tids[caller], since)
+        served = calls[(calls[:, _SERVER] == caller) & (calls[:, _RECEIVED] >= since)]
+        until = np.where(served[:, _REPLIED] >= 0, served[:, _REPLIED], np.iinfo(np.int64).max)
+        other = ((begin[:, None] >= served[:, _RECEIVED]) & (begin[:, None] < until)).any(axis=1)
+        begin, end = begin[~other], end[~other]
+        given = when[of == caller]
+        idle = np.flatnonzero(np.searchsorted(given, end[:-1]) == np.searchsorted(given, begin[1:], side="right"))
+        if len(idle):
+            calls[row, _FAILED], calls[row, _END] = 1, end[idle[0]]
+
+
+def _list_sleeps(timeline: Timeline, tid: int, since: int) -> tuple[I64, I64]:
+    """When a thread fell asleep in S, from a time on, and when it woke."""
+    number = int(timeline.index.number(np.array([tid], np.int32))[0])
+    own = slice(timeline.starts[number], timeline.starts[number + 1]) if number >= 0 else slice(0, 0)
+    asleep = (timeline.state[own] == SLEEPING) & (timeline.start_ns[own] >= since)
+    begin, end = timeline.start_ns[own][asleep], timeline.end_ns[own][asleep]
+    apart = begin[1:] != end[:-1]  # a change of priority cuts a sleep in two
+    return (begin[np.append(True, apart)], end[np.append(apart, True)]) if len(begin) else (begin, end)
 
 
 @compiled

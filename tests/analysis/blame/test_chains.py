@@ -117,6 +117,34 @@ def test_a_call_that_fails_blames_nobody() -> None:
     assert chains(analysis) == [(180, 300, "binder:-1:unknown", "unknown", 0)]
 
 
+@pytest.mark.parametrize("taken", [True, False], ids=["the server dies", "the process is frozen"])
+def test_a_call_without_an_answer_ends_where_its_caller_sleeps_again(taken: bool) -> None:
+    """The kernel gives the caller an error, which no event shows; what it waits for afterwards is no binder call."""
+    b = runs(build(), APP, 0, 10, 100).send(90, APP, 1, 200)
+    if taken:
+        runs(b.receive(110, SERVER, 1), SERVER, 1, 105, 150, "X")
+    b.wake(155, APP).switch(160, 0, "R", APP).switch(200, APP, "S", 0)
+    analysis = analyze_trace(b.wake(900, APP).switch(905, 0, "R", APP).trace(end=1000))
+    assert analysis["binder_calls"][["start_ns", "end_ns", "quality"]].values.tolist() == [[90, 155, 2]]
+    assert chains(analysis) == []
+
+
+def test_a_call_whose_caller_serves_others_meanwhile_is_open_at_the_end() -> None:
+    """While it waits, the UI thread serves a call in which it sleeps twice for the worker; then it waits on."""
+    b = runs(build(), APP, 0, 10, 100).send(90, APP, 1, 200).receive(98, SERVER, 1)
+    b.send(150, SERVER, 2, APP, to=APP).wake(152, APP, waker=SERVER).switch(160, 0, "R", APP).receive(165, APP, 2)
+    for at in (200, 300):
+        b.switch(at, APP, "S", 0).wake(at + 50, APP).switch(at + 55, 0, "R", APP)
+    b.send(400, APP, 3, 200, to=SERVER, reply=True).switch(402, APP, "S", 0).receive(405, SERVER, 3)
+    b.boost(500, APP, 120, STRONG)
+    analysis = analyze_trace(b.trace(end=700))
+    assert analysis["binder_calls"][["start_ns", "end_ns", "quality"]].values.tolist() == [[90, 700, 1], [150, 405, 0]]
+    assert chains(analysis) == [
+        (100, 152, "binder:201:exact", "exact", 0),
+        (402, 700, "binder:201:exact", "exact", 0),
+    ]
+
+
 def test_a_loss_makes_a_call_unknown() -> None:
     b = runs(build(), APP, 0, 10, 100).send(90, APP, 1, 200).receive(110, SERVER, 1).lose(1, 120, 130)
     b.send(150, SERVER, 2, APP, to=APP, reply=True).receive(170, APP, 2)

@@ -10,8 +10,9 @@ import pytest
 
 from android_suite.tables.derived import LOCK_HOLDS, MADVISE, PATHS, ROLES, STATES, THREAD_ROLES, THREAD_STATES
 from android_suite.tables.schema import Table, make_frame
+from android_suite.workload.gc_stress import PROFILES
 from benchmarks.control import Finding, Side, find_planted, main, measure_holds, render_findings
-from tests.journeys.conftest import CANDIDATE
+from tests.journeys.conftest import BASELINE, CANDIDATE
 
 GC, UI = 7, 6
 
@@ -79,8 +80,14 @@ def test_a_delay_that_cannot_be_planted_is_refused(
 
 
 @pytest.mark.vdev
-def test_a_delay_planted_into_a_stock_kernel_is_found_with_its_size(tmp_path: Path) -> None:
-    found = find_planted(tmp_path, kernel=CANDIDATE, profile="steady", delay_ns=50_000, duration_ms=400)
-    assert found.planted.path == "per_vma"
+@pytest.mark.parametrize(
+    ("kernel", "path", "profile"),
+    [(BASELINE, "mmap_lock", "steady"), *((CANDIDATE, "per_vma", profile) for profile in PROFILES)],
+)
+def test_a_delay_planted_into_a_stock_kernel_is_found_with_its_size(
+    kernel: str, path: str, profile: str, tmp_path: Path
+) -> None:
+    found = find_planted(tmp_path, kernel=kernel, profile=profile, delay_ns=50_000, duration_ms=400)
+    assert found.planted.path == path
     assert found.expected_ns == pytest.approx(50_000, rel=0.02)
     assert found.holds, render_findings([found])

@@ -58,6 +58,35 @@ def test_more_cpus_than_there_are_is_unsupported_and_not_passed(program: Path) -
     assert "999 CPUs" in told["faults/zeros"].reason
 
 
+@pytest.fixture(scope="module")
+def late_pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("late") / "late_pages"
+    source = Path(__file__).parent / "late_pages.c"
+    subprocess.run(["gcc", "-Wall", "-I", SOURCE, "-o", made, source], check=True, timeout=60)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("late_ms", "kept", "swing", "result", "reason"),
+    [
+        (0, 0, 0, "passed", ""),
+        (0, 256, 0, "passed", ""),
+        (10_000, 0, 0, "passed", ""),  # RCU frees page tables that late (CONFIG_RCU_LAZY)
+        (10_000, 300, 0, "failed", "300 more than before"),
+        (3_600_000, 0, 0, "failed", "1000 more than before"),
+        (10_000, 300, 40, "unsupported", "other processes use memory"),
+    ],
+)
+def test_a_leak_is_what_is_there_after_all_late_frees(
+    late_ms: int, kept: int, swing: int, result: str, reason: str, late_pages: Path
+) -> None:
+    done = run(late_pages, str(late_ms), str(kept), str(swing))
+    told, took = (json.loads(line) for line in done.stdout.splitlines())
+    assert (told["check"], told["result"]) == ("system/pages", result)
+    assert reason in told["reason"]
+    assert took["took_ms"] <= (2_000 if (late_ms, result) == (0, "passed") else 17_000)
+
+
 @pytest.mark.parametrize("words", [(), ("1", "0", "1"), ("1", "5", "1", "0")])
 def test_the_program_says_how_it_is_called(program: Path, words: tuple[str, ...]) -> None:
     done = run(program, *words)

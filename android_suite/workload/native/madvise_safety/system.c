@@ -25,7 +25,10 @@ static const struct counter {
 	 "nr_free_pages nr_active_anon nr_inactive_anon nr_active_file nr_inactive_file nr_unevictable nr_isolated_anon "
 	 "nr_isolated_file nr_slab_reclaimable nr_slab_unreclaimable nr_page_table_pages ", 4096},
 };
-enum { COUNTER_COUNT = sizeof(COUNTERS) / sizeof(*COUNTERS), UNACCOUNTED = COUNTER_COUNT - 1, LOOKS = 20 };
+enum { COUNTER_COUNT = sizeof(COUNTERS) / sizeof(*COUNTERS), UNACCOUNTED = COUNTER_COUNT - 1 };
+/* Looks at the counters, 50 ms apart. RCU callbacks may free page tables as late as 10 s afterwards (CONFIG_RCU_LAZY, which
+   Android's kernels have), so a leak is known only after that; LATEST is for a busy device. */
+enum { LOOKS = 20, LATEST = 300 };
 /* What a kernel prints when something is wrong with memory or its locks. */
 static const char *const FAULTS[] = {
 	"BUG:", "WARNING:", "Oops", "Bad rss-counter", "Bad page", "bad page", "KASAN", "KFENCE", "UBSAN",
@@ -128,6 +131,19 @@ static bool read_counters(long *values)
 	return any;
 }
 
+static bool is_kept(const long *values)
+{
+	for (int i = 0; i < COUNTER_COUNT; i++)
+		if (values[i] - before[i] > COUNTERS[i].slack)
+			return false;
+	return true;
+}
+
+static void wait_for_next_look(void)
+{
+	nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+}
+
 void remember_counters(void)
 {
 	readable = read_counters(before);
@@ -143,14 +159,16 @@ void report_counters(const char *cpus)
 		print_result("system", "pages", cpus, "unsupported", "/proc/vmstat cannot be read here", 0);
 		return;
 	}
-	/* Others use memory, too, and the kernel frees some of it late: a leak is what is there at every look. */
+	for (int look = 0; look < LATEST && read_counters(now) && !is_kept(now); look++)
+		wait_for_next_look();
+	/* Others use memory, too: a leak is what is there at every look. */
 	for (int look = 0; look < LOOKS; look++) {
 		read_counters(now);
 		for (int i = 0; i < COUNTER_COUNT; i++) {
 			low[i] = look && low[i] < now[i] ? low[i] : now[i];
 			high[i] = look && high[i] > now[i] ? high[i] : now[i];
 		}
-		nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+		wait_for_next_look();
 	}
 	for (int i = 0; i < COUNTER_COUNT && strcmp(result, "failed"); i++) {
 		long more = low[i] - before[i];

@@ -81,14 +81,20 @@ static void *disturb(void *argument)
 	return NULL;
 }
 
+/* Asks on a page that stands alone: with a neighbour, a kernel that takes the wrong VMA would look like one without. */
 static bool has_guards(struct world *w)
 {
-	void *page = mmap(NULL, w->page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	bool has = page != MAP_FAILED && !madvise(page, w->page, MADV_GUARD_INSTALL);
-	int why = errno;
+	char *room = mmap(NULL, 3 * w->page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool has;
+	int why;
 
-	if (page != MAP_FAILED)
-		munmap(page, w->page);
+	if (room == MAP_FAILED)
+		return false;
+	munmap(room, w->page);
+	munmap(room + 2 * w->page, w->page);
+	has = !madvise(room + w->page, w->page, MADV_GUARD_INSTALL);
+	why = errno;
+	munmap(room + w->page, w->page);
 	errno = why;
 	return has;
 }

@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
 @click.option("--process", help="The app's process name (default: the run's, or all processes of a trace).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: one object for one PATH, a list for several.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for a trace's tables (Parquet) and JSON.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for a trace's tables (Parquet) and JSON.",
+)
 @click.option(
     "--scheduler",
     metavar="ADDRESS",

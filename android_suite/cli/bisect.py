@@ -38,7 +38,7 @@ _config = click.option(
 )  # fmt: skip
 _workers = click.option("--workers", type=click.IntRange(1), help="Parallel recordings (default: one per core).")
 _output = click.option(
-    "-o", "--output", type=click.Path(path_type=Path), default=Path("reports/bisect"), show_default=True,
+    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("reports/bisect"), show_default=True,
     help="Folder of the bisection; the same command continues there.",
 )  # fmt: skip
 

@@ -20,7 +20,10 @@ from android_suite.model.gate import parse_gates
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Folder for report.html, summary.json, junit.xml."
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for report.html, summary.json, junit.xml.",
 )
 @click.option("--title", default="Kernel comparison", show_default=True, help="Title of the report.")
 def command(baseline: Path, candidate: Path, gate: Path | None, as_json: bool, output: Path | None, title: str) -> int:

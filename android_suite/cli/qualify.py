@@ -50,7 +50,10 @@ if TYPE_CHECKING:
 @click.option("--arch", type=click.Choice(ARCHES), help="Architecture of the kernels for --patch (default: arm64).")
 @click.option("--jobs", "compilers", type=click.IntRange(1), help="Parallel compilers for --patch (default: all CPUs).")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Folder of the experiment (default: reports/NAME)."
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the experiment (default: reports/NAME).",
 )
 @click.option(
     "--dry-run", is_flag=True, help="Print the schedule, what is finished and the cost of the rest; do nothing else."

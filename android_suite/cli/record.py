@@ -111,7 +111,7 @@ class Guest:
 )
 @click.option("--take-tracing", is_flag=True, help="Take over a trace that another tool records on the device.")
 @ready_options
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Run directory to create.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Run directory to create.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest.")
 def command(
     scenarios: tuple[str, ...],

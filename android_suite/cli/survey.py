@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--arch", type=click.Choice(ARCHES), default=setting("arch", None), help="Default: the plan's.")
 @click.option("--workers", type=click.IntRange(1), help="Parallel recordings (default: one per core).")
 @click.option(
-    "-o", "--out", type=click.Path(path_type=Path), default=Path("reports/survey"), show_default=True,
+    "-o", "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("reports/survey"), show_default=True,
     help="Folder of the survey; a later call goes on there.",
 )  # fmt: skip
 @click.option("--page", type=click.Path(path_type=Path), help="Also write table and chart into this Markdown page.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +57,7 @@ def build_cases(
     *,
     seeds: tuple[Mapping[str, Seeds], Mapping[str, Seeds]],
     virtual: bool = False,
+    varied: Set[str] = frozenset(),
 ) -> Iterator[Case]:
     """Every metric of every scenario that either side has: scenarios alphabetical, metrics in the catalogue's order.
 
@@ -66,12 +67,13 @@ def build_cases(
         margins: by metric name, where other than the catalogue's.
         seeds: of each side, by scenario and boot.
         virtual: both ran in virtual time.
+        varied: scenarios in which something differs between seeds, whatever their metrics are.
     """
     sides = [_split(side) for side in (baseline, candidate)]
     place = {metric.name: index for index, metric in enumerate(CATALOGUE)}
     keys = sorted({*sides[0], *sides[1]}, key=lambda key: (key[0], place.get(key[1], len(place)), key[1]))
     pairs = {name: pair_boots(seeds[0].get(name, {}), seeds[1].get(name, {})) for name in {key[0] for key in keys}}
-    varied = {name for name, _ in keys if _seeds_change_something(sides, name)}
+    varied = {name for name, _ in keys if name in varied or _seeds_change_something(sides, name)}
     for key in keys:
         scenario, name = key
         rows = [side.get(key, empty.iloc[:0]) for side, empty in zip(sides, (baseline, candidate), strict=True)]

@@ -1,7 +1,8 @@
-"""Which boots are partners: those that were planned with the same seeds, whatever became of their samples."""
+"""Seeds: which boots are partners (planned with the same ones, whatever became of their samples), and what they change."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -31,6 +32,23 @@ def plan_seeds(samples: pd.DataFrame, manifests: Sequence[Manifest]) -> dict[str
             if own <= (every := planned.get((scenario, boot), set())):
                 own |= every
     return {scenario: {boot: frozenset(own) for boot, own in boots.items()} for scenario, boots in seeds.items()}
+
+
+def find_varied(manifests: Sequence[Manifest]) -> set[str]:
+    """The scenarios whose traces differ between seeds, given that all runs are of one kernel in virtual time.
+
+    There a seed that changes nothing gives the same trace, while the numbers that are taken from two different traces
+    may well be the same, as that of a check that fails for none.
+    """
+    digests: dict[tuple[str, int], dict[int, str]] = {}
+    for manifest in manifests:
+        place: Counter[tuple[str, str]] = Counter()
+        for item in manifest.iterations:
+            key = (item.scenario, item.boot)
+            if item.seed is not None and item.trace_digest is not None:
+                digests.setdefault((item.scenario, place[key]), {}).setdefault(item.seed, item.trace_digest)
+            place[key] += 1
+    return {scenario for (scenario, _), of in digests.items() if len(set(of.values())) > 1}
 
 
 def pair_boots(baseline: Seeds, candidate: Seeds) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from android_suite.compare.comparability import check_comparable, describe_condi
 from android_suite.compare.gates import judge_gates, summarize_gates
 from android_suite.compare.moved import find_moved
 from android_suite.compare.overhead import measure_tracing_overhead
-from android_suite.compare.pairs import plan_seeds
+from android_suite.compare.pairs import find_varied, plan_seeds
 from android_suite.errors import UsageError
 from android_suite.model.checks import CheckResult, name_failed
 from android_suite.model.comparison import Comparison, MadvisePaths, MetricComparison, TailEffect
@@ -87,6 +87,7 @@ def compare_runs(
                 plan_seeds(candidate.samples, candidate.manifests),
             ),
             virtual=baseline.manifests[0].mode == "deterministic",
+            varied=find_varied(baseline.manifests) | find_varied(candidate.manifests),
         )
     )
     if only is not None:

@@ -79,3 +79,25 @@ def test_names_from_files_and_devices_cannot_write_on_the_terminal(capsys: pytes
     told = capsys.readouterr()
     assert told.err == "commit ⟨U+001B⟩[2Jx\nnext ⟨U+202E⟩line é\n"
     assert "A⟨U+001B⟩[31m[bold]" in told.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "analyze {trace} -o {file}",
+        "bisect --kernels 6.16.12..6.17.13 --metric invertedMs -o {file}",
+        "compare {trace} {trace} -o {file}",
+        "kernels survey -o {file}",
+        "qualify --dry-run -o {file}",
+        "record gc_stress --deterministic --kernel 6.17.13 -o {file}",
+        "soak -o {file}",
+    ],
+)
+def test_a_folder_for_results_that_is_a_file_is_refused_before_anything_runs(
+    words: str, small_trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    assert run(words.format(file=file, trace=small_trace).split()) == 2
+    assert f"'{file}' is a file" in capsys.readouterr().err
+    assert file.read_text() == "mine"

@@ -45,16 +45,14 @@ class Bench:
         Args:
             label: of the position; the same label is the same kernel.
             kernel: a name or a path.
-            digest: SHA-256 of the image, for a path.
+            digest: SHA-256 of the image; None: its name says which it is.
             seeds: a beginning of the seeds that may be used.
 
         Raises:
             UntestableError: the kernel does not boot, or its trace cannot be trusted.
             LabError: the test setup failed at every attempt.
         """
-        entry = KernelEntry(label=label, kernel=kernel, role="baseline")
-        plan = replace(self.plan, kernels=(entry,), seeds=tuple(seeds), boots=len(seeds))
-        jobs = plan_jobs(plan, {**self.digests, **({kernel: digest} if digest else {})})
+        jobs = self._plan(label, kernel, digest, seeds)
         try:
             self.execute(jobs)
         except NotReady as error:
@@ -69,6 +67,15 @@ class Bench:
             if crash := next((crash for crash in crashes if crash is not None), None):
                 raise UntestableError(f"it crashed: {crash.summary}")
         return runs
+
+    def has_booted(self, label: str, kernel: str, digest: str | None) -> bool:
+        """Whether an earlier call or session recorded anything of it."""
+        return any(self.folder.finished(job.name) for job in self._plan(label, kernel, digest, self.plan.seeds))
+
+    def _plan(self, label: str, kernel: str, digest: str | None, seeds: Sequence[int]) -> tuple[Job, ...]:
+        entry = KernelEntry(label=label, kernel=kernel, role="baseline")
+        plan = replace(self.plan, kernels=(entry,), seeds=tuple(seeds), boots=len(seeds))
+        return plan_jobs(plan, {**self.digests, **({kernel: digest} if digest else {})})
 
     def compare(self, baseline: Sequence[Run], candidate: Sequence[Run]) -> MetricComparison:
         """The metric between two positions.

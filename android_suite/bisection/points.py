@@ -11,7 +11,7 @@ from typing import Protocol
 from android_suite.config import Config
 from android_suite.errors import UsageError
 from android_suite.virtual.git_tree import GitTree, ask_git, read_sha, read_title, show_title
-from android_suite.virtual.kernels import check_kernel, list_kernels
+from android_suite.virtual.kernels import check_kernel, find_newest, list_kernels, name_series
 from android_suite.virtual.series import Patch
 from android_suite.virtual.series_tree import SeriesTree
 
@@ -163,22 +163,26 @@ def read_commits(tree: Path, span: str) -> Sequence[tuple[str, str]]:
 
 
 def choose_releases(text: str, arch: str, *, config: Config, say: Callable[[str], None]) -> Sequence[str]:
-    """The kernels that ``6.12..7.3`` or ``6.12,6.16.12,6.17.13`` names, in that order.
+    """The kernels that ``6.12..7.3`` or ``6.12,6.16.12,6.17.13`` names, in that order; a series is its newest kernel.
 
     Raises:
         UsageError: fewer than two, or one that Debian does not have.
     """
-    if ".." not in text:
-        names = [name.strip() for name in text.split(",") if name.strip()]
-        for name in names:
+    is_range = ".." in text and "/" not in text  # a path may have dots, and is in no range
+    asked = [name.strip() for name in (text.split("..", 1) if is_range else text.split(",")) if name.strip()]
+    known: list[str] = []
+    if is_range or any(name == name_series(name) for name in asked):
+        choices = list_kernels(arch, config=config)
+        known, newest = [choice.name for choice in choices], find_newest(choices)
+        asked = [name if name in known else newest.get(name, name) for name in asked]
+    names = asked
+    if not is_range:
+        for name in asked:
             check_kernel(name, arch, config=config)
-    else:
-        first, _, last = text.partition("..")
-        known = [choice.name for choice in list_kernels(arch, config=config)]
-        for name in (first, last):
-            if name not in known:
-                raise UsageError(f"there is no kernel {name!r}; `android-suite kernels list` names them.")
-        names = known[known.index(first) : known.index(last) + 1]
+    elif unknown := [name for name in asked if name not in known]:
+        raise UsageError(f"there is no kernel {unknown[0]!r}; `android-suite kernels list` names them.")
+    elif len(asked) == 2:
+        names = known[known.index(asked[0]) : known.index(asked[1]) + 1]
         say(f"searching through {', '.join(names)}")
     if len(names) < 2 or len(set(names)) < len(names):
         raise UsageError(

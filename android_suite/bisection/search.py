@@ -40,8 +40,8 @@ class Found:
 def find_first(count: int, test: Callable[[int], Standing]) -> Found:
     """Halves the positions between the last BEFORE and the first AFTER until nothing between them can be tested.
 
-    At most ``ceil(log2(count))`` positions are BEFORE or AFTER. Next to a skipped position the nearest other is tried,
-    in the half that is larger first.
+    At most ``ceil(log2(count))`` positions are BEFORE or AFTER, if none is skipped. After a skipped position the one next
+    nearest to the middle is tried.
 
     Args:
         count: number of changes; at least 1.

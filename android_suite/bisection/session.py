@@ -33,6 +33,7 @@ from android_suite.model.plan import Arch, Plan, parse_plan
 from android_suite.model.toml_source import expected_name, parse_toml
 from android_suite.report.bisection import render_bisection
 from android_suite.store.run import Run, write_atomic, write_json
+from android_suite.virtual.kernels import fetch_kernel
 from android_suite.workload.registry import scenario_names
 
 STANDARD = f"""\
@@ -83,9 +84,18 @@ def choose_plan(metric: str, plan: Path | None, scenario: str | None, arch: Arch
         fitting = [each for each in fitting if each.name == scenario]
     elif plan is None and not wanted:
         fitting = fitting[:1]
-    if len(fitting) != 1:
-        found = ", ".join(each.name for each in fitting) or "none"
-        raise UsageError(f"one scenario of the plan must give {metric}, found {found}; choose it with --scenario.")
+    have = ", ".join(each.name for each in file.plan.scenarios)
+    if scenario is not None and scenario not in [each.name for each in file.plan.scenarios]:
+        raise UsageError(
+            f"the plan has no scenario {scenario!r}; choose among {have}, or give another plan with --plan."
+        )
+    if not fitting:
+        raise UsageError(
+            f"{metric} is of {' or '.join(wanted)}, and not of {scenario or have}; give a plan with --plan."
+        )
+    if len(fitting) > 1:
+        found = ", ".join(each.name for each in fitting)
+        raise UsageError(f"several scenarios of the plan give {metric}: {found}; choose one with --scenario.")
     one = replace(fitting[0], traced=True)
     file = replace(file, plan=replace(file.plan, arch=arch or file.plan.arch, scenarios=(one,), gates=()))
     check_parameters(file)
@@ -124,6 +134,9 @@ def open_bisection(
     """
     file = identify_guest(file, config, say=say)
 
+    def identify(kernel: str) -> str:
+        return fetch_kernel(kernel, file.plan.arch, config=config).sha256
+
     def try_kernel(kernel: str) -> str | None:
         try:
             crash = try_boot(kernel, file.plan.arch, config)
@@ -136,7 +149,8 @@ def open_bisection(
         return next(iter(found.metrics), None)
 
     described = describe_plan(replace(file.plan, kernels=()), file.digests)
-    with open_campaign(out, {**described, "metric": metric, "points": list(identity)}) as folder:
+    asked = {**described, "metric": metric, "points": list(identity)}
+    with open_campaign(out, asked, restart="remove it to start again") as folder:
 
         def execute(jobs: Sequence[Job]) -> None:
             Runner(
@@ -149,7 +163,7 @@ def open_bisection(
             ).run(jobs)
 
         bench = Bench(plan=file.plan, digests=file.digests, folder=folder, execute=execute, judge=judge)
-        yield Bisector(points=points, bench=bench, metric=metric, try_boot=try_kernel, say=say)
+        yield Bisector(points=points, bench=bench, metric=metric, identify=identify, try_boot=try_kernel, say=say)
 
 
 def write_bisection(found: Bisection, out: Path) -> None:

@@ -135,13 +135,16 @@ def finish_job(partial: Path, final: Path) -> bool:
 
 
 @contextmanager
-def open_campaign(path: Path, description: Mapping[str, Any], *, fresh: bool = False) -> Iterator[CampaignFolder]:
+def open_campaign(
+    path: Path, description: Mapping[str, Any], *, fresh: bool = False, restart: str = "start again with --fresh"
+) -> Iterator[CampaignFolder]:
     """Opens or creates the folder of a campaign and locks it.
 
     Args:
         path: the folder.
         description: the plan from `describe_plan`.
         fresh: rename an earlier campaign to ``PATH.old-N`` and start again.
+        restart: what the user may do with a folder that has another plan, besides choosing another one.
 
     Raises:
         UsageError: another qualify is running there, or the folder has other files, or another plan (the message
@@ -168,7 +171,7 @@ def open_campaign(path: Path, description: Mapping[str, Any], *, fresh: bool = F
         _mend(path / JOURNAL)
         plans = [event["plan"] for event in folder.events() if event["event"] == "plan"]
         if plans:
-            check_same_plan(path, plans[0], description)
+            check_same_plan(path, plans[0], description, restart)
         else:
             folder.append("plan", plan=dict(description), suite=__version__)
         for left in sorted(folder.partial.iterdir()):
@@ -176,13 +179,14 @@ def open_campaign(path: Path, description: Mapping[str, Any], *, fresh: bool = F
         yield folder
 
 
-def check_same_plan(path: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def check_same_plan(
+    path: Path, begun: Mapping[str, Any], now: Mapping[str, Any], restart: str = "start again with --fresh"
+) -> None:
     """Raises UsageError where the campaign in ``path`` was begun with another plan than ``now`` describes."""
     if differences := compare_plans(dict(begun), dict(now)):
         shown = "; ".join(differences[:3]) + (f"; and {len(differences) - 3} more" if len(differences) > 3 else "")
         raise UsageError(
-            f"{path} has a campaign with another plan: {shown}. "
-            "Choose another folder with -o, or start again with --fresh."
+            f"{path} has a campaign with another plan: {shown}. Choose another folder with -o, or {restart}."
         )
 
 

@@ -71,7 +71,7 @@ def _search_options(function: _F) -> _F:
     help="Patch, or series, that the source has and that the series starts without.",
 )  # fmt: skip
 @click.option("--range", "span", metavar="GOOD..BAD", help="Commits of the git tree --source.")
-@click.option("--kernels", metavar="A..B|A,B,C", help="Debian's releases, the older first.")
+@click.option("--kernels", metavar="A..B|A,B,C", help="Debian's releases, the older first; a series is its newest.")
 @_search_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
@@ -127,8 +127,8 @@ def command(
 def step_command(context: click.Context, /, tree: Path, good: str | None, **asked: Any) -> None:
     """One step for `git bisect run`: judges the commit that is checked out.
 
-    Exit code 0: the metric is as in the good commit; 1: it has moved; 125: this commit cannot be tested; from 128 on: the
-    search should stop (128 plus the suite's exit code).
+    Exit code 0: the metric is as in the good commit; 1: it has moved, as in the bad one; 125: this commit cannot be
+    tested; from 128 on: the search should stop (128 plus the suite's exit code).
     """
     try:
         status = _step(tree, good, _Search(**asked))
@@ -156,9 +156,8 @@ def _step(tree: Path, good: str | None, search: _Search) -> int:
     if base is None:
         raise UsageError("there is no good commit to compare with; mark one with `git bisect good`, or give --good.")
     bad = read_first_marked(tree, "bad")
-    ends = (
-        [bad] if bad not in (None, base, head) else []
-    )  # of the search: what an undecided commit is compared with, too
+    # The end of the search tells in which direction the metric moves, and is what an undecided commit is compared with.
+    ends = [bad] if bad not in (None, base, head) else []
     commits = [(sha, read_title(tree, sha)) for sha in (base, head, *ends)]
     git = GitTree(tree, file.plan.arch, config, jobs=search.jobs, progress=say, configuration=search.configuration)
     points = CommitPoints(git, commits)
@@ -211,7 +210,7 @@ def _find_points(
         patches, removed = read_series(series), read_series(without) if without else ()
         tree = SeriesTree(
             source, patches, file.plan.arch, config, jobs=jobs, progress=say, configuration=configuration,
-            without=removed,
+            without=removed, if_present="leave it out of the series, or take it out of the source with --without",
         )  # fmt: skip
         taken_out = [f"without {patch.sha256}" for patch in removed]
         digests = [patch.sha256 for patch in patches]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +13,7 @@ from android_suite.config import Config
 from android_suite.errors import UsageError
 from android_suite.model.plan import Arch, parse_plan
 from android_suite.model.toml_source import parse_toml
-from android_suite.virtual.kernels import KernelChoice, list_kernels
+from android_suite.virtual.kernels import check_kernel, find_newest, list_kernels, name_series
 from android_suite.workload.registry import scenario_names
 
 STANDARD: Final = f"""\
@@ -88,7 +86,7 @@ def choose_plan(plan: Path | None, arch: Arch | None, seeds: int | None, scenari
 
 
 def choose_kernels(text: str | None, arch: str, config: Config) -> tuple[str, ...]:
-    """The names of the kernels, oldest first.
+    """The names of the kernels, oldest first; images and built pairs come last, as they were named.
 
     Args:
         text: ``6.12,6.16.12`` names them (a series, such as 6.12, stands for its newest); ``6.12..7.3`` is the newest of
@@ -101,7 +99,7 @@ def choose_kernels(text: str | None, arch: str, config: Config) -> tuple[str, ..
         MachineError: the package index cannot be read.
     """
     known = list_kernels(arch, config=config)
-    newest = {series: list(group)[-1].name for series, group in groupby(known, _series)}
+    newest = find_newest(known)
     if text is None:
         return tuple(newest.values())
     if text == "all":
@@ -119,16 +117,14 @@ def choose_kernels(text: str | None, arch: str, config: Config) -> tuple[str, ..
         raise UsageError("--kernels names no kernel; see `android-suite kernels list`.")
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"--kernels has {twice} twice.")
-    return tuple(names)
-
-
-def _series(choice: KernelChoice) -> str:
-    found = re.match(r"\d+\.\d+", choice.name)
-    return found[0] if found else choice.name
+    for name in names:  # before an hour of others has run
+        check_kernel(name, arch, config=config)
+    ages = {choice.name: age for age, choice in enumerate(known)}
+    return tuple(sorted(names, key=lambda name: ages.get(name, len(ages))))
 
 
 def _find_series(name: str, newest: dict[str, str]) -> str:
-    found = re.match(r"\d+\.\d+", name.strip())
-    if found is None or found[0] not in newest:
+    series = name_series(name)
+    if series not in newest:
         raise UsageError(f"there is no kernel of the series {name!r}; there are {', '.join(newest)}.")
-    return found[0]
+    return series

@@ -118,6 +118,17 @@ def list_kernels(arch: str = "arm64", *, config: Config, suites: Sequence[str] =
     ]
 
 
+def name_series(kernel: str) -> str:
+    """The series of a release: ``6.12`` of ``6.12.117``; the name itself of what is no release."""
+    found = re.match(r"\d+\.\d+", kernel.strip())
+    return found[0] if found else kernel
+
+
+def find_newest(choices: Iterable[KernelChoice]) -> dict[str, str]:
+    """The newest kernel of each series, by the name of the series; both oldest first, as the choices are."""
+    return {name_series(choice.name): choice.name for choice in choices}
+
+
 def _list_index(config: Config, arch: str, suites: Sequence[str]) -> dict[str, bool]:
     """The image packages whose image is in the index, and whether their modules or their configuration are missing."""
     packages = Packages(config, arch, suites=suites)

@@ -73,6 +73,7 @@ class SeriesTree:
         configuration: ``lab``, ``gki`` or ``debug``.
         lock_stat: with the kernel's own lock statistics.
         without: patches that the source has and that position 0 is without; the last of them is reverted first.
+        if_present: what the user may do where the source has a patch of the series already.
     """
 
     source: str
@@ -84,6 +85,7 @@ class SeriesTree:
     configuration: str = "lab"
     lock_stat: bool = False
     without: Sequence[Patched] = ()
+    if_present: str = "to compare this source with and without it, revert it (--revert)"
     builds: int = field(default=0, init=False)
     fuzz: list[str] = field(default_factory=list, init=False)  # hunks whose context was not taken exactly
     _origin: str = field(default="", init=False)
@@ -287,7 +289,7 @@ class SeriesTree:
             if DAMAGED in said:
                 remedy = "save it again as it was sent (mail readers break lines and change tabs)"
             elif HAS in said:
-                remedy = "to compare this source with and without it, revert it (--revert)"
+                remedy = self.if_present
             elif HAS_NOT in said:
                 remedy = "choose a --source that has it"
             elif back:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from android_suite.bisection import points
 from android_suite.bisection.points import choose_releases, read_commits
 from android_suite.config import Config
 from android_suite.errors import UsageError
 from android_suite.virtual.git_tree import read_first_marked, read_title
+from android_suite.virtual.kernels import KernelChoice
 from tests.virtual.stand_in import git, make_tree
 
 # `bisect step` as git calls it; the kernel's image says which level it has, so nothing boots.
@@ -134,6 +136,29 @@ def test_a_title_that_is_no_utf8_and_would_write_on_the_terminal(tree: Path) -> 
     sha = made.stdout.decode().strip()
     assert read_title(tree, sha) == "caf\ufffd ?[31mred"
     assert read_commits(tree, f"HEAD..{sha}")[1] == (sha, "caf\ufffd ?[31mred")
+
+
+@pytest.mark.parametrize(
+    ("text", "chosen"),
+    [
+        ("6.12..7.3", ["6.12.117", "6.16.12", "7.2.13", "7.3"]),
+        ("6.12.43..6.16", ["6.12.43", "6.12.117", "6.16.12"]),
+        ("6.1, 7.2", ["6.1.0-50", "7.2.13"]),
+        ("7.3,7.3.4", ["7.3", "7.3.4"]),
+    ],
+)
+def test_a_series_is_its_newest_kernel(monkeypatch: pytest.MonkeyPatch, text: str, chosen: list[str]) -> None:
+    names = ("6.1.0-47", "6.1.0-50", "6.12.43", "6.12.117", "6.16.12", "7.2.13", "7.3", "7.3.4")
+    choices = [KernelChoice(name=name, release=name, package=name, cached=False) for name in names]
+    monkeypatch.setattr(points, "list_kernels", lambda arch, *, config: choices)
+    monkeypatch.setattr(points, "check_kernel", lambda name, arch, *, config: None)
+    assert choose_releases(text, "arm64", config=Config(), say=lambda _: None) == chosen
+    for wrong in ("5.10..7.3", "6.12..5.10"):
+        with pytest.raises(UsageError, match=r"there is no kernel '5\.10'"):
+            choose_releases(wrong, "arm64", config=Config(), say=lambda _: None)
+    for few in ("7.3..6.12", "..", "6.12..6.12", "6.12.."):
+        with pytest.raises(UsageError, match="does not name two kernels or more"):
+            choose_releases(few, "arm64", config=Config(), say=lambda _: None)
 
 
 def test_every_kernel_of_a_list_is_looked_for_before_one_is_booted(tmp_path: Path) -> None:

@@ -41,11 +41,14 @@ class Recorder:
 
     levels: Mapping[str, float]
     crashes: frozenset[str] = frozenset()
+    crashed_seeds: Mapping[str, int] = field(default_factory=dict)
+    crashes_again: bool = False
     drifts: bool = False
 
     def __call__(self, job: Job, path: Path, say: Callable[[str], None]) -> None:
         run = create_run(path, label=job.label, mode=job.mode)
-        if job.kernel in self.crashes:
+        again = self.crashes_again and job.label.endswith("-again")
+        if job.kernel in self.crashes or again or self.crashed_seeds.get(job.kernel) == job.seed:
             run.set_crash(CrashRecord(kind="panic", summary="Kernel panic - not syncing: x", console="x"))
             run.seal()
             return
@@ -120,7 +123,12 @@ Search = Callable[..., Bisection]
 @pytest.fixture
 def search(tmp_path: Path) -> Search:
     def run(
-        levels: Sequence[float], points: Points | None = None, *, hangs: int | None = None, **faults: object
+        levels: Sequence[float],
+        points: Points | None = None,
+        *,
+        hangs: int | None = None,
+        images: Mapping[str, str] | None = None,
+        **faults: object,
     ) -> Bisection:
         points = points or Points(count=len(levels) - 1)
         plan = choose_plan("invertedMs", None, None).plan
@@ -129,6 +137,8 @@ def search(tmp_path: Path) -> Search:
 
             def execute(jobs: Sequence[Job]) -> None:
                 for job in jobs:
+                    if folder.finished(job.name):
+                        continue
                     run_job(folder.path, job, recorder, analyze, lambda _: None)
 
             bench = Bench(plan=plan, digests={}, folder=folder, execute=execute, judge=judge)
@@ -136,6 +146,7 @@ def search(tmp_path: Path) -> Search:
                 points=points,
                 bench=bench,
                 metric="invertedMs",
+                identify=(images or {}).get,
                 try_boot=lambda kernel: "no sign of life" if kernel == f"6.{hangs}" else None,
             )
             found = bisector.run()
@@ -183,6 +194,36 @@ def test_two_changes_of_one_metric_are_told(search: Search) -> None:
     assert "more than one change moves invertedMs" in found.notes[0]
 
 
+def test_a_change_the_other_way_is_not_the_one_that_is_looked_for(search: Search) -> None:
+    """Change 1 made it better; what made the end worse than the start is change 3."""
+    found = search([100, 50, 50, 150, 150])
+    assert (found.outcome, found.first, found.direction, found.monotone) == ("found", 3, "worse", False)
+    assert found.points[2].standing == "before"
+    assert found.notes == (
+        "position 2 moved the other way than the end, which is worse (100 -> 50.02 ms): more than one change moves invertedMs",
+    )
+
+
+def test_a_start_that_breaks_under_a_further_seed_is_told(search: Search) -> None:
+    found = search([100, 102.7, 105.4], crashed_seeds={"6.0": 5})  # undecided with four seeds
+    assert found.points[1].standing == "skipped"
+    assert found.points[1].reason.startswith(
+        "there is nothing to compare it with: of the start, it crashed: Kernel panic"
+    )
+
+
+def test_an_end_that_cannot_be_recorded_again_is_said(search: Search) -> None:
+    found = search([100, 4], crashes_again=True)
+    assert found.repeated is False
+    assert found.notes[0].startswith("position 0 could not be recorded again: it crashed: Kernel panic")
+
+
+def test_a_kernel_that_means_another_image_now_is_recorded_again(search: Search) -> None:
+    images = {"6.0": "a" * 64, "6.1": "b" * 64}
+    assert search([100, 100], images=images).outcome == "nothing moved"
+    assert search([100, 4], images={**images, "6.1": "c" * 64}).outcome == "found"
+
+
 def test_an_undecided_position_gets_more_seeds_and_then_is_skipped(search: Search) -> None:
     found = search([100, 102.7, 105.4])  # as far from the start as from the end
     assert found.direction == "worse"
@@ -214,8 +255,14 @@ def test_an_end_that_does_not_repeat_is_said(search: Search) -> None:
 
 
 def test_an_end_that_does_not_build_is_refused(search: Search) -> None:
-    with pytest.raises(UsageError, match="an end of the series cannot be tested"):
+    with pytest.raises(UsageError, match="the end cannot be tested"):
         search([100, 100, 4], Points(count=2, unbuildable=frozenset({2})))
+
+
+def test_a_start_that_does_not_boot_ends_the_search(search: Search) -> None:
+    """Of `bisect step`, too: skipped, every commit would be built for nothing."""
+    with pytest.raises(UsageError, match="the start cannot be tested, so there is nothing to compare with: it crashed"):
+        search([100, 100, 4], crashes=frozenset({"6.0"}))
 
 
 def test_another_call_continues(search: Search) -> None:
@@ -228,9 +275,13 @@ def test_another_call_continues(search: Search) -> None:
     ("arguments", "said"),
     [
         (("invertedMss", None, None), "'invertedMs'"),
-        (("invertedMs", None, "vma_stress"), "found none; choose it with --scenario"),
+        (("invertedMs", None, "vma_stress"), "no scenario 'vma_stress'; choose among gc_stress, app_launch"),
+        (
+            ("pageFaultNs_new", None, None),
+            "is of page_faults, and not of gc_stress, app_launch; give a plan with --plan",
+        ),
     ],
-    ids=["metric", "scenario"],
+    ids=["metric", "scenario", "not in the plan"],
 )
 def test_a_plan_that_cannot_answer_is_refused(arguments: tuple[str, None, str | None], said: str) -> None:
     with pytest.raises(UsageError, match=said):

@@ -19,6 +19,12 @@ NAMES = ("6.1.0-47", "6.1.0-50", "6.12.43", "6.12.117", "6.16.12", "7.2.12+deb13
 def debian(monkeypatch: pytest.MonkeyPatch) -> None:
     choices = [KernelChoice(name=name, release=name, package=name, cached=False) for name in NAMES]
     monkeypatch.setattr(plan, "list_kernels", lambda arch, *, config: choices)
+    monkeypatch.setattr(plan, "check_kernel", check)
+
+
+def check(name: str, arch: str, *, config: Config) -> None:
+    if name not in (*NAMES, "mine:candidate"):
+        raise UsageError(f"unknown kernel {name!r}")
 
 
 @pytest.mark.parametrize(
@@ -28,7 +34,7 @@ def debian(monkeypatch: pytest.MonkeyPatch) -> None:
         ("all", list(NAMES)),
         ("6.12..7.2", ["6.12.117", "6.16.12", "7.2.13"]),
         ("6.12.43..6.16.12", ["6.12.117", "6.16.12"]),
-        ("6.16.12,6.12.43", ["6.16.12", "6.12.43"]),
+        ("mine:candidate,6.16.12,6.12.43", ["6.12.43", "6.16.12", "mine:candidate"]),
         ("6.1, 7.3", ["6.1.0-50", "7.3.4"]),
         ("mine:candidate", ["mine:candidate"]),
     ],
@@ -44,6 +50,7 @@ def test_kernels(text: str | None, chosen: list[str]) -> None:
         ("7.3..6.1", "older one first"),
         (" , ", "names no kernel"),
         ("6.16.12,6.16", "6.16.12 twice"),
+        ("6.16.12,6.99", "unknown kernel '6.99'"),
     ],
 )
 def test_kernels_that_make_no_sense(text: str, says: str) -> None:

@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from android_suite.cli import bisect
 from android_suite.config import Config
 from android_suite.errors import BuildError, MachineError, PatchError, UsageError
 from android_suite.virtual import series_tree
@@ -99,6 +101,18 @@ def test_a_patch_that_the_source_does_not_have_cannot_be_taken_out(source: Path,
         PatchError, match=r"'a: 1' cannot be reverted .*: it does not have this change; choose a --source"
     ):
         tree.build(0)
+
+
+def test_a_bisection_says_what_to_do_about_a_patch_that_the_source_has(source: Path, tmp_path: Path) -> None:
+    (source / "a.c").write_text("a 1\n")
+    git(source, "commit", "-qam", "the source has it")
+    (tmp_path / "series").mkdir()
+    (tmp_path / "series/1.patch").write_bytes(change("a", "0", "1").diff)
+    config, search = Config(cache=tmp_path / "cache"), SimpleNamespace(jobs=1, configuration="lab")
+    file = SimpleNamespace(plan=SimpleNamespace(arch="arm64"))
+    points, _ = bisect._find_points(tmp_path / "series", str(source), None, None, None, file, search, config)  # type: ignore[arg-type]
+    with pytest.raises(PatchError, match=r"leave it out of the series, or take it out of the source with --without"):
+        points.kernel(1)
 
 
 def test_a_compiler_that_was_killed_is_not_the_patchs_fault(source: Path, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ class SurveyValue:
         value: their mean; None if it is not known.
         low, high: the least and the largest of them.
         quality: the weakest of them; ``unknown`` if one is not known.
-        reason: why it is not exact.
+        reason: why it is not exact, or not of all recordings.
     """
 
     value: float | None

@@ -19,13 +19,15 @@ _EVENTS = {
 }
 
 
-def make_row(kernel: str, runs: Sequence[RunAnalysis], *, planned: int, notes: Iterable[str] = ()) -> SurveyRow:
+def make_row(
+    kernel: str, runs: Sequence[RunAnalysis], *, planned: Sequence[str], notes: Iterable[str] = ()
+) -> SurveyRow:
     """One row.
 
     Args:
         kernel: name of the kernel.
         runs: its recordings, analyzed.
-        planned: how many there should be.
+        planned: the scenario of each recording that there should be.
         notes: what went wrong meanwhile.
     """
     complete = [i for run in runs for i in run.iterations if i.record.status == "complete"]
@@ -35,20 +37,28 @@ def make_row(kernel: str, runs: Sequence[RunAnalysis], *, planned: int, notes: I
         name=kernel,
         release=known.release if known else None,
         boots=len(complete),
-        planned=planned,
-        values={column.key: _value(column, complete) for column in COLUMNS if _asked(column, runs)},
+        planned=len(planned),
+        values={
+            column.key: _value(column, complete, planned.count(column.scenario))
+            for column in COLUMNS
+            if _asked(column, runs)
+        },
         notes=tuple(dict.fromkeys(said)),
         **{name: _has(event, complete) for name, event in _EVENTS.items()},
     )
 
 
 def find_steps(rows: Sequence[SurveyRow]) -> tuple[SurveyStep, ...]:
-    """Where each number changes its level over the kernels, which are oldest first."""
+    """Where each number changes its level over the kernels, which are oldest first.
+
+    A lower bound says nothing of the level: the number may be as high as those that it seems to be below.
+    """
     found = []
     for column in COLUMNS:
         values = [row.values.get(column.key) for row in rows]
         ranges = [
-            None if v is None or v.value is None or v.low is None or v.high is None else (v.low, v.high) for v in values
+            None if v is None or v.quality != "exact" or v.low is None or v.high is None else (v.low, v.high)
+            for v in values
         ]
         if (step := find_step(ranges, floor=_FLOORS[column.unit])) is not None:
             # The neighbour before is the last one that is known.
@@ -92,13 +102,16 @@ def _has(event: str, complete: Sequence[IterationAnalysis]) -> bool | None:
     return None
 
 
-def _value(column: SurveyColumn, complete: Sequence[IterationAnalysis]) -> SurveyValue:
+def _value(column: SurveyColumn, complete: Sequence[IterationAnalysis], planned: int) -> SurveyValue:
     found = [_read(column, item) for item in complete if item.record.scenario == column.scenario]
     if not found:
         return SurveyValue(value=None, reason=f"no complete recording of {column.scenario}")
     values = [value for value, _, _ in found if value is not None]
     quality = max((quality for _, quality, _ in found), key=_WORST.index)
-    reason = ". ".join(dict.fromkeys(reason for _, _, reason in found if reason)) or None
+    reasons = [reason for _, _, reason in found if reason]
+    if len(found) < planned:
+        reasons.insert(0, f"only {len(found)} of {planned} recordings of {column.scenario} are complete")
+    reason = ". ".join(dict.fromkeys(reasons)) or None
     if len(values) < len(found):
         return SurveyValue(value=None, reason=reason)
     mean = round(sum(values) / len(values), 6)
@@ -125,4 +138,6 @@ def _count_madvise(path: str, item: IterationAnalysis) -> tuple[float | None, Qu
         return None, "unknown", "no madvise call of HeapTaskDaemon is in the trace"
     unknown = sum(each.unknown for each in own)
     why = f"the path of {unknown} calls is not known" if unknown and path != "unknown" else None
+    if item.summary.source.blind_ns:
+        why = "events are missing in a part of the trace"
     return sum(getattr(each, path) for each in own), "lower_bound" if why else "exact", why

@@ -109,7 +109,7 @@ class Surveyor:
                     analyzed.append(load_run(self.folder.jobs / job.name))
                 except EvidenceError as error:
                     said.append(f"{job.scenarios[0].name}, seed {job.seed}: {error}")
-        return make_row(kernel, analyzed, planned=len(jobs), notes=said)
+        return make_row(kernel, analyzed, planned=[job.scenarios[0].name for job in jobs], notes=said)
 
 
 def _entry(kernel: str) -> KernelEntry:

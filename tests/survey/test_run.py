@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,10 +15,12 @@ from android_suite.campaign.journal import open_campaign
 from android_suite.campaign.schedule import IMAGE, Job
 from android_suite.campaign.worker import run_job
 from android_suite.errors import LabError, MachineError, NotReady
+from android_suite.model.analysis import AnalysisSummary, MadviseSummary, Quality, SourceSummary
 from android_suite.model.identity import CrashRecord, KernelIdentity
-from android_suite.model.survey import Survey, SurveyRow
+from android_suite.model.survey import COLUMNS, Survey, SurveyRow, SurveyValue
 from android_suite.store.run import create_run
 from android_suite.survey.plan import choose_plan
+from android_suite.survey.rows import _read, find_steps
 from android_suite.survey.run import Surveyor
 from tests.bisection.test_run import DEVICE
 
@@ -42,7 +45,7 @@ class Lab:
         self.recorded.append(job.name)
         kind = self.kinds.get(job.kernel, "")
         scenario = job.scenarios[0].name
-        if kind == "hangs" or kind == f"hangs in {scenario}":
+        if kind in ("hangs", f"hangs in {scenario}", f"hangs in {scenario} with seed {job.seed}"):
             raise NotReady(f"kernel {job.kernel} did not boot within 120 s; read its last lines")
         run = create_run(path, label=job.label, mode=job.mode)
         if kind == "crashes":
@@ -156,3 +159,33 @@ def test_a_scenario_that_fails_leaves_the_others(tmp_path: Path) -> None:
     assert [note.partition(":")[0] for note in row.notes] == ["gc_stress, seed 1"]
     assert value(row, "coldLaunch") == 91
     assert "faults" not in row.values
+
+
+def test_a_mean_over_fewer_seeds_says_so(tmp_path: Path) -> None:
+    (row,) = survey(tmp_path / "s", Lab(kinds={"7.3": "hangs in gc_stress with seed 2"}), ["7.3"], seeds=2).rows
+    assert (row.boots, row.planned) == (3, 4)
+    assert value(row, "faults") == 801
+    assert row.values["faults"].reason == "only 1 of 2 recordings of gc_stress are complete"
+    assert (value(row, "coldLaunch"), row.values["coldLaunch"].reason) == (91.5, None)
+
+
+def test_calls_that_a_loss_may_hide_are_a_lower_bound() -> None:
+    (column,) = (each for each in COLUMNS if each.key == "madvisePerVma")
+    calls = MadviseSummary(role="gc", process="com.x", per_vma=7)
+
+    def read(**lost: int) -> tuple[float | None, str, str | None]:
+        summary = AnalysisSummary(source=SourceSummary(**lost), madvise=(calls,))  # type: ignore[arg-type]
+        return _read(column, SimpleNamespace(summary=summary, record=SimpleNamespace(process="com.x")))  # type: ignore[arg-type]
+
+    assert read(blind_ns=0) == (7, "exact", None)
+    assert read(blind_ns=5) == (7, "lower_bound", "events are missing in a part of the trace")
+
+
+def test_a_lower_bound_is_no_level() -> None:
+    def row(name: str, value: float, quality: Quality) -> SurveyRow:
+        found = SurveyValue(value=value, low=value, high=value, quality=quality)
+        return SurveyRow(name=name, values={"mmapLockWait": found})
+
+    fast = [row("a", 1.0, "exact"), row("b", 9.0, "exact"), row("c", 10.0, "exact")]
+    assert [(step.before, step.after) for step in find_steps(fast)] == [("a", "b")]
+    assert find_steps([row("a", 1.0, "lower_bound"), *fast[1:]]) == ()

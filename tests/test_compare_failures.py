@@ -337,3 +337,27 @@ def test_a_check_that_fails_on_the_candidate_fails_the_comparison_by_name() -> N
     assert own.gate.passed
     clean = [replace(sides[0], checks=(failed,)), with_metric(candidate, "failedChecksCount", 0.0)]
     assert compare_runs(*clean).gate.failed == ()
+
+
+def test_a_check_that_the_candidate_can_no_longer_run_fails_the_comparison() -> None:
+    """As if a patch made MADV_GUARD_INSTALL always fail: that is no kernel without a fault."""
+    baseline, candidate = (with_metric(side, "failedChecksCount", 0.0) for side in made_pair(World(boots=4)))
+    passed = CheckResult(check="borders/guards", cpus=1, result="passed", tried=9)
+    never = CheckResult(
+        check="borders/guards", cpus=1, result="unsupported", reason="MADV_GUARD_INSTALL: Invalid argument"
+    )
+    pages = (
+        CheckResult(check="system/pages", cpus=1, result="passed"),
+        CheckResult(check="system/pages", cpus=1, result="unsupported", reason="the counters move"),
+    )
+
+    def compare(before: tuple[CheckResult, ...], after: tuple[CheckResult, ...]) -> tuple[str, ...]:
+        found = compare_runs(replace(baseline, checks=before), replace(candidate, checks=after))
+        return tuple(gate.message for gate in found.gates if gate.metric == "failedChecksCount")
+
+    assert compare((passed, passed, pages[0]), (never, never, pages[1])) == (
+        "borders/guards on 1 CPU passed on the baseline and cannot be run any more (MADV_GUARD_INSTALL: Invalid argument)",
+    )
+    assert compare((never,), (passed,)) == ()
+    assert compare((passed, never), (never,)) == (), "the baseline could not always run it either"
+    assert compare((passed,), (never, passed)) == (), "the candidate could run it once"

@@ -42,8 +42,8 @@ def judge_gates(
         gates: what may not get worse.
         cases: every metric of the comparison.
         seed: of the resampling.
-        failed_checks: names the checks that failed on the candidate; empty if none did. They fail a gate of their own
-            unless the gates are about them already.
+        failed_checks: names the checks that failed on the candidate, or that it can no longer run; empty if there are none.
+            They fail a gate of their own unless the gates are about them already.
     """
     asked = [*_find(gates, cases), *_imply(gates, cases)]
     confidence = max((one.gate.confidence for one in asked), default=0.95)

@@ -16,7 +16,7 @@ from android_suite.compare.moved import find_moved
 from android_suite.compare.overhead import measure_tracing_overhead
 from android_suite.compare.pairs import find_varied, plan_seeds
 from android_suite.errors import UsageError
-from android_suite.model.checks import CheckResult, name_failed
+from android_suite.model.checks import CheckResult, name_failed, name_lost
 from android_suite.model.comparison import Comparison, MadvisePaths, MetricComparison, TailEffect
 from android_suite.model.gate import Gate
 from android_suite.model.identity import LabelledKernel
@@ -97,7 +97,8 @@ def compare_runs(
     evidence = {
         name: summarize_evidence(side.manifests) for name, side in (("baseline", baseline), ("candidate", candidate))
     }
-    gate_results = judge_gates(gates, cases, seed, failed_checks=name_failed(candidate.checks))
+    wrong = [name_failed(candidate.checks), name_lost(baseline.checks, candidate.checks)]
+    gate_results = judge_gates(gates, cases, seed, failed_checks="; ".join(filter(None, wrong)))
     crashed = bool(evidence["candidate"].crashes)
     return Comparison(
         baseline=baseline.identity,

@@ -6,12 +6,13 @@ A check passes, fails, or cannot be run by this kernel or device; then it says w
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 Result = Literal["passed", "failed", "unsupported"]
 RESULTS: Final[tuple[Result, ...]] = get_args(Result)
+_SYSTEM = "system/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +80,31 @@ def group_unsupported(results: Iterable[CheckResult]) -> dict[str, list[str]]:
 
 def name_failed(results: Iterable[CheckResult], most: int = 4) -> str:
     """The failed checks in one line: the names, and what the first one found; empty if none failed."""
-    failed = {each.name: each.reason for each in results if each.result == "failed"}
-    if not failed:
+    return _name({each.name: each.reason for each in results if each.result == "failed"}, "failed", most)
+
+
+def name_lost(baseline: Iterable[CheckResult], candidate: Sequence[CheckResult], most: int = 4) -> str:
+    """The checks that always passed on one kernel and that the other one can never run, in one line; empty if there is none.
+
+    A kernel in which a call always fails would otherwise be one without a fault. Checks of the whole system do not count:
+    whether they can be run depends on what else goes on.
+    """
+    before, now = _results(baseline), _results(candidate)
+    lost = [name for name, told in now.items() if told == {"unsupported"} and before.get(name) == {"passed"}]
+    reasons = {each.name: each.reason for each in candidate if each.name in lost and not each.check.startswith(_SYSTEM)}
+    return _name(reasons, "passed on the baseline and cannot be run any more", most)
+
+
+def _results(checks: Iterable[CheckResult]) -> dict[str, set[Result]]:
+    found: dict[str, set[Result]] = {}
+    for each in checks:
+        found.setdefault(each.name, set()).add(each.result)
+    return found
+
+
+def _name(reasons: Mapping[str, str], what: str, most: int) -> str:
+    if not reasons:
         return ""
-    shown = ", ".join(list(failed)[:most]) + (f" and {len(failed) - most} more" if len(failed) > most else "")
-    first = next(iter(failed.values()))
-    return f"{shown} failed{f' ({first})' if first else ''}"
+    shown = ", ".join(list(reasons)[:most]) + (f" and {len(reasons) - most} more" if len(reasons) > most else "")
+    first = next(iter(reasons.values()))
+    return f"{shown} {what}{f' ({first})' if first else ''}"

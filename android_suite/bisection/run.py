@@ -54,7 +54,7 @@ class Bisector:
         """Finds the first position at which the metric has moved.
 
         Raises:
-            UsageError: an end of the series cannot be built, booted or measured.
+            UsageError: the start or the end cannot be built, booted or measured.
             LabError: the test setup failed; another call continues.
         """
         count = len(self.points.titles) - 1

@@ -170,6 +170,8 @@ def test_every_kernel_of_a_list_is_looked_for_before_one_is_booted(tmp_path: Pat
     asked: list[str] = []
     with pytest.raises(UsageError, match=r"no kernel image at .*/gone"):
         choose_releases(f"{image},{tmp_path}/gone", "arm64", config=config, say=asked.append)
+    with pytest.raises(UsageError, match=r"no kernel image at .*/\.\./gone"):
+        choose_releases(f"{image},{tmp_path}/../gone", "arm64", config=config, say=asked.append)
     with pytest.raises(UsageError, match="no built kernel pair 'mine'"):
         choose_releases(f"{image},mine:candidate", "arm64", config=config, say=asked.append)
     with pytest.raises(UsageError, match="does not name two kernels or more"):

@@ -31,6 +31,7 @@ from android_suite.analyze import RunAnalysis, load_run
 from android_suite.errors import SuiteError, UsageError
 from android_suite.model.metrics import CATALOGUE, Margin, find_metric
 from android_suite.stats.decision import MIN_BOOTS, POWER, Question, judge_family
+from benchmarks.markdown import wrap_page
 from benchmarks.simulated import CONFIDENCE, count_alarms, pose_question, screen
 
 AS_IT_IS = "as it is"
@@ -365,7 +366,7 @@ def main() -> None:
         else:
             text = render(read_boots(options.folder), options.experiments)
             if options.write:
-                options.write.write_text(text, encoding="utf-8")
+                options.write.write_text(wrap_page(text), encoding="utf-8")
             else:
                 print(text, end="")
     except SuiteError as error:

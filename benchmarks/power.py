@@ -21,6 +21,7 @@ from pathlib import Path
 import pandas as pd
 
 from android_suite.compare.cases import HEADLINE_WEIGHT
+from benchmarks.markdown import wrap_page
 from benchmarks.simulated import (
     BOOTS,
     GATES,
@@ -190,7 +191,7 @@ def main() -> None:
     text = render(options.experiments, options.samples)
     print(f"took {time.monotonic() - began:.0f} s", file=sys.stderr)
     if options.write:
-        options.write.write_text(text, encoding="utf-8")
+        options.write.write_text(wrap_page(text), encoding="utf-8")
     else:
         print(text, end="")
 

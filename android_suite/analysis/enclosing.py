@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from android_suite.analysis.ids import TidIndex, group_order
 from android_suite.analysis.jit import I32, I64, Array, Bools, compiled, frozen
@@ -92,6 +93,15 @@ def find_wakers(ts: I64, target: I32, seq: I64, tid: I32, sleeper: I32, end: I64
                 break
             left += 1
     return waker, when
+
+
+def look_up_wakers(wakes: pd.DataFrame, sleeper: I32, end: I64) -> tuple[I32, I64]:
+    """As `find_wakers`, from a frame with columns ``ts_ns``, ``target_tid``, ``seq`` and ``tid`` in any order."""
+    when = wakes["ts_ns"].to_numpy()
+    if (when[1:] < when[:-1]).any():
+        wakes = wakes.sort_values("ts_ns", kind="stable")
+    ts, target, seq, tid = (frozen(wakes[c].to_numpy()) for c in ("ts_ns", "target_tid", "seq", "tid"))
+    return find_wakers(ts, target, seq, tid, frozen(sleeper), frozen(end))
 
 
 def covers(intervals: ThreadIntervals, tids: I32, begin: Array, end: Array) -> Bools:

@@ -213,12 +213,14 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
         blockers = workers.start(partial(measure_blockers, trace, standoffs))
         waits = Waits.of(trace, timeline, locks, vma_waits, other, slices)
         futexes = FutexWaits.none() if wakes is None else measure_futex_waits(locks.calls, wakes, timeline, threads)
-        monitors = measure_monitor_waits(slices, waits.monitor, threads, lives.place, losses)
+        monitors, owners = measure_monitor_waits(slices, waits.monitor, threads, lives.place, losses)
         binder = measure_binder_calls(trace["binder"], timeline, losses, trace.source.end_ns)
         released = split_mmap_waits(trace, locks)
 
         def blamed() -> tuple[pd.DataFrame, pd.DataFrame]:
-            edges = collect_edges(trace, timeline, standoffs, released, other, futexes, monitors, binder)
+            edges = collect_edges(
+                trace, timeline, standoffs, released, other, futexes, monitors, owners, drawing, binder
+            )
             return measure_blame(trace, timeline, edges, threads, standoffs, other, monitors)
 
         blaming = workers.start(blamed)

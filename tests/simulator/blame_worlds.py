@@ -43,10 +43,11 @@ class Actions:
 
     Attributes:
         releases: this kernel has lock:contended_release.
+        names_anew: this ART names the owner of a monitor before each sleep.
     """
 
-    def __init__(self, kernel: Kernel, *, releases: bool) -> None:
-        self.kernel, self.releases = kernel, releases
+    def __init__(self, kernel: Kernel, *, releases: bool, names_anew: bool) -> None:
+        self.kernel, self.releases, self.names_anew = kernel, releases, names_anew
         self.locks = {
             tgid: [Lock(kind, 0x1000 * tgid + 0x100 * n) for n, kind in enumerate(("monitor", "futex", "pi", "mutex", "mutex"))]
             for tgid in (CLIENT_TGID, SERVER_TGID)
@@ -55,6 +56,7 @@ class Actions:
         self.idle: list[int] = []
         self.back: dict[int, deque[Request]] = {}  # calls into a thread that waits for an answer itself
         self.answered: set[int] = set()
+        self.let_go: set[int] = set()  # whoever waits for a monitor that the named owner let go of
         self.number = 0
         self.number_of: dict[int, int] = {}  # of the answer that each thread got last
 
@@ -105,24 +107,45 @@ class Actions:
         yield from getattr(self, f"_wait_{lock.kind}")(t, lock)
 
     def _wait_monitor(self, t: Thread, lock: Lock) -> Program:
-        """ART names the owner of this moment, whoever has it later."""
-        owner = lock.owner
-        self.mark(
-            t,
-            f"B|{t.tgid}|monitor contention with owner {self.kernel.threads[owner].comm} (7) at a.B.c(B.java:1) waiters=0",
-        )
-        self.mark(t, f"B|{t.tgid}|Lock contention on a monitor lock (owner tid: {owner})")
-        entry = self.stand(t, "monitor", "exact", owner)
+        """ART names the owner of this moment, whoever has it later; some versions do so again before each further sleep."""
+        name = self.kernel.threads[lock.owner].comm
+        self.mark(t, f"B|{t.tgid}|monitor contention with owner {name} (7) at a.B.c(B.java:1) waiters=0")
+        entry = self._name_owner(t, lock)
         lock.queue.append(t.tid)
         while lock.owner != t.tid:
             if not lock.owner and lock.queue[0] == t.tid:
                 lock.owner = t.tid
                 break
             yield ("S", -1)
+            if self.names_anew and lock.owner and lock.owner != t.tid:
+                self.leave(entry)
+                self.mark(t, f"E|{t.tgid}")
+                entry = self._name_owner(t, lock)
         lock.queue.remove(t.tid)
-        self.leave(entry)
+        self.let_go.discard(t.tid)
+        self.leave(self.entry_of(t.tid, "monitor"))
         self.mark(t, f"E|{t.tgid}")
         self.mark(t, f"E|{t.tgid}")
+
+    def _name_owner(self, t: Thread, lock: Lock) -> Behind:
+        owner = lock.owner
+        self.mark(t, f"B|{t.tgid}|Lock contention on a monitor lock (owner tid: {owner})")
+        return self.stand(t, "monitor", "inferred", owner)
+
+    def _end_monitor_sleep(self, tid: int, t: Thread) -> None:
+        """Who ends a sleep had the lock until then. If that is who was named, it had it all the time."""
+        if self.kernel.threads[tid].state != "sleeping":
+            return
+        entry = self.entry_of(tid, "monitor")
+        if tid in self.let_go:
+            entry.holder, entry.evidence = t.tid, "inferred"
+        elif entry.holder == t.tid:
+            entry.evidence = "exact"
+        else:
+            return
+        if not self.names_anew:  # of its next sleep nothing is known before somebody ends it
+            self.let_go.add(tid)
+            self.replace(entry, -1, "unknown")
 
     def _wait_futex(self, t: Thread, lock: Lock) -> Program:
         """Each sleep is due to who ends it; whoever was woken may find the lock taken again."""
@@ -199,6 +222,7 @@ class Actions:
         else:
             lock.owner = 0
             if lock.queue:
+                self._end_monitor_sleep(lock.queue[0], t)
                 yield from self.wake(t, lock.queue[0])
         yield 1
 
@@ -335,7 +359,7 @@ def make_blame_world(seed: int) -> Kernel:
     """The same seed makes the same world."""
     rng = random.Random(f"blame {seed}")
     kernel = Kernel(rng, rng.choice((1, 2, 2, 3)), wakeups=False)
-    actions = Actions(kernel, releases=rng.random() < 0.6)
+    actions = Actions(kernel, releases=rng.random() < 0.6, names_anew=rng.random() < 0.5)
     names = {UI: "ui", UI + 1: "RenderThread", UI + 2: "HeapTaskDaemon"}
     for first, count, tgid, live in (
         (UI, CLIENTS, CLIENT_TGID, actions.client), (2 * UI, SERVERS, SERVER_TGID, actions.server),

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from android_suite.analysis.blame.futexes import FutexWaits
+from android_suite.analysis.blame.named_owners import NamedOwners, judge_sleeps
 from android_suite.analysis.blame.scan import MASKED, Rows, choose_edges, sleeping_parts
+from android_suite.analysis.enclosing import look_up_wakers
 from android_suite.analysis.jit import I8, I32, I64, Array, frozen
 from android_suite.analysis.locks.other_locks import split_other_waits
 from android_suite.analysis.locks.releases import END, HOLDER, START, WAIT
@@ -72,7 +74,7 @@ class Edges:
 
 def collect_edges(
     trace: Trace, timeline: Timeline, standoffs: Standoffs, released: I64, others: pd.DataFrame, futexes: FutexWaits,
-    monitors: pd.DataFrame, calls: pd.DataFrame,
+    monitors: pd.DataFrame, owners: NamedOwners, wakes: pd.DataFrame, calls: pd.DataFrame,
 ) -> Edges:  # fmt: skip
     """Joins all sources and leaves one edge for each instant of a thread.
 
@@ -84,6 +86,8 @@ def collect_edges(
         others: frame of OTHER_WAITS.
         futexes: waits in futex.
         monitors: frame of MONITOR_WAITS.
+        owners: whom ART names in the course of them.
+        wakes: the wake-ups of their threads: some rows and columns of SCHED_WAKE.
         calls: frame of BINDER_CALLS.
     """
     rows = Rows(timeline.starts, timeline.start_ns, timeline.end_ns, timeline.state, timeline.prio)
@@ -106,7 +110,7 @@ def collect_edges(
         )
 
     sources = [*_standoffs(standoffs, released, asleep), *_others(trace, others), *_futexes(futexes)]
-    sources += [asleep(_monitors(monitors)), *_binder(calls, asleep)]
+    sources += [_monitors(rows, timeline, monitors, owners, wakes), *_binder(calls, asleep)]
     every = Source(*(np.concatenate([getattr(s, name) for s in sources]) for name in Source.__slots__))
     thread = timeline.index.number(every.tid)
     every = every.pick((every.end_ns > every.start_ns) & (thread >= 0))
@@ -194,15 +198,21 @@ def _futexes(futexes: FutexWaits) -> Iterator[Source]:
     )
 
 
-def _monitors(monitors: pd.DataFrame) -> Source:
-    rows = np.flatnonzero(monitors["quality"].to_numpy() != UNKNOWN)
-    monitors = monitors.iloc[rows]
-    evidence = monitors["holder_evidence"].to_numpy()
-    kind = np.where((monitors["kind"] == "monitor").to_numpy(dtype=bool), _MONITOR, _ART)
+def _monitors(
+    rows: Rows, timeline: Timeline, monitors: pd.DataFrame, owners: NamedOwners, wakes: pd.DataFrame
+) -> Source:
+    owners = owners.pick(monitors["quality"].to_numpy()[owners.row] != UNKNOWN)
+    tid = monitors["tid"].to_numpy()[owners.row].astype(np.int32)
+    parts = sleeping_parts(
+        rows, frozen(timeline.index.number(tid)), frozen(owners.start_ns), frozen(owners.end_ns)
+    )  # fmt: skip
+    piece, start, end = parts[:, 0], parts[:, 1], parts[:, 2]
+    holder, evidence = judge_sleeps(piece, look_up_wakers(wakes, tid[piece], end)[0], owners)
+    row = owners.row[piece]
+    kind = np.where((monitors["kind"] == "monitor").to_numpy(dtype=bool)[row], _MONITOR, _ART)
     # An owner known by name alone still says more than the thread that woke the sleeper.
     rank = np.choose(evidence, (_NAMED, _OWNED, _UNNAMED))
-    tid, start, end, holder = (monitors[c].to_numpy() for c in ("tid", "start_ns", "end_ns", "holder_tid"))
-    return _source(kind, tid, start, end, holder, evidence, rank, row=rows)
+    return _source(kind, tid[piece], start, end, holder, evidence, rank, row=row)
 
 
 def _binder(calls: pd.DataFrame, asleep: Callable[[Source], Source]) -> Iterator[Source]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from android_suite.analysis.blame.scan import Rows, sleeping_parts
-from android_suite.analysis.enclosing import ThreadIntervals, find_wakers
+from android_suite.analysis.enclosing import ThreadIntervals, look_up_wakers
 from android_suite.analysis.jit import I8, I32, I64, Array, Bools, frozen
 from android_suite.analysis.locks.releases import split_by_release
 from android_suite.analysis.sched import Timeline
@@ -97,7 +97,7 @@ def measure_futex_waits(
     if not len(parts):
         return FutexWaits.none()
     of = waits[parts[:, 0]]  # call of each sleep
-    woken = _find_wakers(wakes, tid[of], parts[:, 2])
+    woken = look_up_wakers(wakes, tid[of], parts[:, 2])
     by_call = _wakers_call(futex, command, *woken)
     same = (by_call >= 0) & (address[by_call] == address[of]) & (space[by_call] == space[of])
     holder = np.where(same, woken[0], -1).astype(np.int32)
@@ -118,14 +118,6 @@ def _spaces(threads: pd.DataFrame, tid: I32, *, private: Bools) -> I64:
     """
     tgid = threads.set_index("tid")["tgid"].reindex(tid, fill_value=-1).to_numpy()
     return np.where(private, np.where(tgid > 0, tgid, -1 - tid.astype(np.int64)), 0)
-
-
-def _find_wakers(wakes: pd.DataFrame, sleeper: I32, end: I64) -> tuple[I32, I64]:
-    when = wakes["ts_ns"].to_numpy()
-    if (when[1:] < when[:-1]).any():
-        wakes = wakes.sort_values("ts_ns", kind="stable")
-    ts, target, seq, tid = (frozen(wakes[c].to_numpy()) for c in ("ts_ns", "target_tid", "seq", "tid"))
-    return find_wakers(ts, target, seq, tid, frozen(sleeper), frozen(end))
 
 
 def _wakers_call(futex: pd.DataFrame, command: I64, waker: I32, seq: I64) -> I64:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from android_suite.analysis.blame.named_owners import NamedOwners
 from android_suite.analysis.jit import I32, I64, Array, Bools
 from android_suite.analysis.loss import Losses
 from android_suite.tables.blame import MONITOR_WAITS
@@ -36,7 +37,7 @@ def measure_monitor_waits(
     threads: pd.DataFrame,
     place: Callable[[Array, Array], Array],
     losses: Losses,
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, NamedOwners]:
     """Lists the waits and finds their owners.
 
     Args:
@@ -47,11 +48,13 @@ def measure_monitor_waits(
         losses: where the trace is blind; a slice there may have ended unseen.
 
     Returns:
-        A frame of MONITOR_WAITS, by start.
+        A frame of MONITOR_WAITS, by start, and whom ART names in the course of each.
     """
-    rows = slices[contended & (slices["depth"].to_numpy() >= 0)]
+    rows = slices[contended & (slices["depth"].to_numpy() >= 0)].sort_values("start_ns", kind="stable")
     if not len(rows):
-        return make_frame(MONITOR_WAITS)
+        return make_frame(MONITOR_WAITS), NamedOwners(
+            *(np.empty(0, kind) for kind in (int, int, int, np.int32, np.int8))
+        )
     outer, inner = rows["name"].str.extract(_MONITOR), rows["name"].str.extract(_LOCK)
     is_outer = outer["id"].notna().to_numpy()
     monitors, locks = rows[is_outer], rows[~is_outer & inner["id"].notna().to_numpy()]
@@ -59,7 +62,8 @@ def measure_monitor_waits(
     inside = _find_outer(monitors, locks)
     twin = np.full(len(monitors), -1, np.int64)
     named = inside >= 0
-    twin[inside[named]] = inner["id"].to_numpy()[named].astype(np.int64)
+    twin_id = inner["id"].to_numpy().astype(np.int64)
+    twin[inside[named][::-1]] = twin_id[named][::-1]  # the first one inside
     own_id = outer["id"].to_numpy().astype(np.int64)
     names = outer["owner"].to_numpy(dtype=object)
     whose = _Owners(threads, place)
@@ -68,6 +72,10 @@ def measure_monitor_waits(
     no_name, no_id = np.full(len(alone), "", object), np.full(len(alone), -1, np.int64)
     ids = inner["id"].to_numpy()[~named].astype(np.int64)
     holder2, evidence2 = whose.find(alone, no_name, no_id, ids)
+    anew = np.flatnonzero(named)[_repeats(inside[named])]
+    again, later = locks.iloc[anew], inside[anew]
+    nothing = np.full(len(again), "", object), np.full(len(again), -1, np.int64)
+    holder3, evidence3 = whose.find(again, *nothing, twin_id[anew])
     lock = inner["lock"].to_numpy(dtype=object)[~named]
     of_monitor = lock == _OF_A_MONITOR
     found = pd.concat(
@@ -76,11 +84,39 @@ def measure_monitor_waits(
             _frame(
                 alone, np.where(of_monitor, "monitor", "art_lock"), np.where(of_monitor, "", lock), no_name, holder2, evidence2
             ),
-        ]
-    ).sort_values("start_ns", kind="stable", ignore_index=True)  # fmt: skip
+        ],
+        ignore_index=True,
+    )  # fmt: skip
+    order = np.argsort(found["start_ns"].to_numpy(), kind="stable")
+    place_of = np.empty_like(order)
+    place_of[order] = np.arange(len(order))
+    found = found.iloc[order].reset_index(drop=True)
+    owners = _divide(found, place_of[later], again["start_ns"].to_numpy(), holder3, evidence3)
     unsure = losses.any_cpu.touch(found["start_ns"].to_numpy(), found["end_ns"].to_numpy())
     found.loc[unsure, ["holder_tid", "holder_evidence", "quality"]] = -1, _UNTOLD, UNKNOWN
-    return make_frame(MONITOR_WAITS, {c: found[c] for c in MONITOR_WAITS.dtypes})
+    return make_frame(MONITOR_WAITS, {c: found[c] for c in MONITOR_WAITS.dtypes}), owners
+
+
+def _repeats(values: I64) -> Bools:
+    """Which values were there before."""
+    first = np.zeros(len(values), bool)
+    first[np.unique(values, return_index=True)[1]] = True
+    return ~first
+
+
+def _divide(waits: pd.DataFrame, of: I64, start: I64, holder: I32, evidence: Array) -> NamedOwners:
+    """The waits, each cut where it names an owner anew (``of``: the wait of each such place)."""
+    whole = np.arange(len(waits))
+    row = np.concatenate([whole, of])
+    begin = np.concatenate([waits["start_ns"].to_numpy(), start])
+    who = np.concatenate([waits["holder_tid"].to_numpy(), holder])
+    how = np.concatenate([waits["holder_evidence"].to_numpy(), evidence])
+    order = np.lexsort((begin, row))
+    row, begin = row[order], begin[order]
+    end = waits["end_ns"].to_numpy()[row]
+    same = row[1:] == row[:-1]
+    end[:-1][same] = begin[1:][same]
+    return NamedOwners(row, begin, end, who[order].astype(np.int32), how[order].astype(np.int8))
 
 
 def _find_outer(monitors: pd.DataFrame, locks: pd.DataFrame) -> I64:

@@ -229,6 +229,51 @@ def test_owners_that_art_names(text: str, holder: int | None, evidence: str) -> 
     assert found == ([] if holder is None else [(100, 300, f"{kind}:{holder}:{evidence}", evidence, 0)])
 
 
+LOCK = "B|100|Lock contention on a monitor lock (owner tid: {})"
+
+
+@pytest.mark.parametrize(
+    ("wakers", "chain"),
+    [
+        ((GC,), [(100, 200, GC, "exact")]),
+        ((OTHER,), [(100, 200, GC, "inferred")]),  # it was handed on; nothing tells when
+        ((0,), [(100, 200, GC, "inferred")]),  # an interrupt of an idle CPU ended the sleep
+        ((OTHER, GC), [(100, 200, GC, "exact"), (210, 300, GC, "exact")]),  # a sleep that was disturbed
+        ((GC, OTHER), [(100, 200, GC, "exact"), (210, 300, OTHER, "inferred")]),  # somebody else was faster
+        ((GC, 0), [(100, 200, GC, "exact"), (210, 300, -1, "unknown")]),
+        ((), [(100, 400, GC, "inferred")]),  # it sleeps when the trace ends
+    ],
+)
+def test_the_owner_that_is_named_is_certain_only_if_it_ends_the_sleep(
+    wakers: tuple[int, ...], chain: list[tuple[int, int, int, str]]
+) -> None:
+    b = runs(build(), APP, 0, 10, 100).mark(95, APP, LOCK.format(GC))
+    for number, waker in enumerate(wakers):
+        b.wake(200 + 100 * number, APP, waker=waker).switch(205 + 100 * number, 0, "R", APP)
+        if number + 1 < len(wakers):
+            b.switch(210, APP, "S", 0)
+    if wakers:
+        b.mark(350, APP, "E|100")
+    wanted = [(start, end, f"monitor:{holder}:{how}", how, 0) for start, end, holder, how in chain]
+    assert chains(analyze_trace(b.trace(end=400))) == wanted
+
+
+def test_a_thread_that_finds_its_monitor_taken_again_names_the_owner_anew() -> None:
+    b = runs(build(), APP, 0, 10, 100)
+    b.mark(90, APP, "B|100|monitor contention with owner HeapTaskDaemon (7) at x waiters=1").mark(
+        91, APP, LOCK.format(GC)
+    )
+    b.wake(200, APP, waker=GC).switch(205, 0, "R", APP).mark(206, APP, "E|100").mark(207, APP, LOCK.format(OTHER))
+    b.switch(210, APP, "S", 0).wake(300, APP, waker=OTHER).switch(305, 0, "R", APP)
+    analysis = analyze_trace(b.mark(310, APP, "E|100").mark(311, APP, "E|100").trace(end=400))
+    assert chains(analysis) == [
+        (100, 200, f"monitor:{GC}:exact", "exact", 0),
+        (210, 300, f"monitor:{OTHER}:exact", "exact", 0),
+    ]
+    (wait,) = analysis["monitor_waits"].to_dict("records")
+    assert (wait["start_ns"], wait["end_ns"], wait["holder_tid"]) == (90, 311, GC)  # as of its beginning
+
+
 def test_a_contended_release_names_the_holders_in_turn() -> None:
     b = runs(build(), APP, 0, 10, 100, "D", prio=STRONG).contend(90, APP, 0x100, MUTEX)
     b = runs(b, GC, 1, 50, 400, prio=WEAK).release(200, GC, 0x100).release(250, OTHER, 0x200).release(300, OTHER, 0x100)

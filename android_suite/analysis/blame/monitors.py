@@ -52,46 +52,37 @@ def measure_monitor_waits(
     """
     rows = slices[contended & (slices["depth"].to_numpy() >= 0)].sort_values("start_ns", kind="stable")
     if not len(rows):
-        return make_frame(MONITOR_WAITS), NamedOwners(
-            *(np.empty(0, kind) for kind in (int, int, int, np.int32, np.int8))
-        )
+        return make_frame(MONITOR_WAITS), NamedOwners.none()
     outer, inner = rows["name"].str.extract(_MONITOR), rows["name"].str.extract(_LOCK)
     is_outer = outer["id"].notna().to_numpy()
     monitors, locks = rows[is_outer], rows[~is_outer & inner["id"].notna().to_numpy()]
     outer, inner = outer.loc[monitors.index], inner.loc[locks.index]
     inside = _find_outer(monitors, locks)
-    twin = np.full(len(monitors), -1, np.int64)
     named = inside >= 0
-    twin_id = inner["id"].to_numpy().astype(np.int64)
-    twin[inside[named][::-1]] = twin_id[named][::-1]  # the first one inside
-    own_id = outer["id"].to_numpy().astype(np.int64)
-    names = outer["owner"].to_numpy(dtype=object)
+    ids = inner["id"].to_numpy().astype(np.int64)
+    first_id = np.full(len(monitors), -1, np.int64)
+    first_id[inside[named][::-1]] = ids[named][::-1]
     whose = _Owners(threads, place)
-    holder, evidence = whose.find(monitors, names, own_id, twin)
-    alone = locks[~named]
-    no_name, no_id = np.full(len(alone), "", object), np.full(len(alone), -1, np.int64)
-    ids = inner["id"].to_numpy()[~named].astype(np.int64)
-    holder2, evidence2 = whose.find(alone, no_name, no_id, ids)
-    anew = np.flatnonzero(named)[_repeats(inside[named])]
-    again, later = locks.iloc[anew], inside[anew]
-    nothing = np.full(len(again), "", object), np.full(len(again), -1, np.int64)
-    holder3, evidence3 = whose.find(again, *nothing, twin_id[anew])
-    lock = inner["lock"].to_numpy(dtype=object)[~named]
+    names = outer["owner"].to_numpy(dtype=object)
+    of_outer = whose.find(monitors, names, outer["id"].to_numpy().astype(np.int64), first_id)
+    of_inner = whose.find(locks, np.full(len(locks), "", object), np.full(len(locks), -1, np.int64), ids)
+    alone = np.flatnonzero(~named)
+    lock = inner["lock"].to_numpy(dtype=object)[alone]
     of_monitor = lock == _OF_A_MONITOR
+    kind, told = np.where(of_monitor, "monitor", "art_lock"), np.where(of_monitor, "", lock)
     found = pd.concat(
         [
-            _frame(monitors, "monitor", outer["method"].fillna("").to_numpy(dtype=object), names, holder, evidence),
-            _frame(
-                alone, np.where(of_monitor, "monitor", "art_lock"), np.where(of_monitor, "", lock), no_name, holder2, evidence2
-            ),
+            _frame(monitors, "monitor", outer["method"].fillna("").to_numpy(dtype=object), names, *of_outer),
+            _frame(locks.iloc[alone], kind, told, np.full(len(alone), "", object), *(each[alone] for each in of_inner)),
         ],
         ignore_index=True,
-    )  # fmt: skip
+    )
     order = np.argsort(found["start_ns"].to_numpy(), kind="stable")
-    place_of = np.empty_like(order)
-    place_of[order] = np.arange(len(order))
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
     found = found.iloc[order].reset_index(drop=True)
-    owners = _divide(found, place_of[later], again["start_ns"].to_numpy(), holder3, evidence3)
+    anew = np.flatnonzero(named)[_repeats(inside[named])]
+    owners = _divide(found, rank[inside[anew]], locks["start_ns"].to_numpy()[anew], *(each[anew] for each in of_inner))
     unsure = losses.any_cpu.touch(found["start_ns"].to_numpy(), found["end_ns"].to_numpy())
     found.loc[unsure, ["holder_tid", "holder_evidence", "quality"]] = -1, _UNTOLD, UNKNOWN
     return make_frame(MONITOR_WAITS, {c: found[c] for c in MONITOR_WAITS.dtypes}), owners

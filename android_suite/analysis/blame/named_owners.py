@@ -8,6 +8,7 @@ somebody else ends may have had several owners in turn.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -35,6 +36,12 @@ class NamedOwners:
     end_ns: I64
     holder: I32
     evidence: I8
+
+    @classmethod
+    def none(cls) -> Self:
+        """No waits at all."""
+        nothing = np.empty(0, np.int64)
+        return cls(nothing, nothing, nothing, np.empty(0, np.int32), np.empty(0, np.int8))
 
     def pick(self, rows: np.ndarray) -> NamedOwners:
         """Some of them: by mask or by number."""

@@ -177,14 +177,25 @@ def _blame(analysis: Analysis) -> Iterator[_Value]:
     cut = ("the answer to some binder calls is not in the trace",) if failed.any() else ()
     binder = int(length[own & (kind == LINKS.index("binder"))].sum()) / 1e6
     yield _Value("binderWaitMs_ui", None if missing else binder, doubts + cut, missing)
-    silent = missing or (() if len(analysis["slices"]) else (NO_MARKERS,))
+    unmarked = _say_no_art(analysis)
+    silent = missing or unmarked
     in_art = np.isin(kind, [LINKS.index(name) for name in ("monitor", "art_lock")])
     yield _Value("monitorWaitMs_ui", None if silent else int(length[own & in_art].sum()) / 1e6, doubts, silent)
-    exact, inverted = table["evidence"].to_numpy() == EXACT, table["inverted_ns"].to_numpy()
+    # The last thread of a chain that is not followed to its end may wait for another one.
+    exact = ((table["evidence"] == EXACT) & ~table["cut"]).to_numpy(dtype=bool)
+    inverted = table["inverted_ns"].to_numpy()
     if (~exact).any() or table["unjudged_ns"].any():
-        doubts += ("some chains are inferred or end at an unknown thread",)
+        doubts += ("some chains are inferred, not followed to their end, or end at an unknown thread",)
+    doubts += unmarked + say_missing(analysis, "mmap_lock")
     absent = say_missing(analysis, "sched") or say_absent(analysis)
     yield _Value("blamedInvertedMs", None if absent else int(inverted[exact].sum()) / 1e6, doubts + cut, absent)
+
+
+def _say_no_art(analysis: Analysis) -> Reasons:
+    """Whether what ART writes was not recorded, so that collections and waits for monitors are unknown, not zero."""
+    if sees_collections(analysis.source, analysis["slices"]):
+        return ()
+    return (NO_ART_MARKERS if len(analysis["slices"]) else NO_MARKERS,)
 
 
 def _reader(analysis: Analysis) -> Iterator[_Value]:
@@ -315,8 +326,7 @@ def _gc(analysis: Analysis) -> Iterator[_Value]:
     length = (cycles["end_ns"] - cycles["start_ns"]).to_numpy()  # of a cut one, as far as it was seen
     median = _least_median(length, hidden=_most_in_gaps(analysis, length)) if len(whole) else None
     # Collections are known from their slices: if ART's markers were not recorded, their number is unknown, not zero.
-    told = bool(len(cycles)) or sees_collections(analysis.source, analysis["slices"])
-    unseen = say_absent(analysis) or (() if told else (NO_ART_MARKERS if len(analysis["slices"]) else NO_MARKERS,))
+    unseen = say_absent(analysis) or (() if len(cycles) else _say_no_art(analysis))
     none = unseen or (edge if len(whole) else ()) or ("no complete garbage collection was recorded",)
     yield _Value("gcCount", None if unseen else len(cycles), edge, unseen)
     yield _Value("gcDurationMs_p50", median, edge, none)

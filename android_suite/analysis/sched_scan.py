@@ -97,6 +97,17 @@ def _put(rows: Array, at: I64, now: Array, t: int, ts: int) -> None:
 
 
 @compiled
+def _put_until(rows: Array, at: I64, now: Array, t: int, ts: int, prio: int) -> None:
+    """As _put; ``prio`` is that of the end. If no event told of its change, it is not known when in between it changed.
+
+    Only inheritance has events: setpriority and sched_setscheduler change a priority silently.
+    """
+    if now[t].prio != prio:
+        now[t].prio = -1
+    _put(rows, at, now, t, ts)
+
+
+@compiled
 def scan(sw: Switches, wk: Wakes, pi: Boosts, n_tids: int, end_ns: int, rows: Array, at: I64) -> None:
     """Fills ``rows``.
 
@@ -125,14 +136,14 @@ def scan(sw: Switches, wk: Wakes, pi: Boosts, n_tids: int, end_ns: int, rows: Ar
             if t >= 0:
                 to, state = now[t], sw.states[min(max(sw.prev_state[i], 0), last_state)]
                 if to.state == _RUNNING and to.cpu == cpu:
-                    _put(rows, at, now, t, ts)
+                    _put_until(rows, at, now, t, ts, sw.prev_prio[i])
                 to.state, to.preempted, to.prio = state, state == _RUNNABLE, sw.prev_prio[i]
                 to.cpu, to.since, to.seen = cpu, ts, ts
             t = sw.next[i]
             if t >= 0:
                 to = now[t]
                 if to.state > _RUNNING:
-                    _put(rows, at, now, t, ts)
+                    _put_until(rows, at, now, t, ts, sw.next_prio[i])
                 to.state, to.preempted, to.prio = _RUNNING, False, sw.next_prio[i]
                 to.cpu, to.since, to.seen = cpu, ts, ts
             i += 1
@@ -142,7 +153,7 @@ def scan(sw: Switches, wk: Wakes, pi: Boosts, n_tids: int, end_ns: int, rows: Ar
             if t >= 0:
                 to = now[t]
                 if to.state != _RUNNING and to.state != _RUNNABLE:
-                    _put(rows, at, now, t, ts)
+                    _put_until(rows, at, now, t, ts, wk.prio[j])
                     to.state, to.preempted, to.prio, to.since, to.seen = _RUNNABLE, False, wk.prio[j], ts, ts
                     if cpu >= 0:
                         to.cpu = cpu

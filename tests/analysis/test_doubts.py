@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from android_suite.analysis.pipeline import analyze_trace
@@ -10,7 +12,7 @@ from android_suite.model.analysis import MetricValue
 from android_suite.tables.derived import QUALITIES
 from android_suite.tables.trace import Trace
 from android_suite.trace.text.reader import read_text
-from tests.analysis.build import APP, GC, TraceBuilder
+from tests.analysis.build import APP, BINDER, GC, TraceBuilder
 from tests.analysis.test_frames import MS, busy
 
 TRACES = {
@@ -140,6 +142,46 @@ def test_what_a_lock_was_held_for_needs_the_calls(calls: str, found: tuple[float
     assert value(trace, "invertedMs") == (10.0, "exact")
     assert value(trace, "invertedMs_gcMadvise") == found
     assert words in (metrics(trace)["invertedMs_gcMadvise"].reason or "")
+
+
+def test_a_wait_in_which_a_priority_changed_without_an_event_may_be_inverted_for_longer() -> None:
+    """system_server strengthens the main thread while it waits behind HeapTaskDaemon; no event tells when."""
+    b = TraceBuilder().switch(0, 0, "R", APP, prio=(120, 130)).switch(1, 0, "R", GC, prio=(120, 124), cpu=1)
+    b.hold(2 * MS, 14 * MS, GC)
+    b.lock(4 * MS, APP, "start", write=True).switch(4 * MS, APP, "D", 0, prio=(130, 120))
+    b.wake(14 * MS, APP, prio=110).switch(14 * MS, 0, "R", APP, prio=(120, 110))
+    b.lock(14 * MS + 3, APP, "acquired", write=True).lock(15 * MS, APP, "released", write=True)
+    assert value(b.trace(), "invertedMs") == (0.0, "lower_bound")
+
+
+def waiting_in_art(steps: int, *, marked: bool = True) -> TraceBuilder:
+    """The main thread waits for a lock of a thread that waits for one of the next ..., 10 ms long; the last one is weak."""
+    b, order = TraceBuilder().send(0, BINDER, 1, 300, one_way=True), [APP, *range(111, 111 + steps)]
+    for cpu, tid in enumerate(order):
+        b.thread(tid, APP, f"thread {tid}", "com.example")
+        b.switch(1 + cpu, 0, "R", tid, prio=(120, 110 if cpu < steps else 130), cpu=cpu)
+    b.hold(100, 110, order[-1])
+    for cpu, (tid, owner) in enumerate(pairwise(order)):
+        begin, end = 1 * MS, 11 * MS + 10 * (steps - cpu)
+        text = f"Lock contention on a lock (owner tid: {owner})" if marked else "measure"
+        b.mark(begin - 10, tid, f"B|100|{text}").switch(begin, tid, "S", 0, prio=(110, 120), cpu=cpu)
+        b.wake(end, tid, prio=110, waker=owner, cpu=cpu).switch(end + 1, 0, "R", tid, prio=(120, 110), cpu=cpu)
+        b.mark(end + 2, tid, "E|100")
+    return b
+
+
+def test_a_chain_that_is_not_followed_to_its_end_is_no_exact_inversion() -> None:
+    found, quality = value(waiting_in_art(7).trace(), "blamedInvertedMs")
+    assert (found, quality) == (pytest.approx(10.0, abs=0.001), "exact")
+    assert value(waiting_in_art(9).trace(), "blamedInvertedMs") == (0.0, "lower_bound")
+
+
+def test_no_wait_in_art_is_no_zero_without_the_markers_of_art() -> None:
+    assert value(waiting_in_art(1).trace(), "monitorWaitMs_ui") == (pytest.approx(10.0, abs=0.001), "exact")
+    drawn = waiting_in_art(1, marked=False).trace()
+    assert value(drawn, "monitorWaitMs_ui") == (None, "unknown")
+    assert value(drawn, "blamedInvertedMs") == (0.0, "lower_bound")
+    assert metrics(drawn)["blamedInvertedMs"].reason == "no markers of ART were recorded; record atrace category dalvik"
 
 
 def test_no_collection_is_no_zero_without_the_markers_of_art() -> None:

@@ -51,6 +51,17 @@ def test_a_boost_changes_the_priority_of_whatever_the_thread_does() -> None:
     ]  # fmt: skip
 
 
+def test_a_priority_that_changed_without_an_event_is_not_known_until_it_shows() -> None:
+    """Another thread calls setpriority while GC runs, then while it waits for a CPU, and while it sleeps."""
+    b = TraceBuilder().switch(10, 0, "R", GC, prio=(120, 124)).switch(20, GC, "R+", APP, prio=(130, 120))
+    b.switch(30, APP, "S", GC, prio=(120, 110)).switch(40, GC, "S", 0, prio=(110, 120))
+    b.wake(50, GC, prio=124).switch(55, 0, "R", GC, prio=(120, 124)).switch(60, GC, "S", 0, prio=(124, 120))
+    assert told(timeline(b, end=70), GC) == [
+        (10, 20, "running", 0, -1), (20, 30, "runnable", 0, -1), (30, 40, "running", 0, 110), (40, 50, "sleeping", 0, -1),
+        (50, 55, "runnable", 0, 124), (55, 60, "running", 0, 124), (60, 70, "sleeping", 0, 124),
+    ]  # fmt: skip
+
+
 def test_a_gap_on_its_cpu_hides_who_ran_and_one_elsewhere_does_not() -> None:
     b = TraceBuilder().switch(10, 0, "R", GC, prio=(120, 124)).switch(11, 0, "R", APP, prio=(120, 110), cpu=1)
     b.switch(50, GC, "S", 0, prio=(124, 120)).switch(51, APP, "S", 0, prio=(110, 120), cpu=1).lose(1, 20, 30)

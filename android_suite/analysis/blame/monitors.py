@@ -2,7 +2,8 @@
 
 ``monitor contention with owner NAME (ID) at METHOD(FILE:LINE) waiters=N blocking from ...`` is written for a monitor. In some
 versions ID is ART's number of the thread and not the kernel's. Inside it, and for locks of ART's own, there is
-``Lock contention on LOCK (owner tid: TID)``, with the kernel's id; 0 where the owner was not known.
+``Lock contention on LOCK (owner tid: TID)``, with the kernel's id; 0 where nobody has the lock any more, and the largest
+number of 64 bits where readers have it (a ReaderWriterMutex knows only the owner that writes).
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from android_suite.tables.derived import (
 from android_suite.tables.schema import make_frame
 
 _MONITOR = r"^monitor contention with owner (?P<owner>.*?) \((?P<id>\d{1,9})\)(?: at (?P<method>.*?) ?waiters=|)"
-_LOCK = r"^Lock contention on (?P<lock>.*?) \(owner tid: (?P<id>\d{1,9})\)"
+_LOCK = r"^Lock contention on (?P<lock>.*?) \(owner tid: (?P<id>\d{1,20})\)"
+_NUMBER = r"^\d{1,9}$"  # of a thread
 _OF_A_MONITOR = "a monitor lock"
 _COMM_BYTES = 15
 _TOLD, _INFERRED, _UNTOLD = (WHO_EVIDENCE.index(name) for name in ("exact", "inferred", "unknown"))
@@ -59,7 +61,7 @@ def measure_monitor_waits(
     outer, inner = outer.loc[monitors.index], inner.loc[locks.index]
     inside = _find_outer(monitors, locks)
     named = inside >= 0
-    ids = inner["id"].to_numpy().astype(np.int64)
+    ids = inner["id"].where(inner["id"].str.match(_NUMBER), "0").to_numpy().astype(np.int64)
     first_id = np.full(len(monitors), -1, np.int64)
     first_id[inside[named][::-1]] = ids[named][::-1]
     whose = _Owners(threads, place)

@@ -214,6 +214,7 @@ def test_what_no_release_explains_has_an_unknown_owner() -> None:
         ("Lock contention on a monitor lock (owner tid: 101)", GC, "exact"),
         ("Lock contention on thread list lock (owner tid: 101)", GC, "exact"),
         ("Lock contention on thread list lock (owner tid: 0)", -1, "unknown"),
+        ("Lock contention on thread list lock (owner tid: 18446744073709551615)", -1, "unknown"),  # readers: -1, unsigned
         ("Lock contention on thread list lock (owner tid: 202)", -1, "unknown"),  # of another process: a pid namespace
         ("monitor contention with owner HeapTaskDaemon (101) at x waiters=0", GC, "exact"),
         ("monitor contention with owner HeapTaskDaemon (7) at x waiters=0", GC, "inferred"),  # ART's own number

@@ -174,7 +174,7 @@ def _blame(analysis: Analysis) -> Iterator[_Value]:
     missing, doubts = say_missing(analysis, "sched") or say_absent(analysis, "ui"), doubt_blind(analysis)
     calls = analysis["binder_calls"]
     failed = calls["tid"].isin(ui) & (calls["quality"] != EXACT)
-    cut = ("the answer to some binder calls is not in the trace",) if failed.any() else ()
+    cut = ("the begin of some binder calls, or the answer to them, is not in the trace",) if failed.any() else ()
     binder = int(length[own & (kind == LINKS.index("binder"))].sum()) / 1e6
     yield _Value("binderWaitMs_ui", None if missing else binder, doubts + cut, missing)
     unmarked = _say_no_art(analysis)

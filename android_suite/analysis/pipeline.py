@@ -214,7 +214,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
         waits = Waits.of(trace, timeline, locks, vma_waits, other, slices)
         futexes = FutexWaits.none() if wakes is None else measure_futex_waits(locks.calls, wakes, timeline, threads)
         monitors, owners = measure_monitor_waits(slices, waits.monitor, threads, lives.place, losses)
-        binder = measure_binder_calls(trace["binder"], timeline, losses, trace.source.end_ns)
+        binder = measure_binder_calls(trace["binder"], timeline, losses, trace.source.start_ns, trace.source.end_ns)
         released = split_mmap_waits(trace, locks)
 
         def blamed() -> tuple[pd.DataFrame, pd.DataFrame]:

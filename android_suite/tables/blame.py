@@ -50,8 +50,8 @@ BINDER_CALLS = Table(
     "One row per binder call that waits for its answer: from binder_transaction to the receipt of the answer.",
     (
         TID, START, END,
-        Column("transaction", "int32", "", "the kernel's number of it"),
-        Column("to_tgid", "int32", "", "process that is called"),
+        Column("transaction", "int32", "", "the kernel's number of it; -1 if it began before the trace"),
+        Column("to_tgid", "int32", "", "process that is called; -1 if it began before the trace"),
         Column("server_tid", "int32", "", "thread that took the call; -1 none is seen to"),
         Column("received_ns", "int64", "ns", "when it took the call; -1 not seen"),
         Column("replied_ns", "int64", "ns", "when it answered; -1 not seen"),

@@ -23,16 +23,20 @@ _SENT = BINDER_KINDS.index("binder_transaction")
 _CLIENT, _START, _END, _SERVER, _RECEIVED, _REPLIED, _FAILED, _EVENT = range(8)  # columns of a call
 
 
-def measure_binder_calls(binder: pd.DataFrame, timeline: Timeline, losses: Losses, end_ns: int) -> pd.DataFrame:
+def measure_binder_calls(
+    binder: pd.DataFrame, timeline: Timeline, losses: Losses, start_ns: int, end_ns: int
+) -> pd.DataFrame:
     """Joins calls, their receipt, the answers and their receipt.
 
     A call whose answer does not come although its caller goes on has failed: the process that was called died or is frozen.
-    A call that a loss of events touches is not trusted. Both have quality unknown.
+    A call that a loss of events touches is not trusted. Both have quality unknown. A call of which only the answer is in the
+    trace began before it: it is a lower bound from the trace's start.
 
     Args:
         binder: frame of BINDER.
         timeline: of all threads.
         losses: where the trace is blind.
+        start_ns: the trace's start.
         end_ns: the trace's end.
 
     Returns:
@@ -57,13 +61,39 @@ def measure_binder_calls(binder: pd.DataFrame, timeline: Timeline, losses: Losse
     unsure = (found[:, _FAILED] > 0) | losses.any_cpu.touch(start, end)
     quality = np.where(unsure, UNKNOWN, np.where(open_end, LOWER_BOUND, EXACT))
     event, server = found[:, _EVENT], found[:, _SERVER]
-    return make_frame(
+    calls = make_frame(
         BINDER_CALLS,
         {
             "tid": tid[event], "start_ns": start, "end_ns": end, "transaction": binder["transaction"].to_numpy()[event],
             "to_tgid": binder["to_tgid"].to_numpy()[event],
             "server_tid": np.where(server >= 0, np.append(index.tids, np.int32(-1))[server], -1).astype(np.int32),
             "received_ns": found[:, _RECEIVED], "replied_ns": found[:, _REPLIED], "quality": quality.astype(np.int8),
+        },
+    )  # fmt: skip
+    early = _list_early(binder, calls, losses, start_ns)
+    return pd.concat([early, calls], ignore_index=True) if len(early) else calls
+
+
+def _list_early(binder: pd.DataFrame, calls: pd.DataFrame, losses: Losses, start_ns: int) -> pd.DataFrame:
+    """The calls that threads waited in when the trace began, as their answers tell; what called is not known."""
+    sent = binder[(binder["kind"] == _SENT) & binder["reply"] & (binder["to_tid"] > 0)]
+    given = binder.loc[binder["kind"] != _SENT, ["tid", "ts_ns", "transaction"]]
+    answers = sent.merge(
+        given, left_on=["to_tid", "transaction"], right_on=["tid", "transaction"], suffixes=("", "_got")
+    )
+    ended = pd.MultiIndex.from_arrays([calls["tid"], calls["end_ns"]])
+    known = pd.MultiIndex.from_arrays([answers["to_tid"], answers["ts_ns_got"]]).isin(ended)
+    # A call that was taken for a failed one may be answered after all, and a gap may hide the call itself.
+    known |= answers["to_tid"].isin(calls.loc[calls["quality"] == UNKNOWN, "tid"]).to_numpy()
+    known |= losses.any_cpu.touch(np.full(len(answers), start_ns), answers["ts_ns_got"].to_numpy())
+    answers = answers[~known]
+    return make_frame(
+        BINDER_CALLS,
+        {
+            "tid": answers["to_tid"], "start_ns": np.full(len(answers), start_ns), "end_ns": answers["ts_ns_got"],
+            "transaction": np.full(len(answers), -1, np.int32), "to_tgid": np.full(len(answers), -1, np.int32),
+            "server_tid": answers["tid"], "received_ns": np.full(len(answers), -1, np.int64), "replied_ns": answers["ts_ns"],
+            "quality": np.full(len(answers), LOWER_BOUND, np.int8),
         },
     )  # fmt: skip
 

@@ -221,8 +221,8 @@ def _binder(calls: pd.DataFrame, asleep: Callable[[Source], Source]) -> Iterator
     tid, start, end, server, received, replied = (
         calls[c].to_numpy()[rows] for c in ("tid", "start_ns", "end_ns", "server_tid", "received_ns", "replied_ns")
     )
-    taken = np.where(received >= 0, received, end)
     done = np.where(replied >= 0, replied, end)
+    taken = np.where(received >= 0, received, done)
     # Until it is taken, the call waits for any thread of the process; which one will take it shows only later.
     queued = np.where(server >= 0, _INFERRED, _UNTOLD)
     served = received >= 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from android_suite.analysis.pipeline import Analysis, analyze_trace
+from android_suite.analysis.summary import summarize
 from android_suite.tables.blame import LINKS
 from android_suite.tables.derived import (
     WHO_EVIDENCE,
@@ -106,6 +107,21 @@ def test_a_call_back_into_the_caller_is_no_wait_and_no_circle() -> None:
         (100, 152, "binder:201:exact", "exact", 52),
         (264, 350, "binder:201:exact", "exact", 86),
     ]
+
+
+def test_a_call_that_began_before_the_trace_is_a_lower_bound() -> None:
+    """The UI thread serves a call meanwhile, so that the trace shows it asleep twice in the same call of its own."""
+    b = runs(build(), SERVER, 1, 5, 400).send(10, SERVER, 8, APP, to=APP).wake(12, APP, waker=SERVER)
+    b.switch(20, 0, "R", APP).receive(25, APP, 8).send(40, APP, 9, 200, to=SERVER, reply=True).switch(50, APP, "S", 0)
+    b.receive(60, SERVER, 9).send(300, SERVER, 2, APP, to=APP, reply=True).wake(305, APP, waker=SERVER)
+    analysis = analyze_trace(b.switch(310, 0, "R", APP).receive(320, APP, 2).trace(start=0, end=500))
+    columns = ["tid", "start_ns", "end_ns", "server_tid", "replied_ns", "quality"]
+    assert analysis["binder_calls"][columns].values.tolist() == [
+        [APP, 0, 320, SERVER, 300, 1], [SERVER, 10, 60, APP, 40, 0],
+    ]  # fmt: skip
+    assert chains(analysis) == [(50, 300, f"binder:{SERVER}:inferred", "inferred", 0)]
+    (found,) = [each for each in summarize(analysis).metrics if each.name == "binderWaitMs_ui"]
+    assert (found.value, found.quality) == (250e-6, "lower_bound")
 
 
 def test_a_call_that_fails_blames_nobody() -> None:

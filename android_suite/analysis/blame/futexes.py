@@ -106,12 +106,15 @@ def measure_futex_waits(
     inherits = np.isin(command[of], _INHERITED)
     if inherits.any():
         owned = _owners(futex, command, space, found[inherits])
+        # Processes made by zygote have equal addresses: a futex that is not private may be one of each of them.
+        own, other = (_spaces(threads, each, private=np.True_) for each in (tid[owned[:, 0]], owned[:, 3]))
+        owned[(owned[:, 4] == _TOLD) & (own != other), 4] = _INFERRED
         found = np.concatenate([found[~inherits], owned])
         found = found[np.lexsort((found[:, 1], found[:, 0]))]
     return _assemble(futex, command, found, parts, of)
 
 
-def _spaces(threads: pd.DataFrame, tid: I32, *, private: Bools) -> I64:
+def _spaces(threads: pd.DataFrame, tid: Array, *, private: Bools | np.bool_) -> I64:
     """What tells equal addresses of different processes apart: the process, or 0 for a futex that several share.
 
     The processes of a shared futex may have it at different addresses; then nobody is found.
@@ -135,7 +138,7 @@ def _owners(futex: pd.DataFrame, command: I64, space: I64, sleeps: I64) -> I64:
 
     The kernel hands such a lock from owner to owner, and none of them can give it back without a call while others wait.
     """
-    unlocks = np.flatnonzero(command == _UNLOCK_PI)
+    unlocks = np.flatnonzero((command == _UNLOCK_PI) & (futex["ret"].to_numpy() >= 0))  # the owner's own do not fail
     unlocks = unlocks[np.argsort(futex["start_ns"].to_numpy()[unlocks], kind="stable")]
     lock = _number_locks(space, futex["arg0"].to_numpy())
     tid, begin, end = (futex[c].to_numpy() for c in ("tid", "start_ns", "end_ns"))

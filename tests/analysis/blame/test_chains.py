@@ -214,6 +214,31 @@ def test_a_futex_that_inherits_has_its_owners_exactly() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("owner", "flag", "ret", "first"),
+    [
+        (GC, 0, 0, [(100, 200, f"futex:{GC}:exact", "exact", 0)]),
+        (
+            WORKER,
+            0,
+            0,
+            [(100, 200, f"futex:{WORKER}:inferred", "inferred", 0)],
+        ),  # perhaps another futex at that address
+        (WORKER, PRIVATE, 0, []),
+        (GC, PRIVATE, -1, []),  # it is not the owner
+    ],
+)
+def test_whose_release_of_an_inherited_futex_is_certain(owner: int, flag: int, ret: int, first: list[Row]) -> None:
+    """Somebody gives a lock at that address back at 200; the one who wakes the UI thread at 400 does so for certain."""
+    b = futex(runs(build(), APP, 0, 10, 100), APP, 95, 410, LOCK_PI | flag)
+    b = futex(runs(b, owner, 1, 50, 300), owner, 200, 210, UNLOCK_PI | flag, ret=ret)
+    b = futex(runs(b, OTHER, 2, 207, 500), OTHER, 395, 405, UNLOCK_PI | flag).wake(400, APP, waker=OTHER)
+    b.switch(406, 0, "R", APP)
+    since = 200 if first else 100
+    last = (since, 400, f"futex:{OTHER}:exact", "exact", 0)
+    assert chains(analyze_trace(b.trace(end=600))) == [*first, last]
+
+
 def test_what_no_release_explains_has_an_unknown_owner() -> None:
     b = futex(runs(build(), APP, 0, 10, 100), APP, 95, 410, LOCK_PI | PRIVATE, ret=-110)
     b = futex(runs(b, GC, 1, 50, 400), GC, 200, 210, UNLOCK_PI | PRIVATE).wake(400, APP)

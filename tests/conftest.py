@@ -24,6 +24,7 @@ LONGEST = (
     "boot/test_qualify_phone.py",
     "witness/test_witnesses.py",
     "witness/test_art.py",
+    "test_control.py",
 )
 
 

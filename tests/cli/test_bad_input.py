@@ -185,7 +185,7 @@ def test_a_run_whose_name_is_no_text(make_run: MakeRun) -> None:
 
 
 def test_output_that_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path, small_trace: Path) -> None:
-    status, said = ends(["analyze", str(small_trace), "-o", str(small_trace)], capsys)
+    status, said = ends(["analyze", str(small_trace), "-o", str(small_trace / "below")], capsys)
     assert status == 4
     assert said.startswith(f"android-suite: cannot write {small_trace}")
     limited = (

@@ -247,6 +247,7 @@ def states_true(world: World, analysis: Analysis, at: Place, asked: Asked, *, wh
         begins = [t.start + at.ts for t in true]
         rows = slice(int(line.starts[k]), int(line.starts[k + 1])) if k >= 0 else slice(0, 0)
         columns = (line.start_ns, line.end_ns, line.state, line.cpu, line.prio)
+        first = next((t.start for t in true if t.state != "sleeping"), world.end)
         seen = 0
         for start, end, state, cpu, prio in zip(*(c[rows].tolist() for c in columns), strict=True):
             end = min(end, world.end + at.ts)
@@ -254,13 +255,13 @@ def states_true(world: World, analysis: Analysis, at: Place, asked: Asked, *, wh
                 continue
             seen += end - start
             asked.counts["states"] += 1
+            untold = () if whole and start > first + at.ts else (-1,)
             for stretch in true[max(bisect_right(begins, start) - 1, 0) :]:
                 if stretch.start + at.ts >= end:
                     break
-                if (stretch.state, stretch.cpu) != (STATES[state], cpu - at.cpu) or prio not in (-1, stretch.prio):
+                if (stretch.state, stretch.cpu) != (STATES[state], cpu - at.cpu) or prio not in (*untold, stretch.prio):
                     yield f"state of {tid}: claimed {(start, end, STATES[state], cpu - at.cpu, prio)}, true {stretch}"
                     return
-        first = next((t.start for t in true if t.state != "sleeping"), world.end)
         dead = sum(t.end - t.start for t in true if t.state == "dead")
         if whole and seen + dead < world.end - first:
             yield f"state of {tid}: {world.end - first - seen} ns are not told"

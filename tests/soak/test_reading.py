@@ -108,6 +108,24 @@ def test_a_counter_that_runs_backwards_is_no_evidence() -> None:
         summarize_soak(MANIFEST, iter([line(0, 10), line(1, 9)]), name="x")
 
 
+@pytest.mark.parametrize("missed_ns", [-160_000_000_000, 160_000_000_000])
+def test_a_row_that_was_read_while_the_kernel_changed_it_is_counted_with_the_next_reading(missed_ns: int) -> None:
+    """The sum of the ends has a time stamp that the sum of the begins has not yet, or the other way round."""
+
+    def held(n: int, shift: int = 0) -> Checkpoint:
+        of = line(n, 10 * n)
+        rows = ((10, -1, n, (n * 2_000_000 + shift) % (1 << 64), 2_000_000),)
+        return replace(of, tables={**of.tables, "mmap_write": SoakTable(rows=rows)})
+
+    whole = summarize_soak(MANIFEST, map(held, range(4)), name="x")
+    found = summarize_soak(MANIFEST, iter([held(0), held(1, missed_ns), held(2), held(3)]), name="x")
+    assert found.locks == whole.locks
+    assert [row.waits for row in found.locks] == [3]
+    assert any("while the kernel changed it" in note for note in found.notes)
+    with pytest.raises(EvidenceError, match="runs backwards"):
+        summarize_soak(MANIFEST, iter([held(0), held(1), held(2), held(3, -3_000_000)]), name="x")
+
+
 def test_a_line_that_was_cut_off_is_dropped_and_the_next_begins_anew(tmp_path: Path) -> None:
     writer = SoakWriter.create(tmp_path / "s", MANIFEST)
     writer.append(line(0, 5))

@@ -47,6 +47,7 @@ class Bisector:
     _answers: dict[int, MetricComparison] = field(default_factory=dict)
     _reasons: dict[int, str] = field(default_factory=dict)
     _tried: set[str] = field(default_factory=set)
+    recorded: dict[int, tuple[Run, ...]] = field(default_factory=dict, init=False)  # of each position
     _odd: set[int] = field(default_factory=set)  # positions with a level that is neither the start's nor the end's
     _notes: list[str] = field(default_factory=list)
 
@@ -150,7 +151,10 @@ class Bisector:
             if reason := self.try_boot(kernel):
                 raise UntestableError(reason if reason.startswith("it ") else f"it did not boot: {reason}")
         self._seeds[position] = max(seeds, self._seeds.get(position, 0))
-        return self.bench.record(label, kernel, digest, self.bench.plan.seeds[:seeds])
+        runs = self.bench.record(label, kernel, digest, self.bench.plan.seeds[:seeds])
+        if len(runs) > len(self.recorded.get(position, ())):
+            self.recorded[position] = runs
+        return runs
 
     def _record_start(self, seeds: int) -> tuple[Run, ...]:
         """Position 0: what is wrong with it is no fault of the position that it is needed for."""

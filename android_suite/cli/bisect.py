@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from android_suite.campaign.attempt import Progress
     from android_suite.campaign.plan_file import PlanFile
     from android_suite.config import Config
+    from android_suite.model.bisection import Bisection
     from android_suite.model.plan import Arch
+    from android_suite.store.run import Run
 
 _F = TypeVar("_F", bound=Callable[..., object])
 # What git understands: https://git-scm.com/docs/git-bisect#_bisect_run
@@ -106,6 +108,7 @@ def command(
     ) as bisector:  # fmt: skip
         found = bisector.run()
         write_bisection(found, search.output)
+        reports = _write_reports(found, bisector.recorded, search.output)
     if as_json:
         from android_suite.model.document import to_plain
 
@@ -113,9 +116,28 @@ def command(
     else:
         print_text(render_bisection(found))
     say(f"report: {search.output}/bisection.md")
+    for each in reports:
+        say(each)
     if found.repeated is False:
         raise EvidenceError("an end gave another trace when it was recorded again; run it with a fixed QEMU version.")
     return 0
+
+
+def _write_reports(found: Bisection, recorded: Mapping[int, Sequence[Run]], output: Path) -> list[str]:
+    """Writes the reports of the whole series and of the change, if it was found, in all metrics; returns what to say."""
+    from android_suite.cli.compare import compare_folders, write_report
+
+    asked = [("ends", 0, found.points[-1].position)]
+    if found.first is not None:
+        before = max(p.position for p in found.points if p.position < found.first and p.standing == "before")
+        asked.insert(0, ("change", before, found.first))
+    said = []
+    for name, one, other in asked:
+        baseline, candidate = ([run.path for run in recorded[position]] for position in (one, other))
+        title = f"{found.points[one].title} against {found.points[other].title}"
+        write_report(output / name, *compare_folders(baseline, candidate, title=title, asked="android-suite bisect"))
+        said.append(f"report: {output / name}/report.html: position {one} against {other}")
+    return said
 
 
 @command.command("step")

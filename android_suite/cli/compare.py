@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from android_suite import __version__
 from android_suite.cli.output import console_for_results, print_json, say
 from android_suite.errors import UsageError
-from android_suite.model.gate import parse_gates
+from android_suite.model.gate import Gate, parse_gates
+
+if TYPE_CHECKING:
+    from android_suite.model.comparison import Comparison
+    from android_suite.report.model import ReportModel
 
 
 @click.command("compare")
@@ -32,18 +38,44 @@ def command(baseline: Path, candidate: Path, gate: Path | None, as_json: bool, o
     BASELINE and CANDIDATE are run directories, or folders of run directories (one per boot). Exit code 1: a gate failed
     or a metric got WORSE; 6: the runs differ in more than the kernel.
     """
+    from android_suite.report.terminal import render_terminal
+
+    gates = parse_gates(_read(gate), gate) if gate is not None else ()
+    asked = f"android-suite compare {baseline} {candidate}" + (f" --gate {gate}" if gate else "")
+    comparison, model = compare_folders(find_runs(baseline), find_runs(candidate), gates, title=title, asked=asked)
+    if output is not None:
+        write_report(output, comparison, model)
+        say(f"report in {output / 'report.html'}")
+    if as_json:
+        print_json(comparison.to_json())
+    else:
+        render_terminal(model, console_for_results())
+    return comparison.exit_code
+
+
+def compare_folders(
+    baseline: Sequence[Path], candidate: Sequence[Path], gates: Sequence[Gate] = (), *, title: str, asked: str
+) -> tuple[Comparison, ReportModel]:
+    """Compares run directories, which are analyzed where they are not yet.
+
+    Args:
+        baseline: run directories of the one kernel.
+        candidate: those of the other.
+        gates: what may not get worse.
+        title: of the report.
+        asked: the command that does this, for the report.
+
+    Raises:
+        NotComparable: the sets differ in more than the kernel.
+        EvidenceError: no iteration of a side is complete.
+    """
     from android_suite.analyze import load_run
     from android_suite.compare.analyzed import make_run_set
     from android_suite.compare.runs import compare_runs
-    from android_suite.report.files import render_files
     from android_suite.report.model import ReportModel
-    from android_suite.report.terminal import render_terminal
-    from android_suite.store.run import write_atomic, write_json
 
-    gates = parse_gates(_read(gate), gate) if gate is not None else ()
-    sides = [[load_run(path, say=say) for path in find_runs(side)] for side in (baseline, candidate)]
+    sides = [[load_run(path, say=say) for path in side] for side in (baseline, candidate)]
     comparison = compare_runs(make_run_set(sides[0]), make_run_set(sides[1]), gates=gates)
-    commands = [f"android-suite compare {baseline} {candidate}" + (f" --gate {gate}" if gate else "")]
     manifests = [analysis.run.manifest for side in sides for analysis in side]
     model = ReportModel(
         title=title,
@@ -54,21 +86,22 @@ def command(baseline: Path, candidate: Path, gate: Path | None, as_json: bool, o
             for each in side
             for run in each.describe(name)
         ],
-        commands=commands,
+        commands=[asked],
         notes=[note for manifest in manifests for note in manifest.notes],
         created_at=max(manifest.created_at for manifest in manifests),
         suite_version=__version__,
     )
-    if output is not None:
-        write_json(output / "summary.json", comparison.to_json())
-        for name, text in render_files(model).items():
-            write_atomic(output / name, text.encode())
-        say(f"report in {output / 'report.html'}")
-    if as_json:
-        print_json(comparison.to_json())
-    else:
-        render_terminal(model, console_for_results())
-    return comparison.exit_code
+    return comparison, model
+
+
+def write_report(output: Path, comparison: Comparison, model: ReportModel) -> None:
+    """Writes ``summary.json``, ``report.html`` and the other forms of the report into a folder."""
+    from android_suite.report.files import render_files
+    from android_suite.store.run import write_atomic, write_json
+
+    write_json(output / "summary.json", comparison.to_json())
+    for name, text in render_files(model).items():
+        write_atomic(output / name, text.encode())
 
 
 def find_runs(path: Path) -> list[Path]:

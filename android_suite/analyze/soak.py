@@ -30,7 +30,6 @@ _MMAP_LOCK = ("madvise_mmap_lock", "process_madvise_mmap_lock")
 _LOCKS = {"mmap_read": ("mmap_lock", "read"), "mmap_write": ("mmap_lock", "write"), "vma_wait": ("vma_lock", "write")}
 _WAITS = ("mmap_read_wait", "mmap_write_wait", "vma_wait")
 _TIMES = ("mmap_", "vma_")  # tables with these names have sums of times
-_SIGN = 1 << 63  # of a difference modulo 2^64
 _SECOND = 1_000_000_000  # ns; a time stamp is larger
 _TORN = "a row was read while the kernel changed it; its time is that of the next reading"
 _ROLES = {"RenderThread": "render", "HeapTaskDaemon": "gc", "Jit thread pool": "jit"}
@@ -152,11 +151,13 @@ class _Segment:
             for tid, bucket, count, total, longest in told.rows:
                 had = values.get((tid, bucket), (0, 0, -1))
                 step, amount = count - had[0], total - had[1]
-                if table.startswith(_TIMES) and (total >= _SIGN or (amount < -_SECOND and step >= 0)):
+                # A whole timestamp more than a thread can have spent since the segment began.
+                too_much = total > line.uptime_ns - self.first.uptime_ns // 2
+                if table.startswith(_TIMES) and (too_much or (amount < -_SECOND and step >= 0)):
                     # The kernel adds to the two sums of a row, of ends and of begins, one after the other. A look between
                     # the two misses a whole time stamp; the next look has both.
                     totals.notes.append(_TORN)
-                    if total >= _SIGN:
+                    if too_much:
                         continue
                 elif step < 0 or amount < 0 or more < 0:
                     raise EvidenceError(

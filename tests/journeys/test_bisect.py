@@ -7,28 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from android_suite.campaign.plan_file import ANY_PAIR
 from android_suite.cli.main import run
 from tests.journeys.conftest import BASELINE, CANDIDATE
 
-PLAN = """\
+PLAN = f"""\
 [plan]
 name = "short"
 mode = "deterministic"
 seeds = [1, 2, 3, 4]
 
-[[kernel]]
-label = "before"
-kernel = "6.16.12"
-role = "baseline"
-
-[[kernel]]
-label = "after"
-kernel = "6.17.13"
-role = "candidate"
-
+{ANY_PAIR}
 [[scenario]]
 name = "gc_stress"
-parameters = { duration_ms = 1500, profile = "inversion" }
+parameters = {{ duration_ms = 1500, profile = "inversion" }}
 """
 
 

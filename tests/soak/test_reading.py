@@ -121,6 +121,10 @@ def test_a_row_that_was_read_while_the_kernel_changed_it_is_counted_with_the_nex
     found = summarize_soak(MANIFEST, iter([held(0), held(1, missed_ns), held(2), held(3)]), name="x")
     assert found.locks == whole.locks
     assert [row.waits for row in found.locks] == [3]
+    ended = summarize_soak(MANIFEST, iter([held(0), held(1), held(2), held(3, missed_ns // 160 * 280)]), name="x")
+    assert [(row.waits, row.wait_total_ns) for row in ended.locks] == [(2, 4_000_000)], (
+        "a soak that ends with such a reading"
+    )
     assert any("while the kernel changed it" in note for note in found.notes)
     with pytest.raises(EvidenceError, match="runs backwards"):
         summarize_soak(MANIFEST, iter([held(0), held(1), held(2), held(3, -3_000_000)]), name="x")

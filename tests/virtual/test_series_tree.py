@@ -26,7 +26,6 @@ import os, signal, sys
 from pathlib import Path
 from android_suite.config import Config
 from android_suite.virtual import series_tree
-from android_suite.virtual.cache import Cache
 from tests.virtual.stand_in import change
 series_tree.check_tools = lambda arch: None
 class Killed(series_tree.BuildProgress):

@@ -65,8 +65,19 @@ class CampaignFolder:
 
     def set_aside(self, attempt: str) -> str | None:
         """Moves the folder of an attempt from ``partial`` to ``failed``; its place in the campaign, None if there is none."""
-        source = self.partial / attempt
-        return self._keep(source, job_of(attempt)) if source.exists() else None
+        try:
+            return self._keep(self.partial / attempt, job_of(attempt))
+        except FileNotFoundError:
+            return None
+
+    def set_aside_all(self) -> None:
+        """Sets every attempt aside that is left, and says so in the journal.
+
+        An attempt of a worker that was given up may live on: it finds its folder gone, and ends.
+        """
+        for left in sorted(self.partial.iterdir()):
+            if kept := self.set_aside(left.name):
+                self.append("set_aside", job=job_of(left.name), kept=kept)
 
     def withdraw(self, name: str) -> str:
         """Moves a finished job to ``failed``: it is kept, and counts no more."""
@@ -174,9 +185,9 @@ def open_campaign(
             check_same_plan(path, plans[0], description, restart)
         else:
             folder.append("plan", plan=dict(description), suite=__version__)
-        for left in sorted(folder.partial.iterdir()):
-            folder.append("set_aside", job=job_of(left.name), kept=folder.set_aside(left.name))
+        folder.set_aside_all()
         yield folder
+        folder.set_aside_all()
 
 
 def check_same_plan(

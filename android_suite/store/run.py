@@ -32,15 +32,21 @@ def now_iso() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes, *, make_folder: bool = True) -> None:
     """Writes ``path`` atomically.
+
+    Args:
+        path: the file.
+        data: its content.
+        make_folder: make the folders above it that are missing; else they must be there.
 
     Raises:
         LabError: the disk is full or the folder cannot be written.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as out:
             out.write(data)
             out.flush()
@@ -60,11 +66,11 @@ def remove_parts(folder: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def write_json(path: Path, value: object) -> None:
-    """Writes ``value`` atomically as indented JSON. Refuses NaN: unknown is ``null``."""
+def write_json(path: Path, value: object, *, make_folder: bool = True) -> None:
+    """Writes ``value`` as indented JSON, as `write_atomic`. Refuses NaN: unknown is ``null``."""
     text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
     # A file name that is not UTF-8 contains lone surrogates; JSON can hold them as \udcXX.
-    write_atomic(path, text.encode(errors="backslashreplace") + b"\n")
+    write_atomic(path, text.encode(errors="backslashreplace") + b"\n", make_folder=make_folder)
 
 
 def read_json(path: Path, *, remedy: str) -> Any:
@@ -103,18 +109,37 @@ class IterationWriter:
         self.doubts: list[str] = []  # reasons why the evidence is incomplete
         self._remarks: list[str] = []
         self.folder = run.path / layout.RAW / record.directory
-        self.folder.mkdir(parents=True)
+        raw = run.path / layout.RAW
+        try:
+            raw.mkdir(exist_ok=True)
+            self.folder.mkdir()
+        except OSError as error:
+            raise LabError(f"cannot make {self.folder}: {error.strerror}; record again.") from error
 
     def path(self, name: str) -> Path:
-        """Path of a file to write; creates its folder."""
+        """Path of a file to write; creates its folder.
+
+        Raises:
+            LabError: the folder cannot be made: the disk is full, or who gave this recording up moved it away.
+        """
         target = self.folder / layout.check_member(name)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = self.folder  # must be there; what is between it and the file is made
+        try:
+            for part in target.relative_to(self.folder).parts[:-1]:
+                folder /= part
+                folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise LabError(
+                f"cannot make {folder}: {error.strerror}; free space, or record again if the run was moved away."
+            ) from error
         return target
 
     def write(self, name: str, data: bytes | str) -> Path:
         """Writes one file of evidence atomically."""
         target = self.path(name)
-        write_atomic(target, data.encode(errors="surrogateescape") if isinstance(data, str) else data)
+        write_atomic(
+            target, data.encode(errors="surrogateescape") if isinstance(data, str) else data, make_folder=False
+        )
         return target
 
     def remark(self, *sentences: str) -> None:
@@ -159,7 +184,7 @@ class RunWriter:
         self._save()
 
     def _save(self) -> None:
-        write_json(self.path / layout.MANIFEST, to_plain(self.manifest))
+        write_json(self.path / layout.MANIFEST, to_plain(self.manifest), make_folder=False)
 
     def set_identity(self, kernel: KernelIdentity, device: DeviceIdentity) -> None:
         """Records the identity of kernel and device."""

@@ -10,7 +10,8 @@ import pytest
 from android_suite.campaign.journal import CampaignFolder, open_campaign, read_journal
 from android_suite.campaign.plan_file import PlanFile
 from android_suite.campaign.qualify import Collaborators, qualify
-from android_suite.errors import SchemaError
+from android_suite.errors import LabError, SchemaError
+from android_suite.store.run import create_run
 
 
 def test_a_line_cut_by_a_kill_is_no_line(tmp_path: Path) -> None:
@@ -42,6 +43,19 @@ def test_what_was_running_is_set_aside_and_kept(tmp_path: Path) -> None:
         assert [(tmp_path / "failed" / f"job.{n}" / "evidence").read_text() for n in (1, 2)] == ["1", "2"]
         asides = [event for event in folder.events() if event["event"] == "set_aside"]
     assert [(event["job"], event["kept"]) for event in asides] == [("job", "failed/job.1"), ("job", "failed/job.2")]
+
+
+def test_what_a_worker_that_was_given_up_left_is_set_aside_at_the_end(tmp_path: Path) -> None:
+    with open_campaign(tmp_path, {}) as folder:
+        assert folder.set_aside("job@1") is None  # given up before it made its folder
+        late = create_run(folder.partial / "job@1", label="a", mode="realtime")  # it lives on
+        iteration = late.begin_iteration("gc_stress", seed=1, boot="b", traced=True, parameters={})
+        iteration.write("ftrace/cpu0.raw", b"early")
+    assert not any(folder.partial.iterdir())
+    assert [(event["job"], event["kept"]) for event in folder.events()[1:]] == [("job", "failed/job.1")]
+    with pytest.raises(LabError, match="record again if the run was moved away"):
+        iteration.write("ftrace/cpu1.raw", b"late")
+    assert not any(folder.partial.iterdir())
 
 
 def test_every_line_is_an_object_with_its_time(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ CONFIGURATIONS: Final[tuple[Configuration, ...]] = get_args(Configuration)
 _FOLDER = Path(__file__).parent / "configs"
 # Without these a virtual device cannot measure; a release may have removed or renamed any other option.
 _VITAL = frozenset({"CONFIG_FTRACE_SYSCALLS=y", "CONFIG_VIRTIO_NET=y", "CONFIG_RD_ZSTD=y"})
+# A fragment has both names of an option that a release renamed; a source takes one of them.
+_RENAMED: Final = {"CONFIG_PROC_SYSCTL=y": "CONFIG_SYSCTL=y"}
 _UNSET = re.compile(r"# (CONFIG_\w+) is not set")
 
 
@@ -48,7 +50,9 @@ def find_refused(wanted: str, final: str) -> tuple[str, ...]:
     named = {line.partition("=")[0] for line in have}
     # An option that the source does not know cannot be set: then it is as wanted.
     return tuple(
-        line for name, line in last.items() if line not in have and (not _UNSET.fullmatch(line) or name in named)
+        line
+        for name, line in last.items()
+        if not {line, _RENAMED.get(line)} & have and (not _UNSET.fullmatch(line) or name in named)
     )
 
 

@@ -33,7 +33,7 @@ from typing import Any, ClassVar, Literal
 import platformdirs
 
 from android_suite.errors import UsageError
-from android_suite.model.toml_source import STRICT, TomlSource, expand_home, parse_toml, validate_source
+from android_suite.model.toml_source import STRICT, TomlSource, expand_home, read_toml, validate_source
 
 FILE = "suite.toml"
 _PORTS = range(1, 65536)
@@ -157,12 +157,7 @@ def read_config(
 
 
 def _read_file(file: Path) -> _File:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"cannot read the settings {file}: {reason}; fix or remove it.") from error
-    source = parse_toml(text, file)
+    source = read_toml(file, "the settings", "fix or remove it")
     settings = validate_source(source, _File)
     _check(source, ("adb", "server_port"), settings.adb.server_port, "a port, 1 to 65535", lambda port: port in _PORTS)
     _check(source, ("virtual", "cpus"), settings.virtual.cpus, "1 to 8", lambda cpus: 1 <= cpus <= 8)

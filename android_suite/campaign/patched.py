@@ -14,7 +14,7 @@ from android_suite.config import Config
 from android_suite.errors import NotReady, UsageError
 from android_suite.model.identity import CrashRecord
 from android_suite.model.plan import parse_plan
-from android_suite.model.toml_source import parse_toml
+from android_suite.model.toml_source import parse_toml, read_toml
 from android_suite.store.run import write_atomic
 from android_suite.virtual.build import KernelPair, PairBuild
 
@@ -50,13 +50,9 @@ def read_patched_plan(path: Path, build: PairBuild, *, scenarios: Collection[str
         UsageError: the file cannot be read, or the kernels in it are not in ``[[kernel]]`` tables.
         ConfigError: the plan is invalid.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"cannot read the plan {path}: {reason}; give a TOML file.") from error
-    parse_plan(parse_toml(text, path), scenarios=scenarios)  # its own faults first, with its own lines
-    source = parse_toml(put_pair(text, build.default_name), path)
+    given = read_toml(path, "the plan", "give a TOML file")
+    parse_plan(given, scenarios=scenarios)  # its own faults first, with its own lines
+    source = parse_toml(put_pair(given.text, build.default_name), path)
     plan = parse_plan(source, scenarios=scenarios)
     if [kernel.label for kernel in plan.kernels] != list(LABELS):
         raise UsageError(f"{path}: its kernels must be in [[kernel]] tables, which --patch replaces; write them so.")

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from android_suite.errors import UsageError
 from android_suite.model.plan import KernelEntry, Plan, parse_plan
-from android_suite.model.toml_source import KeyPath, TomlSource, expand_home, parse_toml
+from android_suite.model.toml_source import KeyPath, TomlSource, expand_home, read_toml
 
 # The kernels of a plan whose reader brings its own: every plan has a pair.
 ANY_PAIR: Final = """\
@@ -46,12 +45,7 @@ def read_plan(path: Path, *, scenarios: Collection[str]) -> PlanFile:
         UsageError: the file cannot be read.
         ConfigError: the plan is invalid, or a file in it does not exist.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"cannot read the plan {path}: {reason}; give a TOML file.") from error
-    source = parse_toml(text, path)
+    source = read_toml(path, "the plan", "give a TOML file")
     plan = parse_plan(source, scenarios=scenarios)
     digests: dict[str, str] = {}
     kernels = []

@@ -12,6 +12,7 @@ from android_suite import __version__
 from android_suite.cli.output import console_for_results, print_json, say
 from android_suite.errors import UsageError
 from android_suite.model.gate import Gate, parse_gates
+from android_suite.model.toml_source import read_toml
 
 if TYPE_CHECKING:
     from android_suite.model.comparison import Comparison
@@ -40,7 +41,7 @@ def command(baseline: Path, candidate: Path, gate: Path | None, as_json: bool, o
     """
     from android_suite.report.terminal import render_terminal
 
-    gates = parse_gates(_read(gate), gate) if gate is not None else ()
+    gates = parse_gates(read_toml(gate, "the gate file", "give a TOML file")) if gate is not None else ()
     asked = f"android-suite compare {baseline} {candidate}" + (f" --gate {gate}" if gate else "")
     comparison, model = compare_folders(find_runs(baseline), find_runs(candidate), gates, title=title, asked=asked)
     if output is not None:
@@ -118,10 +119,3 @@ def find_runs(path: Path) -> list[Path]:
     if not found:
         raise UsageError(f"{path} has no run directory; give one that `android-suite record -o` made.")
     return found
-
-
-def _read(gate: Path) -> str:
-    try:
-        return gate.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the gate file {gate} cannot be read ({error}); give a TOML file.") from error

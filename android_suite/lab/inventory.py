@@ -8,9 +8,9 @@ from pathlib import Path
 
 from android_suite.config import Config
 from android_suite.device.connect import AttachedDevice, list_devices
-from android_suite.errors import LabError, UsageError
+from android_suite.errors import LabError
 from android_suite.model.inventory import DeviceEntry, LabFile, ServerEntry, parse_inventory
-from android_suite.model.toml_source import expand_home, parse_toml
+from android_suite.model.toml_source import expand_home, read_toml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +44,7 @@ def read_inventory(path: Path) -> Inventory:
         UsageError: the file cannot be read.
         ConfigError: it is invalid.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"cannot read the lab's file {path}: {reason}; docs/lab.md shows one.") from error
-    source = parse_toml(text, path)
+    source = read_toml(path, "the lab's file", "docs/lab.md shows one")
     file = parse_inventory(source)
     if "\0" in file.state:
         raise source.fault(("state",), "the path of a folder", repr(file.state))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from android_suite.model.metrics import CATALOGUE, Margin, find_metric, parse_margin
-from android_suite.model.toml_source import STRICT, KeyPath, TomlSource, parse_toml, validate_source
+from android_suite.model.toml_source import STRICT, KeyPath, TomlSource, validate_source
 
 _UNIT_OF_SUFFIX = (("Ms", "ms"), ("Count", "count"), ("Pct", "%"), ("Bytes", "bytes"), ("Ns", "ns"))
 
@@ -49,17 +48,12 @@ class GateFile:
     gate: tuple[GateTable, ...] = ()
 
 
-def parse_gates(text: str, file: Path | str) -> tuple[Gate, ...]:
-    """Reads a gate file: ``[[gate]]`` tables and nothing else.
-
-    Args:
-        text: the TOML text.
-        file: its name, for messages.
+def parse_gates(source: TomlSource) -> tuple[Gate, ...]:
+    """The gates of a gate file: ``[[gate]]`` tables and nothing else.
 
     Raises:
-        ConfigError: not TOML, an unknown key, a value of the wrong kind, a margin without a unit.
+        ConfigError: an unknown key, a value of the wrong kind, a margin without a unit.
     """
-    source = parse_toml(text, Path(file))
     return read_gates(source, validate_source(source, GateFile).gate)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import io
 import json
 import os
 import re
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from android_suite.errors import ConfigError
+from android_suite.errors import ConfigError, UsageError
 
 T = TypeVar("T")
 KeyPath = tuple[str | int, ...]
@@ -33,6 +34,7 @@ _DOTTED = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
 _HEADER = re.compile(rf"\s*(\[\[?)\s*({_DOTTED})\s*\]\]?\s*(?:#.*)?$")
 _PAIR = re.compile(rf"\s*({_DOTTED})\s*=")
 _TOKEN = re.compile(r'"""|\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*|[\[\]{}]')
+_MOST_BYTES = 4 << 20
 _AT_LINE = re.compile(r"\(at line (\d+), column \d+\)")
 
 
@@ -121,6 +123,32 @@ def expand_home(name: str) -> Path:
     return Path(os.path.expanduser(name))  # noqa: PTH111
 
 
+def read_toml(file: Path, what: str, remedy: str) -> TomlSource:
+    """Reads a TOML file; of a huge one no more than shows that.
+
+    Args:
+        file: to read.
+        what: its kind, with its article, for errors: ``the plan``.
+        remedy: what the user may do if it cannot be read.
+
+    Raises:
+        UsageError: the file cannot be read, or is no text, or is larger than 4 MB.
+        ConfigError: the text is not valid TOML; names the line.
+    """
+    try:
+        with file.open("rb") as data:
+            content = data.read(_MOST_BYTES + 1)
+        text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8").read()  # with Windows' ends of lines, too
+        reason = f"it is larger than {_MOST_BYTES >> 20} MB" if len(content) > _MOST_BYTES else ""
+    except OSError as error:
+        text, reason = "", error.strerror or str(error)
+    except UnicodeDecodeError:
+        text, reason = "", "it is not UTF-8 text"
+    if reason:
+        raise UsageError(f"cannot read {what} {file}: {reason}; {remedy}.")
+    return parse_toml(text, file)
+
+
 def parse_toml(text: str, file: Path) -> TomlSource:
     """Parses TOML.
 
@@ -129,6 +157,8 @@ def parse_toml(text: str, file: Path) -> TomlSource:
     """
     try:
         data = tomllib.loads(text)
+    except RecursionError as error:
+        raise ConfigError(file, "syntax", "TOML", "values that are nested too deep", line=1) from error
     except tomllib.TOMLDecodeError as error:
         at = _AT_LINE.search(str(error))
         found = _AT_LINE.sub("", str(error)).strip()

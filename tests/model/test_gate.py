@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from android_suite.errors import ConfigError
 from android_suite.model.gate import Gate, parse_gates
 from android_suite.model.metrics import CATALOGUE, Margin, find_metric, parse_margin
+from android_suite.model.toml_source import parse_toml
 
 GOOD = """
 # what may not get worse
@@ -23,7 +26,7 @@ undecided = "pass"
 
 
 def test_reads_gates_and_converts_units() -> None:
-    first, second = parse_gates(GOOD, "gates.toml")
+    first, second = parse_gates(parse_toml(GOOD, Path("gates.toml")))
     assert first == Gate(
         metric="frameOverrunMs_p95", scenario="gc_stress", margin=Margin(value=0.5, unit="ms"), confidence=0.9
     )
@@ -51,7 +54,7 @@ def test_reads_gates_and_converts_units() -> None:
 def test_every_fault_has_file_line_and_key(old: str, new: str, line: int, key: str) -> None:
     assert old in GOOD
     with pytest.raises(ConfigError) as caught:
-        parse_gates(GOOD.replace(old, new), "gates.toml")
+        parse_gates(parse_toml(GOOD.replace(old, new), Path("gates.toml")))
     assert caught.value.line == line
     assert key in caught.value.key
     assert str(caught.value).startswith(f"gates.toml:{line}: ")
@@ -60,7 +63,7 @@ def test_every_fault_has_file_line_and_key(old: str, new: str, line: int, key: s
 @pytest.mark.parametrize("text", ["gate = 3", "gate = [1]", "[gate]\nmetric='a'"])
 def test_gate_must_be_tables(text: str) -> None:
     with pytest.raises(ConfigError):
-        parse_gates(text, "gates.toml")
+        parse_gates(parse_toml(text, Path("gates.toml")))
 
 
 def test_margins_keep_their_floor() -> None:

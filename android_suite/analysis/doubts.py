@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from android_suite.analysis.clocks import find_monotonic_offset
+from android_suite.analysis.gc import sees_collections
 from android_suite.analysis.pipeline import Analysis
 from android_suite.tables.derived import EXACT, HOW, MMAP_LOCK, ROLES, UNKNOWN
 
@@ -50,6 +51,13 @@ def say_absent(analysis: Analysis, role: str | None = None) -> Reasons:
     untold = ((threads["tgid"] < 0) & (threads["tid"] > 0)).any()
     hint = "; set the trace option record-tgid, which records the process of each thread" if untold else ""
     return (f"no {_THREADS[role]} {whose}is in the trace{hint}",)
+
+
+def say_no_art(analysis: Analysis) -> Reasons:
+    """Whether what ART writes was not recorded, so that collections and waits for monitors are unknown, not zero."""
+    if sees_collections(analysis.source, analysis["slices"]):
+        return ()
+    return (NO_ART_MARKERS if len(analysis["slices"]) else NO_MARKERS,)
 
 
 def say_unexplained(analysis: Analysis, frames: pd.DataFrame) -> Reasons:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from android_suite.analysis.doubts import say_unexplained
-from android_suite.analysis.metrics import frames_of_app
+from android_suite.analysis.metrics.frames import frames_of_app
 from android_suite.analysis.names import Threads
 from android_suite.analysis.pipeline import Analysis
 from android_suite.model.analysis import LateFrame, Waker

@@ -11,13 +11,8 @@ import pandas as pd
 from android_suite.analysis.blame_summary import summarize_blame, summarize_other_waits, summarize_releases
 from android_suite.analysis.doubts import doubt_inversions, doubt_vma_waits, say_unexplained
 from android_suite.analysis.late_frames import list_late_frames
-from android_suite.analysis.metrics import (
-    frames_of_app,
-    least_overrun,
-    list_metrics,
-    most_hidden,
-    sees_frames,
-)
+from android_suite.analysis.metrics.frames import frames_of_app, least_overrun, most_hidden, sees_frames
+from android_suite.analysis.metrics.listing import list_metrics
 from android_suite.analysis.names import Threads, of_process
 from android_suite.analysis.pipeline import Analysis
 from android_suite.analysis.sched_summary import summarize_scheduling

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from android_suite.analysis.metrics import least_overrun, list_metrics
+from android_suite.analysis.metrics.frames import least_overrun
+from android_suite.analysis.metrics.listing import list_metrics
 from android_suite.analysis.pipeline import Analysis, Evidence, analyze_trace
 from android_suite.analysis.summary import summarize_analysis
 from android_suite.tables.derived import SPLIT_CAUSES

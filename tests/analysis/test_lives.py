@@ -11,7 +11,7 @@ from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 from android_suite.analysis.alive import AFTER_TRACE
 from android_suite.analysis.late_frames import list_late_frames
 from android_suite.analysis.map_snapshots import MapSnapshot
-from android_suite.analysis.metrics import list_metrics
+from android_suite.analysis.metrics.listing import list_metrics
 from android_suite.analysis.pipeline import Analysis, Evidence, analyze_trace
 from android_suite.analysis.summary import summarize
 from android_suite.export import PERFETTO, TEXT, export_trace

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from android_suite.analysis.metrics import list_metrics
+from android_suite.analysis.metrics.listing import list_metrics
 from android_suite.analysis.pipeline import Evidence, analyze_trace
 from android_suite.device.native_program import build_native
 from android_suite.errors import UsageError

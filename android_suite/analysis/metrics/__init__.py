@@ -1,0 +1,1 @@
+"""The metrics of one analysis: the numbers by which kernels are compared."""

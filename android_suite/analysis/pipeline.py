@@ -16,6 +16,7 @@ from android_suite.analysis.blame.binder import measure_binder_calls
 from android_suite.analysis.blame.chains import measure_blame
 from android_suite.analysis.blame.edges import collect_edges
 from android_suite.analysis.blame.futexes import FutexWaits, has_futex_calls, measure_futex_waits
+from android_suite.analysis.blame.hidden_waits import find_hidden_waits
 from android_suite.analysis.blame.monitors import measure_monitor_waits
 from android_suite.analysis.causes import Waits
 from android_suite.analysis.clocks import find_monotonic_offset, shift_times
@@ -27,7 +28,7 @@ from android_suite.analysis.locks.blockers import measure_blockers
 from android_suite.analysis.locks.inversion import measure_inversions
 from android_suite.analysis.locks.mmap_lock import MmapLock, scan_mmap_lock, trust_mmap_lock
 from android_suite.analysis.locks.other_locks import measure_other_waits
-from android_suite.analysis.locks.releases import compare_releases, split_mmap_waits
+from android_suite.analysis.locks.releases import compare_releases, judge_mmap_pieces, split_mmap_waits
 from android_suite.analysis.locks.standoffs import join_locks
 from android_suite.analysis.locks.vma_lock import measure_vma_waits, without_vma_waits
 from android_suite.analysis.locks.wait_split import split_waits
@@ -59,6 +60,7 @@ from android_suite.tables.derived import (
     LOCK_WAITS,
     MADVISE,
     OTHER_WAITS,
+    ROLES,
     SCHEDULING,
     SLICES,
     SYSCALL_CALLS,
@@ -119,6 +121,7 @@ class Analysis:
         unread: events that were recorded, but whose fields could not be read.
         unjudged: threads of which some wait for mmap_lock or a VMA may be inverted or not, because a priority was not
             known while somebody stood in front.
+        hidden: main threads that may have waited for a monitor when the trace began, which it does not show.
         tables: by table name, every table of tables.derived but thread_states; frame_gaps and proc_reads.
         timeline: thread_states.
         notes: what a reader of the numbers must know.
@@ -136,6 +139,7 @@ class Analysis:
     notes: tuple[str, ...]
     unread: int = 0
     unjudged: frozenset[int] = frozenset()
+    hidden: frozenset[int] = frozenset()
     checks: tuple[CheckResult, ...] = ()
     fault_costs: tuple[FaultCost, ...] = ()
 
@@ -214,13 +218,14 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
         waits = Waits.of(trace, timeline, locks, vma_waits, other, slices)
         futexes = FutexWaits.none() if wakes is None else measure_futex_waits(locks.calls, wakes, timeline, threads)
         monitors, owners = measure_monitor_waits(slices, waits.monitor, threads, lives.place, losses)
+        mains = threads.loc[threads["role"] == ROLES.index("ui"), "tid"].to_numpy()
+        hidden = find_hidden_waits(trace["marker"], timeline, mains)
         binder = measure_binder_calls(trace["binder"], timeline, losses, trace.source.start_ns, trace.source.end_ns)
         released = split_mmap_waits(trace, locks)
 
         def blamed() -> tuple[pd.DataFrame, pd.DataFrame]:
-            edges = collect_edges(
-                trace, timeline, standoffs, released, other, futexes, monitors, owners, drawing, binder
-            )
+            told = judge_mmap_pieces(trace, locks, released)
+            edges = collect_edges(trace, timeline, standoffs, told, other, futexes, monitors, owners, drawing, binder)
             return measure_blame(trace, timeline, edges, threads, standoffs, other, monitors)
 
         blaming = workers.start(blamed)
@@ -241,6 +246,7 @@ def analyze_trace(trace: Trace, *, process: str | None = None, evidence: Evidenc
         timeline=timeline,
         unread=int(trace.unread["events"].sum()),
         unjudged=frozenset(unjudged.tolist()),
+        hidden=hidden,
         tables={
             THREAD_ROLES.name: threads, SCHEDULING.name: scheduling.result(),
             UNINTERRUPTIBLE_SLEEPS.name: asleep.result(), WAKEUPS.name: wakeups.result(),

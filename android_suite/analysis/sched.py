@@ -80,8 +80,9 @@ def _scan(
         _array(wakes["target_prio"]), _array(wakes["target_cpu"]),
     )  # fmt: skip
     boosts = sched_scan.Boosts(
-        _array(pi["seq"]), _array(pi["ts_ns"]), index.number(_array(pi["target_tid"])), _array(pi["new_prio"])
-    )
+        _array(pi["seq"]), _array(pi["ts_ns"]), index.number(_array(pi["target_tid"])), _array(pi["old_prio"]),
+        _array(pi["new_prio"]),
+    )  # fmt: skip
     room = sched_scan.count_rows(sw, wk, boosts, len(index))
     stop = np.cumsum(room)
     begin, at = stop - room, stop - room

@@ -70,6 +70,7 @@ class Boosts(NamedTuple):
     seq: I64
     ts: I64
     target: I32
+    old: I32
     prio: I32
 
 
@@ -165,8 +166,8 @@ def scan(sw: Switches, wk: Wakes, pi: Boosts, n_tids: int, end_ns: int, rows: Ar
             wake_seq = wk.seq[j] if j < wk.seq.shape[0] else top
         else:
             t, ts = pi.target[k], pi.ts[k]
-            if t >= 0 and now[t].state != _UNSEEN and now[t].prio != pi.prio[k]:
-                _put(rows, at, now, t, ts)
+            if t >= 0 and now[t].state != _UNSEEN and (now[t].prio != pi.prio[k] or now[t].prio != pi.old[k]):
+                _put_until(rows, at, now, t, ts, pi.old[k])
                 now[t].prio, now[t].since = pi.prio[k], ts  # a priority alone says nothing of the state
             k += 1
             boost_seq = pi.seq[k] if k < pi.seq.shape[0] else top

@@ -162,7 +162,8 @@ VMA_WAITS = Table(
 OTHER_WAITS = Table(
     "other_waits",
     "One row per wait for a lock that is not in lock_waits or vma_waits. Its evidence is weaker. The holder is exact where "
-    "lock:contended_release names who gave it back last, inferred where it is the thread that ended the wait's last sleep.",
+    "lock:contended_release names who gave it back last; inferred where the waiter only spun then, so that others may have "
+    "had it since, or where it is the thread that ended the wait's last sleep.",
     (
         _TID,
         Column("lock_addr", "uint64", "", "address; 0 where unknown"),
@@ -174,6 +175,7 @@ OTHER_WAITS = Table(
         Column("name", "str", "", "which lock of its kind: anon_vma, i_mmap; empty where unknown"),
         _index("name_evidence", WHO_EVIDENCE),
         _HOLDER_TID, _HOLDER_EVIDENCE,
+        Column("queued_ns", "int64", "ns", "when it was queued: before that, it spun for a mutex; -1 never, it only spun"),
     ),
 )  # fmt: skip
 SYSCALL_CALLS = Table(

@@ -176,6 +176,31 @@ def test_a_chain_that_is_not_followed_to_its_end_is_no_exact_inversion() -> None
     assert value(waiting_in_art(9).trace(), "blamedInvertedMs") == (0.0, "lower_bound")
 
 
+@pytest.mark.parametrize(
+    ("first", "sleeps", "quality"),
+    [
+        ("E|100", True, "lower_bound"),  # perhaps the end of a wait for a monitor
+        ("B|100|a section", True, "exact"),  # nothing begins inside of such a wait
+        ("E|100", False, "exact"),
+        ("", True, "lower_bound"),  # the main thread writes nothing: the wait may last until the end
+    ],
+)
+def test_a_wait_for_a_monitor_that_began_before_the_trace_is_not_seen(first: str, sleeps: bool, quality: str) -> None:
+    b = TraceBuilder().send(0, BINDER, 1, 300, one_way=True).hold(5, 6, GC)
+    b.mark(1, GC, "B|100|Lock contention on a lock (owner tid: 0)").mark(2, GC, "E|100")
+    if sleeps:
+        b.wake(10, APP).switch(11, 0, "R", APP)
+    if first:
+        b.mark(20, APP, first).mark(30, APP, "E|100" if first.startswith("B") else "B|100|more")
+    b.switch(40, APP, "S", 0)
+    found = metrics(b.trace())
+    for name in ("monitorWaitMs_ui", "blamedInvertedMs"):
+        assert (found[name].value, found[name].quality) == (0.0, quality)
+        assert ("a wait for a monitor may have begun before the trace" in (found[name].reason or "")) == (
+            quality != "exact"
+        )
+
+
 def test_no_wait_in_art_is_no_zero_without_the_markers_of_art() -> None:
     assert value(waiting_in_art(1).trace(), "monitorWaitMs_ui") == (pytest.approx(10.0, abs=0.001), "exact")
     drawn = waiting_in_art(1, marked=False).trace()

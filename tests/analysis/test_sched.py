@@ -62,6 +62,13 @@ def test_a_priority_that_changed_without_an_event_is_not_known_until_it_shows() 
     ]  # fmt: skip
 
 
+def test_a_boost_tells_that_the_priority_before_it_had_changed() -> None:
+    """Another thread calls setpriority while GC runs; at 20 it is boosted from what it has now, to what it had."""
+    b = TraceBuilder().switch(10, 0, "R", GC, prio=(120, 124), cpu=1).boost(20, GC, 110, 124)
+    line = timeline(b.switch(30, GC, "S", 0, prio=(124, 120), cpu=1), end=40)
+    assert told(line, GC) == [(10, 20, "running", 1, -1), (20, 30, "running", 1, 124), (30, 40, "sleeping", 1, 124)]
+
+
 def test_a_gap_on_its_cpu_hides_who_ran_and_one_elsewhere_does_not() -> None:
     b = TraceBuilder().switch(10, 0, "R", GC, prio=(120, 124)).switch(11, 0, "R", APP, prio=(120, 110), cpu=1)
     b.switch(50, GC, "S", 0, prio=(124, 120)).switch(51, APP, "S", 0, prio=(110, 120), cpu=1).lose(1, 20, 30)

@@ -66,24 +66,27 @@ def _values(name: str, row: tuple[object, ...]) -> tuple[object, ...]:
     return tuple(values)
 
 
-def true_chain(moment: Moment, tid: int) -> tuple[Link, ...]:
-    """Whom a thread waits for at an instant, and whom that one waits for, and so on."""
+def true_chain(moment: Moment, tid: int, *, real: bool = False) -> tuple[Link, ...]:
+    """Whom a thread waits for at an instant, and whom that one waits for, and so on.
+
+    ``real``: who had each lock, else as far as events tell it.
+    """
     entries = {b.tid: b for b in moment.behind}
     links: list[Link] = []
     here = tid
     while (entry := entries.get(here)) and entry.kind:
         if entry.asleep and moment.threads[here][0] not in ("sleeping", "disk"):
             break
-        links.append((entry.kind, entry.holder, entry.evidence))
-        here = entry.holder
+        here = entry.holder if entry.truth is None or not real else entry.truth
+        links.append((entry.kind, here, entry.evidence))
         if here < 0 or here in (tid, *(link[1] for link in links[:-1])):
             break
     return tuple(links)
 
 
-def true_stretches(kernel: Kernel, tid: int) -> list[Stretch]:
+def true_stretches(kernel: Kernel, tid: int, *, real: bool = False) -> list[Stretch]:
     """The whole time of a thread's waits."""
-    return _merge((m.start, m.end, chain) for m in kernel.diary if (chain := true_chain(m, tid)))
+    return _merge((m.start, m.end, chain) for m in kernel.diary if (chain := true_chain(m, tid, real=real)))
 
 
 def found_stretches(analysis: Analysis, tid: int) -> list[Stretch]:
@@ -122,23 +125,42 @@ def check_blame(kernel: Kernel, counts: Counter[str]) -> Iterator[str]:
             pairs = [(t, f) for t, f in zip([*true, None], [*found, None], strict=False) if t != f]
             yield f"thread {tid}: true {pairs[0][0]}, found {pairs[0][1]}"
             return
+        yield from _check_exact(kernel, tid, found)
     yield from _check_sums(kernel, analysis)
 
 
+def _check_exact(kernel: Kernel, tid: int, found: list[Stretch], what: str = "") -> Iterator[str]:
+    """Chains that are said to be exact and are not what really was."""
+    real = true_stretches(kernel, tid, real=True)
+    for begin, end, chain in found:
+        if any(evidence != "exact" for *_, evidence in chain):
+            continue
+        covered = sum(min(end, e) - max(begin, s) for s, e, c in real if s < end and e > begin and _agrees(chain, c))
+        if covered != end - begin:
+            yield f"{what}thread {tid}: {begin}..{end} {chain} is not true: {_near(real, begin, end)}"
+            return
+
+
 def _check_sums(kernel: Kernel, analysis: Analysis) -> Iterator[str]:
+    """What the last thread did, and for how long it was the weaker one, as far as priorities are known."""
+    names = ("running", "runnable", "blocked")
+    shown = {t.tid: t.shown if t.silent else kernel.now for t in kernel.threads.values()}
     for row in analysis["blame"].to_dict("records"):
-        spent: Counter[str] = Counter()
+        last, spent = row["end_tid"], Counter[str]()
         for m in kernel.diary:
             low, high = max(m.start, row["start_ns"]), min(m.end, row["end_ns"])
-            if low < high and row["end_tid"] >= 0:
-                state, _, prio = m.threads[row["end_tid"]]
+            if low < high and last >= 0:
+                state, _, prio = m.threads[last]
                 spent[state if state in ("running", "runnable") else "blocked"] += high - low
                 spent["inverted"] += (high - low) * (prio > m.threads[row["waiter_tid"]][2])
-        names = ("running", "runnable", "blocked", "inverted")
-        told = {name: row[f"{name}_ns"] for name in names}
-        # Before its first event nothing is known of a thread.
-        if row["unjudged_ns"] == 0 and any(told[name] != spent[name] for name in names):
-            yield f"{row['start_ns']}..{row['end_ns']} behind {row['end_tid']}: found {told}, true {dict(spent)}"
+        told = {name: row[f"{name}_ns"] for name in (*names, "inverted")}
+        # Before its first event nothing is known of a thread, and nothing shows a change after its last one.
+        whole = sum(told[name] for name in names) == row["end_ns"] - row["start_ns"]
+        wrong = whole and any(told[name] != spent[name] for name in names)
+        if last >= 0 and row["end_ns"] <= min(shown[last], shown[row["waiter_tid"]]):
+            wrong |= not 0 <= spent["inverted"] - told["inverted"] <= row["unjudged_ns"]
+        if wrong:
+            yield f"{row['start_ns']}..{row['end_ns']} behind {last}: found {told}, true {dict(spent)}"
             return
 
 
@@ -150,17 +172,9 @@ def check_lossy(kernel: Kernel, seed: int, counts: Counter[str]) -> Iterator[str
         make_blame_trace(kernel, (rng.randrange(len(kernel.current)), start, start + rng.randint(500, 9_000)))
     )
     for tid in (UI, UI + 1):
-        true = true_stretches(kernel, tid)
-        for begin, end, chain in found_stretches(analysis, tid):
-            if any(evidence != "exact" for *_, evidence in chain):
-                continue
-            counts["lossy stretches"] += 1
-            covered = sum(
-                min(end, e) - max(begin, s) for s, e, c in true if s < end and e > begin and _agrees(chain, c)
-            )  # fmt: skip
-            if covered != end - begin:
-                yield f"lossy, thread {tid}: {begin}..{end} {chain} is not true: {_near(true, begin, end)}"
-                return
+        found = found_stretches(analysis, tid)
+        counts["lossy stretches"] += sum(all(how == "exact" for *_, how in chain) for *_, chain in found)
+        yield from _check_exact(kernel, tid, found, "lossy, ")
 
 
 def _agrees(found: tuple[Link, ...], true: tuple[Link, ...]) -> bool:

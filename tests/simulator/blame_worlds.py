@@ -9,24 +9,16 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from tests.simulator.blame_locks import Lock, Mutexes, ReaderWriters
 from tests.simulator.kernel import Behind, Kernel, Program, Thread
 
 UI, CLIENTS, SERVERS = 100, 3, 3
 CLIENT_TGID, SERVER_TGID = 100, 200
 LENGTH_NS = 150_000
+KINDS = ("monitor", "futex", "pi", "rw", "mutex", "mutex")
 FUTEX_WAIT, FUTEX_WAKE, LOCK_PI, UNLOCK_PI, PRIVATE = 0, 1, 6, 7, 128
-
-
-@dataclass(slots=True)
-class Lock:
-    """One lock of any kind: the owner, and who waits, in order."""
-
-    kind: str
-    address: int
-    owner: int = 0
-    queue: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -49,9 +41,10 @@ class Actions:
     def __init__(self, kernel: Kernel, *, releases: bool, names_anew: bool) -> None:
         self.kernel, self.releases, self.names_anew = kernel, releases, names_anew
         self.locks = {
-            tgid: [Lock(kind, 0x1000 * tgid + 0x100 * n) for n, kind in enumerate(("monitor", "futex", "pi", "mutex", "mutex"))]
+            tgid: [Lock(kind, 0x1000 * tgid + 0x100 * n) for n, kind in enumerate(KINDS)]
             for tgid in (CLIENT_TGID, SERVER_TGID)
         }  # fmt: skip
+        self.special: dict[str, Mutexes | ReaderWriters] = {"mutex": Mutexes(self), "rw": ReaderWriters(self)}
         self.inbox: deque[Request] = deque()
         self.idle: list[int] = []
         self.back: dict[int, deque[Request]] = {}  # calls into a thread that waits for an answer itself
@@ -101,10 +94,12 @@ class Actions:
         self.step()
 
     def acquire(self, t: Thread, lock: Lock) -> Program:
-        if not lock.owner:
+        if lock.kind in self.special:
+            yield from self.special[lock.kind].acquire(t, lock)
+        elif not lock.owner:
             lock.owner = t.tid
-            return
-        yield from getattr(self, f"_wait_{lock.kind}")(t, lock)
+        else:
+            yield from getattr(self, f"_wait_{lock.kind}")(t, lock)
 
     def _wait_monitor(self, t: Thread, lock: Lock) -> Program:
         """ART names the owner of this moment, whoever has it later; some versions do so again before each further sleep."""
@@ -169,41 +164,16 @@ class Actions:
         self.leave(self.entry_of(t.tid, "futex"))
         self.futex_ends(t)
 
-    def _wait_mutex(self, t: Thread, lock: Lock) -> Program:
-        """The time before a release is due to who releases; nothing tells of the time after the last one."""
-        k = self.kernel
-        k.emit("contention", t.tid, "contention_begin", lock.address, 32, 0)
-        self.stand(t, "mutex", "unknown", asleep=False)
-        self.step()
-        lock.queue.append(t.tid)
-        while lock.owner or lock.queue[0] != t.tid:
-            entry = self.entry_of(t.tid, "mutex")
-            entry.holder, entry.evidence = -1, "unknown"  # who ended an earlier sleep did not end the wait
-            yield ("D", -1)
-        lock.queue.pop(0)
-        lock.owner = t.tid
-        self.leave(self.entry_of(t.tid, "mutex"))
-        k.emit("contention", t.tid, "contention_end", lock.address, 0, 0)
-        self.step()
-
     def release(self, t: Thread, lock: Lock) -> Program:
         k = self.kernel
-        if lock.kind == "mutex":
-            if lock.queue and self.releases:
-                self._due(lock, t, "mutex")
-                k.emit("contended_release", t.tid, lock.address)
-                self.step()
-            lock.owner = 0
-            if lock.queue:
-                if not self.releases:
-                    self._woken_by(lock.queue[0], t)
-                yield from self.wake(t, lock.queue[0])
+        if lock.kind in self.special:
+            yield from self.special[lock.kind].release(t, lock)
         elif lock.kind == "pi":
             if lock.queue:
                 following = lock.queue.pop(0)
                 k.emit("syscall", t.tid, "enter", "futex", (lock.address, UNLOCK_PI | PRIVATE), 0)
                 lock.owner = following
-                self._due(lock, t, "futex", following)
+                self._due(lock, t, following)
                 self.step()
                 yield from self.wake(t, following)
                 self.futex_ends(t)
@@ -230,19 +200,13 @@ class Actions:
         """The diary's entry of a thread's innermost wait of that kind."""
         return next(e for e in reversed(self.kernel.behind[tid]) if e.kind == kind)
 
-    def _due(self, lock: Lock, t: Thread, kind: str, following: int = 0) -> None:
+    def _due(self, lock: Lock, t: Thread, following: int) -> None:
         """Completes what the waiters stood behind until now, and begins anew for all but the next owner."""
-        for tid in (*lock.queue, *([following] if following else [])):
-            entry = self.entry_of(tid, kind)
+        for tid in (*lock.queue, following):
+            entry = self.entry_of(tid, "futex")
             entry.holder, entry.evidence = t.tid, "exact"
             if tid != following:
                 self.replace(entry, -1, "unknown")
-
-    def _woken_by(self, tid: int, t: Thread) -> None:
-        """Without the event: who ends the last sleep counts for the whole wait; an earlier guess is forgotten."""
-        entry = self.entry_of(tid, "mutex")
-        if self.kernel.threads[tid].state == "disk":
-            entry.holder, entry.evidence = t.tid, "inferred"
 
     def wake(self, t: Thread, tid: int) -> Program:
         self.kernel.wake(self.kernel.threads[tid], t.cpu)
@@ -374,5 +338,7 @@ def make_blame_world(seed: int) -> Kernel:
     kernel.at(3_000, "tick")
     if rng.random() < 0.5:
         kernel.at(8_000, "boost")
+    if rng.random() < 0.5:
+        kernel.at(7_000, "renice")
     kernel.run(LENGTH_NS)
     return kernel

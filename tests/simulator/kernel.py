@@ -33,6 +33,8 @@ class Thread:
     cpu: int = 0  # of whose queue it is
     left: int = 0  # ns of CPU it needs before its program goes on
     killed: bool = False
+    silent: bool = False  # its priority is not the one that an event showed last,
+    shown: int = 0  # at this time
     epoch: int = 0  # counts its sleeps, so that a timer of an older one wakes nobody
     operation: str = "fault"
 
@@ -82,7 +84,8 @@ class VmaWait:
 class Behind:
     """A thread that stands behind another one, which may only show later (``holder`` -1 until then); see blame_worlds.py.
 
-    ``asleep``: it does so only while it sleeps.
+    ``asleep``: it does so only while it sleeps. ``holder`` is what the events tell; ``truth`` who has the lock, or is next in
+    line while nobody has it (-1: the thread itself); None where the world does not keep it apart.
     """
 
     tid: int
@@ -90,6 +93,7 @@ class Behind:
     evidence: str
     holder: int = -1
     asleep: bool = True
+    truth: int | None = None
 
 
 @dataclass(slots=True)
@@ -123,7 +127,12 @@ class Kernel:
         self.downgraded: set[int] = set()
         self.behind: dict[int, list[Behind]] = {}  # by tid: the innermost last
         self.threads_changed = self.locks_changed = True  # since the last entry of the diary
-        self.timer_actions = {"wake": self._wake_sleeper, "tick": self._tick, "boost": self._boost}
+        self.timer_actions = {
+            "wake": self._wake_sleeper,
+            "tick": self._tick,
+            "boost": self._boost,
+            "renice": self._renice,
+        }
         self._timer_number = 0
 
     # -- time and diary
@@ -196,6 +205,9 @@ class Kernel:
         self.current[cpu], self.since[cpu] = new, self.now
         self.threads_changed = True
         prio = self.threads[old].prio if old else 120
+        for tid in (old, new):
+            if tid:
+                self.threads[tid].silent, self.threads[tid].shown = False, self.now
         self.write("sched_switch", cpu, old, prio, letter if old else "R", new, self.threads[new].prio if new else 120)
         self.pass_time(self.now + 1)
 
@@ -213,7 +225,7 @@ class Kernel:
         """Makes a sleeping thread runnable, perhaps on another CPU, and perhaps at once running."""
         if thread.state not in ("sleeping", "disk"):
             return
-        thread.state = "runnable"
+        thread.state, thread.silent, thread.shown = "runnable", False, self.now
         self.threads_changed = True
         target = self.rng.randrange(len(self.current)) if self.rng.random() < 0.4 else thread.cpu
         waker, born = self.current[waker_cpu], not thread.epoch
@@ -236,7 +248,7 @@ class Kernel:
         """A boost or its end, as sched_pi_setprio tells it."""
         if prio != thread.prio and thread.state != "dead":
             self.write("pi_setprio", cpu, self.current[cpu], thread.tid, thread.prio, prio)
-            thread.prio = prio
+            thread.prio, thread.silent, thread.shown = prio, False, self.now
             self.threads_changed = True
             self.pass_time(self.now + 1)
 
@@ -291,6 +303,14 @@ class Kernel:
         prio = self.rng.choice((98, 100, 110, 115, 120, 124, 130, 139))
         self.set_prio(thread, prio, self.rng.randrange(len(self.current)))
         self.at(self.now + self.rng.randint(5_000, 60_000), "boost")
+
+    def _renice(self, *_: int) -> None:
+        """setpriority: no event tells of it. A change back before the first was seen could not be noticed, so none is made."""
+        thread = self.threads[self.rng.choice(sorted(self.threads))]
+        if not thread.silent and thread.state != "dead":
+            thread.prio = self.rng.choice([p for p in (100, 110, 120, 125, 139) if p != thread.prio])
+            thread.silent = self.threads_changed = True
+        self.at(self.now + self.rng.randint(2_000, 30_000), "renice")
 
     def _resume(self, thread: Thread) -> None:
         """Lets a program go on to its next need of the CPU or of sleep."""

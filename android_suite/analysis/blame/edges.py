@@ -14,6 +14,7 @@ from android_suite.analysis.blame.scan import MASKED, Rows, choose_edges, sleepi
 from android_suite.analysis.enclosing import look_up_wakers
 from android_suite.analysis.jit import I8, I32, I64, Array, frozen
 from android_suite.analysis.locks.other_locks import split_other_waits
+from android_suite.analysis.locks.ownership import EVIDENCE
 from android_suite.analysis.locks.releases import END, HOLDER, START, WAIT
 from android_suite.analysis.locks.standoffs import Standoffs
 from android_suite.analysis.sched import Timeline
@@ -82,7 +83,7 @@ def collect_edges(
         trace: table contended_release.
         timeline: of all threads.
         standoffs: waits and holds of mmap_lock and of VMA locks.
-        released: of locks.releases.split_mmap_waits.
+        released: of locks.releases.judge_mmap_pieces.
         others: frame of OTHER_WAITS.
         futexes: waits in futex.
         monitors: frame of MONITOR_WAITS.
@@ -164,7 +165,13 @@ def _standoffs(standoffs: Standoffs, released: I64, asleep: Callable[[Source], S
     )  # fmt: skip
     at = released[:, WAIT]
     yield _source(
-        _MMAP, waits["tid"].to_numpy()[at], released[:, START], released[:, END], released[:, HOLDER], _TOLD, _RELEASED
+        _MMAP,
+        waits["tid"].to_numpy()[at],
+        released[:, START],
+        released[:, END],
+        released[:, HOLDER],
+        released[:, EVIDENCE],
+        _RELEASED,
     )
     # The rest of a wait: it slept, and nothing shows for whom.
     tid, begin, until, quality = (waits[c].to_numpy() for c in ("tid", "start_ns", "end_ns", "quality"))
@@ -179,14 +186,15 @@ def _others(trace: Trace, others: pd.DataFrame) -> Iterator[Source]:
     kind = waits["kind"].map(code).to_numpy(dtype=np.int8)
     rows = np.where(kind == _MMAP, -1, rows)  # its row would be one of lock_holds
     tid, start, end = (waits[c].to_numpy() for c in ("tid", "start_ns", "end_ns"))
-    pieces = split_other_waits(trace, waits)
+    pieces, released = split_other_waits(trace, waits)
     at = pieces[:, WAIT]
     yield _source(
-        kind[at], tid[at], pieces[:, START], pieces[:, END], pieces[:, HOLDER], _TOLD, _RELEASED, row=rows[at]
-    )
-    # The thread that ended the last sleep counts for all of the wait that no release explains.
+        kind[at], tid[at], pieces[:, START], pieces[:, END], pieces[:, HOLDER], pieces[:, EVIDENCE], _RELEASED,
+        row=rows[at],
+    )  # fmt: skip
+    # Without a release, the thread that ended the last sleep counts for all of the wait.
     evidence, holder = waits["holder_evidence"].to_numpy(), waits["holder_tid"].to_numpy()
-    guessed = np.where(evidence == _INFERRED, holder, -1)
+    guessed = np.where((evidence == _INFERRED) & ~released, holder, -1)
     yield _source(kind, tid, start, end, guessed, np.where(guessed >= 0, _INFERRED, _UNTOLD), _KERNEL, row=rows)
 
 

@@ -136,7 +136,7 @@ def _wakers_call(futex: pd.DataFrame, command: I64, waker: I32, seq: I64) -> I64
 def _owners(futex: pd.DataFrame, command: I64, space: I64, sleeps: I64) -> I64:
     """Cuts sleeps for a lock with priority inheritance at each call that gave it back: before that, its thread was the owner.
 
-    The kernel hands such a lock from owner to owner, and none of them can give it back without a call while others wait.
+    The kernel hands such a lock from owner to owner, and none that lives can give it back without a call while others wait.
     """
     unlocks = np.flatnonzero((command == _UNLOCK_PI) & (futex["ret"].to_numpy() >= 0))  # the owner's own do not fail
     unlocks = unlocks[np.argsort(futex["start_ns"].to_numpy()[unlocks], kind="stable")]
@@ -147,18 +147,23 @@ def _owners(futex: pd.DataFrame, command: I64, space: I64, sleeps: I64) -> I64:
         lock[unlocks], begin[unlocks], tid[unlocks], lock[waits], tid[waits], begin[waits], end[waits]
     )  # fmt: skip
     # The last owner blocks until the call wakes the waiter, which is a moment after its entry.
-    woken_by = sleeps[np.searchsorted(of, np.arange(len(waits)), side="right") - 1, 3]  # who ended the last sleep
+    last_sleep = np.searchsorted(of, np.arange(len(waits)), side="right") - 1
+    woken_by = sleeps[last_sleep, 3]
     final = np.ones(len(pieces), np.bool_)
     final[:-1] = pieces[1:, 0] != pieces[:-1, 0]
     handed = final & (pieces[:, 3] == woken_by[pieces[:, 0]])
     pieces[handed, 2] = end[waits[pieces[handed, 0]]]
+    given = woken_by < 0
+    given &= futex["ret"].to_numpy()[waits] >= 0
+    taken = pd.DataFrame({"lock": lock[waits], "tid": tid[waits], "ts": sleeps[last_sleep, 2]})
+    pieces = _cut_at_deaths(pieces, lock[waits], taken[given])
     first, last = (np.searchsorted(pieces[:, 0], of, side) for side in ("left", "right"))
     count = last - first
     sleep = np.repeat(np.arange(len(sleeps)), count)
     piece = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + first[sleep]
     start = np.maximum(pieces[piece, 1], sleeps[sleep, 1])
     stop = np.minimum(pieces[piece, 2], sleeps[sleep, 2])
-    told = np.column_stack([sleeps[sleep, 0], start, stop, pieces[piece, 3], np.full(len(sleep), _TOLD)])
+    told = np.column_stack([sleeps[sleep, 0], start, stop, pieces[piece, 3], pieces[piece, 4]])
     told = told[start < stop]
     # What no call explains has an owner, too, but the trace does not show whom.
     until = sleeps[:, 1].copy()
@@ -166,6 +171,35 @@ def _owners(futex: pd.DataFrame, command: I64, space: I64, sleeps: I64) -> I64:
     rest = sleeps[until < sleeps[:, 2]].copy()
     rest[:, 1], rest[:, 3], rest[:, 4] = until[until < sleeps[:, 2]], -1, _UNTOLD
     return np.concatenate([told, rest]).astype(np.int64)
+
+
+def _cut_at_deaths(pieces: I64, lock: I64, taken: pd.DataFrame) -> I64:
+    """Leaves the time unknown in which the owner that a call names was itself asleep for the lock, and not woken by a call.
+
+    A thread that dies as the owner gives the lock on without a call of futex (the kernel marks it FUTEX_OWNER_DIED and wakes
+    the first in the queue), and the next call is the next owner's.
+
+    Args:
+        pieces: of split_by_release, by wait and time.
+        lock: of each wait.
+        taken: calls that got a lock after a sleep that no call ended: lock, tid, and when that sleep ended (ts).
+
+    Returns:
+        Rows of wait, start, end, holder and evidence.
+    """
+    n = len(pieces)
+    left = pd.DataFrame({"lock": lock[pieces[:, 0]], "tid": pieces[:, 3], "ts": pieces[:, 2], "piece": np.arange(n)})
+    left, right = (frame.astype(np.int64).sort_values("ts", kind="stable") for frame in (left, taken))
+    found = pd.merge_asof(left, right.assign(row=np.arange(len(right))), on="ts", by=["lock", "tid"])
+    row = found.sort_values("piece")["row"].fillna(-1).to_numpy().astype(np.int64)
+    since = np.append(right["ts"].to_numpy(), -1)[row]
+    cut = np.flatnonzero(since > pieces[:, 1])
+    owned = np.column_stack([pieces, np.full(n, _TOLD)])
+    hidden = owned[cut]
+    owned[cut, 1] = since[cut]
+    hidden[:, 2], hidden[:, 3], hidden[:, 4] = since[cut], -1, _UNTOLD
+    both = np.concatenate([owned, hidden]).astype(np.int64)
+    return both[np.lexsort((both[:, 1], both[:, 0]))]
 
 
 def _number_locks(space: I64, address: Array) -> I64:

@@ -151,8 +151,8 @@ def follow(starts: I64, thread: I32, begin: I64, end: I64, holder: I32, roots: I
         roots: edges to begin with.
 
     Returns:
-        Rows of root, start, end, number of edges, and 1 where the chain is not followed further (it is too long, or it comes
-        back to one of its threads); and the edges of each, -1 beyond the last. In no order.
+        Rows of root, start, end, number of edges, and 1 where the chain is not followed further (its last thread waits, too,
+        but it is too long, or it comes back to one of its threads); and the edges of each, -1 beyond the last. In no order.
     """
     out, path, n = np.empty((64, 5), np.int64), np.empty((64, DEEPEST), np.int64), 0
     todo, way, left = np.empty((64, 4), np.int64), np.empty((64, DEEPEST), np.int64), 0
@@ -165,11 +165,11 @@ def follow(starts: I64, thread: I32, begin: I64, end: I64, holder: I32, roots: I
             since, until, depth = todo[left, 1], todo[left, 2], todo[left, 3]
             here = way[left].copy()
             last = holder[here[depth - 1]]
-            stuck = depth == DEEPEST or last == thread[roots[q]]
+            circle = last == thread[roots[q]]
             for i in range(depth - 1):
-                stuck = stuck or holder[here[i]] == last
-            at, stop = 0, 0
-            if last >= 0 and not stuck:
+                circle = circle or holder[here[i]] == last
+            at, stop, open_row = 0, 0, -1
+            if last >= 0 and not circle:
                 stop = starts[last + 1]
                 at = _first_after(end, starts[last], stop, since)
             while since < until:
@@ -178,11 +178,22 @@ def follow(starts: I64, thread: I32, begin: I64, end: I64, holder: I32, roots: I
                 if since < border:
                     out, path = _grow(out, n), _grow(path, n)
                     out[n, 0], out[n, 1], out[n, 2], out[n, 3] = q, since, border, depth
-                    out[n, 4] = 1 if stuck and last >= 0 else 0
+                    out[n, 4] = 1 if circle and last >= 0 else 0
                     path[n, :] = -1
                     path[n, :depth] = here[:depth]
                     n += 1
-                if inside:
+                if inside and depth == DEEPEST:
+                    # The last one waits, too; whatever it waits for, it is the same chain.
+                    if open_row < 0 or out[open_row, 2] != border:
+                        out, path = _grow(out, n), _grow(path, n)
+                        out[n, 0], out[n, 1], out[n, 3], out[n, 4] = q, border, depth, 1
+                        path[n, :] = here
+                        open_row = n
+                        n += 1
+                    border = min(end[at], until)
+                    out[open_row, 2] = border
+                    at += 1
+                elif inside:
                     todo, way = _grow(todo, left), _grow(way, left)
                     todo[left, 0], todo[left, 1], todo[left, 2] = q, border, min(end[at], until)
                     todo[left, 3] = depth + 1

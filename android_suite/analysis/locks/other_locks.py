@@ -1,7 +1,7 @@
 """Finds waits for locks without mmap_lock events, in contention events or by the caller in sched_blocked_reason.
 
-A holder is told by lock:contended_release, where the kernel has it; else the thread that ended the last sleep is taken for
-it, because locks that sleep are handed on by the thread that releases them.
+A holder is told by lock:contended_release, where the kernel has it (see ownership); else the thread that ended the last
+sleep is taken for it, because locks that sleep are handed on by the thread that releases them.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from android_suite.analysis.enclosing import ThreadIntervals
+from android_suite.analysis.jit import Bools
 from android_suite.analysis.locks.lock_names import HELD, name_causes
 from android_suite.analysis.locks.mmap_lock import MmapLock
-from android_suite.analysis.locks.releases import HOLDER, WAIT, split_by_release
+from android_suite.analysis.locks.ownership import Takes, join_contention, judge_pieces
+from android_suite.analysis.locks.releases import END, HOLDER, WAIT, split_by_release
 from android_suite.analysis.loss import Losses
 from android_suite.analysis.sched import Timeline
 from android_suite.analysis.sleeps import Sleeps, last_sleep
@@ -63,36 +65,22 @@ def _from_contention(trace: Trace, locks: MmapLock, losses: Losses) -> pd.DataFr
     con = con.iloc[rows].assign(inside=inside[rows])
     if not len(con):
         return con
-    con = con.sort_values(["tid", "lock_addr", "seq"], kind="stable")
-    same = (con["tid"] == con["tid"].shift()) & (con["lock_addr"] == con["lock_addr"].shift())
-    begins = con["kind"] == 0
-    # A mutex may begin twice (spinning, then asleep) before its one end: the first time and the last flags count.
-    opens = begins & ~(same & begins.shift(fill_value=False))
-    run = opens.cumsum()
-    used = run > 0
-    runs = con[used].assign(run=run[used], after=(same & ~begins)[used])
-    grouped = runs.groupby("run")
-    first = runs[opens[used]].set_index("run")
-    closing = runs[runs["after"]].drop_duplicates("run").set_index("run")
-    flags = runs[begins[used]].groupby("run")["flags"].last()
-    closed = first.index.isin(closing.index)
-    end = closing["ts_ns"].reindex(first.index).fillna(trace.source.end_ns).to_numpy(dtype=np.int64)
+    runs = join_contention(con)
+    flags, end = runs["flags"].to_numpy(), runs["end_ns"].to_numpy()
+    closed = end >= 0
+    end = np.where(closed, end, trace.source.end_ns)
     quality = np.where(closed, EXACT, LOWER_BOUND)
-    touched = losses.any_cpu.touch(first["ts_ns"].to_numpy(), end)
-    kinds = _kind_of(flags.to_numpy())
+    touched = losses.any_cpu.touch(runs["start_ns"].to_numpy(), end)
+    kinds = _kind_of(flags)
     if locks.lock_offset is not None:
-        mms = first["lock_addr"].to_numpy() - np.uint64(locks.lock_offset)
+        mms = runs["lock_addr"].to_numpy() - np.uint64(locks.lock_offset)
         known = np.isin(mms, trace["mmap_lock"]["mm"].unique())
         kinds = np.where(known, "mmap_lock", kinds)
-    table = pd.DataFrame(
-        {
-            "tid": first["tid"], "lock_addr": first["lock_addr"], "kind": kinds,
-            "write": (flags.to_numpy() & _READ) == 0, "start_ns": first["ts_ns"], "end_ns": end,
-            "evidence": np.int8(_BY_CONTENTION), "quality": np.where(touched, UNKNOWN, quality).astype(np.int8),
-            "caller": "", "name": "", "name_evidence": _UNTOLD,
-        },
+    table = runs[["tid", "lock_addr", "start_ns", "queued_ns"]].assign(
+        kind=kinds, write=(flags & _READ) == 0, end_ns=end, evidence=np.int8(_BY_CONTENTION),
+        quality=np.where(touched, UNKNOWN, quality).astype(np.int8), caller="", name="", name_evidence=_UNTOLD,
     )  # fmt: skip
-    return table[~grouped["inside"].any().to_numpy(dtype=bool)]
+    return table[~con["inside"].reindex(runs.index).to_numpy(dtype=bool)]
 
 
 def _kind_of(flags: NDArray[np.int32]) -> NDArray[np.object_]:
@@ -118,7 +106,7 @@ def _from_reasons(trace: Trace, timeline: Timeline, locks: MmapLock) -> pd.DataF
         {
             "tid": target, "lock_addr": np.uint64(0), "kind": kind[rows], "write": write[rows], "start_ns": start,
             "end_ns": end, "evidence": np.int8(_BY_REASON), "quality": np.int8(EXACT),
-            "caller": caller.to_numpy(dtype=object)[rows], "name": name[rows],
+            "queued_ns": start, "caller": caller.to_numpy(dtype=object)[rows], "name": name[rows],
             "name_evidence": np.where(name[rows] == "", _UNTOLD, _TOLD),
         },
     )  # fmt: skip
@@ -159,8 +147,12 @@ def _find_holders(trace: Trace, rows: pd.DataFrame, sleeps: Sleeps) -> dict[str,
     by_waker = held & (woken > 0) & (woken != rows["tid"].to_numpy())
     holder[by_waker] = woken[by_waker]
     evidence = np.where(by_waker, _INFERRED, _UNTOLD)
-    pieces = split_other_waits(trace, rows)
-    holder[pieces[:, WAIT]], evidence[pieces[:, WAIT]] = pieces[:, HOLDER], _TOLD
+    pieces = _cut_at_releases(trace, rows)
+    at, queued = pieces[:, WAIT], rows["queued_ns"].to_numpy()
+    holder[at] = pieces[:, HOLDER]
+    # While it only spun, others may have had the lock after the last release that was told.
+    told = (queued[at] >= 0) & (pieces[:, END] >= queued[at])
+    evidence[at] = np.where(told, _TOLD, _INFERRED)
     unsure = rows["quality"].to_numpy() == UNKNOWN
     return {
         "holder_tid": np.where(unsure, -1, holder).astype(np.int32),
@@ -168,8 +160,20 @@ def _find_holders(trace: Trace, rows: pd.DataFrame, sleeps: Sleeps) -> dict[str,
     }
 
 
-def split_other_waits(trace: Trace, waits: pd.DataFrame) -> I64:
-    """Waits of OTHER_WAITS cut at the releases of their locks, see split_by_release."""
+def split_other_waits(trace: Trace, waits: pd.DataFrame) -> tuple[I64, Bools]:
+    """Waits of OTHER_WAITS cut at the releases of their locks.
+
+    Returns:
+        Rows as of judge_pieces, and which waits have a release at all.
+    """
+    pieces = _cut_at_releases(trace, waits)
+    of, lock, queued = pieces[:, WAIT], waits["lock_addr"].to_numpy(), waits["queued_ns"].to_numpy()
+    released = np.zeros(len(waits), np.bool_)
+    released[of] = True
+    return judge_pieces(pieces, lock[of], queued[of], Takes.of(trace["contention"], lock[released])), released
+
+
+def _cut_at_releases(trace: Trace, waits: pd.DataFrame) -> I64:
     releases = trace["contended_release"]
     return split_by_release(
         *(releases[c].to_numpy() for c in ("lock_addr", "ts_ns", "tid")),

@@ -1,7 +1,7 @@
 """lock:contended_release: who gave back a lock while others waited for it, and whether that agrees with what is inferred.
 
-The kernel writes the event in the context of the thread that releases, right after it let go (rwsem: every reader that
-releases while anybody waits), or right before (mutex).
+The kernel writes the event in the context of the thread that releases, while anybody is queued for the lock: right after it
+let go (rwsem: every reader that releases; mutex, unless it hands the lock to the first in the queue), and before it wakes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 from android_suite.analysis.ids import group_order
 from android_suite.analysis.jit import I32, I64, Array, compiled, frozen
 from android_suite.analysis.locks.mmap_lock import MmapLock
+from android_suite.analysis.locks.ownership import Takes, judge_pieces
 from android_suite.tables.derived import EXACT, OUTCOMES
 from android_suite.tables.trace import Trace
 
@@ -92,6 +93,22 @@ def split_mmap_waits(trace: Trace, locks: MmapLock) -> I64:
     )  # fmt: skip
     pieces[:, WAIT] = rows[pieces[:, WAIT]]
     return pieces
+
+
+def judge_mmap_pieces(trace: Trace, locks: MmapLock, pieces: I64) -> I64:
+    """The pieces of split_mmap_waits with how each is known, see judge_pieces.
+
+    A thread that waits for mmap_lock spins before it is queued, and contention begins when it is.
+    """
+    if not len(pieces):
+        return np.empty((0, 5), np.int64)
+    con = trace["contention"]
+    inside = np.flatnonzero((locks.contention_wait >= 0) & (con["kind"] == 0).to_numpy())[::-1]
+    of = locks.contention_wait[inside]
+    queued, address = np.full(len(locks.waits), -1, np.int64), np.zeros(len(locks.waits), np.uint64)
+    queued[of], address[of] = con["ts_ns"].to_numpy()[inside], con["lock_addr"].to_numpy()[inside]
+    at = pieces[:, WAIT]
+    return judge_pieces(pieces, address[at], queued[at], Takes.of(con, address[at]))
 
 
 def compare_releases(locks: MmapLock, pieces: I64) -> tuple[int, int, int]:

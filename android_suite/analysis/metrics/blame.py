@@ -12,6 +12,8 @@ from android_suite.analysis.pipeline import Analysis
 from android_suite.tables.blame import LINKS
 from android_suite.tables.derived import EXACT
 
+_HIDDEN = "a wait for a monitor may have begun before the trace"
+
 
 def list_blame(analysis: Analysis) -> Iterator[Value]:
     """Metrics of a recording of all locks; in others they would be unknown in every comparison."""
@@ -30,12 +32,13 @@ def list_blame(analysis: Analysis) -> Iterator[Value]:
     unmarked = say_no_art(analysis)
     silent = missing or unmarked
     in_art = np.isin(kind, [LINKS.index(name) for name in ("monitor", "art_lock")])
-    yield Value("monitorWaitMs_ui", None if silent else int(length[own & in_art].sum()) / 1e6, doubts, silent)
+    hidden = (_HIDDEN,) if analysis.hidden.intersection(ui.tolist()) else ()
+    yield Value("monitorWaitMs_ui", None if silent else int(length[own & in_art].sum()) / 1e6, doubts + hidden, silent)
     # The last thread of a chain that is not followed to its end may wait for another one.
     exact = ((table["evidence"] == EXACT) & ~table["cut"]).to_numpy(dtype=bool)
     inverted = table["inverted_ns"].to_numpy()
     if (~exact).any() or table["unjudged_ns"].any():
         doubts += ("some chains are inferred, not followed to their end, or end at an unknown thread",)
-    doubts += unmarked + say_missing(analysis, "mmap_lock")
+    doubts += (unmarked or hidden) + say_missing(analysis, "mmap_lock")
     absent = say_missing(analysis, "sched") or say_absent(analysis)
     yield Value("blamedInvertedMs", None if absent else int(inverted[exact].sum()) / 1e6, doubts + cut, absent)

@@ -87,3 +87,20 @@ def test_what_no_release_explains_has_an_unknown_owner() -> None:
         (100, 200, f"futex:{GC}:exact", "exact", 0),
         (200, 400, "futex:-1:unknown", "unknown", 0),
     ]
+
+
+@pytest.mark.parametrize(("op", "first"), [(UNLOCK_PI, f"futex:{GC}:exact"), (None, "futex:-1:unknown")])
+def test_an_owner_that_dies_is_not_the_next_one(op: int | None, first: str) -> None:
+    """GC gives the lock to RenderThread, by a call or by dying, which only the wake-up shows; that one's call is for the UI."""
+    b = futex(runs(build(), OTHER, 2, 10, 60), OTHER, 50, 210, LOCK_PI | PRIVATE)
+    b = futex(runs(b, APP, 0, 10, 100), APP, 95, 410, LOCK_PI | PRIVATE)
+    b = runs(b, GC, 1, 50, 260, "X" if op is None else "S")
+    if op is not None:
+        futex(b, GC, 195, 204, op | PRIVATE)
+    b.wake(200, OTHER, waker=GC, cpu=2).switch(202, 0, "R", OTHER, cpu=2)
+    b = futex(b, OTHER, 395, 405, UNLOCK_PI | PRIVATE).wake(400, APP, waker=OTHER)
+    rows = chains(analyze_trace(b.switch(406, 0, "R", APP).trace(end=600)))
+    mine = [row[:3] for row in rows if row[1] > 100 and row[0] >= 100]
+    # RenderThread did not have the lock while it waited for it itself.
+    assert mine[0] == (100, 200 if op is None else 195, first)
+    assert mine[-1] == (200, 400, f"futex:{OTHER}:exact")

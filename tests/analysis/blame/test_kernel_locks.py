@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from android_suite.analysis.pipeline import analyze_trace
 from android_suite.tables.derived import WHO_EVIDENCE
 from tests.analysis.blame.blaming import MUTEX, OTHER, STRONG, WEAK, WRITE, build, chains, runs
@@ -17,11 +19,63 @@ def test_a_contended_release_names_the_holders_in_turn() -> None:
     analysis = analyze_trace(b.trace(end=400))
     assert chains(analysis) == [
         (90, 200, f"mutex:{GC}:exact", "exact", 110),
-        (200, 300, f"mutex:{OTHER}:exact", "exact", 0),
+        (200, 300, f"mutex:{OTHER}:inferred", "inferred", 0),  # nothing shows when it took it
         (300, 330, "mutex:-1:unknown", "unknown", 0),
     ]  # fmt: skip
     other = analysis["other_waits"].iloc[0]
     assert (other["holder_tid"], WHO_EVIDENCE[other["holder_evidence"]]) == (OTHER, "exact")
+
+
+SPIN = 1
+
+
+SPUN, ASLEEP = (60, 90, GC, "inferred"), (90, 200, GC, "exact")
+FREE = (200, 230, -1, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("queued", "took", "wanted"),
+    [
+        (90, None, [SPUN, ASLEEP, (200, 300, OTHER, "inferred")]),
+        (90, (70, 230), [SPUN, ASLEEP, (200, 300, OTHER, "exact")]),  # it was in front
+        (90, (210, 230), [SPUN, ASLEEP, FREE, (230, 300, OTHER, "exact")]),
+        (250, (210, 230), [(60, 200, GC, "inferred"), FREE, (230, 250, OTHER, "inferred"), (250, 300, OTHER, "exact")]),
+        (None, None, [(60, 200, GC, "inferred"), (200, 300, OTHER, "inferred")]),
+    ],
+)
+def test_a_release_proves_an_owner_only_while_the_waiter_is_queued(
+    queued: int | None, took: tuple[int, int] | None, wanted: list[tuple[int, int, int, str]]
+) -> None:
+    """The UI thread spins from 60 on and is queued later, or never; RenderThread spins, too, and may be queued at 70."""
+    b = runs(runs(build(), APP, 0, 10, 400), GC, 1, 20, 400).contend(60, APP, 0x100, MUTEX | SPIN)
+    if queued:
+        b.contend(queued, APP, 0x100, MUTEX)
+    if took:
+        b.contend(65 if took[0] == 70 else took[0], OTHER, 0x100, MUTEX | SPIN)
+        if took[0] == 70:
+            b.contend(70, OTHER, 0x100, MUTEX)
+        b.contend(took[1], OTHER, 0x100, None)
+    b.release(200, GC, 0x100).release(300, OTHER, 0x100).contend(330, APP, 0x100, None)
+    analysis = analyze_trace(b.trace(end=500))
+    mine = [row for row, tid in zip(chains(analysis), analysis["blame"]["waiter_tid"], strict=True) if tid == APP]
+    rest = (300, 330, -1, "unknown")
+    assert [row[:3] for row in mine] == [(s, e, f"mutex:{who}:{how}") for s, e, who, how in [*wanted, rest]]
+    other = analysis["other_waits"].query(f"tid == {APP}").iloc[0]
+    assert (other["queued_ns"], other["holder_tid"]) == (queued or -1, OTHER)
+    assert WHO_EVIDENCE[other["holder_evidence"]] == ("exact" if queued else "inferred")
+
+
+def test_who_gave_up_is_not_taken_for_the_next_owner() -> None:
+    """RenderThread leaves the queue at 230 with an error, and gets the lock later by a trylock."""
+    b = (
+        runs(runs(build(), APP, 0, 10, 400), GC, 1, 20, 400)
+        .contend(50, OTHER, 0x100, MUTEX)
+        .contend(60, APP, 0x100, MUTEX)
+    )
+    b.release(200, GC, 0x100).contend(230, OTHER, 0x100, None, ret=-4).release(300, OTHER, 0x100)
+    analysis = analyze_trace(b.contend(330, APP, 0x100, None).trace(end=500))
+    mine = [row[:3] for row, tid in zip(chains(analysis), analysis["blame"]["waiter_tid"], strict=True) if tid == APP]
+    assert mine[1] == (200, 300, f"mutex:{OTHER}:inferred")
 
 
 def test_without_it_the_waker_is_taken_for_the_holder() -> None:
@@ -98,3 +152,22 @@ def test_a_name_goes_with_the_address_unless_two_were_told() -> None:
     assert [*zip(table["name"], (WHO_EVIDENCE[e] for e in table["name_evidence"]), strict=True)] == [
         ("anon_vma", "exact"), ("anon_vma", "inferred"), ("anon_vma", "exact"), ("i_mmap", "exact"), ("", "unknown"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("links", "steps", "cut"), [(7, 7, False), (8, 8, False), (9, 8, True)])
+def test_a_chain_of_eight_that_ends_is_not_cut(links: int, steps: int, cut: bool) -> None:
+    """The UI thread waits for a mutex whose owner waits for the next one, and so on."""
+    b = build()
+    row = [APP, *range(400, 400 + links)]
+    for n, tid in enumerate(row[:-1]):
+        runs(b.contend(20 + n, tid, 0x100 * (n + 1), MUTEX), tid, n, 10, 50, "D")
+    for n, tid in enumerate(row[1:]):
+        b.release(300 - n, tid, 0x100 * (n + 1))
+    for n, tid in enumerate(row[:-1]):
+        b.contend(310 + n, tid, 0x100 * (n + 1), None)
+    analysis = analyze_trace(b.trace(end=400))
+    (held,) = analysis["blame"].query("start_ns <= 150 < end_ns and waiter_tid == 100").to_dict("records")
+    assert (held["links"], held["end_tid"], held["cut"]) == (steps, 400 + steps - 1, cut)
+    # While the ninth wait lasts, and no longer.
+    assert (held["start_ns"], held["end_ns"]) == (20 + links - 1, 300 - links + 1)
+    assert analysis["blame"]["cut"].sum() == int(cut)

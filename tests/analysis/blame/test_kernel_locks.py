@@ -168,6 +168,6 @@ def test_a_chain_of_eight_that_ends_is_not_cut(links: int, steps: int, cut: bool
     analysis = analyze_trace(b.trace(end=400))
     (held,) = analysis["blame"].query("start_ns <= 150 < end_ns and waiter_tid == 100").to_dict("records")
     assert (held["links"], held["end_tid"], held["cut"]) == (steps, 400 + steps - 1, cut)
-    # While the ninth wait lasts, and no longer.
-    assert (held["start_ns"], held["end_ns"]) == (20 + links - 1, 300 - links + 1)
+    # From when all wait until the last one of the chain gives its lock back.
+    assert (held["start_ns"], held["end_ns"]) == (20 + links - 1, 300 - steps + 1)
     assert analysis["blame"]["cut"].sum() == int(cut)

@@ -53,8 +53,13 @@ class Cluster:
     _polled: float = 0.0
     _workers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
+    @property
+    def lost(self) -> bool:
+        """Whether the connection to a scheduler elsewhere is broken now. Dask's client tries to connect again meanwhile."""
+        return self.address is not None and self.client.status != "running"
+
     def listen(self, topic: str, messages: queue.SimpleQueue[Any]) -> None:
-        """Puts every event of ``topic`` into ``messages``."""
+        """Puts every event of ``topic`` into ``messages``; may be called again for a scheduler that may be another one."""
         self.client.subscribe_topic(topic, lambda event: messages.put(event[1]))
 
     def submit(self, work: Callable[..., Any], *arguments: Any, key: str, needs: Mapping[str, float]) -> Future:
@@ -85,7 +90,8 @@ class Cluster:
     def _look(self) -> None:
         self._polled = self.clock()
         try:
-            self._workers = self.client.scheduler_info(n_workers=-1)["workers"]
+            # A client that gave its scheduler up knows none.
+            self._workers = self.client.scheduler_info(n_workers=-1).get("workers", {})
         except (OSError, TimeoutError, RuntimeError) as error:
             raise LabError(
                 f"the scheduler {self.address} does not answer ({error}); start it, then run qualify again."
@@ -98,7 +104,8 @@ class Cluster:
         async def remove(dask_scheduler: Any) -> None:
             await dask_scheduler.remove_worker(address, stimulus_id="android-suite-silent", close=True)
 
-        self.client.run_on_scheduler(remove)
+        with suppress(OSError):  # the scheduler went away: what its jobs tell ends them
+            self.client.run_on_scheduler(remove)
 
     def reconnect(self, *, timeout: float) -> None:
         """Connects again after the scheduler went away.

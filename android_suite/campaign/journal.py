@@ -79,6 +79,15 @@ class CampaignFolder:
             if kept := self.set_aside(left.name):
                 self.append("set_aside", job=job_of(left.name), kept=kept)
 
+    def note_kept(self) -> None:
+        """Says in the journal what was set aside by a qualify that was killed before it could say so."""
+        if not self.failed.is_dir():
+            return
+        noted = {event.get("kept") for event in self.events()}
+        for left in sorted(self.failed.iterdir()):
+            if (kept := str(left.relative_to(self.path))) not in noted:
+                self.append("set_aside", job=left.name.rpartition(".")[0], kept=kept)
+
     def withdraw(self, name: str) -> str:
         """Moves a finished job to ``failed``: it is kept, and counts no more."""
         return self._keep(self.jobs / name, name)
@@ -185,6 +194,7 @@ def open_campaign(
             check_same_plan(path, plans[0], description, restart)
         else:
             folder.append("plan", plan=dict(description), suite=__version__)
+        folder.note_kept()
         folder.set_aside_all()
         yield folder
         folder.set_aside_all()

@@ -144,7 +144,8 @@ class Runner:
         return self.budget_s is not None and self.clock() - self._begun > self.budget_s
 
     def _start_next(self) -> None:
-        if self._cut_off and self._waiting:
+        # A loss while a job runs ends the job; while none does, nothing else tells of it.
+        if self._waiting and (self._cut_off or (not self._running and self._at.lost)):
             self._tell(f"waiting up to {self.policy.no_scheduler_s:.0f} s for the scheduler {self._at.address}")
             self._at.reconnect(timeout=self.policy.no_scheduler_s)
             self._at.listen(self._topic, self._messages)
@@ -185,6 +186,8 @@ class Runner:
         needs = {CORE: 1.0} if device is None else {device_resource(device.serial): SHARE}
         if self._pool is not None and device is not None and recording:
             self._pool.hold(device, job, token)
+        if not self._running:  # meanwhile the client may have come to a scheduler that was started again
+            self._at.listen(self._topic, self._messages)
         future = self._at.submit(supervise, call, key=f"{job.name}@{token}", needs=needs)
         self._running[token] = Attempt(job, token, future, self.clock(), recording, attempt, device)
         future.add_done_callback(lambda _: self._messages.put({"token": token, "kind": "over"}))

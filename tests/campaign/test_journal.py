@@ -58,6 +58,16 @@ def test_what_a_worker_that_was_given_up_left_is_set_aside_at_the_end(tmp_path: 
     assert not any(folder.partial.iterdir())
 
 
+def test_what_was_set_aside_by_a_qualify_that_was_killed_before_it_said_so(tmp_path: Path) -> None:
+    with open_campaign(tmp_path, {}) as folder:
+        (folder.partial / "a-job@1").mkdir()
+        folder.set_aside("a-job@1")
+    for _ in range(2):
+        with open_campaign(tmp_path, {}) as folder:
+            asides = [event for event in folder.events() if event["event"] == "set_aside"]
+        assert [(event["job"], event["kept"]) for event in asides] == [("a-job", "failed/a-job.1")]
+
+
 def test_every_line_is_an_object_with_its_time(tmp_path: Path) -> None:
     with open_campaign(tmp_path, {"name": "é"}) as folder:
         folder.append("failed", text="line\nbreak")

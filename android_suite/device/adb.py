@@ -42,7 +42,14 @@ def start_server(config: Config) -> adbutils.AdbClient:
             raise LabError(
                 f"no adb server answers at {host}:{port}; start it there, or fix ANDROID_ADB_SERVER_HOST or suite.toml."
             ) from refused
-        _run_adb("-P", str(port), "start-server", env=config.adb_environment())
+        try:
+            _run_adb("-P", str(port), "start-server", env=config.adb_environment())
+        except LabError as failed:
+            # Of two that start one at the same time, the later finds the port taken. The server is there then.
+            try:
+                socket.create_connection((host, port), timeout=3).close()
+            except OSError:
+                raise failed from None
     return adbutils.AdbClient(host=host, port=port)
 
 

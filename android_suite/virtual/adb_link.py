@@ -82,29 +82,38 @@ def start_server(config: Config) -> None:
     Raises:
         MachineError: adb is missing or its server does not start.
     """
-    try:
-        _open(config).close()
+    if _is_there(config):
         return
-    except OSError:
-        pass
     if not shutil.which("adb"):
         raise MachineError("adb not found; run make setup, or install the platform tools")
     host, port = config.adb_server_host, config.adb_server_port
     # The server must not inherit this process's pipes or die with its terminal.
-    done = subprocess.run(
-        ["adb", "-H", host, "-P", str(port), "start-server"]
-        if host != "127.0.0.1"
-        else ["adb", "-P", str(port), "start-server"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=30,
-        check=False,
-        env=config.adb_environment(),
-        start_new_session=True,
-    )
-    if done.returncode:
+    argv = ["adb", *(["-H", host] if host != "127.0.0.1" else []), "-P", str(port), "start-server"]
+    try:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=30,
+            check=False,
+            env=config.adb_environment(),
+            start_new_session=True,
+        )
+        started = done.returncode == 0
+    except subprocess.TimeoutExpired:
+        started = False
+    # Of two that start one at the same time, the later finds the port taken. The server is there then.
+    if not started and not _is_there(config):
         raise MachineError(f"the adb server does not start on port {port}; run adb start-server and read its message")
+
+
+def _is_there(config: Config) -> bool:
+    try:
+        _open(config).close()
+    except OSError:
+        return False
+    return True
 
 
 def _open(config: Config) -> socket.socket:

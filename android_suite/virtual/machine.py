@@ -200,17 +200,18 @@ class VirtualDevice:
 
     def exit_report(self, *, wait_s: float = 0) -> ExitReport:
         """The state of the device. Waits up to ``wait_s`` for QEMU to exit, because adb may notice the end first."""
-        crash = None
         deadline = time.monotonic() + wait_s
         while not self._exited.wait(min(0.05, max(0.0, wait_s))) and time.monotonic() < deadline:
             pass
+        # Before the console is read: what a guest that has ended said is all there.
+        exited = self._exited.is_set()
         crash = parse_crash(self.read_console())
-        status = self._process.returncode if self._process and self._exited.is_set() else None
-        if crash and (crash.fatal or self._exited.is_set()):
+        status = self._process.returncode if self._process and exited else None
+        if crash and (crash.fatal or exited):
             return ExitReport(kind="crashed", crash=crash, status=status, detail=f"the kernel crashed: {crash.title}")
         if self._stopped:
             return ExitReport(kind="stopped", status=status, detail="stopped by the suite")
-        if not self._exited.is_set():
+        if not exited:
             return ExitReport(kind="running", crash=crash, detail="running")
         farewell = parse_farewell(self.read_console())
         if farewell and status == 0:

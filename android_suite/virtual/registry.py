@@ -156,8 +156,9 @@ class Registry:
             self.remove(record)
             swept.append(record.id)
         for folder in self.root.glob(".new-*"):
-            if time.time() - folder.stat().st_mtime > 3600:
-                shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):  # another process has just given its device the final name
+                if time.time() - folder.stat().st_mtime > 3600:
+                    shutil.rmtree(folder, ignore_errors=True)
         return swept
 
     def _read_all(self) -> list[DeviceRecord]:

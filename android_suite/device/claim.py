@@ -160,8 +160,9 @@ def _lock(path: Path, told_in: Path, wait: _Wait) -> IO[str]:
             ) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists() and path.samefile(f"/proc/self/fd/{file.fileno()}"):
-                return file
+            with suppress(FileNotFoundError):
+                if path.samefile(f"/proc/self/fd/{file.fileno()}"):
+                    return file
             file.close()  # its holder removed it in between
         except BlockingIOError:
             file.close()

@@ -130,9 +130,12 @@ class Lease:
         elif found is not None:
             self._transport, self._count = transport, found.count
 
-    def give_back(self) -> None:
-        """Ends it."""
+    def end(self) -> None:
+        """Ends the body of its thread, which may still renew once."""
         self._ended.set()
+
+    def give_back(self) -> None:
+        """Removes it, after its thread has ended: a renewal that comes later would make it again."""
         with suppress(SuiteError):  # a device that is gone is free by itself, after TTL_S
             transport = self._open()
             found = read_lease(transport)
@@ -180,8 +183,9 @@ def lease_device(
         try:
             yield lease
         finally:
-            lease.give_back()
+            lease.end()
             keeper.join(2 * _CALL_S)
+            lease.give_back()
 
 
 @contextmanager

@@ -208,3 +208,21 @@ def test_a_file_in_the_links_place_is_told(tmp_path: Path, make: Make) -> None:
     link(device).write_text("")
     with refused("cannot claim the device with .*adb shell rm -rf"), claim_device(device, tmp_path):
         raise AssertionError("nobody has it")
+
+
+def test_a_file_that_goes_away_while_it_is_looked_at(
+    tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its holder removed the one that was waited for, the next holder has another, and removes that just now."""
+    same, looks = Path.samefile, list[Path]()
+
+    def samefile(self: Path, other: Path) -> bool:
+        looks.append(self)
+        if len(looks) == 1:
+            self.unlink()
+        return same(self, other)
+
+    monkeypatch.setattr(Path, "samefile", samefile)
+    with claim_device(make(), tmp_path):
+        assert len(looks) == 3  # the queue's file twice, then the device's
+        assert len(list((tmp_path / "claims").iterdir())) == 1

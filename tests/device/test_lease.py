@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -86,6 +87,27 @@ def test_it_is_held_and_given_back(tmp_path: Path, device: Shell, shell: str) ->
         lease.check()
     assert read_lease(device) is None
     assert list(device.folder.iterdir()) == []
+
+
+def test_a_renewal_that_is_late_does_not_make_it_again(tmp_path: Path, device: Shell) -> None:
+    """It was sent before the end, and the device runs it a second later."""
+    renewing, removed = threading.Event(), threading.Event()
+    run = device.run
+
+    def late(command: Command, **more: float) -> Completed:
+        assert isinstance(command, str)
+        if "mv -f" in command:
+            renewing.set()
+            removed.wait(1.0)
+        done = run(command, **more)
+        if command.startswith("rm -f"):
+            removed.set()
+        return done
+
+    device.run = late  # type: ignore[method-assign]
+    with leased(device, tmp_path / "cache", ttl_s=0.04):
+        assert renewing.wait(60)
+    assert read_lease(device) is None
 
 
 def test_a_second_campaign_of_this_host_is_refused(tmp_path: Path, device: Shell) -> None:

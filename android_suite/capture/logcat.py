@@ -83,6 +83,8 @@ class LogcatCapture:
         finally:
             with suppress(OSError):  # the full disk was already reported above
                 self._file.close()
+            if self._stream is not None:  # it may have been started again after `stop` closed the one before
+                self._stream.close()
             with self._grown:
                 self._ended = True
                 self._grown.notify_all()

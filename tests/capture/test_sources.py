@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from android_suite.capture.logcat import LogcatCapture
 from android_suite.capture.maps import MapsCapture
 from android_suite.device.device import PROCESSES_SCRIPT, THREADS_SCRIPT, Device
 from android_suite.device.files import render_read_script
-from android_suite.device.scripted import Exchange, ScriptedTransport
+from android_suite.device.scripted import Exchange, ScriptedStream, ScriptedTransport
 from android_suite.errors import AdbTimeout, DeviceLost, NotReady, Unsupported
 from android_suite.store.run import IterationWriter, create_run
 
@@ -40,7 +41,7 @@ def follow(
 def test_a_line_is_found_across_pieces(out: IterationWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logcat, "_RESTARTS", 0)
     log = follow(out, b"before result 0\n", b"one res", AdbTimeout("idle"), b"ult 42\nlast\n")
-    assert log.wait_line(re.compile(r"result (\d+)"), timeout=5, what="result").group(1) == "42"
+    assert log.wait_line(re.compile(r"result (\d+)"), timeout=60, what="result").group(1) == "42"
     log.stop()
     assert (out.folder / "logcat.txt").read_bytes() == b"before result 0\none result 42\nlast\n"
 
@@ -49,32 +50,60 @@ def test_a_log_that_ends_is_noted_and_followed_on_from_its_last_line(out: Iterat
     again = Exchange(command="logcat -v epoch -T 12.500", pieces=(b"12.500 1 1 I a: one\n12.700 1 1 I a: two\n",))
     ends = [Exchange(command="logcat -v epoch -T 12.700", pieces=(b"",)) for _ in range(4)]
     log = follow(out, b"12.500 1 1 I a: one\n", again=(again, *ends))
-    assert log.wait_line(re.compile("a: two"), timeout=5, what="line")
+    assert log.wait_line(re.compile("a: two"), timeout=60, what="line")
     log.stop()
     assert b"--------- android-suite: logcat ended (" in (out.folder / "logcat.txt").read_bytes()
+
+
+def test_a_log_that_is_started_again_while_it_is_stopped_is_closed_too(
+    out: IterationWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams: list[ScriptedStream] = []
+    stopping = threading.Event()
+
+    def stream_log(device: Device, **more: str) -> ScriptedStream:
+        if streams:
+            assert stopping.wait(60)
+        streams.append(ScriptedStream(Exchange(command="", pieces=(b"x\n",) if not streams else (b"y\n",) * 9)))
+        return streams[-1]
+
+    def close(self: ScriptedStream) -> None:
+        closed.append(self)
+        if threading.current_thread() is threading.main_thread():
+            stopping.set()
+
+    closed: list[ScriptedStream] = []
+    monkeypatch.setattr(logcat, "stream_log", stream_log)
+    monkeypatch.setattr(ScriptedStream, "close", close)
+    log = LogcatCapture(Device(ScriptedTransport([])))
+    log.prepare(out)
+    log.start()
+    log.stop()
+    assert len(streams) == 2
+    assert streams[1] in closed
 
 
 def test_a_log_that_ends_without_the_line(out: IterationWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logcat, "_RESTARTS", 0)
     log = follow(out, b"x\n")
     with pytest.raises(NotReady, match=r"no result line in the log \(the log ended\)"):
-        log.wait_line(re.compile("result"), timeout=5, what="result line")
+        log.wait_line(re.compile("result"), timeout=60, what="result line")
     log.stop()
 
 
 def test_a_loss_is_told_to_whoever_waits(out: IterationWriter) -> None:
     log = follow(out, b"x\n", DeviceLost("gone"))
     with pytest.raises(DeviceLost, match="gone"):
-        log.wait_line(re.compile("result"), timeout=5, what="result line")
+        log.wait_line(re.compile("result"), timeout=60, what="result line")
     log.stop()
 
 
 def test_only_what_comes_after_a_mark(out: IterationWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logcat, "_RESTARTS", 0)
     log = follow(out, b"stale\n", b"drawn 1\ndrawn 2\n")
-    log.wait_line(re.compile("drawn 2"), timeout=5, what="drawn")
+    log.wait_line(re.compile("drawn 2"), timeout=60, what="drawn")
     assert log.mark() == 3
-    assert log.wait_line(re.compile(r"drawn \d"), timeout=5, what="drawn", since=2).group() == "drawn 2"
+    assert log.wait_line(re.compile(r"drawn \d"), timeout=60, what="drawn", since=2).group() == "drawn 2"
     log.stop()
 
 

@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -58,11 +60,6 @@ def run(module: str, *argv: str, folder: Path, **environ: str) -> subprocess.Pop
         return subprocess.Popen(
             [sys.executable, "-m", module, *argv], stdout=log, stderr=log, cwd=ROOT, env=environment
         )
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def start_scheduler(port: int, folder: Path) -> subprocess.Popen[bytes]:

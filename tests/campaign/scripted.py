@@ -37,13 +37,13 @@ class ScriptedRecorder:
     seconds: float = 0.0
 
     def __call__(self, job: Job, path: Path, say: Callable[[str], None]) -> None:
-        with (self.faults / "recorded").open("a") as log:
-            log.write(f"{job.name}\n")
         where = f"{job.label}-seed{job.seed}"
         if (self.faults / f"unsupported-{where}").exists():
+            self._note(job)
             raise Unsupported("the kernel has no mmap_lock events; build it with CONFIG_TRACING.")
         draw = random.Random(f"{job.kernel} {job.seed}")
         run = create_run(path, label=job.label, mode=job.mode)
+        self._note(job)  # once there is a folder: whoever is killed between the two leaves one that is set aside
         run.set_identity(KernelIdentity(release=job.kernel, version="#1", build_id="ab" * 20), DEVICE)
         for scenario in job.scenarios:
             for _ in range(scenario.iterations):
@@ -74,6 +74,10 @@ class ScriptedRecorder:
                 iteration.note(lost_events=0)
                 iteration.seal("complete")
         run.seal()
+
+    def _note(self, job: Job) -> None:
+        with (self.faults / "recorded").open("a") as log:
+            log.write(f"{job.name}\n")
 
 
 @dataclass(frozen=True)

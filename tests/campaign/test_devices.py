@@ -75,7 +75,7 @@ def kill_and_resume(folder: Path, *, kills: int, draw: int) -> None:
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        _, alive = psutil.wait_procs(family, timeout=20)
+        _, alive = psutil.wait_procs(family, timeout=120)
         assert not alive, "a killed campaign left processes behind"
     finish(start(plan, stormy))
     assert digests(stormy) == digests(calm)

@@ -76,7 +76,7 @@ class Handler(socketserver.BaseRequestHandler):
             self.request.sendall(encode_packet(STDOUT, b"half"))
             return
         if line == "hang":
-            time.sleep(5)
+            time.sleep(120)
             return
         if line == "babble":
             self.request.sendall(b"\xffnot a packet")
@@ -169,7 +169,7 @@ def test_a_command_that_does_not_end_is_a_timeout_and_nothing_worse(transport: A
     began = time.monotonic()
     with pytest.raises(AdbTimeout, match=r"`hang` did not end in 0.2 s"):
         transport.run("hang", timeout=0.2)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 60
     assert transport.run("echo on").stdout == b"on\n"
 
 
@@ -202,7 +202,7 @@ def read_all(stream: Stream, size: int) -> bytes:
     """So many bytes, in whatever pieces they come."""
     data = b""
     while len(data) < size:
-        data += stream.read(timeout=5)
+        data += stream.read(timeout=60)
     return data
 
 
@@ -213,7 +213,7 @@ def test_a_stream_comes_as_it_is_written_and_ends_on_request(transport: AdbTrans
             stream.read(timeout=0.05)
         assert stream.status is None
         stream.close_stdin()
-        assert stream.read(timeout=5) == b""
+        assert stream.read(timeout=60) == b""
         assert stream.status == 0
 
 
@@ -222,7 +222,7 @@ def test_closing_a_stream_ends_its_reader_without_a_loss(transport: AdbTransport
         assert read_all(stream, 2) == b"ab"
         closer = threading.Timer(0.05, stream.close)
         closer.start()
-        assert stream.read(timeout=5) == b""
+        assert stream.read(timeout=60) == b""
         closer.join()
     assert transport.run("echo alive").stdout == b"alive\n"
 

@@ -84,13 +84,19 @@ def once_at(phone: ScriptedPhone, moment: str, out: Path, happen: Callable[[], N
         return None
 
     def watch() -> None:
-        while len(list((out / "jobs").glob("*")) if out.exists() else []) < 1:
+        # What was asked for when the first job was not done yet: the second job's begin is later, however late this looks.
+        so_far = 0
+        while True:
+            asked = len(phone.services)
+            if out.exists() and any((out / "jobs").glob("*")):
+                break
+            so_far = asked
             if over.wait(0.01):
                 return
         if moment == "before":
             found = next_service("", after=len(phone.services))
         else:
-            found = next_service("echo begun", after=len(phone.services))
+            found = next_service("echo begun", after=so_far)
             if found and moment == "during":
                 time.sleep(0.3)
             elif found:

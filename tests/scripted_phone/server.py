@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Self
 import adbutils
 
 from android_suite.config import Config
+from tests.ports import free_port
 
 
 class AdbServer:
@@ -60,9 +60,6 @@ class AdbServer:
 @contextmanager
 def own_server() -> Iterator[AdbServer]:
     """A server for one test module."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with AdbServer(port) as server:
+    with AdbServer(free_port()) as server:
         server.run("start-server")
         yield server

@@ -88,7 +88,7 @@ def test_lock_excludes_another_process(tmp_path: Path) -> None:
         other = subprocess.Popen([sys.executable, "-c", script, tmp_path], stdout=subprocess.PIPE)
         with pytest.raises(subprocess.TimeoutExpired):
             other.wait(1)
-    assert other.communicate(timeout=20)[0] == b"in\n"
+    assert other.communicate(timeout=300)[0] == b"in\n"
 
 
 def test_many_writers_of_one_object(tmp_path: Path) -> None:

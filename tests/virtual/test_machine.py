@@ -43,7 +43,7 @@ def shell(device: VirtualDevice, command: str) -> str:
     return run_shell(CONFIG, device.serial, command).strip()
 
 
-def wait_dead(pid: int, timeout_s: float = 10) -> bool:
+def wait_dead(pid: int, timeout_s: float = 60) -> bool:
     deadline = time.monotonic() + timeout_s
     while read_start(pid) is not None and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -172,20 +172,26 @@ def test_a_stopped_suite_leaves_nothing(number: signal.Signals) -> None:
     process, name = start_elsewhere(detached=False)
     record = Registry(CONFIG).find(name)
     process.send_signal(number)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert wait_dead(record.pid)
-    # What a killed process could not remove goes when the next device starts.
-    assert (name in Registry(CONFIG).sweep()) == (number != signal.SIGINT)
-    assert not record.folder.exists()
+    if number == signal.SIGINT:
+        assert not record.folder.exists()
+    # What a killed process could not remove goes when the next device starts, which another test may do at any time.
+    Registry(CONFIG).sweep()
+    deadline = time.monotonic() + 60
+    while record.folder.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     assert record.serial not in run_request(CONFIG, "host:devices")
 
 
 def test_detached_device_outlives_its_starter() -> None:
     process, name = start_elsewhere(detached=True)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     record = Registry(CONFIG).find(name)
     assert record.running
-    assert Registry(CONFIG).sweep() == []
+    assert name not in Registry(CONFIG).sweep()  # other tests may have left something
+    assert record.running
     assert run_shell(CONFIG, record.serial, "getprop sys.boot_completed").strip() == "1"
     assert "android-suite: ready" in record.console.read_text()
     stop_device(record.serial, registry=Registry(CONFIG))

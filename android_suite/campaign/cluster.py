@@ -55,7 +55,10 @@ class Cluster:
 
     @property
     def lost(self) -> bool:
-        """Whether the connection to a scheduler elsewhere is broken now. Dask's client tries to connect again meanwhile."""
+        """Whether the connection to a scheduler elsewhere is broken now; Dask's client tries to connect again meanwhile.
+
+        It ends the jobs that run. While none does, nothing else tells of it.
+        """
         return self.address is not None and self.client.status != "running"
 
     def listen(self, topic: str, messages: queue.SimpleQueue[Any]) -> None:

@@ -111,7 +111,6 @@ class Runner:
         with end_as_interrupted(), here as at:
             self._at = at
             self._topic = f"android-suite-{uuid.uuid4().hex}"
-            self._at.listen(self._topic, self._messages)
             self.folder.append("cluster", scheduler=at.address, slots=slots)
             self._run()
 
@@ -144,7 +143,6 @@ class Runner:
         return self.budget_s is not None and self.clock() - self._begun > self.budget_s
 
     def _start_next(self) -> None:
-        # A loss while a job runs ends the job; while none does, nothing else tells of it.
         if self._waiting and (self._cut_off or (not self._running and self._at.lost)):
             self._tell(f"waiting up to {self.policy.no_scheduler_s:.0f} s for the scheduler {self._at.address}")
             self._at.reconnect(timeout=self.policy.no_scheduler_s)
@@ -186,7 +184,7 @@ class Runner:
         needs = {CORE: 1.0} if device is None else {device_resource(device.serial): SHARE}
         if self._pool is not None and device is not None and recording:
             self._pool.hold(device, job, token)
-        if not self._running:  # meanwhile the client may have come to a scheduler that was started again
+        if not self._running:  # the first, or meanwhile the client may have come to a scheduler that was started again
             self._at.listen(self._topic, self._messages)
         future = self._at.submit(supervise, call, key=f"{job.name}@{token}", needs=needs)
         self._running[token] = Attempt(job, token, future, self.clock(), recording, attempt, device)

@@ -388,13 +388,12 @@ class Runner:
         return max(0.0, cost.wall_s - spent)
 
     def _tell(self, message: str) -> None:
-        now = self.clock()
         self.progress(
             Progress(
                 done=self._done,
                 total=self._total,
                 running=tuple(sorted(entry.job.name for entry in self._running.values())),
-                elapsed_s=now - self._begun,
+                elapsed_s=self.clock() - self._begun,
                 remaining_s=self._remaining_s(),
                 message=message,
             )

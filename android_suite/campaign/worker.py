@@ -23,6 +23,7 @@ from typing import Literal, Protocol
 from android_suite.campaign.journal import JOURNAL, CampaignFolder, attempt_name, finish_job, hold_worker_lock
 from android_suite.campaign.schedule import Job
 from android_suite.errors import EvidenceError, LabError, SuiteError, UsageError
+from android_suite.store import layout
 from android_suite.store.remote import is_url, open_store
 from android_suite.store.run import clear_derived, open_run
 
@@ -74,15 +75,18 @@ def run_job(
     """
     folder = CampaignFolder(out)
     final = folder.jobs / job.name
-    if not folder.finished(job.name):
+    is_mine = not folder.finished(job.name)
+    if is_mine:
         partial = folder.partial / attempt_name(job.name, token)
         _record(job, partial, recorder, report)
         if not finish_job(partial, final):
             report(Report(kind="duplicate"))
             return  # who was first also analyzes it
         report(Report(kind="recorded"))
-    clear_derived(open_run(final))
     with turn_to_analyze():
+        if is_mine and (final / layout.DERIVED).exists():
+            return  # this attempt was given up meanwhile: whoever took the job over analyzes it, and is perhaps done
+        clear_derived(open_run(final))
         analyzer(final)
     report(Report(kind="analyzed"))
 

@@ -118,6 +118,28 @@ def test_a_scheduler_that_goes_away_while_a_silent_worker_is_taken_out() -> None
     assert cluster.look() == ["w"]
 
 
+def test_an_attempt_that_was_given_up_leaves_what_another_analyzed(
+    tmp_path: Path, lab: Collaborators, make_plan: MakePlan, faults: Path
+) -> None:
+    """Its worker's host stood still between the recording and the analysis."""
+    job = schedule(make_plan())[1][0]
+    said: list[str] = []
+    found: list[Path] = []
+    with open_campaign(tmp_path / "out", {}) as folder:
+
+        def stand_still(report: Report) -> None:
+            said.append(report.kind)
+            if report.kind == "recorded":
+                run_job(folder.path, job, lab.recorder, lab.analyzer, lambda _: None, "other")
+                found.extend((folder.jobs / job.name / "derived").rglob("*.json"))
+                found[0].chmod(0o400)  # a file that is written again has another mode
+
+        run_job(folder.path, job, lab.recorder, lab.analyzer, stand_still, "first")
+    assert [kind for kind in said if kind != "say"] == ["recorded"]
+    assert (faults / "analyzed").read_text().splitlines() == [job.name]
+    assert found[0].stat().st_mode & 0o777 == 0o400
+
+
 @dataclass(frozen=True)
 class Patient:
     """A recorder that waits to be interrupted, and then puts its device back."""

@@ -20,6 +20,7 @@ from tests.browser import open_browser
 from tests.campaign.conftest import PLAN
 from tests.lab_page.test_app import EVENTS, HOSTILE, journal
 from tests.lab_page.test_serve import serving
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
@@ -67,7 +68,7 @@ def follow(
 ) -> None:
     """One campaign from its first job to its report, on one page that is never loaded again."""
     width(browser, 1160)
-    with serving(store) as (_, address):
+    with serving(store, free_port()) as (_, address):  # it is served there again
         browser.get("about:blank")
         browser.get_log("browser")
         browser.get(address)

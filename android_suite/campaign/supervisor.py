@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 GOODBYE_S: Final = 30.0  # for an interrupted job to shut its device down
 _POLL_S = 0.5
+_STATUS_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +113,7 @@ def supervise(call: JobCall) -> JobEnd:
         analyzed="analyzed" in kinds,
         duplicate="duplicate" in kinds,
         report=last,
-        status=process.exitcode,
+        status=_read_status(process),
     )
 
 
@@ -135,6 +136,18 @@ def _start(call: JobCall, token: str) -> tuple[BaseProcess, Connection]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     far.close()
     return process, link
+
+
+def _read_status(process: BaseProcess) -> int | None:
+    """How a process that has ended did so.
+
+    A thread that starts another process looks at all there are: it may have taken note of this end, and not have
+    written it down yet.
+    """
+    deadline = time.monotonic() + _STATUS_S
+    while (status := process.exitcode) is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return status
 
 
 def _unwanted(worker: Worker, key: str) -> bool:

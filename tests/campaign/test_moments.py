@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from android_suite.campaign import supervisor
 from android_suite.campaign.cluster import Cluster
 from android_suite.campaign.journal import open_campaign
 from android_suite.campaign.plan_file import PlanFile
@@ -138,6 +140,20 @@ def test_an_attempt_that_was_given_up_leaves_what_another_analyzed(
     assert [kind for kind in said if kind != "say"] == ["recorded"]
     assert (faults / "analyzed").read_text().splitlines() == [job.name]
     assert found[0].stat().st_mode & 0o777 == 0o400
+
+
+def test_an_end_that_another_thread_has_just_taken_note_of() -> None:
+    process = multiprocessing.get_context("spawn").Process(target=os._exit, args=(9,))
+    process.start()
+    os.waitid(os.P_PID, process.pid or 0, os.WEXITED | os.WNOWAIT)
+    _, status = os.waitpid(process.pid or 0, 0)  # as the other thread does, before it writes to the object
+    process.join()
+    assert process.exitcode is None
+    popen = process._popen  # type: ignore[attr-defined]
+    late = threading.Timer(0.1, lambda: setattr(popen, "returncode", os.waitstatus_to_exitcode(status)))
+    late.start()
+    assert supervisor._read_status(process) == 9
+    late.join()
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ import psutil
 
 from android_suite.config import read_config
 from android_suite.virtual import Registry
-from tests.campaign.clusters import free_port, start_scheduler
+from tests.campaign.clusters import start_scheduler
+from tests.ports import free_port
 from tests.scripted_phone.server import AdbServer, own_server
 
 MOMENTS = ("before", "capture", "pull")

@@ -59,7 +59,7 @@ class Cluster:
 
         It ends the jobs that run. While none does, nothing else tells of it.
         """
-        return self.address is not None and bool(self.client.status != "running")
+        return self.address is not None and self.client.status != "running"
 
     def listen(self, topic: str, messages: queue.SimpleQueue[Any]) -> None:
         """Puts every event of ``topic`` into ``messages``; may be called again for a scheduler that may be another one."""

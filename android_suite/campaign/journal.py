@@ -31,7 +31,7 @@ from android_suite.store.run import now_iso, remove_parts
 
 JOURNAL = "journal.jsonl"
 _MINE = (JOURNAL, "jobs", "partial", "failed", ".lock", ".workers")
-_LAST_WORKER_S = 15.0
+_LAST_WORKER_S = 45.0  # an interrupted job has 30 s to shut its device down
 
 
 class CampaignFolder:

@@ -19,6 +19,7 @@ import json
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -181,7 +182,7 @@ class RemoteStore:
         self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
         try:
             if isinstance(self._fs, LocalFileSystem):
-                part = Path(f"{path}.{os.getpid()}.part")
+                part = Path(f"{path}.{uuid.uuid4().hex}.part")  # workers in containers share process ids
                 part.write_bytes(data)
                 try:
                     os.link(part, path)

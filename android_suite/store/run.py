@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -43,7 +44,8 @@ def write_atomic(path: Path, data: bytes, *, make_folder: bool = True) -> None:
     Raises:
         LabError: the disk is full or the folder cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
+    # Not the process id: the hosts that share a folder, and more so their containers, have the same ones.
+    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}{_PART}")
     try:
         if make_folder:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from android_suite.campaign import supervisor
+from android_suite.campaign import journal, supervisor
 from android_suite.campaign.cluster import Cluster
 from android_suite.campaign.journal import open_campaign
 from android_suite.campaign.plan_file import PlanFile
@@ -154,6 +154,10 @@ def test_an_end_that_another_thread_has_just_taken_note_of() -> None:
     late.start()
     assert supervisor._read_status(process) == 9
     late.join()
+
+
+def test_the_next_qualify_waits_longer_than_an_interrupted_job_may_take() -> None:
+    assert supervisor.GOODBYE_S + 5 < journal._LAST_WORKER_S
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,25 @@ def test_a_job_done_twice_counts_once(tmp_path: Path, url: str) -> None:
     store.fetch("job", tmp_path / "back")
     assert (tmp_path / "back/raw/000-gc_stress/ftrace/cpu0.raw").read_text() == "first"
     assert store.names() == ("job",)
+
+
+def test_two_hosts_publish_a_job_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their processes have the same number; the second one is done while the first is about to give its index the name."""
+    store = open_store(f"file://{tmp_path}/store")
+    run = make_run(tmp_path / "run")
+    link, second = os.link, list[bool]()
+
+    def slow_link(source: Path, target: str) -> None:
+        if not second:
+            second.append(False)
+            second[0] = store.publish("job", "second", run)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", slow_link)
+    assert not store.publish("job", "first", run)
+    assert second == [True]
+    assert store.names() == ("job",)
+    assert len(list((tmp_path / "store" / "jobs").iterdir())) == 1
 
 
 def test_an_unknown_protocol_says_what_to_install() -> None:

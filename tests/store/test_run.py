@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from android_suite.errors import SchemaError, UsageError
 from android_suite.model.identity import CrashRecord, DeviceIdentity, KernelIdentity
 from android_suite.store import layout
-from android_suite.store.run import create_run, digest_trace, open_run
+from android_suite.store.run import create_run, digest_trace, open_run, write_atomic
 
 KERNEL = KernelIdentity(release="6.17.13", version="#1 SMP PREEMPT", build_id="ab" * 20)
 DEVICE = DeviceIdentity(
@@ -103,3 +104,19 @@ def test_a_manifest_that_is_none(tmp_path: Path) -> None:
     file.write_text(json.dumps(value))
     with pytest.raises(SchemaError):
         open_run(tmp_path / "other")
+
+
+def test_two_hosts_write_one_file_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their processes have the same number; the second one is done before the first has synced its data."""
+    fsync, second = os.fsync, list[str]()
+
+    def slow_fsync(file: int) -> None:
+        if not second:
+            second.append("writes")
+            write_atomic(tmp_path / "x", b"second")
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", slow_fsync)
+    write_atomic(tmp_path / "x", b"first")
+    assert (tmp_path / "x").read_bytes() == b"first"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]

@@ -161,6 +161,7 @@ def test_a_chain_of_eight_that_ends_is_not_cut(links: int, steps: int, cut: bool
     row = [APP, *range(400, 400 + links)]
     for n, tid in enumerate(row[:-1]):
         runs(b.contend(20 + n, tid, 0x100 * (n + 1), MUTEX), tid, n, 10, 50, "D")
+    runs(b, row[-1], links, 10, 350)  # the owner of the last one waits for nobody
     for n, tid in enumerate(row[1:]):
         b.release(300 - n, tid, 0x100 * (n + 1))
     for n, tid in enumerate(row[:-1]):

@@ -138,14 +138,14 @@ def read_toml(file: Path, what: str, remedy: str) -> TomlSource:
     try:
         with file.open("rb") as data:
             content = data.read(_MOST_BYTES + 1)
-        text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8").read()  # with Windows' ends of lines, too
-        reason = f"it is larger than {_MOST_BYTES >> 20} MB" if len(content) > _MOST_BYTES else ""
     except OSError as error:
-        text, reason = "", error.strerror or str(error)
-    except UnicodeDecodeError:
-        text, reason = "", "it is not UTF-8 text"
-    if reason:
-        raise UsageError(f"cannot read {what} {file}: {reason}; {remedy}.")
+        raise UsageError(f"cannot read {what} {file}: {error.strerror}; {remedy}.") from error
+    if len(content) > _MOST_BYTES:
+        raise UsageError(f"cannot read {what} {file}: it is larger than {_MOST_BYTES >> 20} MB; {remedy}.")
+    try:
+        text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8").read()  # with Windows' ends of lines, too
+    except UnicodeDecodeError as error:
+        raise UsageError(f"cannot read {what} {file}: it is not UTF-8 text; {remedy}.") from error
     return parse_toml(text, file)
 
 

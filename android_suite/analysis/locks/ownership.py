@@ -39,7 +39,7 @@ def join_contention(contention: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         By thread, lock and time: tid, lock_addr, flags (of the last begin), start_ns, queued_ns (when it was queued; -1: it
-        only spun), end_ns (-1: open), acquired; and ``first`` and ``last``, rows of the sorted events in ``events``.
+        only spun), end_ns (-1: open), acquired. The index is that of the first begin.
     """
     con = contention.sort_values(["tid", "lock_addr", "seq"], kind="stable")
     tid, lock, ts = (con[c].to_numpy() for c in ("tid", "lock_addr", "ts_ns"))

@@ -22,7 +22,7 @@ def test_what_is_read_is_what_is_there(tmp_path: Path) -> None:
     [
         (None, "No such file or directory"),
         (b"a = '\xff'", "it is not UTF-8 text"),
-        (b"#" * (5 << 20), "larger than 4 MB"),
+        (b"#" + "é".encode() * (3 << 20), "larger than 4 MB"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, content: bytes | None, reason: str) -> None:
